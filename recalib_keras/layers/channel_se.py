@@ -1,0 +1,62 @@
+"""Spatial squeeze and channel excitation (cSE)."""
+
+import keras
+from keras import ops
+
+from recalib_keras.layers.recalibration import Recalibration, reduced_channels
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class ChannelSE(Recalibration):
+    """Rescales each channel by a gate computed from the means of all channels.
+
+    With `z` the mean of `U` over all spatial axes, `Û = U · σ(W₁ δ(W₂ z))`, where `δ` is the ReLU,
+    `W₂: C → C/r` and `W₁: C/r → C`. Adds `2·C·(C//r)` weights, and `C + C//r` biases with `use_bias`.
+
+    Args:
+        reduction_ratio: number from 1 to the number of channels, the `r` above. Defaults to 2.
+        use_bias: whether both projections have a bias. Defaults to `True`, as in the authors' layers; the papers
+            count none.
+        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
+            see `recalib_keras.layers.Recalibration`.
+
+    Input shape: `(batch, *spatial, channels)`.
+
+    Output shape: `(batch, *spatial, channels)`.
+
+    Raises:
+        ValueError: if `reduction_ratio` is below 1 or above the number of channels.
+
+    Example:
+
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> layers.ChannelSE(reduction_ratio=4)(keras.ops.ones((2, 16, 16, 16, 8))).shape == (2, 16, 16, 16, 8)
+    True
+
+    Reference:
+        Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; for segmentation, Roy et al., "Concurrent Spatial and
+        Channel Squeeze & Excitation in Fully Convolutional Networks", MICCAI 2018.
+    """
+
+    def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction_ratio = reduction_ratio
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        hidden = reduced_channels(self.channels, self.reduction_ratio, "ChannelSE")
+        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
+        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
+        self.reduce.build(input_shape)
+        self.expand.build(self.reduce.compute_output_shape(input_shape))
+
+    def compress(self, inputs):
+        return self.mean(inputs, self.spatial_axes)
+
+    def process(self, descriptor):
+        return self.expand(ops.relu(self.reduce(descriptor)))
+
+    def get_config(self):
+        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}

@@ -1,0 +1,82 @@
+"""Project & Excite (PE)."""
+
+import functools
+import operator
+
+import keras
+from keras import ops
+
+from recalib_keras.layers.recalibration import Recalibration, reduced_channels
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class ProjectExcite(Recalibration):
+    """Rescales each value by a gate computed from the projections of the feature map onto every spatial axis.
+
+    The projection `z_a` onto the spatial axis `a` is the mean over all other spatial axes. Broadcast to full size
+    and added they give `z`, and `Û = U · σ(W₁ δ(W₂ z))` with 1×1 convolutions `W₂: C → C/r` and `W₁: C/r → C`
+    and `δ` the ReLU. Adds `2·C·(C//r)` weights, and `C + C//r` biases with `use_bias`.
+
+    `W₂` is linear, so it is applied to the small projections *before* they are broadcast:
+    `W₂ (z_h + z_w + z_d) = W₂ z_h + W₂ z_w + W₂ z_d`. The full-size sum of projections is never built.
+
+    Args:
+        reduction_ratio: number from 1 to the number of channels, the `r` above. Defaults to 2.
+        use_bias: whether both convolutions have a bias. Defaults to `True`, as in the authors' layers; the papers
+            count none.
+        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
+            see `recalib_keras.layers.Recalibration`.
+
+    Input shape: `(batch, *spatial, channels)`.
+
+    Output shape: `(batch, *spatial, channels)`.
+
+    Raises:
+        ValueError: if `reduction_ratio` is below 1 or above the number of channels.
+
+    Example:
+
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> layers.ProjectExcite()(keras.ops.ones((2, 8, 16, 24, 4))).shape == (2, 8, 16, 24, 4)
+    True
+
+    Reference:
+        Rickmann et al., "'Project & Excite' Modules for Segmentation of Volumetric Medical Scans", MICCAI 2019.
+    """
+
+    def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction_ratio = reduction_ratio
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        hidden = reduced_channels(self.channels, self.reduction_ratio, "ProjectExcite")
+        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
+        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
+        self.reduce.build(input_shape)
+        self.expand.build(self.reduce.compute_output_shape(input_shape))
+
+    def compress(self, inputs):
+        """Returns one projection for each spatial axis; the axes averaged over are kept with size 1."""
+        *first_axes, last_axis = self.spatial_axes
+        without_last = self.mean(inputs, last_axis) if first_axes else None
+        onto_first = [self.mean(without_last, _others(axis, first_axes)) for axis in first_axes]
+        return (*onto_first, self.mean(inputs, tuple(first_axes)))
+
+    def process(self, descriptor):
+        hidden = [self.reduce.project(projection) for projection in descriptor]
+        hidden[0] = self.reduce.add_bias(hidden[0])
+        *small, last = hidden
+        last = ops.cast(last, self.compute_dtype)
+        if small:  # all but the last sum are smaller than the feature map and stay in float32
+            last = ops.cast(functools.reduce(operator.add, small), self.compute_dtype) + last
+        return self.expand(ops.relu(last))
+
+    def get_config(self):
+        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}
+
+
+def _others(axis, axes):
+    return tuple(other for other in axes if other != axis)

@@ -1,0 +1,64 @@
+"""Up-sampling by two in any number of dimensions."""
+
+import keras
+from keras import ops
+
+from recalib_keras.layers.interleaving import doubled, interleave, spatial_axes
+
+INTERPOLATIONS = ("nearest", "linear")
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class UpSampling(keras.layers.Layer):
+    """Doubles every spatial axis by repetition or by linear interpolation.
+
+    `"linear"` is bilinear in 2-D and trilinear in 3-D, with the voxels' centres half a voxel inside the borders and
+    the border values held beyond them (PyTorch's `align_corners=False`, Keras's `UpSampling2D("bilinear")`).
+
+    Args:
+        interpolation: `"nearest"` or `"linear"`. Defaults to `"nearest"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: the arguments of `keras.layers.Layer`.
+
+    Input shape: `(batch, *spatial, channels)`.
+
+    Output shape: `(batch, *(2 · spatial), channels)`.
+
+    Raises:
+        ValueError: for an unknown `interpolation`.
+
+    Example:
+
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> layers.UpSampling("linear")(keras.ops.ones((1, 4, 6, 8, 2))).shape == (1, 8, 12, 16, 2)
+    True
+    """
+
+    def __init__(self, interpolation="nearest", data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"`interpolation` must be one of {INTERPOLATIONS}. Received: interpolation={interpolation!r}"
+            )
+        self.interpolation = interpolation
+        self.data_format = data_format or keras.config.image_data_format()
+
+    def call(self, inputs):
+        for axis in spatial_axes(len(inputs.shape), self.data_format):
+            inputs = interleave(*self._even_and_odd(inputs, axis), axis)
+        return inputs
+
+    def _even_and_odd(self, inputs, axis):
+        if self.interpolation == "nearest":
+            return inputs, inputs
+        before = (slice(None),) * axis
+        previous = ops.concatenate([inputs[(*before, slice(None, 1))], inputs[(*before, slice(None, -1))]], axis=axis)
+        following = ops.concatenate([inputs[(*before, slice(1, None))], inputs[(*before, slice(-1, None))]], axis=axis)
+        return 0.75 * inputs + 0.25 * previous, 0.75 * inputs + 0.25 * following
+
+    def compute_output_shape(self, input_shape):
+        return doubled(input_shape, self.data_format)
+
+    def get_config(self):
+        return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}

@@ -1,0 +1,34 @@
+"""SD-Net (SkipDeconv-Net)."""
+
+import keras
+
+from recalib_keras.models.encoder_decoder import EncoderDecoder
+
+
+def apply_single_convolution(x, filters, parts, name):
+    """Applies one convolution with its normalization and ReLU."""
+    return parts.convolve(x, filters, name)
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class SDNet(EncoderDecoder):
+    """SkipDeconv-Net: one large convolution a block, max-unpooling to up-sample.
+
+    Each block has one padded 7×7 convolution (3×3×3 in 3-D), batch normalization and a ReLU. Arguments, shapes and errors are those of
+    `recalib_keras.models.EncoderDecoder`.
+
+    Example:
+
+    >>> from recalib_keras import models
+    >>> model = models.SDNet((32, 32, 32, 1), num_classes=3, filters=4, levels=2, recalibration="cse")
+    >>> model.output_shape
+    (None, 32, 32, 32, 3)
+
+    Reference:
+        Roy et al., "Error Corrective Boosting for Learning Fully Convolutional Networks with Limited Data", MICCAI 2017.
+    """
+
+    apply_block = staticmethod(apply_single_convolution)
+    planar_kernel_size = 7
+    default_normalization = "batch"
+    default_upsampling = "unpool"

@@ -1,0 +1,30 @@
+"""Scans as arrays in space: read them, turn and resample them, normalise them, write labels back on their own grid.
+
+Knows no model; needs numpy, scipy and nibabel, and pydicom for DICOM alone.
+"""
+
+from recalib_keras.volumes.atomic import atomic_write
+from recalib_keras.volumes.dicom import read_series
+from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.normalization import METHODS, normalize
+from recalib_keras.volumes.reading import read, read_labels
+from recalib_keras.volumes.resampling import resample
+from recalib_keras.volumes.volume import Volume
+from recalib_keras.volumes.writing import label_image, save, smallest_integer
+
+__all__ = [
+    "METHODS",
+    "Grid",
+    "Volume",
+    "VolumeError",
+    "atomic_write",
+    "label_image",
+    "normalize",
+    "read",
+    "read_labels",
+    "read_series",
+    "resample",
+    "save",
+    "smallest_integer",
+]

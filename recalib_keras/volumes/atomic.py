@@ -1,0 +1,56 @@
+"""Write a file wholly or not at all."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from recalib_keras.volumes.errors import VolumeError
+
+
+def atomic_write(path: str | os.PathLike, write: Callable[[Path], None]) -> Path:
+    """Let `write` make a file beside `path` and put it in the place of `path` only once it is complete.
+
+    A run that is stopped, or a disk that fills up, thus leaves the old file (or none), never half a new one. Missing
+    parent folders are made.
+
+    Args:
+        path: The file to make or replace.
+        write: Called with the temporary path, which has the endings of `path` (`.nii.gz` stays `.nii.gz`).
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        VolumeError: The operating system refuses: a folder that cannot be written, a full disk. Any other error of
+            `write` passes through.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> atomic_write(Path(folder.name, "new", "dice.csv"), lambda temp: temp.write_text("dice") and None).name
+        'dice.csv'
+        >>> folder.cleanup()
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise VolumeError(
+            f"expected to write {path}, got {reason!r}; check that its folder can be written and its disk has room"
+        ) from error
+    finally:
+        _remove(temporary)
+    return path
+
+
+def _remove(temporary):
+    # After success there is nothing left to remove; after a refusal the removal may be refused as well.
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        pass

@@ -1,0 +1,214 @@
+"""Read a folder that holds the slices of one DICOM series."""
+
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.volume import Volume
+
+# DICOM counts x to the patient's left and y to the back; RAS+ is the other way round.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Slice gaps may differ by this share of their median (scanners round positions) …
+GAP_TOLERANCE = 0.02
+# … and the slices' directions by this much (cosines).
+DIRECTION_TOLERANCE = 1e-3
+NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
+
+
+def read_series(folder: str | os.PathLike) -> Volume:
+    """Read a folder of single-frame DICOM slices, all of one series, in whatever file names and order.
+
+    Files that are not DICOM, and DICOM objects that are no images (`DICOMDIR`, reports, structures), are passed over.
+    The slices are sorted along their normal. The third axis of the affine is the step between slices itself, so a
+    tilted gantry gives a sheared affine, as it should.
+
+    Returns:
+        The scan, float32, rescale slope and intercept applied (CT: Hounsfield units), with a NIfTI header made for it.
+
+    Raises:
+        ImportError: pydicom is not installed.
+        VolumeError: No or several series, multi-frame or colour or compressed files, slices that are missing, double,
+            or unlike in shape or direction.
+    """
+    _import_pydicom()
+    folder = Path(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's remarks on odd but harmless tags
+        slices = _image_headers(folder)
+        _check_one_series(slices, folder)
+        _check_alike(slices, folder)
+        slices, positions = _sorted_slices(slices, folder)
+        affine = _affine(slices[0][1], positions, folder)
+        array = np.empty((slices[0][1].Columns, slices[0][1].Rows, len(slices)), np.float32, order="F")
+        for index, (path, _) in enumerate(slices):
+            # Pixel rows run along y: transposed, the first array axis is x.
+            array[:, :, index] = _intensities(path).T
+    grid = Grid(array.shape, affine)
+    return Volume(array, grid, _header(grid), folder)
+
+
+def _import_pydicom():
+    try:
+        import pydicom
+    except ImportError as error:
+        raise ImportError(
+            'reading DICOM needs pydicom, which is not installed; run: pip install "recalib-keras[dicom]"'
+        ) from error
+    return pydicom
+
+
+def _image_headers(folder):
+    """Return `(path, header)` of every DICOM image in the folder, in the order of file names."""
+    pydicom = _import_pydicom()
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+        except pydicom.errors.InvalidDicomError:  # some other file
+            continue
+        except Exception as error:  # a broken file raises any of a dozen errors; passed over, it would be missed
+            raise VolumeError(f"{path}: expected a DICOM file, got a damaged one ({error}); export it again") from error
+        if "Rows" in header:
+            found.append((path, header))
+    if not found:
+        raise VolumeError(
+            f"{folder}: expected a folder of DICOM slices, got a folder with no DICOM images in it (its subfolders "
+            "are not searched); give the folder that holds the slices themselves"
+        )
+    return found
+
+
+def _check_one_series(slices, folder):
+    counts = Counter(str(header.get("SeriesInstanceUID", "no UID")) for _, header in slices)
+    if len(counts) > 1:
+        listing = ", ".join(f"{uid} ({count} files)" for uid, count in counts.most_common())
+        raise VolumeError(
+            f"{folder}: expected one DICOM series, got {len(counts)} series: {listing}; put each series into a folder "
+            "of its own and point at one"
+        )
+
+
+def _check_alike(slices, folder):
+    _, first = slices[0]
+    for path, header in slices:
+        _check_single_frame(path, header)
+        shapes = [(int(one.Rows), int(one.Columns)) for one in (first, header)]
+        if shapes[0] != shapes[1]:
+            raise VolumeError(
+                f"{folder}: expected slices of one shape, got {shapes[0]} and, in {path.name}, {shapes[1]}; remove "
+                "the slices that do not belong (a scout view, for instance)"
+            )
+        for tag in ("ImageOrientationPatient", "PixelSpacing"):
+            if not np.allclose(_numbers(first, tag), _numbers(header, tag), atol=DIRECTION_TOLERANCE, rtol=0):
+                raise VolumeError(
+                    f"{folder}: expected slices of one {tag}, got {list(first[tag])} and, in {path.name}, "
+                    f"{list(header[tag])}; remove the slices that do not belong"
+                )
+
+
+def _check_single_frame(path, header):
+    if int(header.get("NumberOfFrames", 1) or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
+        raise VolumeError(
+            f"{path}: expected single-frame DICOM slices, got an enhanced multi-frame file; convert it to NIfTI first "
+            "(dcm2niix does)"
+        )
+    missing = [tag for tag in NEEDED if header.get(tag) is None]
+    if missing:
+        raise VolumeError(f"{path}: expected a DICOM slice with {', '.join(NEEDED)}, got none of {', '.join(missing)}")
+    if int(header.get("SamplesPerPixel", 1)) != 1:
+        raise VolumeError(f"{path}: expected one grey value a pixel, got a colour image; give the original series")
+
+
+def _sorted_slices(slices, folder):
+    """Return the slices in the order of their place along the normal, and their positions `(slices, 3)` in mm."""
+    normal = np.cross(*_numbers(slices[0][1], "ImageOrientationPatient").reshape(2, 3))
+    along = [float(_numbers(header, "ImagePositionPatient") @ normal) for _, header in slices]
+    order = np.argsort(along)
+    slices = [slices[index] for index in order]
+    _check_gaps(np.diff(np.array(along)[order]), slices, folder)
+    return slices, np.array([_numbers(header, "ImagePositionPatient") for _, header in slices])
+
+
+def _check_gaps(gaps, slices, folder):
+    if gaps.size == 0:
+        return
+    usual = float(np.median(gaps))
+    double = np.flatnonzero(gaps < GAP_TOLERANCE * max(usual, 1e-3))
+    if double.size:
+        names = [slices[double[0] + step][0].name for step in (0, 1)]
+        raise VolumeError(
+            f"{folder}: expected one slice at each position, got {double.size} duplicated positions, the first in "
+            f"{names[0]} and {names[1]}; split the series (by echo, phase or time point) into a folder each"
+        )
+    worst = int(np.abs(gaps - usual).argmax())
+    if abs(gaps[worst] - usual) > GAP_TOLERANCE * usual:
+        raise VolumeError(
+            f"{folder}: expected slices {usual:.2f} mm apart, got a gap of {gaps[worst]:.2f} mm between "
+            f"{slices[worst][0].name} and {slices[worst + 1][0].name} (slices {worst + 1} and {worst + 2} of "
+            f"{len(slices)}); add the missing slices, or resample the series to even spacing"
+        )
+
+
+def _affine(header, positions, folder):
+    """Return the affine, voxel `(column, row, slice)` to millimetres RAS+, of slices at `positions` (mm, LPS)."""
+    along_row, along_column = _numbers(header, "ImageOrientationPatient").reshape(2, 3)
+    between_rows, between_columns = _numbers(header, "PixelSpacing")
+    affine = np.eye(4)
+    affine[:3, 0] = along_row * between_columns
+    affine[:3, 1] = along_column * between_rows
+    if len(positions) > 1:
+        affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+    else:
+        affine[:3, 2] = np.cross(along_row, along_column) * _slice_thickness(header, folder)
+    affine[:3, 3] = positions[0]
+    return LPS_TO_RAS @ affine
+
+
+def _slice_thickness(header, folder):
+    thickness = float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)
+    if thickness <= 0:
+        raise VolumeError(f"{folder}: expected several slices or one with SliceThickness, got one slice without it")
+    return thickness
+
+
+def _intensities(path):
+    dataset = _import_pydicom().dcmread(path)
+    try:
+        stored = dataset.pixel_array
+    except Exception as error:  # a missing decoder, missing or truncated pixel data: pydicom raises many kinds
+        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+        coding = getattr(syntax, "name", "unknown transfer syntax")
+        mend = "install a decoder (pip install pylibjpeg[all])" if _is_compressed(syntax) else "export it again"
+        raise VolumeError(
+            f"{path}: expected readable pixels, got {coding} data that cannot be decoded; {mend}"
+        ) from error
+    # A tag may be there and empty, hence no default in `get`.
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    return stored * float(1 if slope is None else slope) + float(0 if intercept is None else intercept)
+
+
+def _is_compressed(syntax):
+    try:
+        return bool(syntax.is_compressed)
+    except (AttributeError, ValueError):  # no syntax named, or a private one
+        return False
+
+
+def _numbers(header, tag):
+    return np.array(header[tag].value, dtype=np.float64)
+
+
+def _header(grid):
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape(grid.shape)
+    header.set_xyzt_units("mm")
+    header.set_qform(grid.affine, code="scanner")
+    header.set_sform(grid.affine, code="scanner")
+    return header

@@ -1,0 +1,12 @@
+"""The one error of this package: a scan, a grid or a file that cannot be used as asked."""
+
+
+class VolumeError(ValueError):
+    """A scan that cannot be read, placed in space or written; its message is a single line.
+
+    The line says what was expected, what came and how to mend it. Line breaks inside `message` (file names and
+    other libraries' errors may hold some) are folded to spaces.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(str(message).split()))

@@ -1,0 +1,61 @@
+"""A scan: its voxel values, where they stand, and the header they came with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.resampling import resample
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One three-dimensional scan or label map.
+
+    Args:
+        array: Values of shape `grid.shape`.
+        grid: Where the voxels stand (mm, RAS+).
+        header: The nibabel header it was read with, or `None`. Results take their orientation codes and units from it.
+        source: The file or folder it was read from, or `None`.
+
+    Raises:
+        VolumeError: `array` has not the shape of `grid`.
+
+    Example:
+        >>> volume = Volume(np.zeros((4, 6, 8)), Grid((4, 6, 8), np.diag([1.0, 1.0, -2.0, 1.0])))
+        >>> fine = volume.conform("RAS", spacing=1.0)
+        >>> fine.array.shape, fine.grid.orientation
+        ((4, 6, 16), 'RAS')
+        >>> fine.on(volume.grid).array.shape
+        (4, 6, 8)
+    """
+
+    array: np.ndarray
+    grid: Grid
+    header: Any = None
+    source: Path | None = None
+
+    def __post_init__(self):
+        if tuple(self.array.shape) != self.grid.shape:
+            raise VolumeError(f"expected an array of the grid's shape {self.grid.shape}, got {self.array.shape}")
+
+    def conform(
+        self, orientation: str = "RAS", spacing: float | Sequence[float] | None = None, order: int = 1
+    ) -> "Volume":
+        """Return the scan with its axes along `orientation` and, if `spacing` is given, with voxels of that size.
+
+        Args:
+            orientation: Three letters, see `Grid.oriented`.
+            spacing: Millimetres along the axes of the new orientation, one number or three. `None` keeps the scan's.
+            order: 1 = linear interpolation (images), 0 = nearest voxel (labels).
+        """
+        grid = self.grid.oriented(orientation)
+        return self.on(grid if spacing is None else grid.resampled(spacing), order)
+
+    def on(self, grid: Grid, order: int = 1) -> "Volume":
+        """Return the scan on another grid; beyond its field of view its edge is continued. See `resample`."""
+        return replace(self, array=resample(self.array, self.grid, grid, order), grid=grid)

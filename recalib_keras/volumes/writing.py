@@ -1,0 +1,127 @@
+"""Put labels back on a scan's own grid and write images to disk."""
+
+import copy
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from recalib_keras.volumes.atomic import atomic_write
+from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.volumes.headers import is_nifti, millimetres
+from recalib_keras.volumes.volume import Volume
+
+DESCRIPTION = "recalib-keras"
+# NIfTI-1 counts voxels along an axis in 16 bits.
+NIFTI1_MOST = np.iinfo(np.int16).max
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+MGH_ENDINGS = (".mgz", ".mgh")
+# The only integer types of the MGH format.
+MGH_INTEGERS = (np.uint8, np.int16, np.int32)
+# The fields of a NIfTI header that say where the voxels stand.
+GEOMETRY = (
+    ["qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"]
+    + ["srow_x", "srow_y", "srow_z", "xyzt_units"]
+)  # fmt: skip
+
+
+def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
+    """Return labels as an image on the grid of the scan they were found in.
+
+    The image is stored in the smallest integer type that holds the labels and overlays the scan in any viewer: it has
+    the scan's affine to the bit, its qform and sform with their codes, and its unit. A scan that is not NIfTI gives
+    both codes "scanner". The image is NIfTI-2 where the scan is, or where an axis is too long for NIfTI-1.
+
+    Args:
+        labels: Integer or boolean array of the scan's shape.
+        volume: The scan.
+
+    Raises:
+        TypeError: `labels` is neither integer nor boolean.
+        VolumeError: `labels` has not the scan's shape.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biu":
+        raise TypeError(f"expected labels of an integer dtype, got {labels.dtype}; round them with astype first")
+    if labels.shape != volume.grid.shape:
+        raise VolumeError(f"expected labels of the scan's shape {volume.grid.shape}, got {labels.shape}")
+    dtype = smallest_integer(labels)
+    use_nifti2 = isinstance(volume.header, nib.Nifti2Header) or max(labels.shape) > NIFTI1_MOST
+    image_class = nib.Nifti2Image if use_nifti2 else nib.Nifti1Image
+    header, affine = _placed_header(image_class.header_class(), volume)
+    header.set_data_dtype(dtype)
+    header["descrip"] = DESCRIPTION
+    return image_class(labels.astype(dtype), affine, header)
+
+
+def smallest_integer(labels: np.ndarray) -> np.dtype:
+    """Return the smallest unsigned type that holds `labels`, or the smallest of int16, int32, int64 if any is < 0.
+
+    Example:
+        >>> smallest_integer(np.array([0, 300])), smallest_integer(np.array([-1, 3]))
+        (dtype('uint16'), dtype('int16'))
+    """
+    lowest, highest = int(labels.min()), int(labels.max())
+    choices = (np.uint8, np.uint16, np.uint32, np.uint64) if lowest >= 0 else (np.int16, np.int32, np.int64)
+    return _first_that_holds(choices, lowest, highest)
+
+
+def save(image: nib.spatialimages.SpatialImage, path: str | os.PathLike) -> Path:
+    """Write an image, wholly or not at all, in the format that the ending of `path` names.
+
+    Args:
+        image: A nibabel image.
+        path: Ends in `.nii`, `.nii.gz`, `.mgz` or `.mgh`. Missing parent folders are made.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        VolumeError: The ending is another, MGH has no type for the values, or the disk refuses.
+    """
+    name = Path(path).name.lower()
+    if name.endswith(MGH_ENDINGS):
+        image = _as_mgh(image)
+    elif not name.endswith(NIFTI_ENDINGS):
+        endings = ", ".join(NIFTI_ENDINGS + MGH_ENDINGS)
+        raise VolumeError(f"expected a file name that ends in {endings}, got {path}; add one of these endings")
+    elif not isinstance(image, nib.Nifti1Image):
+        image = nib.Nifti1Image.from_image(image)
+    # A copy, since writing ties a nibabel image to the file it is written to: here the temporary one.
+    return atomic_write(path, copy.copy(image).to_filename)
+
+
+def _placed_header(header, volume):
+    """Return `header` with the scan's place in space, and the affine it stands for."""
+    source = volume.header
+    if is_nifti(source) and np.allclose(source.get_best_affine()[:3] * millimetres(source), volume.grid.affine[:3]):
+        header.set_data_shape(volume.grid.shape)
+        for field in GEOMETRY:
+            header[field] = source[field]
+        header["pixdim"][:4] = source["pixdim"][:4]
+        # In another unit than mm the grid's affine is not the header's.
+        return header, volume.grid.affine if millimetres(source) == 1 else source.get_best_affine()
+    header.set_data_shape(volume.grid.shape)
+    header.set_xyzt_units("mm")
+    for place, field in ((header.set_qform, "qform_code"), (header.set_sform, "sform_code")):
+        place(volume.grid.affine, code=int(source[field]) if is_nifti(source) else "scanner")
+    if header["qform_code"] == 0 and header["sform_code"] == 0:
+        header.set_sform(volume.grid.affine, code="scanner")
+    return header, volume.grid.affine
+
+
+def _as_mgh(image):
+    values = np.asanyarray(image.dataobj)
+    if values.dtype.kind in "biu":
+        values = values.astype(_first_that_holds(MGH_INTEGERS, int(values.min()), int(values.max())))
+    else:
+        values = values.astype(np.float32)
+    return nib.MGHImage(values, image.affine)
+
+
+def _first_that_holds(choices, lowest, highest):
+    for dtype in choices:
+        if np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    raise VolumeError(f"expected labels that fit into {np.dtype(choices[-1])}, got {lowest} to {highest}")

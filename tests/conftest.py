@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests: where the real scans are, and a fixed seed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_root():
+    """The folder of real scans (`RECALIB_DATA`, else `../shared/data`); the test is skipped where there is none."""
+    root = Path(os.environ.get("RECALIB_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"needs the real scans: {root} does not exist (set RECALIB_DATA)")
+    return root
