@@ -10,6 +10,7 @@ import numpy as np
 
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.headers import place
 from recalib_keras.volumes.volume import Volume
 
 # DICOM counts x to the patient's left and y to the back; RAS+ is the other way round.
@@ -65,23 +66,41 @@ def _import_pydicom():
 
 def _image_headers(folder):
     """Return `(path, header)` of every DICOM image in the folder, in the order of file names."""
-    pydicom = _import_pydicom()
-    found = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-        except pydicom.errors.InvalidDicomError:  # some other file
-            continue
-        except Exception as error:  # a broken file raises any of a dozen errors; passed over, it would be missed
-            raise VolumeError(f"{path}: expected a DICOM file, got a damaged one ({error}); export it again") from error
-        if "Rows" in header:
-            found.append((path, header))
-    if not found:
+    headers = _dicom_headers(folder)
+    images = [(path, header) for path, header in headers if "Rows" in header]
+    if not images:
         raise VolumeError(
             f"{folder}: expected a folder of DICOM slices, got a folder with no DICOM images in it (its subfolders "
             "are not searched); give the folder that holds the slices themselves"
         )
+    kinds = {_kind(header) for _, header in images}
+    for path, header in headers:
+        # pydicom reads a file that breaks off as far as it goes; passed over, an outermost slice would be missed.
+        if "Rows" not in header and _kind(header) in kinds | {None}:
+            raise _damaged(path, "it breaks off in its header")
+    return images
+
+
+def _dicom_headers(folder):
+    pydicom = _import_pydicom()
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            found.append((path, pydicom.dcmread(path, stop_before_pixels=True)))
+        except pydicom.errors.InvalidDicomError:  # some other file
+            continue
+        except Exception as error:  # what a broken file raises is any of a dozen errors
+            raise _damaged(path, error) from error
     return found
+
+
+def _kind(header):
+    """Return what the file says it is (CT image, MR image, report, directory, …), or None if it breaks off before."""
+    return getattr(header.file_meta, "MediaStorageSOPClassUID", None)
+
+
+def _damaged(path, reason):
+    return VolumeError(f"{path}: expected a DICOM file, got a damaged one ({reason}); export it again")
 
 
 def _check_one_series(slices, folder):
@@ -120,7 +139,10 @@ def _check_single_frame(path, header):
         )
     missing = [tag for tag in NEEDED if header.get(tag) is None]
     if missing:
-        raise VolumeError(f"{path}: expected a DICOM slice with {', '.join(NEEDED)}, got none of {', '.join(missing)}")
+        raise VolumeError(
+            f"{path}: expected a DICOM slice that says where it lies, got one without {', '.join(missing)}; give the original "
+            "series, not screenshots or other secondary images of it"
+        )
     if int(header.get("SamplesPerPixel", 1)) != 1:
         raise VolumeError(f"{path}: expected one grey value a pixel, got a colour image; give the original series")
 
@@ -208,7 +230,5 @@ def _header(grid):
     header = nib.Nifti1Header()
     header.set_data_dtype(np.float32)
     header.set_data_shape(grid.shape)
-    header.set_xyzt_units("mm")
-    header.set_qform(grid.affine, code="scanner")
-    header.set_sform(grid.affine, code="scanner")
+    place(header, grid.affine)
     return header

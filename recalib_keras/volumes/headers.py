@@ -59,7 +59,12 @@ def check_voxel_size(header, name: str) -> None:
 
 
 def stored_header(image):
-    """Return the header as it stands in the file of a loaded image, whose own `header` nibabel has already mended."""
+    """Return the header as it stands in the file of a loaded image.
+
+    The `header` of a NIfTI or Analyze image is already mended by nibabel: a voxel size of 0 has become 1.
+    """
+    if not isinstance(image.header, nib.analyze.AnalyzeHeader):
+        return image.header
     part = image.file_map.get("header", image.file_map["image"])
     with part.get_prepare_fileobj("rb") as file:
         return type(image.header).from_fileobj(file, check=False)
@@ -78,6 +83,20 @@ def millimetres(header) -> float:
         return MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     except KeyError:  # a code that NIfTI does not define
         return 1.0
+
+
+def place(header: nib.Nifti1Header, affine: np.ndarray, qform_code: int = 1, sform_code: int = 1) -> None:
+    """Set qform and sform of `header` to `affine` (mm), with their codes (1 = scanner, 0 = not set).
+
+    A qform holds rotations and voxel sizes alone. Where the affine is sheared (a tilted gantry) it would tell a wrong
+    place, so it is left unset; one of the two is always set.
+    """
+    header.set_xyzt_units("mm")
+    header.set_qform(affine, code=qform_code)
+    if not np.allclose(header.get_qform(), affine, atol=1e-2):
+        header.set_qform(None, code=0)
+        sform_code = sform_code or qform_code
+    header.set_sform(affine, code=sform_code if qform_code or sform_code else 1)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,14 @@
 """Read a scan or a label map: NIfTI, MGH/MGZ, Analyze or a folder of DICOM slices."""
 
+import gzip
+import math
 import os
 import warnings
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.fileholders import FileHolder
 
 from recalib_keras.volumes import dicom
 from recalib_keras.volumes.errors import VolumeError
@@ -15,6 +18,8 @@ from recalib_keras.volumes.volume import Volume
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh", ".hdr", ".img")
 GZIP_MAGIC = b"\x1f\x8b"
+# Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
+GZIP_MOST = 1032
 COMPRESSED = (".gz", ".mgz")
 IN_MEMORY = "the image in memory"
 
@@ -66,15 +71,13 @@ def read_labels(path: Source, volume: int | None = None) -> Volume:
 def _load(path, volume, dtype) -> tuple[np.ndarray, Grid, object]:
     name = _name(path)
     with quiet_nibabel():
-        if isinstance(path, nib.spatialimages.SpatialImage):
-            image, header = path, path.header
-        else:
-            image, header = _open(Path(path))
+        in_memory = isinstance(path, nib.spatialimages.SpatialImage)
+        image, header = (path, path.header) if in_memory else _open(Path(path))
         _check_dtype(image, name)
         select = _select_volume(image.shape, volume, name)
         check_voxel_size(header, name)
         grid = grid_of(image, name)
-        array = _values(image, select, dtype, name)
+        array = _values(image, None if in_memory else Path(path), select, dtype)
     return array, grid, image.header.copy()
 
 
@@ -157,16 +160,39 @@ def _check_volume_index(volume, count, name):
         )
 
 
-def _values(image, select, dtype, name):
+def _values(image, path, select, dtype):
     try:
-        values = image.dataobj[select]
+        if path is not None:
+            _check_length(image)
+        if path is not None and path.name.lower().endswith(COMPRESSED):
+            values = _decompressed(image, path, select)
+        else:
+            values = image.dataobj[select]
         # A copy in native byte order: a memory-mapped file may change or vanish after the reading.
         return np.array(values, dtype=dtype or values.dtype.newbyteorder("="), order="F")
     except Exception as error:  # EOFError, OSError, zlib.error, ValueError: whatever breaks in the middle of a file
         raise VolumeError(
-            f"{name}: expected {np.prod(image.shape):,} voxels, got a truncated or damaged file ({error}); export or "
-            "download it again"
+            f"{path or IN_MEMORY}: expected {math.prod(image.shape):,} voxels, got a truncated or damaged file "
+            f"({error}); export or download it again"
         ) from error
+
+
+def _check_length(image):
+    """Refuse a file far too short for its header, before memory is set aside for what the header claims."""
+    path = Path(image.file_map["image"].filename)
+    claimed = math.prod(image.shape) * np.dtype(image.get_data_dtype()).itemsize
+    held = path.stat().st_size * (GZIP_MOST if path.name.lower().endswith(COMPRESSED) else 1)
+    if claimed > held:
+        raise EOFError(f"its header claims {claimed:,} bytes of voxels, it can hold {held:,} at most")
+
+
+def _decompressed(image, path, select):
+    """Read on to the end of the file, where its checksum stands; nibabel stops before and lets damage pass."""
+    with gzip.open(path) as stream:
+        values = type(image).from_file_map({"image": FileHolder(fileobj=stream)}).dataobj[select]
+        while stream.read(2**20):
+            pass
+    return values
 
 
 def _usable_intensities(array, name):

@@ -9,7 +9,7 @@ import numpy as np
 
 from recalib_keras.volumes.atomic import atomic_write
 from recalib_keras.volumes.errors import VolumeError
-from recalib_keras.volumes.headers import is_nifti, millimetres
+from recalib_keras.volumes.headers import is_nifti, millimetres, place
 from recalib_keras.volumes.volume import Volume
 
 DESCRIPTION = "recalib-keras"
@@ -103,11 +103,8 @@ def _placed_header(header, volume):
         # In another unit than mm the grid's affine is not the header's.
         return header, volume.grid.affine if millimetres(source) == 1 else source.get_best_affine()
     header.set_data_shape(volume.grid.shape)
-    header.set_xyzt_units("mm")
-    for place, field in ((header.set_qform, "qform_code"), (header.set_sform, "sform_code")):
-        place(volume.grid.affine, code=int(source[field]) if is_nifti(source) else "scanner")
-    if header["qform_code"] == 0 and header["sform_code"] == 0:
-        header.set_sform(volume.grid.affine, code="scanner")
+    codes = [int(source[field]) for field in ("qform_code", "sform_code")] if is_nifti(source) else []
+    place(header, volume.grid.affine, *codes)
     return header, volume.grid.affine
 
 

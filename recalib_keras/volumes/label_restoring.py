@@ -1,0 +1,67 @@
+"""Bring label maps back from the grid they were computed on to the grid of their scan."""
+
+import numpy as np
+from scipy import ndimage
+
+from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.resampling import resample
+
+
+def restore_labels(labels, source, target):
+    """Returns a label map on another grid.
+
+    Where the voxel centres coincide up to permuted and flipped axes the labels are moved and nothing else. Elsewhere
+    each structure is interpolated linearly as a mask, and each voxel gets the structure that covers most of it: borders
+    come out smoother than by nearest neighbour, and the volumes are kept. A structure is interpolated inside its own
+    bounding box only.
+
+    Args:
+        labels: integer array of shape `source.shape`.
+        source: `Grid` the labels stand on.
+        target: `Grid` wanted.
+
+    Returns:
+        Integer array of shape `target.shape` and of the same dtype; it holds no label that `labels` has not, and the
+        smallest label (the background) beyond the source's field of view.
+    """
+    if _coincides(source, target):
+        return resample(labels, source, target, order=0)
+    values, compact = np.unique(labels, return_inverse=True)
+    compact = compact.reshape(labels.shape)
+    restored = np.full(target.shape, values[0], labels.dtype)
+    most = resample((compact == 0).astype("float32"), source, target, cval=1.0)  # how much the background covers
+    for index, box in enumerate(ndimage.find_objects(compact), start=1):
+        _paint(restored, most, values[index], compact == index, box, source, target)
+    return restored
+
+
+def _paint(restored, most, label, mask, box, source, target):
+    """Gives a label to the voxels that its mask covers more than any label before."""
+    inner = tuple(slice(max(0, part.start - 2), part.stop + 2) for part in box)
+    outer = _target_box(inner, mask.shape, source, target)
+    cover = resample(mask[inner].astype("float32"), _cropped(source, inner), _cropped(target, outer), cval=0.0)
+    is_most = cover > most[outer]
+    most[outer][is_most] = cover[is_most]
+    restored[outer][is_most] = label
+
+
+def _target_box(box, shape, source, target):
+    """Returns the slices of the target's grid that contain a box of the source's."""
+    ends = [(part.start - 0.5, min(part.stop, size) - 0.5) for part, size in zip(box, shape)]
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
+    to_target = np.linalg.solve(target.affine, source.affine)
+    places = corners @ to_target[:3, :3].T + to_target[:3, 3]
+    lowest, highest = np.floor(places.min(0)).astype(int), np.ceil(places.max(0)).astype(int)
+    return tuple(slice(max(0, low), max(0, high + 1)) for low, high in zip(lowest, highest))
+
+
+def _cropped(grid, box):
+    start = [part.start for part in box]
+    shape = tuple(min(part.stop, size) - part.start for part, size in zip(box, grid.shape))
+    affine = grid.affine.copy()
+    affine[:3, 3] = (grid.affine @ [*start, 1])[:3]
+    return Grid(shape, affine)
+
+
+def _coincides(source, target):
+    return source.oriented(target.orientation).matches(target)

@@ -1,0 +1,66 @@
+import errno
+
+import pytest
+
+from recalib_keras.volumes import VolumeError, atomic_write
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "table.csv", "plain", "a.b.c.nii.gz", "n" * 250 + ".csv"])
+def test_writes_and_leaves_nothing_else(tmp_path, name):
+    assert atomic_write(tmp_path / name, lambda temporary: temporary.write_text("new") and None) == tmp_path / name
+    assert files(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "new"
+
+
+def test_the_temporary_file_lies_beside_and_ends_alike(tmp_path):
+    seen = []
+
+    def write(temporary):
+        seen.append(temporary)
+        temporary.touch()
+
+    atomic_write(tmp_path / "scan.nii.gz", write)
+    assert seen[0].parent == tmp_path and seen[0].name.endswith(".nii.gz") and seen[0].name != "scan.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("x"), KeyboardInterrupt]
+)
+def test_a_failing_writer_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
+    path = tmp_path / "dice.csv"
+    path.write_text("old")
+
+    def write(temporary):
+        temporary.write_text("half")
+        raise error
+
+    expected = VolumeError if isinstance(error, OSError) else type(error) if isinstance(error, Exception) else error
+    with pytest.raises(expected) as caught:
+        atomic_write(path, write)
+    assert files(tmp_path) == ["dice.csv"]
+    assert path.read_text() == "old"
+    if expected is VolumeError:
+        assert "No space left on device" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_makes_missing_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "dice.csv"
+    atomic_write(path, lambda temporary: temporary.write_text("new") and None)
+    assert path.read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VolumeError, match="check that its folder can be written"):
+        atomic_write(tmp_path / "file" / "dice.csv", lambda temporary: temporary.touch())
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "dice.csv").mkdir()
+    with pytest.raises(VolumeError, match="expected to write"):
+        atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.touch())
+    assert files(tmp_path) == ["dice.csv"]

@@ -1,0 +1,138 @@
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from recalib_keras.volumes import Grid, VolumeError
+
+ORIENTATIONS = ["".join(code) for axes in product("LR", "PA", "IS") for code in permutations(axes)]
+AFFINE = np.diag([-1.0, 1.5, 2.0, 1.0])
+
+
+def test_there_are_48_orientations():
+    assert len(set(ORIENTATIONS)) == 48
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_oriented_points_the_axes_and_returns(code, oblique_affine):
+    grid = Grid((6, 5, 4), oblique_affine)
+    turned = grid.oriented(code)
+    assert turned.orientation == code
+    assert sorted(turned.shape) == [4, 5, 6]
+    assert sorted(np.round(turned.spacing, 5)) == [1.0, 1.5, 2.0]
+    back = turned.oriented(grid.orientation)
+    assert back.matches(grid, tolerance=1e-9)
+
+
+def test_properties_in_millimetres(oblique_affine):
+    grid = Grid((6, 5, 4), oblique_affine)
+    assert grid.spacing == pytest.approx((1.0, 1.5, 2.0))
+    assert grid.voxel_volume == pytest.approx(3.0)
+    assert grid.orientation == "".join(nib.aff2axcodes(oblique_affine))
+
+
+def test_orientation_code_may_be_lower_case():
+    assert Grid((2, 3, 4), AFFINE).oriented("ras").orientation == "RAS"
+
+
+@pytest.mark.parametrize("code", ["RA", "RAX", "RLS", "RASS", "", 3])
+def test_oriented_refuses_other_codes(code):
+    with pytest.raises(VolumeError, match="one letter each of L/R, P/A and I/S"):
+        Grid((2, 3, 4), AFFINE).oriented(code)
+
+
+def field_of_view(grid):
+    edges = np.array([[-0.5, -0.5, -0.5, 1], [*(np.array(grid.shape) - 0.5), 1]]).T
+    return (grid.affine @ edges)[:3].T
+
+
+@pytest.mark.parametrize("spacing", [0.5, 0.75, 1.0, (1.0, 3.0, 1.2), 7.0])
+def test_resampled_has_the_spacing_and_covers_the_same_field(spacing, oblique_affine):
+    grid = Grid((20, 30, 25), oblique_affine)
+    new = grid.resampled(spacing)
+    assert new.spacing == pytest.approx(np.broadcast_to(spacing, 3))
+    before, after = field_of_view(grid), field_of_view(new)
+    np.testing.assert_allclose(after.mean(axis=0), before.mean(axis=0), atol=1e-9)
+    # Half a new voxel along each axis at most.
+    reach = np.abs(np.linalg.solve(new.affine[:3, :3], (after - before).T))
+    assert reach.max() <= 0.5 + 1e-9
+
+
+def test_resampled_by_a_whole_factor_keeps_the_edges():
+    grid = Grid((8, 6, 4), AFFINE)
+    new = grid.resampled((2, 3, 1))
+    assert new.shape == (4, 3, 8)
+    np.testing.assert_allclose(field_of_view(new), field_of_view(grid))
+
+
+def test_resampled_leaves_an_axis_of_the_same_spacing_untouched():
+    grid = Grid((8, 6, 4), np.diag([1.0005, 1.0, 2.0, 1.0]))
+    new = grid.resampled(1.0)
+    assert new.shape == (8, 6, 8)
+    assert np.array_equal(new.affine[:, 0], grid.affine[:, 0])
+    assert grid.resampled(grid.spacing).matches(grid, tolerance=0)
+
+
+def test_resampled_keeps_at_least_one_voxel():
+    assert Grid((1, 2, 3), np.eye(4)).resampled(10).shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize("spacing", [0, -1, (1, 1), (1, 0, 1), np.nan, np.inf, (1, 1, 1, 1)])
+def test_resampled_refuses_other_spacings(spacing):
+    with pytest.raises(VolumeError, match="one or three positive numbers"):
+        Grid((2, 3, 4), AFFINE).resampled(spacing)
+
+
+def test_resampled_refuses_to_fill_the_memory():
+    with pytest.raises(VolumeError, match="check the scan's voxel size and its unit"):
+        Grid((256, 256, 256), np.diag([1000.0, 1000, 1000, 1])).resampled(1)
+
+
+def test_matches_measures_in_millimetres():
+    grid = Grid((10, 10, 10), np.eye(4))
+    turned = np.eye(4)
+    turned[0, 1] = 1e-3  # moves the far voxels by 9 micrometres
+    shifted = np.eye(4)
+    shifted[2, 3] = 5e-4
+    assert grid.matches(Grid((10, 10, 10), shifted))
+    assert not grid.matches(Grid((10, 10, 10), turned))
+    assert grid.matches(Grid((10, 10, 10), turned), tolerance=0.01)
+    assert not grid.matches(Grid((10, 10, 11), np.eye(4)))
+
+
+def singular():
+    affine = np.eye(4)
+    affine[:3, 1] = affine[:3, 0]
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (np.eye(3), r"shape \(4, 4\)"),
+        (np.full((4, 4), np.nan), "finite affine"),
+        (np.diag([1, np.inf, 1, 1]), "finite affine"),
+        (np.diag([1, 0, 1, 1]), "singular"),
+        (singular(), "singular"),
+        (np.diag([1, 1, 1, 2]), "last row"),
+    ],
+)
+def test_refuses_an_affine_that_places_nothing(affine, message):
+    with pytest.raises(VolumeError, match=message):
+        Grid((2, 3, 4), affine)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5), (2, 0, 3)])
+def test_refuses_other_shapes(shape):
+    with pytest.raises(VolumeError, match="three positive numbers"):
+        Grid(shape, np.eye(4))
+
+
+def test_the_affine_is_a_copy_that_cannot_be_written():
+    affine = np.eye(4)
+    grid = Grid((2, 3, 4), affine)
+    affine[0, 0] = 9
+    assert grid.spacing == (1, 1, 1)
+    with pytest.raises(ValueError, match="read-only"):
+        grid.affine[0, 0] = 9

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from recalib_keras.volumes import METHODS, normalize
+
+
+def test_zscore_has_mean_0_and_deviation_1(rng):
+    result = normalize(rng.normal(500, 30, (20, 20, 20)), "zscore")
+    assert result.mean(dtype=np.float64) == pytest.approx(0, abs=1e-6)
+    assert result.std(dtype=np.float64) == pytest.approx(1, abs=1e-6)
+
+
+def test_zscore_keeps_digits_on_a_large_offset(rng):
+    noise = rng.integers(0, 2, 10**6)
+    result = normalize((noise + 10_000_000).astype(np.float32), "zscore")  # float32 sums would be off by whole units
+    np.testing.assert_allclose(np.unique(result), [-1, 1], atol=0.01)
+
+
+def test_percentile_is_robust_to_one_bright_voxel(rng):
+    array = rng.uniform(100, 200, 10_000)
+    array[0] = 1e9
+    result = normalize(array, "percentile")
+    assert result.min() == 0 and result.max() == 1
+    assert np.median(result) == pytest.approx(0.5, abs=0.02)
+
+
+def test_percentile_takes_the_full_range_of_a_nearly_empty_image():
+    array = np.zeros(1000)
+    array[:3] = [10, 5, 10]
+    np.testing.assert_allclose(normalize(array, "percentile")[:4], [1, 0.5, 1, 0])
+
+
+@pytest.mark.parametrize("method", ["zscore", "percentile"])
+def test_is_independent_of_the_scanners_scale(method, rng):
+    array = rng.gamma(2, 100, 5000)
+    np.testing.assert_allclose(normalize(array * 37 + 4, method), normalize(array, method), atol=1e-5)
+
+
+def test_ct_window():
+    result = normalize(np.array([-2000, -1000, -500, 0, 1000, 3000], np.int16), "ct")
+    assert result.tolist() == [-1, -1, -0.5, 0, 1, 1]
+
+
+def test_none_changes_the_dtype_alone():
+    assert normalize(np.array([1, 2, 3], np.uint8), "none").tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("method", ["zscore", "percentile"])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7, 3e38])
+def test_a_constant_becomes_zero(method, value):
+    assert np.array_equal(normalize(np.full((3, 3, 3), value, np.float32), method), np.zeros((3, 3, 3)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])
+def test_gives_float32_and_leaves_the_input_alone(method, dtype):
+    array = np.arange(24, dtype=dtype).reshape(2, 3, 4)
+    before = array.copy()
+    result = normalize(array, method)
+    assert result.dtype == np.float32 and result.shape == array.shape
+    result += 1
+    assert np.array_equal(array, before)
+
+
+def test_unknown_method_names_the_nearest():
+    with pytest.raises(ValueError, match="got 'z-score'; did you mean 'zscore'?"):
+        normalize(np.zeros(3), "z-score")
+
+
+def test_unknown_method_far_from_all_lists_them():
+    with pytest.raises(ValueError, match=r"out of zscore, percentile, ct, none, got '\?\?\?'$"):
+        normalize(np.zeros(3), "???")

@@ -1,0 +1,141 @@
+"""What a preset is: a network by name, and a description of each of its weight sets."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recalib_keras import models
+from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
+
+NETWORKS = {"UNet": models.UNet, "SDNet": models.SDNet, "DenseNet": models.DenseNet}
+FILE_NAME = "preset.json"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255)."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the network expects to see.
+
+    Args:
+        window: three sizes in voxels along the axes of `orientation`; a size of 1 is the axis that a 2-D network
+            slices along.
+        orientation: three letters, such as `"RAS"`.
+        spacing: three voxel sizes in mm, or None to take each scan as it is.
+        normalization: name of one of `recalib_keras.volumes.METHODS`.
+    """
+
+    window: tuple[int, int, int]
+    orientation: str = "RAS"
+    spacing: tuple[float, float, float] | None = None
+    normalization: str = "zscore"
+
+    def __post_init__(self):
+        if min(self.window) < 1 or sum(size == 1 for size in self.window) > 1:
+            raise RecordError(f"window must be three sizes, one of them 1 for a 2-D network, not {self.window}")
+
+    @property
+    def slice_axis(self):
+        """The axis a 2-D network slices along, or None for a 3-D network."""
+        return self.window.index(1) if 1 in self.window else None
+
+    @property
+    def shape(self):
+        """The network's input shape, `(*spatial, 1)`."""
+        return (*(size for size in self.window if size != 1), 1)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network from `recalib_keras.models` and its arguments, without `input_shape` and `num_classes`."""
+
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.architecture not in NETWORKS:
+            raise RecordError(f"architecture must be one of {', '.join(NETWORKS)}, not {self.architecture!r}")
+
+    def build(self, input_shape, num_classes, dtype=None):
+        """Returns the network, built from code, with fresh weights.
+
+        Raises:
+            RecordError: if the network knows no such argument.
+        """
+        try:
+            return NETWORKS[self.architecture](input_shape, num_classes, dtype=dtype, **self.arguments)
+        except TypeError as error:
+            raise RecordError(f"the network's arguments do not fit {self.architecture}: {error}") from None
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """Everything about one set of weights that training and use must agree on.
+
+    Args:
+        title: what it segments, in words.
+        network, input, labels: see `Network`, `Input` and `Label`; the first label is the background.
+        file: name of the safetensors file beside `preset.json`.
+        sha256: of that file.
+        parameters: number of weights.
+        data: what it was trained on, and its licence.
+        score: what it reached, and on what: free keys and numbers.
+    """
+
+    title: str
+    network: Network
+    input: Input
+    labels: tuple[Label, ...]
+    file: str
+    sha256: str
+    parameters: int
+    data: dict[str, Any] = field(default_factory=dict)
+    score: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if Path(self.file).name != self.file:
+            raise RecordError(f"file must be a name beside {FILE_NAME}, not the path {self.file!r}")
+
+    def build(self, num_classes=None, input_shape=None, dtype=None):
+        """Returns the network with fresh weights, of the preset's own input shape and classes unless told otherwise."""
+        return self.network.build(input_shape or self.input.shape, num_classes or len(self.labels), dtype)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named network and its weight sets; the first is the default."""
+
+    name: str
+    weight_sets: dict[str, WeightSet]
+    folder: Path = field(default=Path(), compare=False)
+
+    @classmethod
+    def read(cls, folder):
+        """Returns the preset that a folder's `preset.json` describes.
+
+        Raises:
+            RecordError: if the file is no valid description.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            mapping = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise RecordError(f"{path} is not valid JSON: {error}") from None
+        preset = from_mapping(cls, mapping, str(path))
+        if not preset.weight_sets:
+            raise RecordError(f"{path} describes no weight set")
+        return dataclasses.replace(preset, folder=Path(folder))
+
+    def to_json(self):
+        """Returns the content of `preset.json`."""
+        mapping = to_mapping(dataclasses.replace(self, folder=None))
+        return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
