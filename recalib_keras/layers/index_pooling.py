@@ -3,6 +3,7 @@
 import keras
 from keras import KerasTensor, ops
 
+from recalib_keras.layers.acceleration import fused
 from recalib_keras.layers.interleaving import deinterleave, doubled, halved, interleave, spatial_axes
 
 
@@ -41,15 +42,7 @@ class MaxPoolingWithIndices(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
 
     def call(self, inputs):
-        maxima, indices = inputs, None
-        # The innermost axis first: so a tie along an outer axis falls to the first place in C order.
-        for bit, axis in enumerate(reversed(spatial_axes(len(inputs.shape), self.data_format))):
-            even, odd = deinterleave(maxima, axis)
-            is_odd = odd > even
-            maxima = ops.where(is_odd, odd, even)
-            inner = 0 if indices is None else ops.where(is_odd, *reversed(deinterleave(indices, axis)))
-            indices = ops.cast(is_odd, "uint8") * 2**bit + inner
-        return maxima, indices
+        return _pool(inputs, self.data_format)
 
     def compute_output_spec(self, inputs):
         shape, _ = self.compute_output_shape(inputs.shape)
@@ -98,14 +91,7 @@ class MaxUnpooling(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
 
     def call(self, inputs, indices):
-        axes = spatial_axes(len(inputs.shape), self.data_format)
-        values, zeros = inputs, ops.zeros((), dtype=inputs.dtype)
-        for bit, axis in reversed(list(enumerate(reversed(axes)))):
-            is_odd = indices >= 2**bit
-            indices = ops.where(is_odd, indices - 2**bit, indices)
-            values = interleave(ops.where(is_odd, zeros, values), ops.where(is_odd, values, zeros), axis)
-            indices = interleave(indices, indices, axis)
-        return values
+        return _unpool(inputs, indices, self.data_format)
 
     def compute_output_shape(self, inputs_shape, indices_shape):
         if tuple(indices_shape) != tuple(inputs_shape):
@@ -117,3 +103,28 @@ class MaxUnpooling(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "data_format": self.data_format}
+
+
+@fused
+def _pool(inputs, data_format):
+    maxima, indices = inputs, None
+    # The innermost axis first: so a tie along an outer axis falls to the first place in C order.
+    for bit, axis in enumerate(reversed(spatial_axes(len(inputs.shape), data_format))):
+        even, odd = deinterleave(maxima, axis)
+        is_odd = odd > even
+        maxima = ops.where(is_odd, odd, even)
+        inner = 0 if indices is None else ops.where(is_odd, *reversed(deinterleave(indices, axis)))
+        indices = ops.cast(is_odd, "uint8") * 2**bit + inner
+    return maxima, indices
+
+
+@fused
+def _unpool(inputs, indices, data_format):
+    zeros = ops.zeros((), dtype=inputs.dtype)
+    axes = spatial_axes(len(inputs.shape), data_format)
+    for bit, axis in zip(reversed(range(len(axes))), axes):
+        is_odd = indices >= 2**bit
+        indices = ops.where(is_odd, indices - 2**bit, indices)
+        inputs = interleave(ops.where(is_odd, zeros, inputs), ops.where(is_odd, inputs, zeros), axis)
+        indices = interleave(indices, indices, axis)
+    return inputs

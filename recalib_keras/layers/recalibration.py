@@ -106,7 +106,7 @@ class Recalibration(keras.layers.Layer):
     @property
     def wide_dtype(self):
         """The type of reductions and gates: the layer's compute type, float32 at least."""
-        return keras.backend.result_type(self.compute_dtype, "float32")
+        return "float64" if self.compute_dtype == "float64" else "float32"
 
     def pointwise(self, units, name, makes_logits=False, use_bias=True):
         """Returns a 1×1 convolution over the channels; one that `makes_logits` starts at zero on identity start."""

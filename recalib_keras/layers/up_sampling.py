@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from recalib_keras.layers.acceleration import fused
 from recalib_keras.layers.interleaving import doubled, interleave, spatial_axes
 
 INTERPOLATIONS = ("nearest", "linear")
@@ -45,20 +46,26 @@ class UpSampling(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
 
     def call(self, inputs):
-        for axis in spatial_axes(len(inputs.shape), self.data_format):
-            inputs = interleave(*self._even_and_odd(inputs, axis), axis)
-        return inputs
-
-    def _even_and_odd(self, inputs, axis):
-        if self.interpolation == "nearest":
-            return inputs, inputs
-        before = (slice(None),) * axis
-        previous = ops.concatenate([inputs[(*before, slice(None, 1))], inputs[(*before, slice(None, -1))]], axis=axis)
-        following = ops.concatenate([inputs[(*before, slice(1, None))], inputs[(*before, slice(-1, None))]], axis=axis)
-        return 0.75 * inputs + 0.25 * previous, 0.75 * inputs + 0.25 * following
+        return _up_sample(inputs, self.interpolation, self.data_format)
 
     def compute_output_shape(self, input_shape):
         return doubled(input_shape, self.data_format)
 
     def get_config(self):
         return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}
+
+
+@fused
+def _up_sample(inputs, interpolation, data_format):
+    for axis in spatial_axes(len(inputs.shape), data_format):
+        even, odd = (inputs, inputs) if interpolation == "nearest" else _halfway(inputs, axis)
+        inputs = interleave(even, odd, axis)
+    return inputs
+
+
+def _halfway(inputs, axis):
+    """Returns the values a quarter of a voxel before and after each voxel's centre."""
+    before = (slice(None),) * axis
+    previous = ops.concatenate([inputs[(*before, slice(None, 1))], inputs[(*before, slice(None, -1))]], axis=axis)
+    following = ops.concatenate([inputs[(*before, slice(1, None))], inputs[(*before, slice(-1, None))]], axis=axis)
+    return 0.75 * inputs + 0.25 * previous, 0.75 * inputs + 0.25 * following

@@ -155,6 +155,8 @@ class EncoderDecoder(keras.Model):
         super().__init__(inputs=inputs, outputs=x, name=name)
 
         self.levels = levels
+        # Under XLA a 3-D convolution on CPU is many times slower, and Keras's "auto" would choose it.
+        self.supports_jit = not _runs_on_tensorflow_cpu()
         self._config = {
             "input_shape": input_shape,
             "num_classes": num_classes,
@@ -179,6 +181,14 @@ class EncoderDecoder(keras.Model):
 
     def get_config(self):
         return dict(self._config)
+
+
+def _runs_on_tensorflow_cpu():
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 def check_size(sizes, levels):

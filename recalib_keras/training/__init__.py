@@ -1,6 +1,7 @@
-"""Train a network by a recipe."""
+"""Train a network by a recipe, and publish what comes out as a preset."""
 
+from recalib_keras.training.publishing import publish
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.trainer import train
+from recalib_keras.training.trainer import TrainingError, train, validate
 
-__all__ = ["Recipe", "train"]
+__all__ = ["Recipe", "TrainingError", "publish", "train", "validate"]

@@ -103,7 +103,7 @@ def _compile(model, steps, schedule):
     )
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=schedule.clip_norm)
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, DiceCrossEntropy(), jit_compile="auto" if keras.backend.backend() == "jax" else False)
+    model.compile(optimizer, DiceCrossEntropy())
 
 
 def _fit_epoch(model, examples, epoch):

@@ -18,8 +18,7 @@ def layer_gradients(layer, inputs, cotangent, **call_arguments):
         The gradient for the inputs, and a list of those for the trainable weights, as arrays.
     """
     by_backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
-    inputs = keras.ops.convert_to_tensor(inputs)
-    cotangent = keras.ops.convert_to_tensor(cotangent)
+    inputs, cotangent = (keras.ops.convert_to_tensor(array, dtype=array.dtype.name) for array in (inputs, cotangent))
     by_inputs, by_weights = by_backend(layer, inputs, cotangent, call_arguments)
     return numpy(by_inputs), [numpy(gradient) for gradient in by_weights]
 

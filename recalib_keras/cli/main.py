@@ -1,0 +1,49 @@
+"""The `recalib` command: one file a subcommand, loaded when it is called."""
+
+import argparse
+import importlib
+import sys
+
+# Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
+COMMANDS = {
+    "presets": "list the pretrained presets",
+    "info": "tell all about one preset",
+    "segment": "segment scans with a preset",
+    "train": "train a network by a recipe",
+    "evaluate": "compare label maps with the truth",
+}
+
+
+def main(argv=None):
+    """Runs the command; returns the exit code: 0, 1 if some of many scans failed, 2 for bad input."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="recalib", description="Segment medical scans with pretrained, recalibrated networks, and train them."
+    )
+    parser.add_argument("--version", action="version", version=f"recalib-keras {_version()}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            importlib.import_module(f"recalib_keras.cli.{name}").add_arguments(subparser)
+    arguments = parser.parse_args(argv)
+    command = importlib.import_module(f"recalib_keras.cli.{arguments.command}")
+    try:
+        return command.run(arguments) or 0
+    except command.ERRORS as error:
+        print(f"recalib {arguments.command}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("recalib: stopped", file=sys.stderr)
+        return 130
+
+
+def _version():
+    from recalib_keras import __version__
+
+    return __version__
+
+
+def _one_line(error):
+    return " ".join(str(error).split())

@@ -1,0 +1,45 @@
+"""Turn a finished run into a preset: weights, description, recipe, log and card in one folder."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from recalib_keras.training.card import card
+from recalib_keras.training.trainer import BEST, LOG
+from recalib_keras.volumes import atomic_write
+from recalib_keras.zoo.preset import FILE_NAME, Preset
+
+
+def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
+    """Adds the weights of a run to a preset, or makes the preset.
+
+    Args:
+        recipe: `Recipe` of the run.
+        recipe_path: its file.
+        weight_set: `WeightSet` that training returned.
+        run_folder: path of the run.
+        presets_folder: path of the folder of presets; the preset's own folder is made in it.
+
+    Returns:
+        Path of the preset's folder: `preset.json`, `README.md`, and the weight set's `.safetensors`, `.toml` and
+        `.jsonl`. Other weight sets of the preset stay as they are.
+    """
+    folder = Path(presets_folder) / recipe.preset
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(Path(run_folder) / BEST, folder / weight_set.file)
+    _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
+    _copy(Path(recipe_path), folder / f"{recipe.weights}.toml")
+    preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
+    preset = dataclasses.replace(preset, weight_sets={**preset.weight_sets, recipe.weights: weight_set})
+    _write(folder / FILE_NAME, preset.to_json())
+    _write(folder / "README.md", card(preset))
+    return folder
+
+
+def _copy(source, target):
+    if source.resolve() != target.resolve():
+        atomic_write(target, lambda temporary: shutil.copyfile(source, temporary))
+
+
+def _write(path, text):
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
