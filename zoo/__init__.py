@@ -88,7 +88,8 @@ def load(name, weights="default", num_classes=None, input_shape=None, dtype=None
         tensors = _weights.read(Path(weights))
     else:
         tensors = _weights.read(info(name).folder / described.file, described.sha256)
-    _weights.assign(model, tensors, skip_head=model.output_shape[-1] != len(described.labels))
+    is_new_head = num_classes is not None and num_classes != _weights.number_of_classes(tensors)
+    _weights.assign(model, tensors, skip_head=is_new_head)
     return model
 
 

@@ -107,7 +107,8 @@ class WeightSet:
 
     def build(self, num_classes=None, input_shape=None, dtype=None):
         """Returns the network with fresh weights, of the preset's own input shape and classes unless told otherwise."""
-        return self.network.build(input_shape or self.input.shape, num_classes or len(self.labels), dtype)
+        num_classes = len(self.labels) if num_classes is None else num_classes
+        return self.network.build(input_shape or self.input.shape, num_classes, dtype)
 
 
 @dataclass(frozen=True)

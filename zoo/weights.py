@@ -14,7 +14,7 @@ class WeightsError(ValueError):
 
 def serialize(model):
     """Returns the safetensors bytes of all variables of a model, in float32 under their paths."""
-    return save({v.path: np.ascontiguousarray(ops.convert_to_numpy(v), "float32") for v in _stored(model)})
+    return save({v.path: np.asarray(ops.convert_to_numpy(v), "float32", order="C") for v in _stored(model)})
 
 
 def sha256(content):
@@ -44,7 +44,9 @@ def read(path, expected_sha256=None):
     try:
         return load(content)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file ({error}); expected weights saved by this package") from None
+        raise WeightsError(
+            f"{path} is not a safetensors file ({error}); expected weights saved by this package"
+        ) from None
 
 
 def assign(model, tensors, skip_head=False):
@@ -71,6 +73,11 @@ def assign(model, tensors, skip_head=False):
         raise WeightsError(f"the weights do not fit the network {model.name!r}: {_listed(problems)}")
     for path, variable in variables.items():
         variable.assign(tensors[path])
+
+
+def number_of_classes(tensors):
+    """Returns how many classes the classifier among the tensors tells apart, or None where there is none."""
+    return tensors["classifier/bias"].shape[-1] if "classifier/bias" in tensors else None
 
 
 def is_head(path):

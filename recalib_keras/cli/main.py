@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import sys
+import warnings
 
 # Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
@@ -28,6 +29,7 @@ def main(argv=None):
         if name == chosen:
             importlib.import_module(f"recalib_keras.cli.{name}").add_arguments(subparser)
     arguments = parser.parse_args(argv)
+    warnings.formatwarning = lambda message, *_, **__: f"recalib {arguments.command}: warning: {_one_line(message)}\n"
     command = importlib.import_module(f"recalib_keras.cli.{arguments.command}")
     try:
         return command.run(arguments) or 0

@@ -1,7 +1,9 @@
 """recalib train: fit a network by a recipe."""
 
-import os
 from pathlib import Path
+
+from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.options import add_data_argument
 
 ERRORS = (ValueError, OSError, RuntimeError)
 
@@ -10,10 +12,10 @@ def add_arguments(parser):
     """Adds the arguments of the command."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, and how")
     parser.add_argument("-o", "--output", type=Path, help="folder of the run; default: runs/PRESET-WEIGHTS")
+    add_data_argument(parser)
     parser.add_argument(
-        "--data", type=Path, help="folder that the recipe's data folder lies in; default: $RECALIB_DATA, or here"
+        "--resume", action="store_true", help="go on with the run in the output folder, if there is one"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder, if there is one")
     parser.add_argument(
         "--publish", type=Path, metavar="FOLDER", help="folder of presets to add the weights to, with recipe and card"
     )
@@ -21,15 +23,14 @@ def add_arguments(parser):
 
 def run(arguments):
     """Trains, tells each epoch in a line, and says where the weights are."""
-    from recalib_keras.cli.quiet import quiet_backend
-
-    quiet_backend()
+    start_backend()
     from recalib_keras.training import Recipe, publish, train
 
     recipe = Recipe.read(arguments.recipe)
-    data = arguments.data or Path(os.environ.get("RECALIB_DATA", "."))
     folder = arguments.output or Path("runs") / f"{recipe.preset}-{recipe.weights}"
-    weight_set = train(recipe, folder, data, resume=arguments.resume, on_epoch=_report(recipe.schedule.epochs))
+    weight_set = train(
+        recipe, folder, arguments.data, resume=arguments.resume, on_epoch=_report(recipe.schedule.epochs)
+    )
     preset = publish(recipe, arguments.recipe, weight_set, folder, arguments.publish or folder)
     print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
 

@@ -1,7 +1,5 @@
 """Overlap of two label maps."""
 
-import numpy as np
-
 
 def dice(prediction, truth, label):
     """Returns the Dice coefficient of one label, `2 |P ∩ T| / (|P| + |T|)`.

@@ -47,7 +47,7 @@ class Segmenter:
             progress=progress,
         )
         ids = np.array([label.id for label in self.weight_set.labels])
-        return volumes.restore_labels(ids[classes], conformed.grid, scan.grid)
+        return ids[volumes.restore_labels(classes, conformed.grid, scan.grid)]
 
     def _predict(self, windows):
         """Returns probabilities of windows `(batch, *window, 1)`; a 2-D network sees them without their slice axis."""

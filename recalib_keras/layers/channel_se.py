@@ -39,6 +39,8 @@ class ChannelSE(Recalibration):
         Channel Squeeze & Excitation in Fully Convolutional Networks", MICCAI 2018.
     """
 
+    is_fused = True
+
     def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.reduction_ratio = reduction_ratio

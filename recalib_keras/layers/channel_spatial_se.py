@@ -52,6 +52,8 @@ class ChannelSpatialSE(Recalibration):
         Blocks", IEEE TMI 2019.
     """
 
+    is_fused = True
+
     def __init__(self, reduction_ratio=2, aggregation="max", use_bias=True, **kwargs):
         super().__init__(**kwargs)
         if aggregation not in AGGREGATIONS:

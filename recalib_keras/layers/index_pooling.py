@@ -1,5 +1,7 @@
 """Max pooling that remembers where its maxima stood, and the unpooling that puts them back."""
 
+import functools
+
 import keras
 from keras import KerasTensor, ops
 
@@ -40,9 +42,11 @@ class MaxPoolingWithIndices(keras.layers.Layer):
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
+        self._pool = fused(functools.partial(_pool, data_format=self.data_format))
 
     def call(self, inputs):
-        return _pool(inputs, self.data_format)
+        halved(inputs.shape, self.data_format)  # names odd sizes before an operation stumbles over them
+        return self._pool(inputs)
 
     def compute_output_spec(self, inputs):
         shape, _ = self.compute_output_shape(inputs.shape)
@@ -89,23 +93,20 @@ class MaxUnpooling(keras.layers.Layer):
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
+        self._unpool = fused(functools.partial(_unpool, data_format=self.data_format))
 
     def call(self, inputs, indices):
-        return _unpool(inputs, indices, self.data_format)
+        _check_same_shape(inputs.shape, indices.shape)
+        return self._unpool(inputs, indices)
 
     def compute_output_shape(self, inputs_shape, indices_shape):
-        if tuple(indices_shape) != tuple(inputs_shape):
-            raise ValueError(
-                "Unpooling needs as many indices as values, channel by channel. "
-                f"Received: inputs.shape={tuple(inputs_shape)}, indices.shape={tuple(indices_shape)}"
-            )
+        _check_same_shape(inputs_shape, indices_shape)
         return doubled(inputs_shape, self.data_format)
 
     def get_config(self):
         return {**super().get_config(), "data_format": self.data_format}
 
 
-@fused
 def _pool(inputs, data_format):
     maxima, indices = inputs, None
     # The innermost axis first: so a tie along an outer axis falls to the first place in C order.
@@ -118,7 +119,6 @@ def _pool(inputs, data_format):
     return maxima, indices
 
 
-@fused
 def _unpool(inputs, indices, data_format):
     zeros = ops.zeros((), dtype=inputs.dtype)
     axes = spatial_axes(len(inputs.shape), data_format)
@@ -128,3 +128,13 @@ def _unpool(inputs, indices, data_format):
         inputs = interleave(ops.where(is_odd, zeros, inputs), ops.where(is_odd, inputs, zeros), axis)
         indices = interleave(indices, indices, axis)
     return inputs
+
+
+def _check_same_shape(inputs_shape, indices_shape):
+    inputs_shape, indices_shape = tuple(inputs_shape), tuple(indices_shape)
+    sizes = zip(inputs_shape, indices_shape, strict=False)
+    if len(inputs_shape) != len(indices_shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        raise ValueError(
+            "Unpooling needs as many indices as values, channel by channel. "
+            f"Received: inputs.shape={inputs_shape}, indices.shape={indices_shape}"
+        )

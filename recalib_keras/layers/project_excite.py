@@ -45,6 +45,8 @@ class ProjectExcite(Recalibration):
         Rickmann et al., "'Project & Excite' Modules for Segmentation of Volumetric Medical Scans", MICCAI 2019.
     """
 
+    is_fused = True
+
     def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.reduction_ratio = reduction_ratio

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from recalib_keras.layers.acceleration import fused
+
 
 class Recalibration(keras.layers.Layer):
     """Base of all blocks that rescale a feature map by gates computed from it.
@@ -14,7 +16,8 @@ class Recalibration(keras.layers.Layer):
     - `recalibrate(inputs, logits)`: by default `inputs * gate(logits)`, with `gate` the sigmoid.
 
     As they stand here, `compress` and `process` hand on what they are given, so that every value of the input gates
-    itself. Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would
+    itself. A block made of element-wise work, reductions and products alone, without convolutions, may set the class
+    attribute `is_fused`: TensorFlow then runs it in one piece, several times faster. Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would
     lose the mean of a large volume, and a bfloat16 sigmoid saturates early.
 
     Args:
@@ -40,6 +43,7 @@ class Recalibration(keras.layers.Layer):
     ...     def build(self, input_shape):
     ...         super().build(input_shape)
     ...         self.expand = self.pointwise(self.channels, name="expand", makes_logits=True)
+    ...         self.expand.build(input_shape)
     ...
     ...     def compress(self, inputs):
     ...         return keras.ops.max(inputs, axis=self.spatial_axes, keepdims=True)
@@ -53,6 +57,8 @@ class Recalibration(keras.layers.Layer):
         Rickmann et al., "Recalibrating 3D ConvNets with Project & Excite", IEEE TMI 2020.
     """
 
+    is_fused = False
+
     def __init__(self, data_format=None, use_identity_start=False, **kwargs):
         super().__init__(**kwargs)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -61,6 +67,7 @@ class Recalibration(keras.layers.Layer):
                 f"`data_format` must be 'channels_last' or 'channels_first'. Received: data_format={data_format!r}"
             )
         self.use_identity_start = use_identity_start
+        self._follow = fused(self._pipeline) if self.is_fused else self._pipeline
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -80,6 +87,9 @@ class Recalibration(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes={self.channel_axis: self.channels})
 
     def call(self, inputs):
+        return self._follow(inputs)
+
+    def _pipeline(self, inputs):
         return self.recalibrate(inputs, self.process(self.compress(inputs)))
 
     def compress(self, inputs):
@@ -100,8 +110,12 @@ class Recalibration(keras.layers.Layer):
         return 2 * gate if self.use_identity_start else gate
 
     def mean(self, inputs, axes):
-        """Returns the mean over `axes`, which are kept with size 1; float32 or wider."""
-        return ops.mean(ops.cast(inputs, self.wide_dtype), axis=axes, keepdims=True)
+        """Returns the mean over one axis or several, which are kept with size 1; float32 or wider."""
+        mean = ops.cast(inputs, self.wide_dtype)
+        # One axis at a time, the innermost first: faster than all at once, and the partial sums stay small.
+        for axis in sorted((axes,) if isinstance(axes, int) else axes, reverse=True):
+            mean = ops.mean(mean, axis=axis, keepdims=True)
+        return mean
 
     @property
     def wide_dtype(self):

@@ -33,6 +33,8 @@ class SpatialSE(Recalibration):
         Roy et al., "Concurrent Spatial and Channel Squeeze & Excitation in Fully Convolutional Networks", MICCAI 2018.
     """
 
+    is_fused = True
+
     def __init__(self, use_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.use_bias = use_bias

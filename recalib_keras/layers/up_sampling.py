@@ -1,5 +1,7 @@
 """Up-sampling by two in any number of dimensions."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -44,9 +46,12 @@ class UpSampling(keras.layers.Layer):
             )
         self.interpolation = interpolation
         self.data_format = data_format or keras.config.image_data_format()
+        self._up_sample = fused(
+            functools.partial(_up_sample, interpolation=interpolation, data_format=self.data_format)
+        )
 
     def call(self, inputs):
-        return _up_sample(inputs, self.interpolation, self.data_format)
+        return self._up_sample(inputs)
 
     def compute_output_shape(self, input_shape):
         return doubled(input_shape, self.data_format)
@@ -55,7 +60,6 @@ class UpSampling(keras.layers.Layer):
         return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}
 
 
-@fused
 def _up_sample(inputs, interpolation, data_format):
     for axis in spatial_axes(len(inputs.shape), data_format):
         even, odd = (inputs, inputs) if interpolation == "nearest" else _halfway(inputs, axis)

@@ -2,6 +2,6 @@
 
 from recalib_keras.training.publishing import publish
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.trainer import TrainingError, train, validate
+from recalib_keras.training.trainer import TrainingError, rescore, train, validate
 
-__all__ = ["Recipe", "TrainingError", "publish", "train", "validate"]
+__all__ = ["Recipe", "TrainingError", "publish", "rescore", "train", "validate"]

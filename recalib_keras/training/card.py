@@ -58,7 +58,9 @@ def _section(name, weights, described, is_default):
         title=described.title,
         labels=", ".join(f"{label.id} {label.name}" for label in described.labels),
         window=" × ".join(map(str, expects.window)),
-        spacing=f"{' × '.join(f'{size:g}' for size in expects.spacing)} mm" if expects.spacing else "the scan's spacing",
+        spacing=f"{' × '.join(f'{size:g}' for size in expects.spacing)} mm"
+        if expects.spacing
+        else "the scan's spacing",
         orientation=expects.orientation,
         normalization=expects.normalization,
         source=described.data["source"],

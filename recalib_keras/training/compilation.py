@@ -13,7 +13,7 @@ def compiled(function):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)
+        return tf.function(function)  # traced anew for every shape: what it runs counts and loops over static shapes
     if backend == "jax":
         import jax
 

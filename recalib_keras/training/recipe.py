@@ -24,6 +24,9 @@ class Data:
     licence: str
     validate_every: int = 5
 
+    def __post_init__(self):
+        _check_positive(self, "validate_every")
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -74,6 +77,9 @@ class Schedule:
     validate_every: int = 1
     precision: str = "mixed_bfloat16"
 
+    def __post_init__(self):
+        _check_positive(self, "epochs", "batch_size", "learning_rate", "examples_per_scan", "clip_norm", "validate_every")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -113,3 +119,9 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise RecordError(f"{path} is not valid TOML: {error}") from None
         return from_mapping(cls, mapping, str(path))
+
+
+def _check_positive(record, *keys):
+    for key in keys:
+        if not getattr(record, key) > 0:
+            raise RecordError(f"{key} must be greater than 0, not {getattr(record, key)}")

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from safetensors import SafetensorError
 
-from recalib_keras import datasets, volumes
+from recalib_keras import datasets, volumes, zoo
 from recalib_keras.evaluation import dice
 from recalib_keras.inference import Segmenter
 from recalib_keras.training.checkpoint import restore_checkpoint, save_checkpoint
 from recalib_keras.training.examples import Examples, read_scan, steps_per_epoch
 from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
@@ -41,7 +43,8 @@ def train(recipe, run_folder, data_root, resume=False, on_epoch=lambda line: Non
         `WeightSet` that describes the best weights, with the score they reach in float32.
 
     Raises:
-        TrainingError: if the folder holds a run and `resume` is False, or the loss is no longer finite.
+        TrainingError: if the folder holds a run and `resume` is False, the run to go on with is of another network,
+            no scan is left to train on, or the loss is no longer finite.
     """
     run_folder = Path(run_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -49,19 +52,23 @@ def train(recipe, run_folder, data_root, resume=False, on_epoch=lambda line: Non
         raise TrainingError(f"{run_folder} already holds a run; go on with --resume, or choose another folder")
     found = datasets.find_scans(Path(data_root) / recipe.data.folder)
     training, validation = datasets.split(found, recipe.data.validate_every)
+    if not training:
+        raise TrainingError(
+            f"expected scans to train on beside every {recipe.data.validate_every}. held out; found {len(found)} in all"
+        )
     scans = [read_scan(scan, recipe.input, recipe.labels) for scan in training]
 
     keras.utils.set_random_seed(recipe.seed)
     model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
     _compile(model, steps_per_epoch(len(scans), recipe.schedule), recipe.schedule)
-    history = restore_checkpoint(run_folder / CHECKPOINT, model) if (run_folder / CHECKPOINT).exists() else []
+    history = _restore(run_folder / CHECKPOINT, model)
     _write_log(run_folder / LOG, history)
     described = _describe(recipe, model)
     for epoch in range(len(history), recipe.schedule.epochs):
         line = _fit_epoch(model, Examples(scans, recipe, epoch), epoch)
         if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
             line.update(validate(Segmenter(described, model), validation))
-            if line["dice"] > max((earlier.get("dice", 0) for earlier in history), default=0):
+            if line["dice"] > max((earlier.get("dice", -1) for earlier in history), default=-1):
                 content = zoo_weights.serialize(model)
                 volumes.atomic_write(run_folder / BEST, lambda path, content=content: path.write_bytes(content))
         history.append(line)
@@ -71,22 +78,57 @@ def train(recipe, run_folder, data_root, resume=False, on_epoch=lambda line: Non
     return _with_score(described, run_folder / BEST, validation, history)
 
 
+def _restore(path, model):
+    """Returns the lines of the log so far, and sets the model's and its optimizer's state, if there is a checkpoint."""
+    if not path.exists():
+        return []
+    try:
+        return restore_checkpoint(path, model)
+    except (SafetensorError, ValueError) as error:
+        raise TrainingError(
+            f"{path} is no checkpoint of this recipe's network ({error}); resume with the recipe the run was begun "
+            "with, or choose another folder"
+        ) from None
+
+
 def validate(segmenter, scans):
     """Returns the mean Dice over scans: of each structure, of all, and the deviation of the latter between scans.
 
     Args:
         segmenter: `recalib_keras.inference.Segmenter`.
         scans: list of `recalib_keras.datasets.LabelledScan`.
+
+    Returns:
+        Dict of `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's truth nor in
+        its prediction counts not, and a scan without any structure neither.
     """
     structures = segmenter.weight_set.labels[1:]
-    table = np.array([_scan_dice(segmenter, scan, structures) for scan in scans])
-    by_scan = np.nanmean(table, axis=1)
-    by_structure = {label.name: round(float(v), 4) for label, v in zip(structures, np.nanmean(table, axis=0))}
+    table = np.ma.masked_invalid([_scan_dice(segmenter, scan, structures) for scan in scans])
+    by_scan = table.mean(axis=1).compressed()
+    by_structure = zip(structures, table.mean(axis=0))
     return {
-        "dice": round(float(by_scan.mean()), 4),
-        "dice_sd": round(float(by_scan.std(ddof=1)) if len(scans) > 1 else 0.0, 4),
-        "dice_by_structure": by_structure,
+        "dice": round(float(by_scan.mean()) if by_scan.size else 0.0, 4),
+        "dice_sd": round(float(by_scan.std(ddof=1)) if by_scan.size > 1 else 0.0, 4),
+        "dice_by_structure": {label.name: round(float(v), 4) for label, v in by_structure if v is not np.ma.masked},
     }
+
+
+def rescore(preset, weights, data_root):
+    """Returns the score of a preset on the validation scans of its own recipe, as training measured it.
+
+    Args:
+        preset: name or folder of a preset.
+        weights: name of a weight set, or `"default"`.
+        data_root: path that the recipe's data folder is relative to.
+
+    Returns:
+        Dict as from `validate`, with `"scans"` in words.
+    """
+    described = zoo.weight_set(preset, weights)
+    recipe = Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
+    found = datasets.find_scans(Path(data_root) / recipe.data.folder)
+    _, validation = datasets.split(found, recipe.data.validate_every)
+    return {"scans": _in_words(validation), **validate(Segmenter.from_preset(preset, weights), validation)}
 
 
 def _scan_dice(segmenter, scan, structures):
@@ -109,12 +151,16 @@ def _compile(model, steps, schedule):
 def _fit_epoch(model, examples, epoch):
     start = time.perf_counter()
     loss = model.fit(examples, verbose=0, shuffle=False).history["loss"][0]
-    if not math.isfinite(loss):
+    if not (math.isfinite(loss) and _has_finite_weights(model)):
         raise TrainingError(
-            f"the loss of epoch {epoch + 1} is {loss}; lower the learning rate, then --resume: the checkpoint of the "
-            "epoch before is intact"
+            f"the loss or a weight is no longer finite in epoch {epoch + 1} (loss {loss}); lower the learning rate, "
+            "then --resume: the checkpoint of the epoch before is intact"
         )
     return {"epoch": epoch + 1, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
+
+
+def _has_finite_weights(model):
+    return all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in model.trainable_variables)
 
 
 def _describe(recipe, model):
@@ -136,7 +182,7 @@ def _with_score(described, best, validation, history):
     model = described.build(dtype="float32")
     zoo_weights.assign(model, zoo_weights.read(best))
     score = {
-        "scans": f"{len(validation)} held-out validation scans",
+        "scans": _in_words(validation),
         **validate(Segmenter(described, model), validation),
         "epochs": len(history),
         "training_minutes": round(sum(line["seconds"] for line in history) / 60, 1),
@@ -147,3 +193,7 @@ def _with_score(described, best, validation, history):
 def _write_log(path, history):
     text = "".join(json.dumps(line) + "\n" for line in history)
     volumes.atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _in_words(validation):
+    return f"{len(validation)} held-out validation scans"

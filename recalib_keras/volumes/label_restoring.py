@@ -39,6 +39,8 @@ def _paint(restored, most, label, mask, box, source, target):
     """Gives a label to the voxels that its mask covers more than any label before."""
     inner = tuple(slice(max(0, part.start - 2), part.stop + 2) for part in box)
     outer = _target_box(inner, mask.shape, source, target)
+    if most[outer].size == 0:  # the structure lies beyond the target's field of view
+        return
     cover = resample(mask[inner].astype("float32"), _cropped(source, inner), _cropped(target, outer), cval=0.0)
     is_most = cover > most[outer]
     most[outer][is_most] = cover[is_most]

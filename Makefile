@@ -1,0 +1,39 @@
+# The two commands of the README, and those of CONTRIBUTING.md. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Real scans for tests and training; tests that need them are skipped where there are none.
+export RECALIB_DATA ?= $(abspath ../shared/data)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: demo test test-slow test-backends lint clean
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed-test lint
+	$(BIN)/python -m pytest -m "not slow" tests recalib_keras zoo
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m slow tests
+
+# The maths in every backend: the layers' and models' tests again.
+test-backends: $(VENV)/installed-test $(VENV)/installed-backends
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not slow" tests/layers tests/models
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" tests/layers tests/models
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recalib-keras needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-%: setup.cfg | $(VENV)/bin/python
+	$(BIN)/pip install -q -e ".[$*]"
+	touch $@

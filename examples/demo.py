@@ -1,0 +1,71 @@
+"""Segment a hippocampus in the MNI152 template: labels, a table of volumes and a picture, in `demo-output/`.
+
+Needs no download and no GPU: the template lies inside the nilearn package, the weights inside this one.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from recalib_keras import volumes
+from recalib_keras.cli.main import main as recalib
+
+OUTPUT = Path("demo-output")
+PRESET = "densenet3d_pe"
+NAME = "mni152_hippocampus"
+
+# First and last voxel of the crop in MNI space (mm): 37 × 48 × 45 voxels around the left hippocampus.
+#
+# The preset was trained on crops around one hippocampus (Medical Segmentation Decathlon, Task04), and all 210 of them
+# show the left one: brainstem on the right of the crop, temporal lobe on its left. The right one of the template would
+# be new to the network. In MNI space the left hippocampus spans about x = -37 … -14, y = -41 … -5, z = -30 … 5 mm; the
+# training crops leave 6 and 8 mm beside it (left, right), 5 and 6 mm (back, front), 5 and 5 mm (below, above).
+FIRST, LAST = (-43, -46, -35), (-7, 1, 9)
+
+
+def main():
+    """Makes the crop, runs the command on it, and says where everything is."""
+    scan = OUTPUT / f"{NAME}.nii.gz"
+    volumes.save(crop(template(), FIRST, LAST), scan)
+    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", PRESET, "--overlay", "--overwrite"]
+    print(f"The left hippocampus of the MNI152 template, 1 mm: {scan}")
+    print(f"\n$ recalib {' '.join(command)}", flush=True)
+    exit_code = recalib(command)
+    if exit_code:
+        return exit_code
+    print()
+    print_volumes(OUTPUT / "volumes.csv", scan)
+    print(f"\nlabels    {OUTPUT / f'{NAME}_labels.nii.gz'}")
+    print(f"volumes   {OUTPUT / 'volumes.csv'}")
+    print(f"picture   {OUTPUT / f'{NAME}_overlay.png'}")
+    return 0
+
+
+def template():
+    """Returns the MNI152 T1 template (ICBM 2009, brain only) as a nibabel image, 1 mm."""
+    try:
+        from nilearn.datasets import load_mni152_template
+    except ImportError:
+        raise SystemExit('the demo needs nilearn and matplotlib; run: pip install "recalib-keras[demo]"') from None
+    return load_mni152_template(resolution=1)
+
+
+def crop(image, first, last):
+    """Returns the part of an upright image between two positions in mm, both included."""
+    start, stop = np.rint(np.linalg.solve(image.affine, np.array([[*first, 1], [*last, 1]]).T)).astype(int)[:3].T
+    return image.slicer[tuple(slice(low, high + 1) for low, high in zip(start, stop))]
+
+
+def print_volumes(table, scan):
+    """Prints the rows of one scan from the table of volumes."""
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["scan"] == str(scan)]
+    for row in rows:
+        print(f"{row['structure']:<24}{float(row['mm3']) / 1000:6.2f} cm³")
+    print(f"{'together':<24}{sum(float(row['mm3']) for row in rows) / 1000:6.2f} cm³")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

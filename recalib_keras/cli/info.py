@@ -1,0 +1,23 @@
+"""recalib info: all about one preset."""
+
+from recalib_keras.cli.backend import start_backend
+
+ERRORS = (ValueError,)
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command."""
+    parser.add_argument("name", metavar="NAME", help="see `recalib presets`, or the path of a preset's folder")
+
+
+def run(arguments):
+    """Prints the preset's card and the names and colours of its labels."""
+    start_backend()
+    from recalib_keras import zoo
+
+    preset = zoo.info(arguments.name)
+    print((preset.folder / "README.md").read_text(encoding="utf-8"))
+    for weights, described in preset.weight_sets.items():
+        print(f"{weights}: label, colour, structure")
+        for label in described.labels:
+            print(f"  {label.id:5d}  #{bytes(label.color).hex()}  {label.name}")

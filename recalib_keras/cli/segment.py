@@ -1,0 +1,161 @@
+"""recalib segment: labels, volumes and pictures of one scan or thousands."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.options import add_preset_arguments
+
+ERRORS = (ValueError, OSError, ImportError)
+SCAN_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz")
+TABLE = "volumes.csv"
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command."""
+    parser.add_argument(
+        "scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI or MGZ file, or a folder with one DICOM series"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or a .nii.gz file for a single scan"
+    )
+    add_preset_arguments(parser, default="densenet3d_pe")
+    parser.add_argument("--volume", type=int, metavar="I", help="which volume of 4-D scans to take, from 0")
+    parser.add_argument("--overlay", action="store_true", help="draw a picture of each scan with its labels too")
+    parser.add_argument("--overwrite", action="store_true", help="segment again what is there already")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: all cores)")
+
+
+def run(arguments):
+    """Segments each scan; returns 1 if some of several could not be segmented."""
+    targets = _targets(arguments.scans, arguments.output)
+    start_backend(arguments.threads)
+    if arguments.overlay:
+        import matplotlib  # noqa: F401  (missing, it should stop the batch before the first scan)
+    from recalib_keras.inference import Segmenter
+    from recalib_keras.volumes import VolumeError
+
+    segmenter = Segmenter.from_preset(arguments.preset, arguments.weights)
+    table = _Table(targets[0][1].parent / TABLE)
+    failures = []
+    for scan, target in _progress(targets, "scans", disable=None if len(targets) > 1 else True):
+        try:
+            rows = _segment_one(segmenter, scan, target, arguments, show_windows=len(targets) == 1)
+        except (VolumeError, OSError) as error:
+            if len(targets) == 1:
+                raise
+            failures.append(f"{scan}: {' '.join(str(error).split())}")
+        else:
+            table.replace(str(scan), rows)
+    _report(targets, failures, table)
+    return 1 if failures else 0
+
+
+def _segment_one(segmenter, path, target, arguments, show_windows):
+    """Writes the labels of a scan, and its picture if asked for; returns its rows of the table of volumes."""
+    from recalib_keras import evaluation, volumes
+
+    structures = segmenter.weight_set.labels[1:]
+    picture = target.with_name(f"{_stem(target).removesuffix('_labels')}_overlay.png")
+    is_done = target.exists() and (picture.exists() or not arguments.overlay)
+    if is_done and not arguments.overwrite:
+        labels = volumes.read_labels(target)
+        return evaluation.structure_volumes(labels.array, labels.grid, structures)
+    scan = volumes.read(path, volume=arguments.volume)
+    labels = segmenter(
+        scan, progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True)
+    )
+    volumes.save(volumes.label_image(labels, scan), target)
+    if arguments.overlay:
+        evaluation.overlay(scan, labels, structures, picture)
+    return evaluation.structure_volumes(labels, scan.grid, structures)
+
+
+class _Table:
+    """The table of volumes: written after every scan, rows of other scans kept."""
+
+    COLUMNS = ("scan", "structure", "label", "voxels", "mm3")
+
+    def __init__(self, path):
+        self.path = path
+        self.rows = []
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                self.rows = [tuple(row.get(column, "") for column in self.COLUMNS) for row in csv.DictReader(file)]
+
+    def replace(self, scan, volumes_of_structures):
+        """Sets the rows of one scan and writes the table."""
+        from recalib_keras.volumes import atomic_write
+
+        self.rows = [row for row in self.rows if row[0] != scan]
+        for row in volumes_of_structures:
+            self.rows.append((scan, row.name, row.label, row.voxels, f"{row.cubic_millimetres:.1f}"))
+        atomic_write(self.path, self._write)
+
+    def _write(self, temporary):
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([self.COLUMNS, *self.rows])
+
+
+def _targets(scans, output):
+    """Returns each scan with the path of its label map.
+
+    Raises:
+        ValueError: if two scans would be written to one file, or several scans to a single file.
+        OSError: if the folder cannot be made.
+    """
+    if output.name.endswith(LABEL_SUFFIXES) and not output.is_dir():
+        if len(scans) > 1:
+            raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")
+        targets = [(scans[0], output)]
+    else:
+        targets = [(scan, output / f"{_stem(scan.absolute())}_labels.nii.gz") for scan in scans]
+    by_target = {}
+    for scan, target in targets:
+        if target in by_target:
+            raise ValueError(
+                f"{by_target[target]} and {scan} would both be written to {target}; segment them into two folders"
+            )
+        by_target[target] = scan
+    folder = targets[0][1].parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".recalib-writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"expected a folder to write to, but {folder} cannot be written ({error.strerror})") from None
+    return targets
+
+
+def _stem(path):
+    suffix = next((suffix for suffix in SCAN_SUFFIXES if path.name.endswith(suffix)), "")
+    return path.name.removesuffix(suffix)
+
+
+def _report(targets, failures, table):
+    done = len(targets) - len(failures)
+    where = targets[0][1] if len(targets) == 1 else targets[0][1].parent
+    if done:
+        print(f"labels of {done} {'scan' if done == 1 else 'scans'} in {where}, volumes in {table.path}")
+    for failure in failures:
+        print(f"recalib segment: {failure}", file=sys.stderr)
+    if failures:
+        print(f"recalib segment: {len(failures)} of {len(targets)} scans could not be segmented", file=sys.stderr)
+
+
+def _progress(items, unit, disable):
+    """Returns the items behind a progress bar; on a terminal only, for `disable=None`."""
+    from tqdm import tqdm
+
+    return tqdm(items, unit=f" {unit}", disable=disable, leave=False, dynamic_ncols=True)
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,38 @@
+"""A tiny data set, its recipe, and one run of it that was never stopped."""
+
+from types import SimpleNamespace
+
+import pytest
+from training.synthetic import write_recipe, write_scans
+
+from recalib_keras.training import train
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The data root of the tiny set."""
+    root = tmp_path_factory.mktemp("data")
+    write_scans(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def recipe_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "balls.toml"
+    write_recipe(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(recipe_path):
+    from recalib_keras.training import Recipe
+
+    return Recipe.read(recipe_path)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, recipe, data):
+    """A whole run: its folder, the lines reported, and the weight set it returned."""
+    folder, lines = tmp_path_factory.mktemp("run"), []
+    weight_set = train(recipe, folder, data, on_epoch=lines.append)
+    return SimpleNamespace(folder=folder, lines=lines, weight_set=weight_set)

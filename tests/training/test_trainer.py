@@ -1,0 +1,284 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import keras
+import nibabel as nib
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from training.synthetic import FOLDER, changed, write_scans
+
+from recalib_keras import datasets, zoo
+from recalib_keras.inference import Segmenter
+from recalib_keras.training import TrainingError, examples, train, trainer, validate
+from recalib_keras.zoo import Label
+
+# What the run of a recipe in another process does until it is killed: in the middle of its third epoch, or with the
+# checkpoint of its third epoch written but not yet in place.
+KILLED_RUN = """
+import os, signal, sys
+from recalib_keras.training import Recipe, examples, train
+moment, recipe, folder, data = sys.argv[1:]
+get_item, replace, written = examples.Examples.__getitem__, os.replace, []
+
+def get_item_or_die(self, step):
+    if moment == "epoch" and (self.epoch, step) == (2, 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return get_item(self, step)
+
+def replace_or_die(source, target):
+    written.append(target.name)
+    if moment == "checkpoint" and written.count("checkpoint.safetensors") == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+examples.Examples.__getitem__, os.replace = get_item_or_die, replace_or_die
+train(Recipe.read(recipe), folder, data)
+"""
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(epoch):
+    def on_epoch(line):
+        if line["epoch"] == epoch:
+            raise Stop
+
+    return on_epoch
+
+
+def read_log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def without_times(lines):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def assert_same_run(folder, other):
+    """Asserts that two runs came to the same weights, optimizer state and log, bit for bit."""
+    assert (folder / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
+    ours, others = (load_file(path / "checkpoint.safetensors") for path in (folder, other))
+    assert ours.keys() == others.keys() and any(name.startswith("optimizer/") for name in ours)
+    assert [name for name in ours if not np.array_equal(ours[name], others[name])] == []
+    assert without_times(read_log(folder)) == without_times(read_log(other))
+
+
+def test_it_learns(run):
+    assert run.lines[-1]["loss"] < 0.5 * run.lines[0]["loss"]
+    assert run.lines[-1]["dice"] > run.lines[0]["dice"] + 0.2
+    assert run.weight_set.score["dice"] > 0.8
+
+
+def test_the_log_has_a_line_for_each_epoch(run, recipe):
+    lines = read_log(run.folder)
+    assert lines == run.lines
+    assert [line["epoch"] for line in lines] == list(range(1, recipe.schedule.epochs + 1))
+    for line in lines:
+        assert line.keys() == {"epoch", "loss", "seconds", "dice", "dice_sd", "dice_by_structure"}
+        assert line["dice_by_structure"].keys() == {"shell", "core"}
+
+
+def test_the_best_weights_are_kept_and_described(run, recipe, data):
+    described = run.weight_set
+    content = (run.folder / "best.safetensors").read_bytes()
+    assert described.sha256 == zoo.weights.sha256(content)
+    assert (described.labels, described.input, described.network) == (recipe.labels, recipe.input, recipe.network)
+    assert (described.file, described.title) == ("balls.safetensors", "balls with a core")
+    assert described.data == {"source": "scans made by the tests", "licence": "CC0"}
+    assert described.score["scans"] == "2 held-out validation scans" and described.score["epochs"] == 5
+
+    model = described.build(dtype="float32")
+    assert described.parameters == model.count_params()
+    zoo.weights.assign(model, zoo.weights.read(run.folder / "best.safetensors"))
+    _, validation = datasets.split(datasets.find_scans(data / FOLDER), every=3)
+    again = validate(Segmenter(described, model), validation)
+    assert again["dice"] == described.score["dice"] == max(line["dice"] for line in run.lines)
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
+    with pytest.raises(Stop):
+        train(recipe, tmp_path, data, on_epoch=stop_after(2))
+    assert len(read_log(tmp_path)) == 2
+    keras.utils.set_random_seed(99)
+    resumed = []
+    weight_set = train(recipe, tmp_path, data, resume=True, on_epoch=resumed.append)
+    assert [line["epoch"] for line in resumed] == [3, 4, 5]
+    assert_same_run(tmp_path, run.folder)
+    assert weight_set.sha256 == run.weight_set.sha256
+
+
+@pytest.mark.parametrize("moment", ["epoch", "checkpoint"])
+def test_a_killed_run_resumes_to_the_same_weights(moment, run, recipe, recipe_path, data, tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert len(read_log(tmp_path)) == 2
+    train(recipe, tmp_path, data, resume=True)
+    assert_same_run(tmp_path, run.folder)
+
+
+def test_resuming_a_finished_run_returns_it(run, recipe, data):
+    before = os.stat(run.folder / "best.safetensors").st_mtime_ns
+    weight_set = train(recipe, run.folder, data, resume=True, on_epoch=stop_after(1))
+    assert weight_set == run.weight_set
+    assert os.stat(run.folder / "best.safetensors").st_mtime_ns == before
+
+
+def test_resume_starts_where_there_is_no_run(recipe, data, tmp_path):
+    with pytest.raises(Stop):
+        train(recipe, tmp_path, data, resume=True, on_epoch=stop_after(1))
+
+
+def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
+    before = (run.folder / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="already holds a run; go on with --resume, or choose another folder"):
+        train(recipe, run.folder, data)
+    assert (run.folder / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [{"levels": 1, "filters": 2}, {"levels": 2, "filters": 4}])
+def test_refuses_to_resume_another_network(arguments, run, recipe, data):
+    before = (run.folder / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
+        train(changed(recipe, network={"arguments": arguments}), run.folder, data, resume=True)
+    assert (run.folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, data, tmp_path, monkeypatch):
+    get_item = examples.Examples.__getitem__
+
+    def poisoned(self, step):
+        images, classes = get_item(self, step)
+        return (images * np.nan if (self.epoch, step) == (2, 1) else images), classes
+
+    monkeypatch.setattr(examples.Examples, "__getitem__", poisoned)
+    with pytest.raises(TrainingError, match=r"no longer finite in epoch 3 \(loss nan\); lower the learning rate"):
+        train(recipe, tmp_path, data)
+    assert len(read_log(tmp_path)) == 2
+    monkeypatch.undo()
+    train(recipe, tmp_path, data, resume=True)
+    assert_same_run(tmp_path, run.folder)
+
+
+def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tmp_path):
+    class Overflowing(keras.initializers.Initializer):
+        def __call__(self, shape, dtype=None):
+            return keras.ops.full(shape, 3e38, dtype)
+
+    model = recipe.network.build(recipe.input.shape, 3)
+    trainer._compile(model, 1, recipe.schedule)
+    model.layers[1].kernel.assign(Overflowing()(model.layers[1].kernel.shape) * 10)
+    line = SimpleNamespace(history={"loss": [0.5]})
+    model.fit = lambda *args, **kwargs: line
+    with pytest.raises(TrainingError, match=r"no longer finite in epoch 1 \(loss 0.5\)"):
+        trainer._fit_epoch(model, None, epoch=0)
+
+
+def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
+    lines = []
+    train(changed(recipe, schedule={"epochs": 3, "validate_every": 2}), tmp_path, data, on_epoch=lines.append)
+    assert ["dice" in line for line in lines] == [False, True, True]
+
+
+def test_a_run_that_never_scores_still_ends(recipe, data, tmp_path, monkeypatch):
+    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
+    monkeypatch.setattr(trainer, "validate", lambda segmenter, scans: nothing)
+    weight_set = train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
+    assert weight_set.score["dice"] == 0 and (tmp_path / "best.safetensors").exists()
+
+
+def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
+    planar = changed(
+        recipe,
+        input={"window": (12, 1, 12)},
+        network={"arguments": {"levels": 1, "filters": 4, "normalization": "batch"}},
+        schedule={"precision": "mixed_bfloat16", "epochs": 4, "examples_per_scan": 12, "batch_size": 8},
+    )
+    lines = []
+    weight_set = train(planar, tmp_path, data, on_epoch=lines.append)
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"] and weight_set.score["dice"] > 0.7
+    assert {tensor.dtype for tensor in load_file(tmp_path / "best.safetensors").values()} == {np.dtype("float32")}
+
+
+def test_the_first_epoch_warms_up_and_the_last_ends_at_zero(recipe):
+    model = recipe.network.build(recipe.input.shape, 3)
+    trainer._compile(model, 10, recipe.schedule)
+    rate = model.optimizer._learning_rate
+    rates = [float(keras.ops.convert_to_numpy(rate(step))) for step in range(51)]
+    assert rates[0] == 0 and rates[5] == pytest.approx(0.03) and rates[10] == pytest.approx(0.06)
+    assert rates[10:] == sorted(rates[10:], reverse=True) and rates[50] == pytest.approx(0, abs=1e-9)
+
+
+def test_refuses_a_set_without_training_scans(recipe, tmp_path):
+    write_scans(tmp_path / "data", count=1)
+    with pytest.raises(TrainingError, match=r"expected scans to train on beside every 3\. held out; found 1 in all"):
+        train(recipe, tmp_path / "run", tmp_path / "data")
+
+
+def fake_segmenter(predictions, *names):
+    """Returns what stands in for a `Segmenter`: it answers with the given label maps, one after the other."""
+    answers = iter(predictions)
+
+    class Fake:
+        weight_set = SimpleNamespace(labels=[Label(index, name) for index, name in enumerate(("background", *names))])
+
+        def __call__(self, scan):
+            return next(answers)
+
+    return Fake()
+
+
+def labelled_scans(folder, truths):
+    """Writes scans with the given label maps and finds them."""
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir()
+    for index, truth in enumerate(truths):
+        nib.save(nib.Nifti1Image(np.arange(truth.size, dtype="float32").reshape(truth.shape), np.eye(4)),
+                 folder / "imagesTr" / f"{index}.nii")  # fmt: skip
+        nib.save(nib.Nifti1Image(truth, np.eye(4)), folder / "labelsTr" / f"{index}.nii")
+    return datasets.find_scans(folder)
+
+
+def row(*values):
+    return np.array(values, "uint8").reshape(-1, 1, 1)
+
+
+def test_validate_takes_means_over_structures_then_over_scans(tmp_path):
+    scans = labelled_scans(tmp_path, [row(1, 1, 2, 0), row(1, 0, 2, 2)])
+    segmenter = fake_segmenter([row(1, 0, 2, 0), row(1, 0, 0, 0)], "left", "right")
+    # Scan 1: 2/3 and 1. Scan 2: 1 and 0.
+    assert validate(segmenter, scans) == {
+        "dice": pytest.approx((5 / 6 + 1 / 2) / 2, abs=1e-4),
+        "dice_sd": pytest.approx((5 / 6 - 1 / 2) / np.sqrt(2), abs=1e-4),
+        "dice_by_structure": {"left": pytest.approx(5 / 6, abs=1e-4), "right": 0.5},
+    }
+
+
+def test_validate_leaves_out_what_is_nowhere(tmp_path):
+    scans = labelled_scans(tmp_path, [row(1, 1, 0), row(0, 0, 0)])
+    score = validate(fake_segmenter([row(1, 1, 0), row(0, 0, 0)], "left", "right"), scans)
+    assert score == {"dice": 1.0, "dice_sd": 0.0, "dice_by_structure": {"left": 1.0}}
+
+
+def test_validate_counts_what_is_found_and_is_not_there(tmp_path):
+    scans = labelled_scans(tmp_path, [row(0, 0, 0)])
+    assert validate(fake_segmenter([row(0, 1, 0)], "left"), scans)["dice_by_structure"] == {"left": 0.0}
+
+
+def test_validate_of_scans_without_any_structure(tmp_path):
+    scans = labelled_scans(tmp_path, [row(0, 0, 0)])
+    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
+    assert validate(fake_segmenter([row(0, 0, 0)], "left"), scans) == nothing
+
+
+def test_other_seeds_give_other_weights(run, recipe, data, tmp_path):
+    with pytest.raises(Stop):
+        train(dataclasses.replace(recipe, seed=4), tmp_path, data, on_epoch=stop_after(1))
+    assert read_log(tmp_path)[0]["loss"] != run.lines[0]["loss"]
