@@ -35,7 +35,7 @@ def run(arguments):
         _write(arguments.output, rows)
     for label in sorted({label for _, label, _ in rows}):
         values = [value for _, row_label, value in rows if row_label == label]
-        print(f"label {label}: Dice {_mean_and_deviation(values)} over {len(values)} scans")
+        print(f"label {label}: Dice {_mean_and_deviation(values)} over {len(values)} scan{'s' if len(values) > 1 else ''}")
     print(f"mean of all: {statistics.fmean(value for _, _, value in rows):.4f}")
 
 

@@ -49,3 +49,7 @@ def _version():
 
 def _one_line(error):
     return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

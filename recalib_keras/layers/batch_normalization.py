@@ -11,7 +11,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Weights, arguments, config and results are those of `keras.layers.BatchNormalization`. On TensorFlow, an input
     `(batch, *spatial, channels)` is folded to `(batch, positions, 1, channels)`, for which a fused kernel of training
     and inference exists; elsewhere, and for the uncommon options (mask, renorm, synchronized, another axis,
-    float64), this is Keras's own layer.
+    weights of another type than float32), this is Keras's own layer.
 
     Example:
 
@@ -34,7 +34,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             keras.backend.backend() == "tensorflow"
             and len(inputs.shape) > 2
             and self.axis in (-1, len(inputs.shape) - 1)
-            and keras.backend.standardize_dtype(inputs.dtype) != "float64"
+            and self.variable_dtype == "float32"
             and not (self.renorm or self.synchronized)
         )
 

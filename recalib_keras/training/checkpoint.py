@@ -24,11 +24,24 @@ def save_checkpoint(path, model, progress):
 
 
 def restore_checkpoint(path, model):
-    """Sets the variables of the model and of its optimizer from a checkpoint; returns its progress."""
+    """Sets the variables of the model and of its optimizer from a checkpoint; returns its progress.
+
+    Raises:
+        ValueError: if the checkpoint's variables are of another number or other shapes.
+    """
+    variables = {_place(name): variable for name, variable in _variables(model)}
     with safe_open(path, framework="numpy") as stored:
-        for name, variable in _variables(model):
-            variable.assign(stored.get_tensor(name))
+        names = {_place(name): name for name in stored.keys()}
+        if names.keys() != variables.keys():
+            raise ValueError(f"it holds {len(names)} variables, the network and its optimizer have {len(variables)}")
+        for place, variable in variables.items():
+            variable.assign(stored.get_tensor(names[place]))
         return json.loads(stored.metadata()["progress"])
+
+
+def _place(name):
+    """Returns whose variable it is and its number. Keras counts up the rest of some names from model to model."""
+    return "/".join(name.split("/")[:2])
 
 
 def _variables(model):

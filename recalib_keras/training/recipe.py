@@ -78,7 +78,9 @@ class Schedule:
     precision: str = "mixed_bfloat16"
 
     def __post_init__(self):
-        _check_positive(self, "epochs", "batch_size", "learning_rate", "examples_per_scan", "clip_norm", "validate_every")
+        _check_positive(
+            self, "epochs", "batch_size", "learning_rate", "examples_per_scan", "clip_norm", "validate_every"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The blocks' formulas, read off the papers in NumPy: slow, in float64, channels last.
 
-Nothing here knows how the layers compute; the two share the names of their weights alone. `peak` is the largest value of
-a gate: 1, or 2 for blocks that start as the identity.
+Nothing here knows how the layers compute; the two share the names of their weights alone. `peak` is the largest value
+of a gate: 1, or 2 for blocks that start as the identity.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ def pointwise(u, weights, name):
 
 
 def convolution(u, weights, name, dilation_rate=1):
-    """A zero-padded convolution of odd kernel size: the sum, over the kernel's places, of the shifted map times the kernel there."""
+    """A zero-padded convolution of odd size: the sum of the shifted maps, each times the kernel at its place."""
     kernel = weights[f"{name}/kernel"]
     margins = [dilation_rate * (size - 1) // 2 for size in kernel.shape[:-2]]
     padded = np.pad(u, [(0, 0), *((margin, margin) for margin in margins), (0, 0)])

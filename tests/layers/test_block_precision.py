@@ -7,6 +7,7 @@ from blocks import BLOCKS, every_block, feature_map, numpy, weights_of
 from gradients import layer_gradients
 
 RESOLUTION = {"bfloat16": 2.0**-8, "float16": 2.0**-11}
+MAKES_LOGITS = ("expand/bias", "squeeze/bias", "spatial/neighbourhood/bias")
 every_half = pytest.mark.parametrize("dtype", RESOLUTION)
 
 
@@ -44,7 +45,7 @@ def test_mean_of_a_large_volume_is_kept(name, dtype):
 
 @every_half
 def test_gate_follows_a_mean_finer_than_its_type(dtype):
-    """Logits of 256 times the mean's distance from one: rounding the mean to bfloat16 would move a gate by 0.1 and more."""
+    """Logits of 256 times the mean's distance from one: a mean rounded to bfloat16 would move a gate by 0.1."""
     values = 1 + np.random.default_rng(0).integers(0, 3, size=(1, 64, 64, 64, 1)) * 2.0**-7
     values[:, :32] = 1
     layer = BLOCKS["cse"].layer(reduction_ratio=1, dtype=f"mixed_{dtype}")
@@ -65,20 +66,12 @@ def test_gradient_does_not_vanish_at_logits_of_twelve(name, dtype):
     def gradient_of_biases(policy):
         layer = BLOCKS[name].layer(dtype=policy)
         layer.build(inputs.shape)
-        makes_logits = [
-            weight.path.endswith(("expand/bias", "squeeze/bias", "spatial/neighbourhood/bias"))
-            for weight in layer.weights
-        ]
+        logits = [weight.path.endswith(MAKES_LOGITS) for weight in layer.weights]
         # The logit of cbam's channel gates is the sum of two.
-        twelve = [6.0 if name == "cbam" and "expand" in weight.path else 12.0 for weight in layer.weights]
-        layer.set_weights(
-            [
-                np.full(weight.shape, value * is_logit)
-                for weight, value, is_logit in zip(layer.weights, twelve, makes_logits, strict=True)
-            ]
-        )
+        value = [6.0 if name == "cbam" and "expand" in weight.path else 12.0 for weight in layer.weights]
+        layer.set_weights([np.full(w.shape, v * makes) for w, v, makes in zip(layer.weights, value, logits)])
         _, by_weights = layer_gradients(layer, inputs, np.ones_like(inputs))
-        return sum(gradient.sum() for gradient, is_logit in zip(by_weights, makes_logits, strict=True) if is_logit)
+        return sum(gradient.sum() for gradient, makes in zip(by_weights, logits) if makes)
 
     expected = gradient_of_biases("float32")
     assert expected > 1e-5

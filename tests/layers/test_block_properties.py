@@ -1,7 +1,5 @@
 """What holds for a block whatever its weights: zero logits, the range of the gates, symmetries of space."""
 
-import itertools
-
 import numpy as np
 import pytest
 from blocks import BLOCKS, IDENTITY_BLOCKS, every_block, feature_map, numpy
@@ -59,17 +57,18 @@ def test_permuting_positions_permutes_outputs(name):
     np.testing.assert_allclose(numpy(layer(permuted(inputs))), permuted(numpy(layer(inputs))), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("axis", [1, 2, 3])
 @pytest.mark.parametrize("name", WITHOUT_NEIGHBOURS)
-def test_permuting_one_axis_permutes_outputs(name, axis):
+def test_permuting_one_axis_permutes_outputs(name):
     inputs = feature_map(3)
     layer = BLOCKS[name].randomized(inputs.shape)
-    order = np.random.default_rng(axis).permutation(inputs.shape[axis])
-    expected = np.take(numpy(layer(inputs)), order, axis)
-    np.testing.assert_allclose(numpy(layer(np.take(inputs, order, axis))), expected, rtol=1e-5, atol=1e-5)
+    outputs = numpy(layer(inputs))
+    for axis in (1, 2, 3):
+        for order in (np.random.default_rng(axis).permutation(inputs.shape[axis]), slice(None, None, -1)):
+            place = (slice(None),) * axis + (order,)
+            np.testing.assert_allclose(numpy(layer(inputs[place])), outputs[place], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("axes", list(itertools.permutations([1, 2, 3]))[1:], ids=str)
+@pytest.mark.parametrize("axes", [(2, 1, 3), (2, 3, 1)], ids=str)  # a swap and a turn make all other orders
 @pytest.mark.parametrize("name", WITHOUT_NEIGHBOURS)
 def test_transposing_space_transposes_outputs(name, axes):
     inputs = feature_map(3)

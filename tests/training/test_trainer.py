@@ -62,12 +62,17 @@ def without_times(lines):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
+def by_place(tensors):
+    """Returns tensors of a checkpoint as `model/3`, since Keras numbers optimizers in the rest of the name."""
+    return {"/".join(name.split("/")[:2]): tensor for name, tensor in tensors.items()}
+
+
 def assert_same_run(folder, other):
     """Asserts that two runs came to the same weights, optimizer state and log, bit for bit."""
     assert (folder / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
-    ours, others = (load_file(path / "checkpoint.safetensors") for path in (folder, other))
-    assert ours.keys() == others.keys() and any(name.startswith("optimizer/") for name in ours)
-    assert [name for name in ours if not np.array_equal(ours[name], others[name])] == []
+    ours, others = (by_place(load_file(path / "checkpoint.safetensors")) for path in (folder, other))
+    assert ours.keys() == others.keys() and "optimizer/10" in ours
+    assert [place for place in ours if not np.array_equal(ours[place], others[place])] == []
     assert without_times(read_log(folder)) == without_times(read_log(other))
 
 
@@ -115,7 +120,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
     assert weight_set.sha256 == run.weight_set.sha256
 
 
-@pytest.mark.parametrize("moment", ["epoch", "checkpoint"])
+@pytest.mark.parametrize("moment", ["epoch", pytest.param("checkpoint", marks=pytest.mark.slow)])
 def test_a_killed_run_resumes_to_the_same_weights(moment, run, recipe, recipe_path, data, tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -167,18 +172,18 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, 
     assert_same_run(tmp_path, run.folder)
 
 
-def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tmp_path):
-    class Overflowing(keras.initializers.Initializer):
-        def __call__(self, shape, dtype=None):
-            return keras.ops.full(shape, 3e38, dtype)
+def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tmp_path, monkeypatch):
+    fit = keras.Model.fit
 
-    model = recipe.network.build(recipe.input.shape, 3)
-    trainer._compile(model, 1, recipe.schedule)
-    model.layers[1].kernel.assign(Overflowing()(model.layers[1].kernel.shape) * 10)
-    line = SimpleNamespace(history={"loss": [0.5]})
-    model.fit = lambda *args, **kwargs: line
-    with pytest.raises(TrainingError, match=r"no longer finite in epoch 1 \(loss 0.5\)"):
-        trainer._fit_epoch(model, None, epoch=0)
+    def fit_and_overflow(self, *args, **kwargs):  # as a last step does whose gradient is not finite
+        history = fit(self, *args, **kwargs)
+        self.get_layer("classifier").bias.assign([0, np.inf, 0])
+        return history
+
+    monkeypatch.setattr(keras.Model, "fit", fit_and_overflow)
+    with pytest.raises(TrainingError, match=r"a weight is no longer finite in epoch 1 \(loss 1\."):
+        train(recipe, tmp_path, data)
+    assert list(tmp_path.glob("*.safetensors")) == []
 
 
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
@@ -199,7 +204,7 @@ def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
         recipe,
         input={"window": (12, 1, 12)},
         network={"arguments": {"levels": 1, "filters": 4, "normalization": "batch"}},
-        schedule={"precision": "mixed_bfloat16", "epochs": 4, "examples_per_scan": 12, "batch_size": 8},
+        schedule={"precision": "mixed_bfloat16", "epochs": 5, "examples_per_scan": 24, "batch_size": 8},
     )
     lines = []
     weight_set = train(planar, tmp_path, data, on_epoch=lines.append)

@@ -1,0 +1,127 @@
+"""The blocks beside straight PyTorch: `python -m benchmarks.blocks [--quick]`.
+
+For each block, input and type: forward, and forward + backward, of ours (TensorFlow, inside a graph) and of PyTorch at
+its best of {contiguous, channels_last} × {eager, torch.compile}. `floor` is the time to read the feature map once (cSE, sSE,
+scSE need it twice: once to squeeze, once to excite) and write the result, at the bandwidth measured in the same run.
+"""
+
+import argparse
+
+import numpy as np
+import tensorflow as tf
+import torch
+
+from benchmarks import timing, torch_blocks
+from recalib_keras import layers
+
+SHAPES = {"1×64³×64": (1, 64, 64, 64, 64), "4×256²×64": (4, 256, 256, 64)}
+COLUMNS = ("input", "type", "block", "pass", "ours", "PyTorch", "PyTorch's best", "ratio", "floor", "over floor")
+
+
+def blocks(channels, rank):
+    """Returns name, our layer and PyTorch's module of each block, and how often the input must be read."""
+    yield "cSE", layers.ChannelSE(), torch_blocks.ChannelSE(channels), 2
+    yield "sSE", layers.SpatialSE(), torch_blocks.SpatialSE(channels, rank), 1
+    for how in ("max", "add", "multiply", "concat"):
+        ours, theirs = layers.ChannelSpatialSE(aggregation=how), torch_blocks.ChannelSpatialSE(channels, rank, how)
+        yield f"scSE {how}", ours, theirs, 2
+    yield "PE", layers.ProjectExcite(), torch_blocks.ProjectExcite(channels, rank), 2
+
+
+def main():
+    """Measures, prints a table and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
+    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    arguments = parser.parse_args()
+    repeats = 2 if arguments.quick else 7
+    rows = []
+    for shape_name, shape in SHAPES.items():
+        for dtype in ("float32", "bfloat16"):
+            bandwidth = _bandwidth(shape, dtype, repeats)
+            for name, ours, theirs, reads in blocks(shape[-1], len(shape) - 2):
+                rows += _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, arguments.compile)
+                for row in rows[-2:]:
+                    row["input"] = shape_name
+    timing.show(rows, COLUMNS)
+    print("written to", timing.write("blocks", rows))
+
+
+def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_compile):
+    array = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    candidates = {**_ours(ours, array, dtype), **_theirs(theirs, array, dtype, use_compile)}
+    floor = array.size * np.dtype("float32" if dtype == "float32" else "float16").itemsize * (reads + 1) / bandwidth
+    rows = []
+    for which in ("forward", "forward + backward"):
+        seconds = timing.alternate({key: run for (key, kind), run in candidates.items() if kind == which}, repeats)
+        mine = seconds.pop("ours")
+        best = min(seconds, key=lambda key: seconds[key]["median"])
+        rows.append(
+            {
+                "type": dtype,
+                "block": name,
+                "pass": which,
+                "ours": mine,
+                "PyTorch": seconds[best],
+                "PyTorch's best": best,
+                "ratio": seconds[best]["median"] / mine["median"],
+                "floor": 1e3 * floor if which == "forward" else "",
+                "over floor": mine["median"] / floor if which == "forward" else "",
+            }
+        )
+    return rows
+
+
+def _ours(layer, array, dtype):
+    x = tf.cast(array, dtype)
+    layer = type(layer).from_config({**layer.get_config(), "dtype": dtype if dtype == "float32" else "mixed_bfloat16"})
+    layer.build(array.shape)
+    forward = tf.function(layer)
+
+    @tf.function
+    def both(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return tape.gradient(y, [x, *(v.value for v in layer.trainable_variables)])
+
+    return {("ours", "forward"): lambda: forward(x), ("ours", "forward + backward"): lambda: both(x)}
+
+
+def _theirs(module, array, dtype, use_compile):
+    candidates = {}
+    kind = getattr(torch, dtype)
+    module = module.to(kind)
+    plain = torch.from_numpy(np.moveaxis(array, -1, 1).copy()).to(kind)
+    layout = torch.channels_last if array.ndim == 4 else torch.channels_last_3d
+    for layout_name, x in (("contiguous", plain), ("channels_last", plain.contiguous(memory_format=layout))):
+        for mode in ("eager", "compiled") if use_compile else ("eager",):
+            run = torch.compile(module) if mode == "compiled" else module
+            candidates[f"{layout_name}, {mode}", "forward"] = lambda run=run, x=x: _forward(run, x)
+            candidates[f"{layout_name}, {mode}", "forward + backward"] = lambda run=run, x=x: _both(run, x)
+    return candidates
+
+
+def _forward(module, x):
+    with torch.inference_mode():
+        return module(x)
+
+
+def _both(module, x):
+    x = x.detach().requires_grad_()
+    y = module(x)
+    y.backward(torch.ones_like(y))
+    module.zero_grad()
+    return x.grad
+
+
+def _bandwidth(shape, dtype, repeats):
+    """Returns bytes a second of `x + 1`, read and written."""
+    x = tf.cast(tf.random.normal(shape), dtype)
+    add = tf.function(lambda x: x + tf.ones((), x.dtype))
+    seconds = timing.alternate({"add": lambda: add(x)}, max(5, repeats))["add"]["min"]
+    return 2 * x.dtype.size * int(np.prod(shape)) / seconds
+
+
+if __name__ == "__main__":
+    main()

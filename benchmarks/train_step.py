@@ -1,0 +1,118 @@
+"""Training steps beside PyTorch and straight Keras: `python -m benchmarks.train_step [--quick]`.
+
+One step is forward, loss, backward and Adam on a batch of a preset's window. PyTorch counts at its best of
+{float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}; straight Keras is the
+same network of stock layers in float32 without XLA.
+"""
+
+import argparse
+
+import keras
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from benchmarks import timing
+from benchmarks.straight_keras import straight
+from benchmarks.torch_networks import Network
+from recalib_keras import models
+from recalib_keras.training.losses import DiceCrossEntropy
+
+NETWORKS = {
+    "densenet3d_pe": ("DenseNet", (4, 40, 56, 40, 1), {"levels": 3, "filters": 16, "recalibration": "pe"}),
+    "unet3d_pe": (
+        "UNet",
+        (4, 40, 56, 40, 1),
+        {"levels": 3, "filters": (16, 32, 48, 64), "normalization": "batch", "recalibration": "pe"},
+    ),
+    "sdnet3d_pe": ("SDNet", (4, 40, 56, 40, 1), {"levels": 3, "filters": 16, "recalibration": "pe"}),
+    "densenet2d_scse": ("DenseNet", (16, 64, 48, 1), {"levels": 3, "filters": 32, "recalibration": "scse"}),
+}
+COLUMNS = ("network", "ours", "straight Keras", "over straight", "PyTorch", "PyTorch's best", "over PyTorch")
+
+
+def main():
+    """Measures, prints a table and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
+    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    arguments = parser.parse_args()
+    rows = []
+    for name, (network, shape, settings) in NETWORKS.items():
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal(shape).astype("float32"), rng.integers(0, 3, shape).astype("uint8")
+        candidates = {
+            "ours": _keras_step(network, settings, x, y, "mixed_bfloat16"),
+            "straight": _straight_step(network, settings, x, y),
+            **_torch_steps(network, settings, x, y, arguments.compile),
+        }
+        seconds = timing.alternate(candidates, repeats=2 if arguments.quick else 7)
+        ours, plain = seconds.pop("ours"), seconds.pop("straight")
+        best = min(seconds, key=lambda key: seconds[key]["median"])
+        rows.append(
+            {
+                "network": name,
+                "ours": ours,
+                "straight Keras": plain,
+                "over straight": plain["median"] / ours["median"],
+                "PyTorch": seconds[best],
+                "PyTorch's best": best,
+                "over PyTorch": seconds[best]["median"] / ours["median"],
+            }
+        )
+    timing.show(rows, COLUMNS)
+    print("written to", timing.write("train_step", rows))
+
+
+def _keras_step(network, settings, x, y, dtype):
+    model = getattr(models, network)(x.shape[1:], 3, dtype=dtype, **settings)
+    model.compile(keras.optimizers.Adam(1e-3), DiceCrossEntropy(), jit_compile=False)
+    model.train_on_batch(x, y)
+    return lambda: model.train_on_batch(x, y)
+
+
+def _straight_step(network, settings, x, y):
+    with straight():
+        return _keras_step(network, settings, x, y, "float32")
+
+
+def _torch_steps(network, settings, x, y, use_compile):
+    steps = {}
+    for layout in ("contiguous", "channels_last"):
+        for precision in ("float32", "bfloat16"):
+            for mode in ("eager", "compiled") if use_compile else ("eager",):
+                twin = Network(getattr(models, network)(x.shape[1:], 3, dtype="float32", **settings)).train()
+                steps[f"{precision}, {layout}, {mode}"] = _torch_step(twin, x, y, layout, precision, mode)
+    return steps
+
+
+def _torch_step(twin, x, y, layout, precision, mode):
+    spatial = x.ndim - 2
+    kept = {2: torch.channels_last, 3: torch.channels_last_3d}[spatial]
+    memory = kept if layout == "channels_last" else torch.contiguous_format
+    image = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).contiguous(memory_format=memory)
+    truth = torch.from_numpy(y[..., 0]).long()
+    twin = twin.to(memory_format=memory)
+    optimizer = torch.optim.Adam(twin.parameters(), 1e-3)
+    run = torch.compile(twin) if mode == "compiled" else twin
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            probabilities = run(image)
+        _loss(probabilities.float(), truth).backward()
+        optimizer.step()
+
+    return step
+
+
+def _loss(probabilities, truth):
+    """One minus the mean foreground Dice, plus the cross-entropy, as in `DiceCrossEntropy`."""
+    one_hot = F.one_hot(truth, probabilities.shape[1]).movedim(-1, 1).float()
+    axes = [0, *range(2, probabilities.ndim)]
+    overlap, total = (one_hot * probabilities).sum(axes), one_hot.sum(axes) + probabilities.sum(axes)
+    return 1 - (2 * overlap / (total + 1e-5))[1:].mean() + F.nll_loss(torch.log(probabilities + 1e-7), truth)
+
+
+if __name__ == "__main__":
+    main()

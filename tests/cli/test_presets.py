@@ -1,0 +1,28 @@
+import pytest
+
+from recalib_keras import zoo
+
+
+def test_presets_lists_every_weight_set(recalib, capsys):
+    assert recalib("presets") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + sum(len(zoo.info(name).weight_sets) for name in zoo.names())
+    assert all(any(line.startswith(name + " ") for line in lines) for name in zoo.names())
+
+
+def test_info_shows_card_and_colours(recalib, capsys, bright_preset):
+    assert recalib("info", bright_preset) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("# bright")
+    assert "7  #ffc800  bright" in output
+
+
+def test_info_suggests_the_nearest_name(recalib, capsys):
+    assert recalib("info", "densnet3d_pe") == 2
+    assert "did you mean 'densenet3d_pe'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_info_of_each_preset(recalib, capsys, name):
+    assert recalib("info", name) == 0
+    assert f"# {name}" in capsys.readouterr().out

@@ -1,0 +1,182 @@
+import csv
+import gzip
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+from cli.conftest import write_scan
+
+import recalib_keras
+
+
+def test_labels_lie_on_the_grid_of_the_scan(recalib, scan, tmp_path):
+    assert recalib("segment", scan, "-o", tmp_path / "out") == 0
+    labels, image = nib.load(tmp_path / "out" / "head_labels.nii.gz"), nib.load(scan)
+    np.testing.assert_array_equal(np.asarray(labels.dataobj), np.where(image.get_fdata() > 50, 7, 0))
+    np.testing.assert_array_equal(labels.affine, image.affine)
+    assert labels.get_data_dtype() == np.uint8
+    assert int(labels.header["sform_code"]) == 4
+
+
+def test_python_gives_the_same_labels(recalib, scan, tmp_path, bright_preset):
+    recalib("segment", scan, "-o", tmp_path / "out.nii.gz")
+    image = recalib_keras.segment(scan, preset=bright_preset)
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj), np.asarray(image.dataobj))
+
+
+def test_table_gives_voxels_and_cubic_millimetres(recalib, scan, tmp_path):
+    recalib("segment", scan, "-o", tmp_path)
+    rows = list(csv.DictReader((tmp_path / "volumes.csv").read_text().splitlines()))
+    assert rows == [{"scan": str(scan), "structure": "bright", "label": "7", "voxels": "24", "mm3": "48.0"}]
+
+
+def test_table_keeps_the_rows_of_other_scans_and_replaces_its_own(recalib, scan, tmp_path):
+    other = write_scan(tmp_path / "scans" / "other.nii.gz", box=(2, 2, 2))
+    recalib("segment", scan, "-o", tmp_path)
+    recalib("segment", other, "-o", tmp_path)
+    recalib("segment", scan, "-o", tmp_path, "--overwrite")
+    voxels = {row["scan"]: row["voxels"] for row in csv.DictReader((tmp_path / "volumes.csv").read_text().splitlines())}
+    assert voxels == {str(other): "8", str(scan): "24"}
+
+
+def test_what_is_there_is_skipped_unless_overwritten(recalib, scan, tmp_path):
+    recalib("segment", scan, "-o", tmp_path)
+    target = tmp_path / "head_labels.nii.gz"
+    os.utime(target, (0, 0))
+    recalib("segment", scan, "-o", tmp_path)
+    assert target.stat().st_mtime == 0
+    recalib("segment", scan, "-o", tmp_path, "--overwrite")
+    assert target.stat().st_mtime > 0
+
+
+def test_overlay_is_drawn(recalib, scan, tmp_path):
+    recalib("segment", scan, "-o", tmp_path, "--overlay")
+    assert (tmp_path / "head_overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_volume_of_a_4d_scan_is_taken(recalib, scan, tmp_path):
+    image = nib.load(scan)
+    stack = np.stack([np.random.default_rng(1).uniform(size=image.shape), image.get_fdata()], axis=-1)
+    nib.save(nib.Nifti1Image(stack, image.affine), tmp_path / "series.nii.gz")
+    assert recalib("segment", tmp_path / "series.nii.gz", "-o", tmp_path / "out", "--volume", 1) == 0
+    labels = nib.load(tmp_path / "out" / "series_labels.nii.gz")
+    assert (np.asarray(labels.dataobj) == 7).sum() == 24
+
+
+def _missing(path):
+    return path
+
+
+def _empty(path):
+    path.touch()
+    return path
+
+
+def _truncated(path):
+    write_scan(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
+def _no_image(path):
+    path.write_bytes(gzip.compress(b"no scan at all" * 100))
+    return path
+
+
+def _four_dimensional(path):
+    nib.save(nib.Nifti1Image(np.random.default_rng(0).normal(size=(4, 4, 4, 3)), np.eye(4)), path)
+    return path
+
+
+def _constant(path):
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4)), np.eye(4)), path)
+    return path
+
+
+def _singular(path):
+    image = nib.Nifti1Image(np.random.default_rng(0).normal(size=(4, 4, 4)), None)
+    image.header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_missing, "no such file"),
+        (_empty, "empty"),
+        (_truncated, "truncated"),
+        (_no_image, "not"),
+        (_four_dimensional, "--volume"),
+        (_constant, "constant"),
+        (_singular, "affine"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_bad_scan_gives_one_line_and_nothing_half_written(recalib, tmp_path, capsys, make, message):
+    (tmp_path / "in").mkdir()
+    assert recalib("segment", make(tmp_path / "in" / "bad.nii.gz"), "-o", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_batch_goes_on_and_reports_at_the_end(recalib, scan, tmp_path, capsys):
+    good = write_scan(tmp_path / "scans" / "other.nii.gz")
+    assert recalib("segment", scan, tmp_path / "nowhere.nii.gz", good, "-o", tmp_path / "out") == 1
+    output = capsys.readouterr()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "head_labels.nii.gz",
+        "other_labels.nii.gz",
+        "volumes.csv",
+    ]
+    assert "labels of 2 scans" in output.out
+    assert "nowhere.nii.gz" in output.err
+    assert "1 of 3 scans could not be segmented" in output.err
+
+
+def test_two_scans_of_one_name_are_refused_before_anything_is_done(recalib, scan, tmp_path, capsys):
+    (tmp_path / "more").mkdir()
+    twin = write_scan(tmp_path / "more" / "head.nii.gz")
+    assert recalib("segment", scan, twin, "-o", tmp_path / "out") == 2
+    assert "would both be written to" in capsys.readouterr().err
+
+
+def test_several_scans_into_one_file_are_refused(recalib, scan, tmp_path, capsys):
+    assert recalib("segment", scan, scan, "-o", tmp_path / "labels.nii.gz") == 2
+    assert "give -o a folder" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written(recalib, scan, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert recalib("segment", scan, "-o", tmp_path / "file" / "out") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_unknown_preset_and_weights(recalib, scan, tmp_path, capsys, bright_preset):
+    assert recalib("segment", scan, "-o", tmp_path, "--preset", "brigt") == 2
+    assert "there is no preset 'brigt'" in capsys.readouterr().err
+    assert recalib("segment", scan, "-o", tmp_path, "--preset", bright_preset, "--weights", "dark") == 2
+    assert "it has bright" in capsys.readouterr().err
+
+
+def test_isolated_nan_is_replaced_with_a_warning_that_counts(recalib, scan, tmp_path):
+    image = nib.load(scan)
+    array = image.get_fdata()
+    array[0, 0, :2] = np.nan
+    nib.save(nib.Nifti1Image(array, image.affine), scan)
+    with pytest.warns(UserWarning, match="^.*2 of 720 voxels"):
+        assert recalib("segment", scan, "-o", tmp_path / "out") == 0
+
+
+def test_real_scan_equals_the_python_call(data_root, tmp_path):
+    scan = data_root / "hippocampus" / "imagesTr" / "hippocampus_003.nii.gz"
+    from recalib_keras.cli.main import main
+
+    assert main(["segment", str(scan), "-o", str(tmp_path), "--preset", "densenet3d_pe"]) == 0
+    by_command = np.asarray(nib.load(tmp_path / "hippocampus_003_labels.nii.gz").dataobj)
+    by_call = np.asarray(recalib_keras.segment(scan, preset="densenet3d_pe").dataobj)
+    np.testing.assert_array_equal(by_command, by_call)
+    assert set(np.unique(by_command)) == {0, 1, 2}

@@ -1,0 +1,39 @@
+"""What README.md says is what the project does."""
+
+import re
+
+from docs.presets_table import README, with_table
+
+MAKEFILE = README.with_name("Makefile")
+
+
+def test_table_of_presets_is_that_of_the_zoo():
+    text = README.read_text(encoding="utf-8")
+    assert with_table(text) == text, "run `python -m docs.presets_table`"
+
+
+def test_both_commands_are_targets():
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert set(re.findall(r"^    make ([a-z-]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE)) == {
+        "demo",
+        "test",
+    }
+    assert {"demo", "test"} <= targets
+
+
+def test_own_block_of_the_readme_works():
+    import keras
+
+    from recalib_keras import layers
+
+    (code,) = re.findall(r"```python\n(class PeakGate.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = {"keras": keras, "layers": layers}
+    exec(code, names)
+    x = keras.random.normal((2, 4, 4, 4, 3))
+    assert names["PeakGate"](use_identity_start=True)(x).shape == x.shape
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []

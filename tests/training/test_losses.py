@@ -1,0 +1,101 @@
+import keras
+import numpy as np
+import pytest
+
+from recalib_keras.training.losses import DiceCrossEntropy
+
+SMOOTHING = 1e-5
+
+
+def formula(truth, probabilities, cross_entropy_weight=1.0):
+    """The loss, a sum over classes and voxels at a time."""
+    dice = []
+    for index in range(1, probabilities.shape[-1]):
+        p, t = probabilities[..., index], truth[..., 0] == index
+        dice.append((2 * (p * t).sum() + SMOOTHING) / (p.sum() + t.sum() + SMOOTHING))
+    of_truth = np.take_along_axis(probabilities, truth.astype(int), axis=-1)
+    return 1 - np.mean(dice) - cross_entropy_weight * np.log(of_truth).mean()
+
+
+def loss(truth, probabilities, **kwargs):
+    return float(keras.ops.convert_to_numpy(DiceCrossEntropy(**kwargs)(truth, probabilities)))
+
+
+def softmax(logits):
+    return (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)).astype("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(2)
+
+
+@pytest.mark.parametrize("spatial", [(7, 6), (5, 4, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_is_the_formula(spatial, dtype, weight, rng):
+    truth = rng.integers(0, 4, (2, *spatial, 1)).astype(dtype)
+    probabilities = softmax(rng.normal(size=(2, *spatial, 4)))
+    expected = formula(truth, probabilities, weight)
+    assert loss(truth, probabilities, cross_entropy_weight=weight) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_class_that_is_absent(rng):
+    truth = rng.integers(0, 2, (2, 6, 6, 1))
+    probabilities = softmax(rng.normal(size=(2, 6, 6, 3)))
+    assert loss(truth, probabilities) == pytest.approx(formula(truth, probabilities), rel=1e-5)
+    without = np.stack([1 - probabilities[..., 1], probabilities[..., 1], np.zeros((2, 6, 6))], -1).astype("float32")
+    # Found nowhere and there nowhere: full overlap.
+    assert loss(truth, without) == pytest.approx(formula(truth, without), rel=1e-5)
+
+
+def test_values_by_hand():
+    truth = np.array([0, 1]).reshape(1, 2, 1, 1)
+    certain = np.eye(2, dtype="float32").reshape(1, 2, 1, 2)
+    assert loss(truth, certain) == pytest.approx(0, abs=1e-5)
+    undecided = np.full((1, 2, 1, 2), 0.5, "float32")
+    assert loss(truth, undecided) == pytest.approx(1 - 1 / 2 + np.log(2), abs=1e-5)
+
+
+def test_the_classes_are_summed_over_the_whole_batch(rng):
+    truth = np.zeros((2, 4, 4, 1), "uint8")
+    truth[0] = 1
+    probabilities = softmax(rng.normal(size=(2, 4, 4, 2)))
+    apart = np.mean([loss(truth[i : i + 1], probabilities[i : i + 1]) for i in range(2)])
+    together = loss(truth, probabilities)
+    assert together == pytest.approx(formula(truth, probabilities), rel=1e-5) and abs(together - apart) > 0.1
+
+
+def test_half_precision_is_summed_in_full(rng):
+    truth = rng.integers(0, 3, (1, 40, 40, 40, 1)).astype("uint8")
+    probabilities = keras.ops.cast(softmax(rng.normal(size=(1, 40, 40, 40, 3))), "bfloat16")
+    value = DiceCrossEntropy()(truth, probabilities)
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    exact = formula(truth, keras.ops.convert_to_numpy(probabilities).astype("float64"))
+    assert float(keras.ops.convert_to_numpy(value)) == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_trains_out_of_saturation(policy):
+    """The gradient stays finite where probabilities are exactly 0 and 1, all wrong, and a class is absent."""
+    truth = np.zeros((1, 4, 4, 1), "uint8")
+    truth[:, :2] = 1
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Dense(3, dtype=policy), keras.layers.Softmax(dtype="float32")]
+    )
+    layer = model.layers[0]
+    layer.set_weights([np.eye(3) * 200, np.zeros(3)])
+    wrong = np.eye(3, dtype="float32")[1 - truth[..., 0]]
+    model.compile(keras.optimizers.Adam(0.1), DiceCrossEntropy(), jit_compile=False)
+    assert np.isfinite(model.fit(wrong, truth, verbose=0).history["loss"][0])
+    assert all(np.isfinite(weights).all() for weights in layer.get_weights())
+
+    layer.set_weights([np.eye(3), np.zeros(3)])
+    losses = model.fit(wrong, truth, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_config_round_trip():
+    config = keras.saving.serialize_keras_object(DiceCrossEntropy(cross_entropy_weight=0.5, name="mine"))
+    again = keras.saving.deserialize_keras_object(config)
+    assert isinstance(again, DiceCrossEntropy) and again.cross_entropy_weight == 0.5 and again.name == "mine"

@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from recalib_keras import zoo
+from recalib_keras.training import publish, rescore
+from recalib_keras.training.card import card
+from recalib_keras.zoo import Preset
+
+
+@pytest.fixture
+def published(run, recipe, recipe_path, tmp_path):
+    return publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path / "presets")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_makes_a_preset_of_a_run(published, run, recipe_path):
+    assert published.name == "tiny3d"
+    assert names(published) == ["README.md", "balls.jsonl", "balls.safetensors", "balls.toml", "preset.json"]
+    preset = Preset.read(published)
+    assert preset == Preset("tiny3d", {"balls": run.weight_set}) and preset.folder == published
+    assert (published / "balls.toml").read_text() == recipe_path.read_text()
+    assert len((published / "balls.jsonl").read_text().splitlines()) == 5
+
+
+def test_what_is_published_loads_and_scores_as_said(published, run, data):
+    model = zoo.load(published)
+    best = zoo.weights.read(run.folder / "best.safetensors")
+    assert all(np.array_equal(best[variable.path], variable.numpy()) for variable in model.weights)
+    score = rescore(published, "default", data)
+    assert score == {key: run.weight_set.score[key] for key in score} and score["dice"] > 0.8
+
+
+def test_a_second_weight_set_leaves_the_first(published, run, recipe, recipe_path):
+    before = {name: (published / name).read_bytes() for name in names(published)}
+    again = dataclasses.replace(recipe, weights="more")
+    weight_set = dataclasses.replace(run.weight_set, file="more.safetensors", title="more balls")
+    assert publish(again, recipe_path, weight_set, run.folder, published.parent) == published
+    preset = Preset.read(published)
+    assert list(preset.weight_sets) == ["balls", "more"]
+    assert preset.weight_sets == {"balls": run.weight_set, "more": weight_set}
+    for name in ("balls.safetensors", "balls.toml", "balls.jsonl"):
+        assert (published / name).read_bytes() == before[name]
+    assert {"more.safetensors", "more.toml", "more.jsonl"} <= set(names(published))
+    text = (published / "README.md").read_text()
+    assert "## `balls` (default)" in text and "## `more`\n" in text and "more balls" in text
+
+
+def test_publishing_again_replaces_the_weight_set(published, run, recipe, recipe_path):
+    better = dataclasses.replace(run.weight_set, title="better balls")
+    publish(recipe, recipe_path, better, run.folder, published.parent)
+    assert Preset.read(published).weight_sets == {"balls": better}
+
+
+def test_the_recipe_may_lie_in_the_preset_already(published, run, recipe):
+    assert publish(recipe, published / "balls.toml", run.weight_set, run.folder, published.parent) == published
+    assert "[schedule]" in (published / "balls.toml").read_text()
+
+
+def test_the_card_states_what_the_description_does(published, run):
+    text = (published / "README.md").read_text()
+    assert text == card(Preset.read(published))
+    score = json.loads((published / "preset.json").read_text())["weight_sets"]["balls"]["score"]
+    assert f"**{score['dice']:.4f}** ± {score['dice_sd']:.4f}" in text and score["scans"] in text
+    for part in [
+        "# tiny3d",
+        f"{run.weight_set.parameters:,} parameters",
+        run.weight_set.sha256,
+        "0 background, 17 shell, 53 core",
+        "12 × 12 × 12 voxels, the scan's spacing, orientation RAS",
+        "scans made by the tests (CC0)",
+        f"shell {score['dice_by_structure']['shell']:.4f}",
+        "5 epochs",
+    ]:
+        assert part in text
+
+
+def test_the_card_states_the_spacing(run):
+    expects = dataclasses.replace(run.weight_set.input, spacing=(1.0, 0.75, 2.0))
+    text = card(Preset("tiny3d", {"balls": dataclasses.replace(run.weight_set, input=expects)}))
+    assert "1 × 0.75 × 2 mm" in text
