@@ -1,8 +1,9 @@
 """The blocks beside straight PyTorch: `python -m benchmarks.blocks [--quick]`.
 
 For each block, input and type: forward, and forward + backward, of ours (TensorFlow, inside a graph) and of PyTorch at
-its best of {contiguous, channels_last} × {eager, torch.compile}. `floor` is the time to read the feature map once (cSE, sSE,
-scSE need it twice: once to squeeze, once to excite) and write the result, at the bandwidth measured in the same run.
+its best of {contiguous, channels_last} × {eager, and with --compile torch.compile}. `floor` is the time to read the
+feature map (sSE once; the others twice, to squeeze and to excite) and to write the result, at the bandwidth of `x + 1`
+measured in the same run.
 """
 
 import argparse

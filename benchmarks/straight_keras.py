@@ -1,4 +1,4 @@
-"""The networks as one would write them in Keras without this package's layers: what the fast paths are measured against."""
+"""The networks as one would write them in Keras without this package's layers, to measure the fast paths against."""
 
 import contextlib
 from unittest import mock

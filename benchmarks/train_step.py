@@ -1,8 +1,8 @@
 """Training steps beside PyTorch and straight Keras: `python -m benchmarks.train_step [--quick]`.
 
 One step is forward, loss, backward and Adam on a batch of a preset's window. PyTorch counts at its best of
-{float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}; straight Keras is the
-same network of stock layers in float32 without XLA.
+{float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}; straight Keras
+is the same network of stock layers in float32 without XLA.
 """
 
 import argparse

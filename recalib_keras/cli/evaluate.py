@@ -25,7 +25,8 @@ def run(arguments):
     if arguments.preset is not None:
         if arguments.predictions is not None:
             raise ValueError("expected either two sets of label maps or --preset, got both; leave one out")
-        return _evaluate_preset(arguments)
+        _evaluate_preset(arguments)
+        return
     if arguments.truths is None:
         raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
     rows = []
@@ -35,7 +36,9 @@ def run(arguments):
         _write(arguments.output, rows)
     for label in sorted({label for _, label, _ in rows}):
         values = [value for _, row_label, value in rows if row_label == label]
-        print(f"label {label}: Dice {_mean_and_deviation(values)} over {len(values)} scan{'s' if len(values) > 1 else ''}")
+        print(
+            f"label {label}: Dice {_mean_and_deviation(values)} over {len(values)} scan{'s' if len(values) > 1 else ''}"
+        )
     print(f"mean of all: {statistics.fmean(value for _, _, value in rows):.4f}")
 
 

@@ -39,15 +39,15 @@ class Segmenter:
         """
         expects = self.weight_set.input
         conformed = scan.conform(expects.orientation, expects.spacing)
-        classes = predict_labels(
-            volumes.normalize(conformed.array, expects.normalization),
-            self._predict,
-            expects.window,
-            len(self.weight_set.labels),
-            progress=progress,
-        )
+        classes = self.predict_classes(volumes.normalize(conformed.array, expects.normalization), progress)
         ids = np.array([label.id for label in self.weight_set.labels])
-        return ids[volumes.restore_labels(classes, conformed.grid, scan.grid)]
+        return volumes.restore_labels(ids[classes], conformed.grid, scan.grid)
+
+    def predict_classes(self, image, progress=None):
+        """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
+        return predict_labels(
+            image, self._predict, self.weight_set.input.window, len(self.weight_set.labels), progress=progress
+        )
 
     def _predict(self, windows):
         """Returns probabilities of windows `(batch, *window, 1)`; a 2-D network sees them without their slice axis."""

@@ -16,9 +16,11 @@ class Recalibration(keras.layers.Layer):
     - `recalibrate(inputs, logits)`: by default `inputs * gate(logits)`, with `gate` the sigmoid.
 
     As they stand here, `compress` and `process` hand on what they are given, so that every value of the input gates
-    itself. A block made of element-wise work, reductions and products alone, without convolutions, may set the class
-    attribute `is_fused`: TensorFlow then runs it in one piece, several times faster. Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would
+    itself. Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would
     lose the mean of a large volume, and a bfloat16 sigmoid saturates early.
+
+    A block made of element-wise work, reductions and products alone, without convolutions, may set the class attribute
+    `is_fused = True`: TensorFlow then runs it in one piece, several times faster.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.

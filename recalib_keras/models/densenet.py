@@ -31,8 +31,8 @@ class DenseNet(EncoderDecoder):
     (None, 32, 32, 32, 3)
 
     Reference:
-        Jégou et al., "The One Hundred Layers Tiramisu", CVPRW 2017, in the form of Roy et al., "QuickNAT", NeuroImage 2019,
-        and IEEE TMI 2019.
+        Jégou et al., "The One Hundred Layers Tiramisu", CVPRW 2017, in the form of Roy et al., "QuickNAT",
+        NeuroImage 2019, and IEEE TMI 2019.
     """
 
     apply_block = staticmethod(apply_dense_convolutions)

@@ -14,8 +14,8 @@ def apply_single_convolution(x, filters, parts, name):
 class SDNet(EncoderDecoder):
     """SkipDeconv-Net: one large convolution a block, max-unpooling to up-sample.
 
-    Each block has one padded 7×7 convolution (3×3×3 in 3-D), batch normalization and a ReLU. Arguments, shapes and errors are those of
-    `recalib_keras.models.EncoderDecoder`.
+    Each block has one padded 7×7 convolution (3×3×3 in 3-D), batch normalization and a ReLU. Arguments, shapes
+    and errors are those of `recalib_keras.models.EncoderDecoder`.
 
     Example:
 
@@ -25,7 +25,8 @@ class SDNet(EncoderDecoder):
     (None, 32, 32, 32, 3)
 
     Reference:
-        Roy et al., "Error Corrective Boosting for Learning Fully Convolutional Networks with Limited Data", MICCAI 2017.
+        Roy et al., "Error Corrective Boosting for Learning Fully Convolutional Networks with Limited Data",
+        MICCAI 2017.
     """
 
     apply_block = staticmethod(apply_single_convolution)

@@ -15,8 +15,8 @@ def apply_double_convolution(x, filters, parts, name):
 class UNet(EncoderDecoder):
     """U-Net: two convolutions a block, transposed convolutions to up-sample.
 
-    Each block has two padded 3×3 convolutions, each followed by a ReLU; there is no normalization by default. Arguments, shapes and errors are those of
-    `recalib_keras.models.EncoderDecoder`.
+    Each block has two padded 3×3 convolutions, each followed by a ReLU; there is no normalization by default.
+    Arguments, shapes and errors are those of `recalib_keras.models.EncoderDecoder`.
 
     Example:
 

@@ -15,7 +15,7 @@ Segments {title}.
 | labels | {labels} |
 | input | {window} voxels, {spacing}, orientation {orientation}, normalisation `{normalization}` |
 | training data | {source} ({licence}) |
-| training | [{weights}.toml]({weights}.toml), log in [{weights}.jsonl]({weights}.jsonl): {epochs} epochs, {minutes} minutes |
+| training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {epochs} epochs, {minutes} min |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
 Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} over scans ({by_structure}). The weights kept are those of the

@@ -140,8 +140,8 @@ def _check_single_frame(path, header):
     missing = [tag for tag in NEEDED if header.get(tag) is None]
     if missing:
         raise VolumeError(
-            f"{path}: expected a DICOM slice that says where it lies, got one without {', '.join(missing)}; give the original "
-            "series, not screenshots or other secondary images of it"
+            f"{path}: expected a DICOM slice that says where it lies, got one without {', '.join(missing)}; "
+            "give the original series, not screenshots or other secondary images of it"
         )
     if int(header.get("SamplesPerPixel", 1)) != 1:
         raise VolumeError(f"{path}: expected one grey value a pixel, got a colour image; give the original series")

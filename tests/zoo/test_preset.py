@@ -1,0 +1,110 @@
+import dataclasses
+import json
+
+import pytest
+
+from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, WeightSet
+
+WEIGHT_SET = WeightSet(
+    title="balls",
+    network=Network("UNet", {"levels": 1, "filters": [2, 4], "recalibration": None}),
+    input=Input((8, 8, 16), "LIA", (1.0, 1.5, 2.0), "ct"),
+    labels=(Label(0, "background"), Label(17, "Schäle", (1, 2, 3))),
+    file="balls.safetensors",
+    sha256="0" * 64,
+    parameters=12,
+    data={"source": "tests"},
+    score={"dice": 0.5, "dice_by_structure": {"Schäle": 0.5}},
+)
+PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)))})
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Returns a function that writes `preset.json` after a change of its mapping, and returns the folder."""
+
+    def write_changed(change=lambda mapping: None):
+        mapping = json.loads(PRESET.to_json())
+        change(mapping)
+        (tmp_path / "preset.json").write_text(json.dumps(mapping), encoding="utf-8")
+        return tmp_path
+
+    return write_changed
+
+
+def test_round_trip(tmp_path):
+    (tmp_path / "preset.json").write_text(PRESET.to_json(), encoding="utf-8")
+    preset = Preset.read(tmp_path)
+    assert preset == PRESET and preset.folder == tmp_path
+    assert list(preset.weight_sets) == ["balls", "more"]
+    assert preset.to_json() == PRESET.to_json()
+
+
+def test_the_file_is_readable_and_knows_no_folder():
+    assert "Schäle" in PRESET.to_json() and PRESET.to_json().endswith("}\n")
+    assert "folder" not in json.loads(PRESET.to_json())
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"name": "tiny",}', "not json"])
+def test_a_file_that_is_not_json(text, tmp_path):
+    (tmp_path / "preset.json").write_text(text)
+    with pytest.raises(RecordError, match="preset.json is not valid JSON: "):
+        Preset.read(tmp_path)
+
+
+def test_a_file_without_a_weight_set(write):
+    with pytest.raises(RecordError, match="preset.json describes no weight set"):
+        Preset.read(write(lambda mapping: mapping["weight_sets"].clear()))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"file": "../balls.safetensors"}, "file must be a name beside preset.json, not the path '../balls.safe"),
+        ({"file": "/etc/passwd"}, "file must be a name beside preset.json, not the path '/etc/passwd'"),
+        ({"file": "sub/balls.safetensors"}, "file must be a name beside preset.json"),
+        ({"file": ""}, "file must be a name beside preset.json"),
+        ({"file": ".."}, "file must be a name beside preset.json"),
+        ({"input": {"window": [8, 8]}}, "input: window must have 3 values"),
+        ({"input": {"window": [8, 8, 0]}}, "input: window must be three sizes, one of them 1 for a 2-D network"),
+        ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),
+        ({"input": {"window": [1, 1, 8]}}, "input: window must be three sizes"),
+        ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
+        ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
+        ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
+        ({"parameter": 3}, "unknown key 'parameter'; did you mean 'parameters'?"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(changes, message, write):
+    folder = write(lambda mapping: mapping["weight_sets"]["balls"].update(changes))
+    with pytest.raises(RecordError) as caught:
+        Preset.read(folder)
+    assert str(caught.value).startswith(f"{folder / 'preset.json'}: weight_sets.balls") and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "window, slice_axis, shape",
+    [((8, 9, 10), None, (8, 9, 10, 1)), ((1, 9, 10), 0, (9, 10, 1)), ((8, 9, 1), 2, (8, 9, 1))],
+)
+def test_a_window_says_what_the_network_sees(window, slice_axis, shape):
+    assert (Input(window).slice_axis, Input(window).shape) == (slice_axis, shape)
+
+
+@pytest.mark.parametrize("arguments", [{"level": 2}, {"input_shape": [8, 8, 1]}, {"dtype": "float32"}])
+def test_arguments_that_do_not_fit_the_network(arguments):
+    with pytest.raises(RecordError, match="^the network's arguments do not fit UNet: .*" + next(iter(arguments))):
+        Network("UNet", arguments).build((8, 8, 1), 3)
+
+
+def test_builds_the_network_it_describes():
+    model = WEIGHT_SET.build(dtype="mixed_bfloat16")
+    assert type(model).__name__ == "UNet"
+    assert (model.input_shape, model.output_shape) == ((None, 8, 8, 16, 1), (None, 8, 8, 16, 2))
+    assert model.get_layer("classifier").dtype_policy.name == "mixed_bfloat16"
+    assert WEIGHT_SET.build(num_classes=5, input_shape=(None, None, None, 2)).output_shape[-1] == 5
+
+
+@pytest.mark.parametrize("num_classes", [0, 1])
+def test_too_few_classes_are_refused(num_classes):
+    with pytest.raises(ValueError, match=f"must be at least 2. Received: num_classes={num_classes}"):
+        WEIGHT_SET.build(num_classes=num_classes)

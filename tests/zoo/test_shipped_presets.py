@@ -1,0 +1,78 @@
+"""What every preset in the package must hold to."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from recalib_keras import zoo
+from recalib_keras.training import Recipe
+from recalib_keras.volumes import METHODS
+
+SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
+
+
+def test_the_presets_promised_are_there():
+    assert {"densenet3d_pe", "unet3d", "densenet2d_scse"} <= set(zoo.names())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_folder_holds_its_weight_sets_and_nothing_else(name):
+    preset = zoo.info(name)
+    assert preset.name == name
+    files = {f"{weights}{ending}" for weights in preset.weight_sets for ending in (".safetensors", ".toml", ".jsonl")}
+    assert {path.name for path in preset.folder.iterdir()} == {"preset.json", "README.md"} | files
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_it_loads_with_the_weights_described(name, weights):
+    described = zoo.weight_set(name, weights)
+    content = (zoo.info(name).folder / described.file).read_bytes()
+    assert zoo.weights.sha256(content) == described.sha256
+    model = zoo.load(name, weights)
+    assert model.count_params() == described.parameters
+    assert model.output_shape == (None, *described.input.shape[:-1], len(described.labels))
+    assert all(np.isfinite(variable.numpy()).all() for variable in model.weights)
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_its_description_is_one_of_a_segmentation(name, weights):
+    described = zoo.weight_set(name, weights)
+    ids, colors = [label.id for label in described.labels], [label.color for label in described.labels]
+    assert len(set(ids)) == len(ids) and described.labels[0].name == "background" and len(set(colors)) == len(colors)
+    assert all(0 <= value <= 255 for color in colors for value in color)
+    assert described.input.normalization in METHODS
+    assert described.data["source"] and described.data["licence"]
+    score = described.score
+    assert 0.5 < score["dice"] < 1 and score["dice_by_structure"].keys() == {label.name for label in described.labels[1:]}
+    assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.01)
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_its_recipe_agrees_with_it(name, weights):
+    preset, described = zoo.info(name), zoo.weight_set(name, weights)
+    recipe = Recipe.read(preset.folder / f"{weights}.toml")
+    assert (recipe.preset, recipe.weights, recipe.title) == (name, weights, described.title)
+    assert (recipe.labels, recipe.input, recipe.network) == (described.labels, described.input, described.network)
+    assert described.data == {"source": recipe.data.source, "licence": recipe.data.licence}
+    assert recipe.schedule.epochs == described.score["epochs"]
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_its_log_tells_every_epoch(name, weights):
+    preset, score = zoo.info(name), zoo.weight_set(name, weights).score
+    lines = [json.loads(line) for line in (preset.folder / f"{weights}.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, score["epochs"] + 1))
+    assert all(math.isfinite(line["loss"]) for line in lines) and lines[-1]["loss"] < lines[0]["loss"]
+    # The score is measured again in float32, so it may differ from the log's by little.
+    assert max(line.get("dice", 0) for line in lines) == pytest.approx(score["dice"], abs=0.01)
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_its_card_states_the_score_and_the_licence(name, weights):
+    preset, described = zoo.info(name), zoo.weight_set(name, weights)
+    text = (preset.folder / "README.md").read_text(encoding="utf-8")
+    assert f"**{described.score['dice']:.4f}** ± {described.score['dice_sd']:.4f}" in text
+    for part in (f"`{weights}`", described.sha256, described.data["licence"], described.score["scans"], described.title):
+        assert part in text

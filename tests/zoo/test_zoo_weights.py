@@ -1,0 +1,165 @@
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from recalib_keras import models
+from recalib_keras.zoo import WeightsError, weights
+
+
+def network(num_classes=3, seed=0, architecture=models.UNet, rank=2, **kwargs):
+    """Returns a small network whose every weight is random, the statistics of its normalisations too."""
+    keras.utils.set_random_seed(seed)
+    arguments = {"levels": 1, "filters": 2, "normalization": "batch", "recalibration": "scse", **kwargs}
+    model = architecture((8,) * rank + (1,), num_classes, **arguments)
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.2, 1, variable.shape))
+    return model
+
+
+def state(model):
+    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+
+
+def outputs(model):
+    inputs = np.random.default_rng(9).normal(size=(2, *model.input_shape[1:])).astype("float32")
+    return model.predict_on_batch(inputs)
+
+
+@pytest.mark.parametrize("architecture", [models.UNet, models.SDNet, models.DenseNet])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_assigning_what_was_serialised_gives_the_same_network(architecture, rank):
+    model, other = (network(seed=seed, architecture=architecture, rank=rank, dropout=0.1) for seed in (0, 1))
+    assert np.abs(outputs(model) - outputs(other)).max() > 1e-3
+    weights.assign(other, load(weights.serialize(model)))
+    assert np.array_equal(outputs(model), outputs(other))
+
+
+def test_names_are_the_layers_own_and_the_same_in_every_network():
+    first, second = load(weights.serialize(network())), load(weights.serialize(network(seed=1)))
+    assert first.keys() == second.keys()
+    assert {"classifier/kernel", "classifier/bias", "encoder_1_norm_1/moving_mean"} <= first.keys()
+    assert not any("seed" in name for name in first)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "bfloat16"])
+def test_on_disk_weights_are_float32(policy):
+    tensors = load(weights.serialize(network(dtype=policy)))
+    assert {tensor.dtype for tensor in tensors.values()} == {np.dtype("float32")}
+    full = network(seed=1)
+    weights.assign(full, tensors)
+    assert all(np.array_equal(value, tensors[path]) for path, value in state(full).items())
+
+
+def test_a_weight_without_axes_keeps_its_shape():
+    class Scale(keras.layers.Layer):
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+
+        def call(self, inputs):
+            return inputs * self.factor
+
+    model = keras.Sequential([keras.Input((3,)), Scale(name="scale")])
+    tensors = load(weights.serialize(model))
+    assert tensors["scale/factor"].shape == ()
+    weights.assign(model, tensors)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(weights.serialize(network()))
+    return path
+
+
+def test_reads_a_file_with_the_right_hash_or_without_one(file):
+    digest = weights.sha256(file.read_bytes())
+    assert len(digest) == 64 and weights.read(file, digest).keys() == weights.read(file).keys() == state(network()).keys()
+
+
+def test_another_hash_is_refused_before_anything_is_parsed(file, monkeypatch):
+    monkeypatch.setattr(weights, "load", lambda content: pytest.fail("parsed a file that is not the expected one"))
+    content = bytearray(file.read_bytes())
+    expected = weights.sha256(bytes(content))
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=f"expected SHA-256 {expected}, got {weights.sha256(content)}; reinstall"):
+        weights.read(file, expected)
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-10], lambda c: c[:5], lambda c: b"", lambda c: bytes(range(256)) * 40])
+def test_a_damaged_file(damage, file):
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(WeightsError, match="weights.safetensors is not a safetensors file"):
+        weights.read(file)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(WeightsError, match="cannot read the weights .*none.safetensors: No such file or directory"):
+        weights.read(tmp_path / "none.safetensors")
+
+
+def assert_refused(model, tensors, *messages, **kwargs):
+    before = state(model)
+    with pytest.raises(WeightsError, match="^the weights do not fit the network 'unet': ") as caught:
+        weights.assign(model, tensors, **kwargs)
+    for message in messages:
+        assert message in str(caught.value)
+    assert all(np.array_equal(value, before[path]) for path, value in state(model).items())
+
+
+def test_every_difference_is_named_and_nothing_assigned():
+    tensors = load(weights.serialize(network(seed=1)))
+    del tensors["classifier/bias"]
+    tensors["mine/kernel"] = np.zeros(3, "float32")
+    tensors["encoder_1_conv_1/kernel"] = np.zeros((5, 5, 1, 2), "float32")
+    assert_refused(
+        network(),
+        tensors,
+        "classifier/bias is missing",
+        "mine/kernel is not in the network",
+        "encoder_1_conv_1/kernel has shape (5, 5, 1, 2), the network's has (3, 3, 1, 2)",
+    )
+
+
+def test_many_differences_are_counted():
+    message = network(levels=2).name and "and {} more"
+    missing = len(state(network(levels=2)).keys() ^ state(network()).keys())
+    with pytest.raises(WeightsError) as caught:
+        weights.assign(network(levels=2), load(weights.serialize(network())))
+    listed = str(caught.value).split("; ")
+    assert len(listed) == 9 and listed[-1].startswith("and ") and int(listed[-1].split()[1]) >= missing - 8, message
+
+
+def test_another_head_is_refused_or_skipped():
+    tensors = load(weights.serialize(network(num_classes=5, seed=1)))
+    message = "classifier/bias has shape (5,), the network's has (3,)"
+    assert_refused(network(), tensors, message)
+
+    model = network()
+    head = {path: value for path, value in state(model).items() if weights.is_head(path)}
+    weights.assign(model, tensors, skip_head=True)
+    assert set(head) == {"classifier/kernel", "classifier/bias"}
+    for path, value in state(model).items():
+        assert np.array_equal(value, head[path] if path in head else tensors[path]), path
+
+
+def test_a_block_after_the_classifier_is_part_of_the_head():
+    kwargs = {"positions": ("classifier",), "recalibration": "cse"}
+    tensors = load(weights.serialize(network(num_classes=4, seed=1, **kwargs)))
+    model = network(num_classes=6, **kwargs)
+    weights.assign(model, tensors, skip_head=True)
+    skipped = {path for path in state(model) if weights.is_head(path)}
+    assert any(path.startswith("classifier_recalibration/") for path in skipped)
+    assert np.array_equal(state(model)["bottleneck_conv_1/kernel"], tensors["bottleneck_conv_1/kernel"])
+
+
+def test_the_body_must_fit_even_if_the_head_is_skipped():
+    tensors = load(weights.serialize(network(filters=4)))
+    assert_refused(network(), tensors, "encoder_1_conv_1/kernel has shape", skip_head=True)
+
+
+def test_the_number_of_classes_is_read_off_the_classifier():
+    assert weights.number_of_classes(load(weights.serialize(network(num_classes=5)))) == 5
+    assert weights.number_of_classes({}) is None
