@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recalib_keras import models
 from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
 
-NETWORKS = {"UNet": models.UNet, "SDNet": models.SDNet, "DenseNet": models.DenseNet}
+NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
 
 
@@ -71,8 +70,10 @@ class Network:
         Raises:
             RecordError: if the network knows no such argument.
         """
+        from recalib_keras import models  # here, so that descriptions can be read without Keras
+
         try:
-            return NETWORKS[self.architecture](input_shape, num_classes, dtype=dtype, **self.arguments)
+            return getattr(models, self.architecture)(input_shape, num_classes, dtype=dtype, **self.arguments)
         except TypeError as error:
             raise RecordError(f"the network's arguments do not fit {self.architecture}: {error}") from None
 

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-from keras import ops
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -14,6 +13,8 @@ class WeightsError(ValueError):
 
 def serialize(model):
     """Returns the safetensors bytes of all variables of a model, in float32 under their paths."""
+    from keras import ops  # here, so that descriptions can be read without Keras
+
     return save({v.path: np.asarray(ops.convert_to_numpy(v), "float32", order="C") for v in _stored(model)})
 
 

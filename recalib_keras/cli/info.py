@@ -1,7 +1,5 @@
 """recalib info: all about one preset."""
 
-from recalib_keras.cli.backend import start_backend
-
 ERRORS = (ValueError,)
 
 
@@ -12,7 +10,6 @@ def add_arguments(parser):
 
 def run(arguments):
     """Prints the preset's card and the names and colours of its labels."""
-    start_backend()
     from recalib_keras import zoo
 
     preset = zoo.info(arguments.name)

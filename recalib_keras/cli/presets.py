@@ -1,7 +1,5 @@
 """recalib presets: list what is pretrained."""
 
-from recalib_keras.cli.backend import start_backend
-
 ERRORS = (ValueError,)
 
 
@@ -11,7 +9,6 @@ def add_arguments(parser):
 
 def run(arguments):
     """Prints a line for each weight set of each preset."""
-    start_backend()
     from recalib_keras import zoo
 
     rows = [

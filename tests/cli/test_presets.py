@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from recalib_keras import zoo
@@ -20,6 +23,11 @@ def test_info_shows_card_and_colours(recalib, capsys, bright_preset):
 def test_info_suggests_the_nearest_name(recalib, capsys):
     assert recalib("info", "densnet3d_pe") == 2
     assert "did you mean 'densenet3d_pe'?" in capsys.readouterr().err
+
+
+def test_descriptions_are_read_without_keras():
+    script = "import sys; from recalib_keras.cli.main import main; main(['presets']); sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("name", zoo.names())
