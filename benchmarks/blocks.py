@@ -50,7 +50,7 @@ def main():
 
 def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_compile):
     array = np.random.default_rng(0).standard_normal(shape).astype("float32")
-    candidates = {**_ours(ours, array, dtype), **_theirs(theirs, array, dtype, use_compile)}
+    candidates = {**ours_passes(ours, array, dtype), **torch_passes(theirs, array, dtype, use_compile)}
     floor = array.size * np.dtype("float32" if dtype == "float32" else "float16").itemsize * (reads + 1) / bandwidth
     rows = []
     for which in ("forward", "forward + backward"):
@@ -73,7 +73,8 @@ def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_co
     return rows
 
 
-def _ours(layer, array, dtype):
+def ours_passes(layer, array, dtype):
+    """Returns the forward and the forward + backward pass of one of our layers."""
     x = tf.cast(array, dtype)
     layer = type(layer).from_config({**layer.get_config(), "dtype": dtype if dtype == "float32" else "mixed_bfloat16"})
     layer.build(array.shape)
@@ -89,7 +90,8 @@ def _ours(layer, array, dtype):
     return {("ours", "forward"): lambda: forward(x), ("ours", "forward + backward"): lambda: both(x)}
 
 
-def _theirs(module, array, dtype, use_compile):
+def torch_passes(module, array, dtype, use_compile):
+    """Returns both passes of a PyTorch module in each layout and mode."""
     candidates = {}
     kind = getattr(torch, dtype)
     module = module.to(kind)

@@ -103,8 +103,8 @@ class WeightSet:
     score: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if Path(self.file).name != self.file:
-            raise RecordError(f"file must be a name beside {FILE_NAME}, not the path {self.file!r}")
+        if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":
+            raise RecordError(f"file must name a .safetensors file beside {FILE_NAME}, not {self.file!r}")
 
     def build(self, num_classes=None, input_shape=None, dtype=None):
         """Returns the network with fresh weights, of the preset's own input shape and classes unless told otherwise."""

@@ -41,7 +41,7 @@ class Segmenter:
         conformed = scan.conform(expects.orientation, expects.spacing)
         classes = self.predict_classes(volumes.normalize(conformed.array, expects.normalization), progress)
         ids = np.array([label.id for label in self.weight_set.labels])
-        return volumes.restore_labels(ids[classes], conformed.grid, scan.grid)
+        return ids[volumes.restore_labels(classes, conformed.grid, scan.grid)]
 
     def predict_classes(self, image, progress=None):
         """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""

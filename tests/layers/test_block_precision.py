@@ -62,20 +62,24 @@ def test_gate_follows_a_mean_finer_than_its_type(dtype):
 def test_gradient_does_not_vanish_at_logits_of_twelve(name, dtype):
     """σ(12) rounds to 1 in half precision, whose derivative would be 0; its true derivative is 6.1e-6."""
     inputs = rounded(1 + np.abs(feature_map(3)), dtype)
+    layer = BLOCKS[name].layer(dtype=f"mixed_{dtype}")
+    layer.build(inputs.shape)
+    # The logit of cbam's channel gates is the sum of two.
+    biases = {path: 6.0 if name == "cbam" and "expand" in path else 12.0 for path in weights_of(layer)}
+    biases = {path: bias * path.endswith(MAKES_LOGITS) for path, bias in biases.items()}
 
-    def gradient_of_biases(policy):
-        layer = BLOCKS[name].layer(dtype=policy)
-        layer.build(inputs.shape)
-        logits = [weight.path.endswith(MAKES_LOGITS) for weight in layer.weights]
-        # The logit of cbam's channel gates is the sum of two.
-        value = [6.0 if name == "cbam" and "expand" in weight.path else 12.0 for weight in layer.weights]
-        layer.set_weights([np.full(w.shape, v * makes) for w, v, makes in zip(layer.weights, value, logits)])
-        _, by_weights = layer_gradients(layer, inputs, np.ones_like(inputs))
-        return sum(gradient.sum() for gradient, makes in zip(by_weights, logits) if makes)
+    def total(shift):
+        """The sum of the outputs, with all biases that make logits shifted."""
+        shifted = {path: biases[path] + shift * (biases[path] > 0) for path in biases}
+        shifted = {path: np.full(weight.shape, shifted[path]) for path, weight in weights_of(layer).items()}
+        return BLOCKS[name].formula(inputs.astype("float64"), shifted).sum()
 
-    expected = gradient_of_biases("float32")
-    assert expected > 1e-5
-    np.testing.assert_allclose(gradient_of_biases(f"mixed_{dtype}"), expected, rtol=0.05)
+    expected = (total(1e-4) - total(-1e-4)) / 2e-4
+    assert expected > 1e-3
+    layer.set_weights([np.full(weight.shape, bias) for weight, bias in zip(layer.weights, biases.values())])
+    _, by_weights = layer_gradients(layer, inputs, np.ones_like(inputs))
+    gradient = sum(by_weight.sum() for by_weight, bias in zip(by_weights, biases.values()) if bias)
+    np.testing.assert_allclose(gradient, expected, rtol=0.05)
 
 
 @every_half

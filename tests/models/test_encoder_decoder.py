@@ -113,19 +113,22 @@ def test_logits_instead_of_probabilities():
     np.testing.assert_allclose(outputs_of(probable, image()), scores / scores.sum(-1, keepdims=True), rtol=1e-4)
 
 
-@every_network
-@every_rank
+@pytest.mark.parametrize(
+    ("network", "spatial_rank"),
+    [(models.UNet, 2), (models.SDNet, 2), (models.DenseNet, 3)],
+    ids=["unet", "sdnet", "densenet"],
+)
 def test_unknown_sizes_take_any_size_that_fits(network, spatial_rank):
     model = randomize(tiny(network, spatial_rank, size=None, recalibration="pe"))
     assert model.output_shape == (None, *(None,) * spatial_rank + (3,))
-    for size in (4, 6):
-        inputs = image(spatial_rank, size)
-        fixed = tiny(network, spatial_rank, size=size, recalibration="pe")
-        fixed.set_weights(model.get_weights())
-        np.testing.assert_allclose(model.predict_on_batch(inputs), outputs_of(fixed, inputs), rtol=1e-4, atol=1e-5)
+    inputs = image(spatial_rank, size=6)
+    fixed = tiny(network, spatial_rank, size=6, recalibration="pe")
+    fixed.set_weights(model.get_weights())
+    np.testing.assert_allclose(model.predict_on_batch(inputs), outputs_of(fixed, inputs), rtol=1e-4, atol=1e-5)
+    assert model.predict_on_batch(image(spatial_rank, size=4)).shape == (2, *(4,) * spatial_rank, 3)
 
 
-def test_two_images_of_several_channels():
+def test_sizes_and_channels_may_differ():
     model = models.UNet((8, 12, 3), 2, levels=2, filters=4)
     assert outputs_of(model, np.ones((1, 8, 12, 3), "float32")).shape == (1, 8, 12, 2)
 
@@ -148,22 +151,32 @@ def test_layers_have_readable_names_that_every_build_repeats(network, spatial_ra
         assert re.match(r"image|(en|de)coder_[12]_|bottleneck_|classifier|probabilities", layer.name)
 
 
-@every_network
-def test_global_channels_first_leaves_networks_channels_last(network):
-    model = tiny(network, recalibration="scse", positions="P6", num_classes=4)
-    expected = outputs_of(model, image())
+@pytest.fixture
+def channels_first():
+    """The global setting "channels_first", for one test."""
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
-    try:
-        for upsampling in ("unpool", "linear", "transpose"):
-            again = tiny(network, recalibration="scse", positions="P6", num_classes=4, upsampling=upsampling)
-            outputs = outputs_of(again, image())
-            assert outputs.shape == expected.shape
-            if upsampling == model.get_config()["upsampling"]:
-                again.set_weights(model.get_weights())
-                np.testing.assert_allclose(outputs_of(again, image()), expected, rtol=1e-5, atol=1e-6)
-    finally:
-        keras.config.set_image_data_format(before)
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@every_network
+@pytest.mark.parametrize("upsampling", ["unpool", "linear", "transpose"])
+def test_global_channels_first_leaves_networks_channels_last(network, upsampling, channels_first):
+    arguments = {"recalibration": "scse", "positions": "P6", "num_classes": 4, "upsampling": upsampling}
+    model = tiny(network, **arguments)
+    assert model.output_shape == (None, 8, 8, 4)
+    formats = {getattr(layer, "data_format", "channels_last") for layer in model.layers}
+    assert formats == {"channels_last"}
+
+
+def test_global_channels_first_changes_no_output(channels_first):
+    model = randomize(tiny(models.DenseNet, recalibration="scse"))
+    outputs = outputs_of(model, image())
+    keras.config.set_image_data_format("channels_last")
+    again = tiny(models.DenseNet, recalibration="scse")
+    again.set_weights(model.get_weights())
+    np.testing.assert_allclose(outputs, outputs_of(again, image()), rtol=1e-5, atol=1e-6)
 
 
 @every_rank

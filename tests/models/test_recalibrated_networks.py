@@ -93,7 +93,7 @@ def test_skip_carries_the_raw_or_the_recalibrated_map(network):
     inputs = image()
     for use_identity_start, differs in [(False, True), (True, False)]:
         arguments = {
-            "recalibration": "cse",
+            "recalibration": "segse",
             "recalibration_args": {"reduction_ratio": 2, "use_identity_start": use_identity_start},
             "positions": "encoder",
         }
@@ -115,8 +115,8 @@ def test_skip_takes_its_map_from_the_layer_it_names(network):
 @every_rank
 def test_identity_start_changes_nothing(network, spatial_rank):
     plain = randomize(tiny(network, spatial_rank))
-    arguments = {"reduction_ratio": 2, "use_identity_start": True}
-    recalibrated = tiny(network, spatial_rank, recalibration="scse", recalibration_args=arguments)
+    arguments = {"reduction_ratio": 2, "kernel_size": 3, "use_identity_start": True}
+    recalibrated = tiny(network, spatial_rank, recalibration="cbam", recalibration_args=arguments)
     for layer in plain.layers:
         recalibrated.get_layer(layer.name).set_weights(layer.get_weights())
     inputs = image(spatial_rank)

@@ -11,7 +11,7 @@ from recalib_keras import layers, models
 @every_network
 @every_rank
 def test_a_few_steps_lower_the_loss(network, spatial_rank):
-    model = tiny(network, spatial_rank, recalibration="scse")
+    model = tiny(network, spatial_rank, recalibration="pe" if spatial_rank == 3 else "cse")
     inputs = image(spatial_rank)
     labels = (inputs > 0).astype("int32") + (inputs > 1)
     model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy())
@@ -117,21 +117,20 @@ def test_users_own_class_survives_saving(block, arguments, tmp_path):
 
 
 @every_network
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_stays_close_to_float32(network, dtype):
+def test_mixed_precision_stays_close_to_float32(network):
     exact = tiny(network, 3, recalibration="pe")
-    mixed = tiny(network, 3, recalibration="pe", dtype=dtype)
+    mixed = tiny(network, 3, recalibration="pe", dtype="mixed_bfloat16")
     mixed.set_weights(exact.get_weights())
     inputs = image(3)
     outputs = mixed(inputs)
     assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
-    assert keras.backend.standardize_dtype(mixed.get_layer("decoder_1_skip").output.dtype) == dtype[len("mixed_") :]
+    assert keras.backend.standardize_dtype(mixed.get_layer("decoder_1_skip").output.dtype) == "bfloat16"
     assert {weight.dtype for weight in mixed.weights} == {"float32"}
     expected = outputs_of(exact, inputs)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(outputs), expected, atol=0.03)
 
 
-def test_global_dtype_policy_is_the_default(monkeypatch):
+def test_global_dtype_policy_is_the_default():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

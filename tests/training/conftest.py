@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from training.synthetic import write_recipe, write_scans
 
-from recalib_keras.training import train
+from recalib_keras.training import Recipe, train
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recipe_path(tmp_path_factory):
+    """The file of the recipe."""
     path = tmp_path_factory.mktemp("recipe") / "balls.toml"
     write_recipe(path)
     return path
@@ -25,8 +26,7 @@ def recipe_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recipe(recipe_path):
-    from recalib_keras.training import Recipe
-
+    """The recipe of the tiny set."""
     return Recipe.read(recipe_path)
 
 

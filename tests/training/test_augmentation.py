@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,16 @@ from recalib_keras.training.augmentation import Change, draw
 from recalib_keras.training.recipe import Augmentation
 
 STRONG = Augmentation(
-    rotation=20, scaling=0.2, translation=2, elastic=1.5, elastic_nodes=4, gamma=0.3, contrast=0.2, brightness=0.2, noise=0.2
-)  # fmt: skip
+    rotation=20,
+    scaling=0.2,
+    translation=2,
+    elastic=1.5,
+    elastic_nodes=4,
+    gamma=0.3,
+    contrast=0.2,
+    brightness=0.2,
+    noise=0.2,
+)
 
 
 @pytest.fixture
@@ -18,7 +28,7 @@ def rng():
 
 def change(batch=1, rank=3, **values):
     """Returns a change that does nothing but what is given."""
-    nothing = dict(
+    nothing = Change(
         matrices=np.tile(np.eye(rank, dtype="float32"), (batch, 1, 1)),
         shifts=np.zeros((batch, rank), "float32"),
         nodes=None,
@@ -27,7 +37,7 @@ def change(batch=1, rank=3, **values):
         brightnesses=np.zeros(batch, "float32"),
         noise=None,
     )
-    return Change(**{**nothing, **{name: np.asarray(value, "float32") for name, value in values.items()}})
+    return dataclasses.replace(nothing, **{name: np.asarray(value, "float32") for name, value in values.items()})
 
 
 def apply(images, labels, what):
@@ -40,6 +50,11 @@ def marked(window, place):
     voxel = (0, *(middle + offset for middle, offset in zip((size // 2 for size in window), place)))
     images[voxel], labels[voxel] = 5, 7
     return images, labels
+
+
+def spread(values, size):
+    """Returns `size` values evenly placed on the line through the given ones."""
+    return np.interp(np.linspace(0, len(values) - 1, size), np.arange(len(values)), values)
 
 
 def offsets_of(array, value):
@@ -100,8 +115,7 @@ def test_elastic_displacements_are_interpolated_linearly_between_the_nodes(windo
     nodes = rng.normal(0, 0.8, (1, rank) + (count,) * rank)
     expected = nodes[0]
     for axis, size in enumerate(window, start=1):
-        places = np.linspace(0, count - 1, size)
-        expected = np.apply_along_axis(lambda row: np.interp(places, np.arange(count), row), axis, expected)
+        expected = np.apply_along_axis(spread, axis, expected, size)
     labels = np.zeros((1, *window), "uint8")
     for axis, voxels in enumerate(np.indices(window)):  # the image of a coordinate tells where each voxel came from
         images, _ = apply(voxels[None].astype("float32"), labels, change(rank=rank, nodes=nodes))

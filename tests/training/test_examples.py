@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import nibabel as nib
 import numpy as np
@@ -41,8 +43,6 @@ def test_the_same_seed_epoch_and_step_give_the_same_batch(recipe, scans):
 
 @pytest.mark.parametrize("seed, epoch, step", [(4, 2, 3), (3, 1, 3), (3, 2, 2)])
 def test_another_seed_epoch_or_step_gives_another_batch(seed, epoch, step, recipe, scans):
-    import dataclasses
-
     first = numpy(Examples(scans, recipe, epoch=2)[3])
     other = numpy(Examples(scans, dataclasses.replace(recipe, seed=seed), epoch)[step])
     assert not np.array_equal(first[0], other[0])

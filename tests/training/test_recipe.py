@@ -39,7 +39,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         ("learning_rate = 0.06", "learning_rate = 'high'", "schedule: learning_rate must be a number, not 'high'"),
         ("learning_rate = 0.06", "learning_rate = nan", "schedule: learning_rate must be greater than 0, not nan"),
         ("validate_every = 3", "validate_every = 0", "data: validate_every must be greater than 0, not 0"),
-        ("rotation = 10.0", "rotations = 10.0", "augmentation has an unknown key 'rotations'; did you mean 'rotation'?"),
+        ("rotation = 10.0", "rotations = 1.0", "augmentation has an unknown key 'rotations'; did you mean 'rotation'?"),
         ('"UNet"', '"Unet"', "network: architecture must be one of UNet, SDNet, DenseNet, not 'Unet'"),
         ("[12, 12, 12]", "[12, 12]", "input: window must have 3 values, not"),
         ("[12, 12, 12]", "[1, 1, 12]", "input: window must be three sizes"),

@@ -122,7 +122,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
 
 @pytest.mark.parametrize("moment", ["epoch", pytest.param("checkpoint", marks=pytest.mark.slow)])
 def test_a_killed_run_resumes_to_the_same_weights(moment, run, recipe, recipe_path, data, tmp_path):
-    killed = subprocess.run([sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data], capture_output=True)
+    command = [sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data]
+    killed = subprocess.run(command, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert len(read_log(tmp_path)) == 2
     train(recipe, tmp_path, data, resume=True)
@@ -245,9 +246,9 @@ def labelled_scans(folder, truths):
     for part in ("imagesTr", "labelsTr"):
         (folder / part).mkdir()
     for index, truth in enumerate(truths):
-        nib.save(nib.Nifti1Image(np.arange(truth.size, dtype="float32").reshape(truth.shape), np.eye(4)),
-                 folder / "imagesTr" / f"{index}.nii")  # fmt: skip
-        nib.save(nib.Nifti1Image(truth, np.eye(4)), folder / "labelsTr" / f"{index}.nii")
+        image = np.arange(truth.size, dtype="float32").reshape(truth.shape)
+        for part, array in (("imagesTr", image), ("labelsTr", truth)):
+            nib.save(nib.Nifti1Image(array, np.eye(4)), folder / part / f"{index}.nii")
     return datasets.find_scans(folder)
 
 

@@ -60,11 +60,12 @@ def test_a_file_without_a_weight_set(write):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"file": "../balls.safetensors"}, "file must be a name beside preset.json, not the path '../balls.safe"),
-        ({"file": "/etc/passwd"}, "file must be a name beside preset.json, not the path '/etc/passwd'"),
-        ({"file": "sub/balls.safetensors"}, "file must be a name beside preset.json"),
-        ({"file": ""}, "file must be a name beside preset.json"),
-        ({"file": ".."}, "file must be a name beside preset.json"),
+        ({"file": "../balls.safetensors"}, "file must name a .safetensors file beside preset.json, not '../balls.safe"),
+        ({"file": "/etc/passwd"}, "file must name a .safetensors file beside preset.json, not '/etc/passwd'"),
+        ({"file": "sub/balls.safetensors"}, "file must name a .safetensors file beside preset.json, not"),
+        ({"file": ""}, "file must name a .safetensors file beside preset.json, not"),
+        ({"file": "balls.pickle"}, "file must name a .safetensors file beside preset.json, not 'balls.pickle'"),
+        ({"file": ".."}, "file must name a .safetensors file beside preset.json, not"),
         ({"input": {"window": [8, 8]}}, "input: window must have 3 values"),
         ({"input": {"window": [8, 8, 0]}}, "input: window must be three sizes, one of them 1 for a 2-D network"),
         ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),

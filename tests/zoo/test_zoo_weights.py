@@ -30,7 +30,8 @@ def outputs(model):
 @pytest.mark.parametrize("architecture", [models.UNet, models.SDNet, models.DenseNet])
 @pytest.mark.parametrize("rank", [2, 3])
 def test_assigning_what_was_serialised_gives_the_same_network(architecture, rank):
-    model, other = (network(seed=seed, architecture=architecture, rank=rank, dropout=0.1) for seed in (0, 1))
+    kwargs = {"architecture": architecture, "rank": rank, "dropout": 0.1, "classifier_activation": None}
+    model, other = (network(seed=seed, **kwargs) for seed in (0, 1))
     assert np.abs(outputs(model) - outputs(other)).max() > 1e-3
     weights.assign(other, load(weights.serialize(model)))
     assert np.array_equal(outputs(model), outputs(other))
@@ -62,7 +63,7 @@ def test_a_weight_without_axes_keeps_its_shape():
 
     model = keras.Sequential([keras.Input((3,)), Scale(name="scale")])
     tensors = load(weights.serialize(model))
-    assert tensors["scale/factor"].shape == ()
+    assert [tensor.shape for tensor in tensors.values()] == [()]
     weights.assign(model, tensors)
 
 
@@ -75,7 +76,8 @@ def file(tmp_path):
 
 def test_reads_a_file_with_the_right_hash_or_without_one(file):
     digest = weights.sha256(file.read_bytes())
-    assert len(digest) == 64 and weights.read(file, digest).keys() == weights.read(file).keys() == state(network()).keys()
+    assert len(digest) == 64
+    assert weights.read(file, digest).keys() == weights.read(file).keys() == state(network()).keys()
 
 
 def test_another_hash_is_refused_before_anything_is_parsed(file, monkeypatch):
@@ -88,7 +90,9 @@ def test_another_hash_is_refused_before_anything_is_parsed(file, monkeypatch):
         weights.read(file, expected)
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[:-10], lambda c: c[:5], lambda c: b"", lambda c: bytes(range(256)) * 40])
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-10], lambda c: c[:5], lambda c: b"", lambda c: bytes(range(256)) * 40]
+)
 def test_a_damaged_file(damage, file):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(WeightsError, match="weights.safetensors is not a safetensors file"):
@@ -124,12 +128,11 @@ def test_every_difference_is_named_and_nothing_assigned():
 
 
 def test_many_differences_are_counted():
-    message = network(levels=2).name and "and {} more"
-    missing = len(state(network(levels=2)).keys() ^ state(network()).keys())
+    missing = len(state(network(levels=2)).keys() - state(network()).keys())
     with pytest.raises(WeightsError) as caught:
         weights.assign(network(levels=2), load(weights.serialize(network())))
-    listed = str(caught.value).split("; ")
-    assert len(listed) == 9 and listed[-1].startswith("and ") and int(listed[-1].split()[1]) >= missing - 8, message
+    *listed, rest = str(caught.value).split("; ")
+    assert len(listed) == 8 and rest == f"and {missing - 8} more"
 
 
 def test_another_head_is_refused_or_skipped():

@@ -1,0 +1,183 @@
+from itertools import permutations, product
+
+import keras
+import nibabel as nib
+import numpy as np
+import pytest
+
+import recalib_keras
+from recalib_keras import volumes, zoo
+from recalib_keras.inference import Segmenter, segment
+from recalib_keras.volumes import Grid, Volume
+from recalib_keras.zoo import Input, Label, Network, Preset, WeightSet, weights
+
+ORIENTATIONS = ["".join(code) for axes in product("LR", "PA", "IS") for code in permutations(axes)]
+
+
+def places(grid):
+    """Returns the place (mm) of each voxel, `(*shape, 3)`."""
+    return np.stack(np.indices(grid.shape), -1) @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+
+
+def egg(grid):
+    """Returns a scan whose intensity falls smoothly from 2 at the middle of an egg to 0 far outside.
+
+    It passes 1.5 on an ellipsoid of half axes 5, 6 and 7 mm, and 0.5 on one of three times these. The egg stands aside
+    of the middle and leans, so that no turn leaves it as it is.
+    """
+    x, y, z = np.moveaxis(places(grid) - (1.0, -2.0, 3.0), -1, 0)
+    radius = np.sqrt(((x + 0.2 * y) / 5) ** 2 + (y / 6) ** 2 + ((z - 0.1 * x) / 7) ** 2)
+    return Volume(np.maximum(0, 2 - 0.5 * radius).astype("float32"), grid)
+
+
+def box(spacing, extent=48.0):
+    """Returns a grid of voxels of `spacing` mm over a cube of `extent` mm around the origin."""
+    spacing = np.broadcast_to(np.asarray(spacing, float), 3)
+    shape = np.round(extent / spacing).astype(int)
+    affine = np.diag([*spacing, 1])
+    affine[:3, 3] = -(shape - 1) * spacing / 2
+    return Grid(tuple(shape), affine)
+
+
+def in_space(labels, grid):
+    """Returns labels turned to RAS."""
+    return volumes.resample(labels, grid, grid.oriented("RAS"), order=0)
+
+
+def test_a_scan_in_any_orientation_has_the_same_labels_in_space(threshold_segmenter):
+    segmenter = threshold_segmenter(
+        window=(12, 10, 8), thresholds=(1.0, 1.5), orientation="LIA", normalization="zscore"
+    )
+    scan = egg(Grid((14, 12, 11), box(1.5, extent=18).affine))
+    expected = in_space(segmenter(scan), scan.grid)
+    assert len(ORIENTATIONS) == 48 and set(np.unique(expected)) == {0, 17, 53}
+    for code in ORIENTATIONS:
+        turned = scan.conform(code)
+        labels = segmenter(turned)
+        assert labels.shape == turned.grid.shape
+        assert np.array_equal(in_space(labels, turned.grid), expected), code
+
+
+@pytest.mark.parametrize("spacing", [1.0, 0.8, 1.5, (0.75, 1.0, 2.0), (2.0, 1.0, 1.0)])
+def test_volumes_hardly_depend_on_the_scans_spacing(spacing, threshold_segmenter):
+    segmenter = threshold_segmenter(window=(32, 32, 32), thresholds=(0.9, 1.2), spacing=(1.0, 1.0, 1.0))
+    scan = egg(box(spacing))
+    labels = segmenter(scan)
+    # The half axes at an intensity of 2 - r / 2.
+    for lowest, number in ((0.9, (17, 53)), (1.2, (53,))):
+        expected = 4 / 3 * np.pi * 5 * 6 * 7 * ((2 - lowest) / 0.5) ** 3
+        assert np.isin(labels, number).sum() * scan.grid.voxel_volume == pytest.approx(expected, rel=0.03)
+
+
+def test_an_oblique_scan_has_its_labels_where_the_structure_is(threshold_segmenter):
+    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([-1.0, 1.0, 1.5])
+    affine[:3, 3] = -affine[:3, :3] @ (20, 20, 14)
+    scan = egg(Grid((41, 41, 29), affine))
+    labels = threshold_segmenter(window=(32, 32, 32), thresholds=(1.0, 1.2), spacing=(1.0, 1.0, 1.0))(scan)
+    truth = np.select([scan.array > 1.2, scan.array > 1.0], [53, 17], 0)
+    assert (labels != truth).mean() < 0.01
+
+
+@pytest.mark.parametrize("ids", [(0, 17, 53), (0, 2, 1), (5, 1, 300)])
+def test_classes_become_the_numbers_of_their_labels(ids, threshold_segmenter):
+    scan = egg(box(2.0, extent=32))
+    labels = threshold_segmenter(ids=ids, thresholds=(0.5, 1.5), spacing=None)(scan)
+    assert np.array_equal(labels, np.array(ids)[(scan.array > 0.5).astype(int) + (scan.array > 1.5)])
+
+
+def test_background_is_the_first_label_even_where_another_number_is_lower(threshold_segmenter):
+    """The scan reaches beyond the last whole millimetre, where there is nothing but background."""
+    scan = egg(box((0.2, 1.0, 1.0), extent=28.4))
+    segmenters = [
+        threshold_segmenter(ids=ids, thresholds=(1.2, 1.6), spacing=(1.0, 1.0, 1.0)) for ids in ((0, 1, 2), (9, 1, 2))
+    ]
+    plain, odd = (segmenter(scan) for segmenter in segmenters)
+    assert np.array_equal(odd, np.where(plain == 0, 9, plain)) and (odd[0] == 9).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_2d_network_sees_slices(axis, threshold_segmenter):
+    window = tuple(1 if index == axis else 16 for index in range(3))
+    scan = egg(box(2.0, extent=36))
+    segmenter = threshold_segmenter(window=window, thresholds=(0.7, 1.5))
+    assert segmenter.model.input_shape == (None, 16, 16, 1)
+    truth = np.select([scan.array > 1.5, scan.array > 0.7], [53, 17], 0)
+    assert np.array_equal(segmenter(scan), truth)
+
+
+def test_progress_wraps_the_windows(threshold_segmenter):
+    lengths = []
+    scan = egg(box(2.0, extent=36))
+    threshold_segmenter(window=(18, 18, 8))(scan, progress=lambda tasks: lengths.append(len(tasks)) or tasks)
+    assert lengths == [4]
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    """A folder of a preset with two weight sets of random weights."""
+    folder = tmp_path_factory.mktemp("random")
+    weight_sets = {}
+    for seed, name in enumerate(("first", "second")):
+        keras.utils.set_random_seed(seed)
+        network = Network("UNet", {"levels": 1, "filters": 2, "normalization": "instance"})
+        expects = Input((8, 8, 8), "LIA", (2.0, 2.0, 2.0))
+        labels = (Label(0, "background"), Label(17, "left"), Label(1053, "right"))
+        model = network.build(expects.shape, len(labels))
+        content = weights.serialize(model)
+        (folder / f"{name}.safetensors").write_bytes(content)
+        file, digest = f"{name}.safetensors", weights.sha256(content)
+        weight_sets[name] = WeightSet(name, network, expects, labels, file, digest, model.count_params())
+    (folder / "preset.json").write_text(Preset("random", weight_sets).to_json())
+    return folder
+
+
+@pytest.fixture
+def image():
+    """A scan with an oblique place, of 1.5 mm, whose codes are not the usual ones."""
+    affine = np.array([[-1.5, 0.1, 0, 12], [0.1, 1.5, 0, -8], [0, 0, 2, 5], [0, 0, 0, 1]])
+    image = nib.Nifti1Image(np.random.default_rng(3).normal(size=(12, 11, 9)).astype("float32"), affine)
+    image.set_sform(affine, code=4)
+    image.set_qform(affine, code=2)
+    return image
+
+
+def test_segments_a_file_or_an_image_on_its_own_grid(preset, image, tmp_path):
+    image.to_filename(tmp_path / "scan.nii.gz")
+    from_file = segment(tmp_path / "scan.nii.gz", preset)
+    from_memory = recalib_keras.segment(image, preset=preset)
+    for result in (from_file, from_memory):
+        assert result.shape == image.shape and np.array_equal(result.affine, image.affine)
+        assert (int(result.header["sform_code"]), int(result.header["qform_code"])) == (4, 2)
+        np.testing.assert_allclose(result.header.get_zooms(), image.header.get_zooms())
+        assert result.get_data_dtype() == np.uint16 and result.header.get_xyzt_units() == image.header.get_xyzt_units()
+    labels = np.asarray(from_file.dataobj)
+    assert np.array_equal(labels, np.asarray(from_memory.dataobj))
+    assert len(np.unique(labels)) > 1 and set(np.unique(labels)) <= {0, 17, 1053}
+    by_hand = Segmenter(zoo.weight_set(preset), zoo.load(preset))(volumes.read(image))
+    assert np.array_equal(labels, by_hand)
+
+
+def test_segments_with_another_weight_set(preset, image):
+    first, second = (np.asarray(segment(image, preset, weights=name).dataobj) for name in ("first", "second"))
+    assert np.array_equal(first, np.asarray(segment(image, str(preset)).dataobj))
+    assert not np.array_equal(first, second)
+
+
+def test_segments_one_volume_of_many(preset, image):
+    array = np.stack([np.zeros(image.shape), image.get_fdata()], -1).astype("float32")
+    array[0, 0, 0, 0] = 1
+    many = nib.Nifti1Image(array, image.affine, image.header)
+    with pytest.raises(volumes.VolumeError, match="a 4-D image of 2 volumes; choose one"):
+        segment(many, preset)
+    chosen = segment(many, preset, volume=1)
+    assert chosen.shape == image.shape
+    assert np.array_equal(np.asarray(chosen.dataobj), np.asarray(segment(image, preset).dataobj))
+
+
+def test_an_unknown_preset_or_weight_set(preset, image):
+    with pytest.raises(ValueError, match="there is no preset 'nothing'"):
+        segment(image, "nothing")
+    with pytest.raises(ValueError, match="preset 'random' has no weights 'third'; it has first, second"):
+        segment(image, preset, weights="third")

@@ -1,0 +1,192 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from recalib_keras.inference import predict_labels, windows
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(4)
+
+
+def one_hot_of_values(num_classes):
+    """Returns a predictor that is certain of the class that each voxel's value is."""
+
+    def predict(batch):
+        return np.eye(num_classes, dtype="float32")[np.rint(batch[..., 0]).astype(int)]
+
+    return predict
+
+
+def position_dependent(window, num_classes):
+    """Returns a predictor whose answer for a voxel depends on its value and on where in the window it lies."""
+    place = np.sqrt(1 + np.arange(np.prod(window))).reshape(window)
+    phases = np.arange(1, num_classes + 1)
+
+    def predict(batch):
+        scores = 1 + np.sin(batch * phases + 3.7 * place[None, ..., None] * phases)
+        return (scores / scores.sum(-1, keepdims=True)).astype("float32")
+
+    return predict
+
+
+def recorder(starts):
+    """Returns a `progress` that notes where the windows start."""
+
+    def progress(tasks):
+        starts.extend(place for _, place in tasks)
+        return tasks
+
+    return progress
+
+
+# Along each axis the image may be smaller than, as large as, or larger than the window.
+@pytest.mark.parametrize("shape", list(itertools.product((5, 8, 19), (3, 6, 7), (2, 4, 11))))
+def test_windows_and_blending_return_what_one_shot_would(shape, rng):
+    image = rng.integers(0, 4, shape).astype("float32")
+    labels = predict_labels(image, one_hot_of_values(4), (8, 6, 4), 4)
+    assert labels.shape == shape and np.array_equal(labels, image)
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5, 0.75])
+def test_any_overlap_covers_the_image(overlap, rng):
+    image = rng.integers(0, 3, (21, 10, 13)).astype("float32")
+    assert np.array_equal(predict_labels(image, one_hot_of_values(3), (8, 8, 8), 3, overlap=overlap), image)
+
+
+def naive_labels(image, predict, window, num_classes, starts):
+    """Accumulates all windows over the whole volume, one at a time, in float64, with Gaussian weights."""
+    total = np.zeros((*image.shape, num_classes))
+    offsets = [(np.arange(size) - (size - 1) / 2) / (size / 8) for size in window]
+    square = sum(axis**2 for axis in np.meshgrid(*offsets, indexing="ij"))
+    weights = np.maximum(np.exp(-square / 2), 1e-3)[..., None]
+    for place in starts:
+        cut = tuple(slice(start, start + size) for start, size in zip(place, window))
+        total[cut] += weights * predict(image[cut][None, ..., None].astype("float32"))[0]
+    return total
+
+
+@pytest.mark.parametrize("shape, window", [((23, 9, 14), (8, 6, 8)), ((8, 20, 7), (8, 8, 4)), ((11, 6, 8), (4, 6, 8))])
+@pytest.mark.parametrize("voxels_per_batch", [1, 1000, 2**18])
+def test_the_moving_slab_is_the_sum_over_the_whole_volume(shape, window, voxels_per_batch, rng, monkeypatch):
+    monkeypatch.setattr(windows, "VOXELS_PER_BATCH", voxels_per_batch)
+    image, predict, starts = rng.normal(size=shape).astype("float32"), position_dependent(window, 3), []
+    labels = predict_labels(image, predict, window, 3, progress=recorder(starts))
+    total = naive_labels(image, predict, window, 3, starts)
+    assert len(starts) > 2 and (total.sum(-1) > 0).all()
+    ordered = np.sort(total, axis=-1)
+    clear = ordered[..., -1] - ordered[..., -2] > 1e-4 * total.sum(-1)  # beyond the rounding of float32
+    assert clear.mean() > 0.99 and np.array_equal(labels[clear], total.argmax(-1)[clear])
+
+
+@pytest.mark.parametrize("voxels", [1, 30, 70, 10**6])
+def test_the_labels_are_the_same_whatever_the_memory(voxels, rng):
+    window, image = (6, 8, 4), rng.normal(size=(13, 17, 11)).astype("float32")
+    predict, starts = position_dependent(window, 3), []
+    expected = predict_labels(image, predict, window, 3)
+    memory = voxels * 4 * window[0] * 3
+    labels = predict_labels(image, predict, window, 3, slab_memory=memory, progress=recorder(starts))
+    assert np.array_equal(labels, expected)
+    assert (len(starts) > len(set(starts))) == (voxels < 17 * 11)
+
+
+def test_the_middle_of_a_window_counts_more_than_its_rim():
+    def predict(batch):  # class 1 in the middle of each window, class 0 at its rim
+        middle = np.zeros(batch.shape[1:4], "float32")
+        middle[2:-2] = 1
+        return np.broadcast_to(np.stack([1 - middle, middle], -1), (*batch.shape[:4], 2))
+
+    labels = predict_labels(np.zeros((20, 8, 8)), predict, (8, 8, 8), 2)[:, 4, 4]
+    assert labels[2:-2].all() and not labels[:2].any() and not labels[-2:].any()
+
+
+@pytest.mark.parametrize("shape", [(20, 9, 17), (8, 8, 8), (9, 8, 30), (3, 8, 16)])
+@pytest.mark.parametrize("overlap", [0, 0.5])
+def test_windows_overlap_as_asked_and_reach_both_ends(shape, overlap):
+    starts = []
+    predict_labels(np.zeros(shape), one_hot_of_values(2), (8, 8, 8), 2, overlap, progress=recorder(starts))
+    assert starts == sorted(set(starts))
+    for axis, size in enumerate(shape):
+        along = sorted({place[axis] for place in starts})
+        assert along[0] == 0 and along[-1] == max(0, size - 8)
+        assert all(step <= 8 * (1 - overlap) for step in np.diff(along))
+
+
+def test_batches_are_full_and_see_each_window_once(rng, monkeypatch):
+    monkeypatch.setattr(windows, "VOXELS_PER_BATCH", 3 * 8**3 + 100)
+    image, batches = rng.normal(size=(20, 16, 12)).astype("float32"), []
+
+    def predict(batch):
+        batches.append(batch.copy())
+        return np.zeros((*batch.shape[:4], 2), "float32")
+
+    starts = []
+    predict_labels(image, predict, (8, 8, 8), 2, progress=recorder(starts))
+    assert {batch.shape for batch in batches} == {(3, 8, 8, 8, 1)} and {batch.dtype for batch in batches} == {
+        np.dtype("float32")
+    }
+    assert len(starts) == 4 * 3 * 2 and len(batches) == 8
+    seen = np.concatenate(batches)[: len(starts), ..., 0]
+    for window, (x, y, z) in zip(seen, starts, strict=True):
+        assert np.array_equal(window, image[x : x + 8, y : y + 8, z : z + 8])
+
+
+def test_a_last_batch_that_is_not_full_is_filled_up(monkeypatch, rng):
+    monkeypatch.setattr(windows, "VOXELS_PER_BATCH", 2 * 8**3)
+    sizes, image = [], rng.integers(0, 2, (16, 8, 8)).astype("float32")
+
+    def predict(batch):
+        sizes.append(len(batch))
+        return one_hot_of_values(2)(batch)
+
+    assert np.array_equal(predict_labels(image, predict, (8, 8, 8), 2), image)  # three windows
+    assert sizes == [2, 2]
+
+
+def test_progress_gets_all_windows_and_is_drawn_as_they_are_done(monkeypatch):
+    steps = []
+
+    def progress(tasks):
+        assert len(tasks) == 3
+        for task in tasks:
+            yield task
+            steps.append("drawn")
+
+    def predict(batch):
+        steps.append("predicted")
+        return one_hot_of_values(2)(batch)
+
+    monkeypatch.setattr(windows, "VOXELS_PER_BATCH", 8**3)
+    predict_labels(np.zeros((16, 8, 8)), predict, (8, 8, 8), 2, progress=progress)
+    assert steps == ["predicted", "drawn"] * 3
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_windows_of_one_voxel_along_an_axis_take_every_slice_once(axis, rng):
+    window = tuple(1 if index == axis else 8 for index in range(3))
+    image = rng.integers(0, 3, (6, 6, 6)).astype("float32")
+    starts = []
+    labels = predict_labels(image, one_hot_of_values(3), window, 3, progress=recorder(starts))
+    assert np.array_equal(labels, image)
+    assert [place[axis] for place in starts] == list(range(6)) and len(starts) == 6
+
+
+def test_a_small_image_is_continued_by_its_edge():
+    seen = []
+
+    def predict(batch):
+        seen.append(batch)
+        return one_hot_of_values(10)(batch)
+
+    image = np.arange(1, 5, dtype="float32")[:, None, None]
+    predict_labels(image, predict, (9, 1, 3), 10)
+    assert seen[0][0, :, 0, 1, 0].tolist() == [1, 1, 1, 2, 3, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("num_classes, dtype", [(2, "uint8"), (256, "uint8"), (257, "uint16")])
+def test_the_smallest_type_that_holds_the_classes(num_classes, dtype):
+    image = np.full((6, 2, 2), num_classes - 1, "float32")
+    labels = predict_labels(image, one_hot_of_values(num_classes), (4, 2, 2), num_classes)
+    assert labels.dtype == dtype and (labels == num_classes - 1).all()
