@@ -24,7 +24,9 @@ def test_torch_twin_gives_the_same_probabilities(network, recalibration, shape):
     model = getattr(models, network)(shape, 3, levels=2, filters=4, recalibration=recalibration)
     rng = np.random.default_rng(0)
     for variable in model.weights:
-        spread = rng.uniform(0.5, 1.0, variable.shape) if "variance" in variable.path else rng.normal(0, 0.3, variable.shape)
+        spread = (
+            rng.uniform(0.5, 1.0, variable.shape) if "variance" in variable.path else rng.normal(0, 0.3, variable.shape)
+        )
         variable.assign(spread)
     x = rng.standard_normal((2, *shape)).astype("float32")
     ours = ops.convert_to_numpy(model(x))

@@ -86,8 +86,9 @@ def test_gradient_does_not_vanish_at_logits_of_twelve(name, dtype):
 @every_block
 def test_no_nan_at_ten_thousand(block, dtype):
     inputs = np.sign(feature_map(3)) * 1e4
+    layer = block.layer(dtype=f"mixed_{dtype}")
     for data in (inputs, np.abs(inputs), -np.abs(inputs)):
-        assert not np.isnan(rounded(block.layer(dtype=f"mixed_{dtype}")(data), dtype)).any()
+        assert not np.isnan(rounded(layer(data), dtype)).any()
 
 
 @every_half
