@@ -13,15 +13,15 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -m "not slow" tests recalib_keras zoo
+	$(BIN)/python -m pytest -n auto -m "not slow" tests recalib_keras zoo
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
 # The maths in every backend: the layers' and models' tests again.
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not slow" tests/layers tests/models
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" tests/layers tests/models
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

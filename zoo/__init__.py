@@ -35,13 +35,13 @@ def info(name):
     >>> [label.name for label in zoo.info("densenet3d_pe").weight_sets["hippocampus"].labels]
     ['background', 'anterior hippocampus', 'posterior hippocampus']
     """
+    if str(name) in names():  # before a folder that happens to have the same name
+        return Preset.read(_presets() / name)
     if (Path(name) / FILE_NAME).is_file():
         return Preset.read(name)
-    if name not in names():
-        nearest = difflib.get_close_matches(str(name), names(), n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
-        raise ValueError(f"there is no preset {str(name)!r}; {hint}")
-    return Preset.read(_presets() / name)
+    nearest = difflib.get_close_matches(str(name), names(), n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
+    raise ValueError(f"there is no preset {str(name)!r}; {hint}")
 
 
 def weight_set(name, weights="default"):

@@ -23,6 +23,7 @@ def find_scans(folder):
 
     Raises:
         FileNotFoundError: if a folder is missing, holds no scan, or a scan has no label map (all are named).
+        FileExistsError: if a scan is there in two formats.
     """
     folder = Path(folder)
     images, labels = _by_name(folder / "imagesTr"), _by_name(folder / "labelsTr")
@@ -49,7 +50,10 @@ def _by_name(folder):
     for path in folder.iterdir():
         suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
         if suffix and not path.name.startswith("."):
-            found[path.name.removesuffix(suffix)] = path
+            name = path.name.removesuffix(suffix)
+            if name in found:
+                raise FileExistsError(f"expected one file a scan, found {found[name]} and {path}; move one away")
+            found[name] = path
     if not found:
         raise FileNotFoundError(f"expected scans ({', '.join(SUFFIXES)}) in {folder}; there are none")
     return found

@@ -32,7 +32,7 @@ class Segmenter:
 
         Args:
             scan: `recalib_keras.volumes.Volume`.
-            progress: function that wraps the sequence of windows, such as a progress bar, or None.
+            progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
 
         Returns:
             Integer array of the label numbers, on the scan's own grid.
@@ -59,7 +59,8 @@ class Segmenter:
 
 
 @functools.lru_cache(maxsize=1)
-def _cached_segmenter(preset, weights):
+def _cached_segmenter(preset, weights, sha256):
+    """Keeps the last network between calls; the SHA-256 tells when a preset in a folder has been written anew."""
     return Segmenter.from_preset(preset, weights)
 
 
@@ -83,6 +84,6 @@ def segment(scan, preset, weights="default", volume=None):
         image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
         image.to_filename("labels.nii.gz")
     """
-    segmenter = _cached_segmenter(str(preset), weights)
+    segmenter = _cached_segmenter(str(preset), weights, zoo.weight_set(preset, weights).sha256)
     scan = volumes.read(scan, volume=volume)
     return volumes.label_image(segmenter(scan), scan)

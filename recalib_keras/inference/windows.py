@@ -29,7 +29,7 @@ def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progres
         window: three sizes in voxels.
         num_classes: integer.
         overlap: fraction of a window shared with the next one, from 0 to below 1.
-        progress: function that wraps the sequence of windows, such as a progress bar, or None.
+        progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
         slab_memory: bytes for probabilities that wait for further windows.
 
     Returns:

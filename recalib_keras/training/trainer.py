@@ -154,7 +154,7 @@ def _fit_epoch(model, examples, epoch):
     if not (math.isfinite(loss) and _has_finite_weights(model)):
         raise TrainingError(
             f"the loss or a weight is no longer finite in epoch {epoch + 1} (loss {loss}); lower the learning rate, "
-            "then --resume: the checkpoint of the epoch before is intact"
+            "then --resume: what the epochs before reached is intact"
         )
     return {"epoch": epoch + 1, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
 

@@ -64,3 +64,8 @@ def test_the_hippocampus_set_splits_as_agreed(data_root):
     training, validation = split(find_scans(data_root / "hippocampus"), every=5)
     assert (len(training), len(validation)) == (168, 42)
     assert all(scan.image.name == scan.labels.name for scan in training + validation)
+
+
+def test_a_scan_in_two_formats_is_refused(folder):
+    with pytest.raises(FileExistsError, match=r"one file a scan, found .*a\.nii.* move one away"):
+        find_scans(folder(["a.nii", "a.nii.gz"], ["a.nii"]))
