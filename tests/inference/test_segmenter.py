@@ -1,3 +1,5 @@
+import dataclasses
+import shutil
 from itertools import permutations, product
 
 import keras
@@ -163,6 +165,15 @@ def test_segments_with_another_weight_set(preset, image):
     first, second = (np.asarray(segment(image, preset, weights=name).dataobj) for name in ("first", "second"))
     assert np.array_equal(first, np.asarray(segment(image, str(preset)).dataobj))
     assert not np.array_equal(first, second)
+
+
+def test_a_preset_written_anew_is_loaded_anew(preset, image, tmp_path):
+    folder = shutil.copytree(preset, tmp_path / "preset")
+    before = np.asarray(segment(image, folder).dataobj)
+    described = zoo.info(folder)
+    swapped = dict(zip(described.weight_sets, reversed(described.weight_sets.values())))
+    (folder / "preset.json").write_text(dataclasses.replace(described, weight_sets=swapped).to_json(), encoding="utf-8")
+    assert not np.array_equal(np.asarray(segment(image, folder).dataobj), before)
 
 
 def test_segments_one_volume_of_many(preset, image):

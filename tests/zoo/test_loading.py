@@ -166,3 +166,10 @@ def test_an_unknown_preset(function, name, hint, shelf):
     with pytest.raises(ValueError) as caught:
         function(name)
     assert str(caught.value) == f"there is no preset {name!r}; {hint}"
+
+
+def test_a_folder_in_the_way_does_not_hide_a_preset(tmp_path, monkeypatch):
+    (tmp_path / "densenet3d_pe").mkdir()
+    (tmp_path / "densenet3d_pe" / "preset.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert zoo.info("densenet3d_pe").name == "densenet3d_pe"
