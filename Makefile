@@ -21,7 +21,7 @@ test-slow: $(VENV)/installed-test
 # The maths in every backend: the layers' and models' tests again.
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models tests/test_benchmarks.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

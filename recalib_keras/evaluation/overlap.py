@@ -14,6 +14,7 @@ def dice(prediction, truth, label):
     Raises:
         ValueError: if the shapes differ.
 
+    >>> import numpy as np
     >>> dice(np.array([1, 1, 0]), np.array([1, 0, 0]), label=1)
     0.6666666666666666
 
