@@ -92,13 +92,25 @@ class ChannelSpatialSE(Recalibration):
         if self.aggregation == "add":  # one pass over the inputs; on identity start the gates 1 and 1 average to 1
             gates = self.channel.gate(channel) + self.spatial.gate(spatial)
             return inputs * ops.cast(gates / 2 if self.use_identity_start else gates, inputs.dtype)
+        if self.aggregation == "concat":
+            return self._concatenated(inputs, self.channel.gate(channel), self.spatial.gate(spatial))
         by_channel = self.channel.recalibrate(inputs, channel)
         by_space = self.spatial.recalibrate(inputs, spatial)
-        if self.aggregation == "max":
-            return ops.maximum(by_channel, by_space)
-        if self.aggregation == "multiply":
-            return by_channel * by_space
-        return ops.concatenate([by_channel, by_space], axis=self.channel_axis)
+        return ops.maximum(by_channel, by_space) if self.aggregation == "max" else by_channel * by_space
+
+    def _concatenated(self, inputs, by_channel, by_space):
+        """Returns the inputs times the one gate and times the other, side by side.
+
+        Along a new axis of size 2 before the channels, which is then merged with them: XLA makes one pass of this, and
+        copies of a concatenation.
+        """
+        is_first = ops.reshape(
+            ops.arange(2) == 0, [2 if axis == self.channel_axis else 1 for axis in range(len(inputs.shape) + 1)]
+        )
+        inputs, by_channel, by_space = (ops.expand_dims(x, self.channel_axis) for x in (inputs, by_channel, by_space))
+        pair = inputs * ops.cast(ops.where(is_first, by_channel, by_space), inputs.dtype)
+        shape = list(ops.shape(pair))
+        return ops.reshape(pair, shape[: self.channel_axis] + [2 * self.channels] + shape[self.channel_axis + 2 :])
 
     def compute_output_shape(self, input_shape):
         if self.aggregation != "concat":
