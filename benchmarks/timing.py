@@ -49,7 +49,7 @@ def machine():
     return {
         "processor": names[0] if info.exists() and names else platform.processor(),
         "cores": os.cpu_count(),
-        "load before": round(os.getloadavg()[0], 2),
+        "load at the end": round(os.getloadavg()[0], 2),
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "torch": torch.__version__,
