@@ -3,29 +3,22 @@
 import keras
 from keras import ops
 
+from recalib_keras.layers.bottleneck import BottleneckRecalibration
 from recalib_keras.layers.convolution import Convolution
-from recalib_keras.layers.recalibration import Recalibration, reduced_channels
+from recalib_keras.layers.recalibration import Recalibration
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class ChannelAttention(Recalibration):
+class ChannelAttention(BottleneckRecalibration):
     """The first half of CBAM: `Û = U · σ(MLP(mean U) + MLP(max U))`, mean and maximum over all spatial axes.
 
     `MLP(z) = W₁ δ(W₂ z)` with `W₂: C → C/r`, `W₁: C/r → C` is shared by both. Arguments as in `CBAM`.
     """
 
-    def __init__(self, reduction_ratio=16, use_bias=True, **kwargs):
-        super().__init__(**kwargs)
-        self.reduction_ratio = reduction_ratio
-        self.use_bias = use_bias
+    public_name = "CBAM"
 
-    def build(self, input_shape):
-        super().build(input_shape)
-        hidden = reduced_channels(self.channels, self.reduction_ratio, "CBAM")
-        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
-        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
-        self.reduce.build(input_shape)
-        self.expand.build(self.reduce.compute_output_shape(input_shape))
+    def __init__(self, reduction_ratio=16, use_bias=True, **kwargs):
+        super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs):
         maximum = ops.max(inputs, axis=self.spatial_axes, keepdims=True)
@@ -34,9 +27,6 @@ class ChannelAttention(Recalibration):
     def process(self, descriptor):
         mean, maximum = (self.expand(ops.relu(self.reduce(pooled))) for pooled in descriptor)
         return mean + maximum
-
-    def get_config(self):
-        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from recalib_keras.layers.recalibration import Recalibration, reduced_channels
+from recalib_keras.layers.bottleneck import BottleneckRecalibration
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class ChannelSE(Recalibration):
+class ChannelSE(BottleneckRecalibration):
     """Rescales each channel by a gate computed from the means of all channels.
 
     With `z` the mean of `U` over all spatial axes, `Û = U · σ(W₁ δ(W₂ z))`, where `δ` is the ReLU,
@@ -42,23 +42,10 @@ class ChannelSE(Recalibration):
     is_fused = True
 
     def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
-        super().__init__(**kwargs)
-        self.reduction_ratio = reduction_ratio
-        self.use_bias = use_bias
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        hidden = reduced_channels(self.channels, self.reduction_ratio, "ChannelSE")
-        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
-        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
-        self.reduce.build(input_shape)
-        self.expand.build(self.reduce.compute_output_shape(input_shape))
+        super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs):
         return self.mean(inputs, self.spatial_axes)
 
     def process(self, descriptor):
         return self.expand(ops.relu(self.reduce(descriptor)))
-
-    def get_config(self):
-        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}

@@ -6,11 +6,11 @@ import operator
 import keras
 from keras import ops
 
-from recalib_keras.layers.recalibration import Recalibration, reduced_channels
+from recalib_keras.layers.bottleneck import BottleneckRecalibration
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class ProjectExcite(Recalibration):
+class ProjectExcite(BottleneckRecalibration):
     """Rescales each value by a gate computed from the projections of the feature map onto every spatial axis.
 
     The projection `z_a` onto the spatial axis `a` is the mean over all other spatial axes. Broadcast to full size
@@ -48,17 +48,7 @@ class ProjectExcite(Recalibration):
     is_fused = True
 
     def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
-        super().__init__(**kwargs)
-        self.reduction_ratio = reduction_ratio
-        self.use_bias = use_bias
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        hidden = reduced_channels(self.channels, self.reduction_ratio, "ProjectExcite")
-        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
-        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
-        self.reduce.build(input_shape)
-        self.expand.build(self.reduce.compute_output_shape(input_shape))
+        super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs):
         """Returns one projection for each spatial axis; the axes averaged over are kept with size 1."""
@@ -75,9 +65,6 @@ class ProjectExcite(Recalibration):
         if small:  # all but the last sum are smaller than the feature map and stay in float32
             last = ops.cast(functools.reduce(operator.add, small), self.compute_dtype) + last
         return self.expand(ops.relu(last))
-
-    def get_config(self):
-        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}
 
 
 def _others(axis, axes):
