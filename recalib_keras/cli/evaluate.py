@@ -1,14 +1,13 @@
 """recalib evaluate: compare label maps with the truth, or a preset with the score on its card."""
 
-import csv
 import statistics
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.files import LABEL_SUFFIXES, stem, write_table
 from recalib_keras.cli.options import add_data_argument, add_preset_arguments
 
 ERRORS = (ValueError, OSError)
-SUFFIXES = (".nii.gz", ".nii", ".mgz")
 
 
 def add_arguments(parser):
@@ -33,7 +32,7 @@ def run(arguments):
     for name, prediction, truth in _pairs(arguments.predictions, arguments.truths):
         rows += [(name, label, value) for label, value in _compare(prediction, truth).items()]
     if arguments.output:
-        _write(arguments.output, rows)
+        write_table(arguments.output, [("scan", "label", "dice"), *rows])
     for label in sorted({label for _, label, _ in rows}):
         values = [value for _, row_label, value in rows if row_label == label]
         print(
@@ -74,12 +73,11 @@ def _pairs(predictions, truths):
 
 
 def _label_maps(folder):
-    return {_name(path): path for path in folder.iterdir() if path.name.endswith(SUFFIXES)}
+    return {_name(path): path for path in folder.iterdir() if path.name.endswith(LABEL_SUFFIXES)}
 
 
 def _name(path):
-    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), "")
-    return path.name.removesuffix(suffix).removesuffix("_labels")
+    return stem(path).removesuffix("_labels")
 
 
 def _compare(prediction, truth):
@@ -95,16 +93,6 @@ def _compare(prediction, truth):
         )
     labels = np.union1d(predicted.array, true.array)
     return {int(n): evaluation.dice(predicted.array, true.array, n) for n in labels if n != 0}
-
-
-def _write(path, rows):
-    from recalib_keras.volumes import atomic_write
-
-    def write(temporary):
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("scan", "label", "dice"), *rows])
-
-    atomic_write(path, write)
 
 
 def _mean_and_deviation(values):

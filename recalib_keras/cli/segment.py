@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.files import LABEL_SUFFIXES, stem, write_table
 from recalib_keras.cli.options import add_preset_arguments
 
 ERRORS = (ValueError, OSError, ImportError)
-SCAN_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
-LABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz")
 TABLE = "volumes.csv"
 
 
@@ -59,7 +58,7 @@ def _segment_one(segmenter, path, target, arguments, show_windows):
     from recalib_keras import evaluation, volumes
 
     structures = segmenter.weight_set.labels[1:]
-    picture = target.with_name(f"{_stem(target).removesuffix('_labels')}_overlay.png")
+    picture = target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
     is_done = target.exists() and (picture.exists() or not arguments.overlay)
     if is_done and not arguments.overwrite:
         labels = volumes.read_labels(target)
@@ -88,16 +87,10 @@ class _Table:
 
     def replace(self, scan, volumes_of_structures):
         """Sets the rows of one scan and writes the table."""
-        from recalib_keras.volumes import atomic_write
-
         self.rows = [row for row in self.rows if row[0] != scan]
         for row in volumes_of_structures:
             self.rows.append((scan, row.name, row.label, row.voxels, f"{row.cubic_millimetres:.1f}"))
-        atomic_write(self.path, self._write)
-
-    def _write(self, temporary):
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([self.COLUMNS, *self.rows])
+        write_table(self.path, [self.COLUMNS, *self.rows])
 
 
 def _targets(scans, output):
@@ -112,7 +105,7 @@ def _targets(scans, output):
             raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")
         targets = [(scans[0], output)]
     else:
-        targets = [(scan, output / f"{_stem(scan.absolute())}_labels.nii.gz") for scan in scans]
+        targets = [(scan, output / f"{stem(scan.absolute())}_labels.nii.gz") for scan in scans]
     by_target = {}
     for scan, target in targets:
         if target in by_target:
@@ -129,11 +122,6 @@ def _targets(scans, output):
     except OSError as error:
         raise OSError(f"expected a folder to write to, but {folder} cannot be written ({error.strerror})") from None
     return targets
-
-
-def _stem(path):
-    suffix = next((suffix for suffix in SCAN_SUFFIXES if path.name.endswith(suffix)), "")
-    return path.name.removesuffix(suffix)
 
 
 def _report(targets, failures, table):
