@@ -14,11 +14,15 @@ FILE_NAME = "preset.json"
 
 @dataclass(frozen=True)
 class Label:
-    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255)."""
+    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255).
+
+    `mirror` is the number of its counterpart on the other side of the body, for structures that come in pairs.
+    """
 
     id: int
     name: str
     color: tuple[int, int, int] = (0, 0, 0)
+    mirror: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
-"""recalib train: fit a network by a recipe."""
+"""recalib train: fit networks by their recipes."""
 
+import dataclasses
+import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
@@ -10,9 +12,14 @@ ERRORS = (ValueError, OSError, RuntimeError)
 
 def add_arguments(parser):
     """Adds the arguments of the command."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, and how")
-    parser.add_argument("-o", "--output", type=Path, help="folder of the run; default: runs/PRESET-WEIGHTS")
+    parser.add_argument(
+        "recipes", nargs="+", type=Path, metavar="RECIPE.toml", help="what to train, and how; several in turn"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder of the run; default: runs/PRESET-WEIGHTS, -seedN added with --seed"
+    )
     add_data_argument(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in the output folder, if there is one"
     )
@@ -22,22 +29,64 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Trains, tells each epoch in a line, and says where the weights are."""
+    """Trains by each recipe; returns 1 if some of several failed."""
+    if arguments.output and len(arguments.recipes) > 1:
+        raise ValueError(f"expected one recipe with --output, got {len(arguments.recipes)}; leave --output out")
     start_backend()
+    failures = []
+    for path in arguments.recipes:
+        try:
+            _train(path, arguments)
+        except ERRORS as error:
+            if len(arguments.recipes) == 1:
+                raise
+            failures.append(f"{path}: {' '.join(str(error).split())}")
+            print(f"recalib train: {failures[-1]}", file=sys.stderr)
+    if failures:
+        print(f"recalib train: {len(failures)} of {len(arguments.recipes)} recipes failed", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _train(path, arguments):
+    """Trains by one recipe, tells each epoch in a line, and says where the weights are."""
     from recalib_keras.training import Recipe, publish, train
 
-    recipe = Recipe.read(arguments.recipe)
-    folder = arguments.output or Path("runs") / f"{recipe.preset}-{recipe.weights}"
+    recipe = Recipe.read(path)
+    folder = Path("runs") / f"{recipe.preset}-{recipe.weights}"
+    if arguments.seed is not None:
+        recipe = dataclasses.replace(recipe, seed=arguments.seed)
+        folder = folder.with_name(f"{folder.name}-seed{arguments.seed}")
+    folder = arguments.output or folder
+    report = _Report(recipe)
     weight_set = train(
-        recipe, folder, arguments.data, resume=arguments.resume, on_epoch=_report(recipe.schedule.epochs)
+        recipe, folder, arguments.data, resume=arguments.resume, on_epoch=report.epoch, on_step=report.step
     )
-    preset = publish(recipe, arguments.recipe, weight_set, folder, arguments.publish or folder)
+    preset = publish(recipe, path, weight_set, folder, arguments.publish or folder)
     print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
 
 
-def _report(epochs):
-    def report(line):
-        dice = f"  dice {line['dice']:.4f} ± {line['dice_sd']:.4f}" if "dice" in line else ""
-        print(f"epoch {line['epoch']}/{epochs}  loss {line['loss']:.4f}{dice}  {line['seconds']:.0f} s", flush=True)
+class _Report:
+    """A bar of steps on a terminal, and a line for each epoch."""
 
-    return report
+    def __init__(self, recipe):
+        self.preset, self.epochs, self.bar = recipe.preset, recipe.schedule.epochs, None
+
+    def step(self, epoch, step, steps, loss):
+        """Moves the bar on."""
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=steps, unit=" steps", disable=None, leave=False, dynamic_ncols=True)
+            self.bar.set_description(f"{self.preset} epoch {epoch}/{self.epochs}")
+        self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self.bar.update()
+
+    def epoch(self, line):
+        """Takes the bar away and prints the epoch's line."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        dice = f"  dice {line['dice']:.4f} ± {line['dice_sd']:.4f}" if "dice" in line else ""
+        print(
+            f"epoch {line['epoch']}/{self.epochs}  loss {line['loss']:.4f}{dice}  {line['seconds']:.0f} s", flush=True
+        )

@@ -1,7 +1,19 @@
 """Train a network by a recipe, and publish what comes out as a preset."""
 
+from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 from recalib_keras.training.publishing import publish
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.trainer import TrainingError, rescore, train, validate
+from recalib_keras.training.trainer import TrainingError, train
+from recalib_keras.training.validation import held_out, rescore, validate
 
-__all__ = ["Recipe", "TrainingError", "publish", "rescore", "train", "validate"]
+__all__ = [
+    "DiceCrossEntropy",
+    "Recipe",
+    "TrainingError",
+    "class_weights",
+    "held_out",
+    "publish",
+    "rescore",
+    "train",
+    "validate",
+]

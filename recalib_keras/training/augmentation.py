@@ -5,14 +5,20 @@ NumPy from a seed, so that a run can be repeated on any backend; what is done wi
 device through `keras.ops`.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
+from recalib_keras.training.deformation import resample, source_places
+from recalib_keras.training.intensities import change_contrast, shade
+from recalib_keras.training.line_matrices import along_axes, gaussian, spline, thick_slices
 
-@dataclass(frozen=True)
-class Change:
+# Of the bias field, along each axis: one cubic polynomial, as the methods that correct such fields use.
+BIAS_NODES = 4
+
+
+class Change(NamedTuple):
     """One random change for each example of a batch, for windows of n axes.
 
     Args:
@@ -21,6 +27,10 @@ class Change:
         nodes: `(batch, n, *[elastic_nodes] * n)`, displacements in voxels, or None.
         gammas, contrasts, brightnesses: `(batch,)`.
         noise: `(batch, *window)`, or None.
+        sides: `(batch, num_classes)`, the class that each one becomes: itself, or its mirror image's in a flipped
+            example; None where no class has one.
+        bias: `(batch, *[BIAS_NODES] * n)`, nodes of the logarithm of the bias field, or None.
+        resolutions: for each axis `(batch, size, size)`, what blur and thick slices make of a line of voxels; or None.
     """
 
     matrices: np.ndarray
@@ -30,88 +40,109 @@ class Change:
     contrasts: np.ndarray
     brightnesses: np.ndarray
     noise: np.ndarray | None
+    sides: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    resolutions: tuple[np.ndarray, ...] | None = None
 
 
-def draw(settings, batch_size, window, rng):
+class Mirror(NamedTuple):
+    """What a left-right flip does: which axis it turns round, and the class that each one becomes, or None for all."""
+
+    axis: int
+    classes: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, expects, labels):
+        """Returns what a flip does to a network's windows; None if it sees no left and right.
+
+        Args:
+            expects: `recalib_keras.zoo.Input`.
+            labels: sequence of `recalib_keras.zoo.Label`.
+        """
+        axis = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
+        if axis == expects.slice_axis:
+            return None
+        if expects.slice_axis is not None and expects.slice_axis < axis:
+            axis -= 1
+        places = {label.id: place for place, label in enumerate(labels)}
+        classes = tuple(places[label.id if label.mirror is None else label.mirror] for label in labels)
+        return cls(axis, None if classes == tuple(range(len(labels))) else classes)
+
+
+def draw(settings, batch_size, window, rng, mirror=None):
     """Returns a random `Change`.
+
+    What is 0 in the settings draws no numbers of its own (noise, elastic and all that came later), so that a recipe
+    gives the same examples whatever kinds of change are added here.
 
     Args:
         settings: `recalib_keras.training.recipe.Augmentation`.
         batch_size: integer.
         window: tuple of n sizes.
         rng: `numpy.random.Generator`.
+        mirror: `Mirror`; needed if the settings flip.
     """
     rank = len(window)
+    is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
     rotations = np.stack([_rotation(np.deg2rad(settings.rotation), rank, rng) for _ in range(batch_size)])
     scales = np.exp(rng.normal(0, settings.scaling, (batch_size, 1, rank)))
-    nodes = noise = None
+    nodes = noise = sides = bias = resolutions = None
+    if settings.flip:
+        scales[is_flipped, 0, mirror.axis] *= -1
+        if mirror.classes is not None:
+            sides = np.where(is_flipped[:, None], mirror.classes, np.arange(len(mirror.classes))).astype("int32")
     if settings.elastic:
         nodes = rng.normal(0, settings.elastic, (batch_size, rank) + (settings.elastic_nodes,) * rank)
     if settings.noise:
         noise = rng.standard_normal((batch_size, *window), "float32")
         noise *= rng.uniform(0, settings.noise, (batch_size,) + (1,) * rank).astype("float32")
+    shifts = rng.normal(0, settings.translation, (batch_size, rank))
+    gammas = np.exp(rng.normal(0, settings.gamma, batch_size))
+    contrasts = np.exp(rng.normal(0, settings.contrast, batch_size))
+    brightnesses = rng.normal(0, settings.brightness, batch_size)
+    if settings.bias_field:
+        bias = _bias(settings.bias_field, batch_size, window, rng)
+    if settings.blur or settings.low_resolution:
+        resolutions = _resolutions(settings.blur, settings.low_resolution, batch_size, window, rng)
     return Change(
         matrices=(rotations * scales).astype("float32"),
-        shifts=rng.normal(0, settings.translation, (batch_size, rank)).astype("float32"),
+        shifts=shifts.astype("float32"),
         nodes=None if nodes is None else nodes.astype("float32"),
-        gammas=np.exp(rng.normal(0, settings.gamma, batch_size)).astype("float32"),
-        contrasts=np.exp(rng.normal(0, settings.contrast, batch_size)).astype("float32"),
-        brightnesses=rng.normal(0, settings.brightness, batch_size).astype("float32"),
+        gammas=gammas.astype("float32"),
+        contrasts=contrasts.astype("float32"),
+        brightnesses=brightnesses.astype("float32"),
         noise=noise,
+        sides=sides,
+        bias=bias,
+        resolutions=resolutions,
     )
 
 
 def apply(images, labels, change):
-    """Returns images and labels after a change.
+    """Returns images and labels after a change: moved, then shaded, blurred, of other contrast, and noisy.
 
     Args:
         images: `(batch, *window)`, float32; moved by linear interpolation, the edge continued beyond the border.
         labels: `(batch, *window)`, integer; moved by nearest neighbour, background beyond the border.
         change: `Change`.
     """
-    moved_images, moved_labels = [], []
-    for index in range(images.shape[0]):
-        nodes = None if change.nodes is None else change.nodes[index]
-        places = _places(images.shape[1:], change.matrices[index], change.shifts[index], nodes)
-        moved_images.append(ops.image.map_coordinates(images[index], places, order=1, fill_mode="nearest"))
-        nearest = ops.image.map_coordinates(
-            ops.cast(labels[index], "float32"), ops.round(places), order=0, fill_mode="constant"
-        )
-        moved_labels.append(ops.cast(nearest, labels.dtype))
-    return _change_intensities(ops.stack(moved_images), change), ops.stack(moved_labels)
+    places = source_places(images.shape[1:], change.matrices, change.shifts, change.nodes)
+    images, labels = resample(images, labels, places)
+    if change.sides is not None:
+        labels = _change_sides(labels, change.sides)
+    if change.bias is not None:
+        images = shade(images, change.bias)
+    if change.resolutions is not None:
+        images = along_axes(images, change.resolutions)
+    images = change_contrast(images, change.gammas, change.contrasts, change.brightnesses)
+    return images if change.noise is None else images + change.noise, labels
 
 
-def _change_intensities(images, change):
-    shape = (-1,) + (1,) * (len(images.shape) - 1)
-    axes = tuple(range(1, len(images.shape)))
-    low, high = ops.min(images, axis=axes, keepdims=True), ops.max(images, axis=axes, keepdims=True)
-    extent = ops.maximum(high - low, 1e-6)
-    images = low + extent * ((images - low) / extent) ** ops.reshape(change.gammas, shape)
-    images = images * ops.reshape(change.contrasts, shape) + ops.reshape(change.brightnesses, shape)
-    return images if change.noise is None else images + change.noise
-
-
-def _places(window, matrix, shift, nodes):
-    """Returns where in the source each voxel of the result comes from, `(n, *window)` in voxels."""
-    centre = [(size - 1) / 2 for size in window]
-    axes = [ops.arange(size, dtype="float32") - middle for size, middle in zip(window, centre)]
-    offsets = ops.stack(ops.meshgrid(*axes, indexing="ij"))
-    target = ops.convert_to_tensor(np.array(centre, "float32")) + shift
-    places = ops.tensordot(matrix, offsets, axes=1) + ops.reshape(target, (-1,) + (1,) * len(window))
-    return places if nodes is None else places + _displacement(nodes, window)
-
-
-def _displacement(nodes, window):
-    """Returns the coarse grid of displacements interpolated linearly to every voxel, one axis after the other."""
-    for size in window:  # contracts the first node axis and appends the window's, so the axes come round in order
-        nodes = ops.tensordot(nodes, _interpolation(nodes.shape[1], size), axes=([1], [0]))
-    return nodes
-
-
-def _interpolation(nodes, size):
-    """Returns the matrix `(nodes, size)` of weights that spread `nodes` evenly placed values over `size` voxels."""
-    place = np.linspace(0, nodes - 1, size)
-    return np.maximum(0, 1 - np.abs(place[None] - np.arange(nodes)[:, None])).astype("float32")
+def _change_sides(labels, sides):
+    batch, count = sides.shape
+    first = ops.reshape(ops.arange(batch, dtype="int32") * count, (-1,) + (1,) * (len(labels.shape) - 1))
+    changed = ops.take(ops.reshape(sides, (-1,)), ops.cast(labels, "int32") + first)
+    return ops.cast(changed, labels.dtype)
 
 
 def _rotation(deviation, rank, rng):
@@ -125,3 +156,26 @@ def _rotation(deviation, rank, rng):
             plane[first, second], plane[second, first] = -np.sin(angle), np.sin(angle)
             matrix = matrix @ plane
     return matrix
+
+
+def _bias(deviation, batch_size, window, rng):
+    """Returns nodes whose spline, less its mean over the window, deviates by `deviation` in the mean over it."""
+    splines = [spline(BIAS_NODES, size).astype("float64") for size in window]
+    of_voxels = np.prod([np.square(matrix).sum(axis=0).mean() for matrix in splines])
+    of_mean = np.prod([np.square(matrix.mean(axis=1)).sum() for matrix in splines])
+    nodes = rng.normal(0, deviation, (batch_size,) + (BIAS_NODES,) * len(window))
+    return (nodes / np.sqrt(of_voxels - of_mean)).astype("float32")
+
+
+def _resolutions(blur, low_resolution, batch_size, window, rng):
+    """Returns for each axis the matrices of blur, and of thick slices along one random axis of each example."""
+    matrices = [np.tile(np.eye(size, dtype="float32"), (batch_size, 1, 1)) for size in window]
+    if blur:
+        deviations = rng.uniform(0, blur, (batch_size, len(window)))
+        for example, axis in np.ndindex(deviations.shape):
+            matrices[axis][example] = gaussian(window[axis], max(deviations[example, axis], 1e-6))
+    if low_resolution:
+        chosen, thicknesses = rng.integers(len(window), size=batch_size), rng.uniform(1, low_resolution, batch_size)
+        for example, (axis, thickness) in enumerate(zip(chosen, thicknesses)):
+            matrices[axis][example] = matrices[axis][example] @ thick_slices(window[axis], thickness)
+    return tuple(matrices)

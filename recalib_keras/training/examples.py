@@ -27,13 +27,14 @@ class Scan:
     classes: np.ndarray
 
 
-def read_scan(labelled, expects, labels):
+def read_scan(labelled, expects, labels, merge=None):
     """Returns a labelled scan as the network expects it.
 
     Args:
         labelled: `recalib_keras.datasets.LabelledScan`.
         expects: `recalib_keras.zoo.Input`.
         labels: sequence of `recalib_keras.zoo.Label`.
+        merge: dict from label numbers, as text, to the label number that they count as.
 
     Raises:
         VolumeError: if the label map stands on another grid than the scan, or holds a number that is no label.
@@ -46,13 +47,22 @@ def read_scan(labelled, expects, labels):
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    return Scan(labelled.name, normalized, _classes(truth.array, labels, labelled.labels))
+    return Scan(labelled.name, normalized, _classes(merged(truth.array, merge), labels, labelled.labels))
+
+
+def merged(label_map, merge):
+    """Returns a label map in which some numbers count as others; `merge` is a dict from text to number, or None."""
+    result = label_map.copy() if merge else label_map
+    for number, other in (merge or {}).items():
+        result[label_map == int(number)] = other
+    return result
 
 
 class Examples(keras.utils.PyDataset):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
-    Each scan gives `examples_per_scan` windows at random places; a 2-D network gets slices of its window's size.
+    Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`; a 2-D
+    network gets slices of its window's size.
 
     Args:
         scans: list of `Scan`.
@@ -67,23 +77,36 @@ class Examples(keras.utils.PyDataset):
         self.scans, self.recipe, self.epoch = scans, recipe, epoch
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
+        self.mirror = _mirror(recipe.input, recipe.labels)
 
     def __len__(self):
         return steps_per_epoch(len(self.scans), self.recipe.schedule)
 
+    def names(self, step):
+        """Returns the names of the scans in a batch."""
+        return [self.scans[place].name for place in self._places(step)]
+
     def __getitem__(self, step):
-        size = self.recipe.schedule.batch_size
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, step])
-        places = np.take(self.order, range(step * size, (step + 1) * size), mode="wrap")
-        windows = [_random_window(self.scans[place], self.recipe.input, rng) for place in places]
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, self.epoch, step])
+        windows = [
+            _random_window(self.scans[place], recipe.input, recipe.schedule.foreground, rng)
+            for place in self._places(step)
+        ]
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
-        change = augmentation.draw(self.recipe.augmentation, size, images.shape[1:], rng)
+        change = augmentation.draw(recipe.augmentation, len(images), images.shape[1:], rng, self.mirror)
         images, classes = _apply(images, classes, *(getattr(change, f.name) for f in dataclasses.fields(change)))
         return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
 
+    def _places(self, step):
+        size = self.recipe.schedule.batch_size
+        return np.take(self.order, range(step * size, (step + 1) * size), mode="wrap")
+
 
 def steps_per_epoch(number_of_scans, schedule):
-    """Returns the number of batches; the last one is filled up with scans of the first."""
+    """Returns the number of batches; the last of a pass is filled up with scans of the first."""
+    if schedule.steps_per_epoch is not None:
+        return schedule.steps_per_epoch
     return -(-number_of_scans * schedule.examples_per_scan // schedule.batch_size)
 
 
@@ -92,11 +115,24 @@ def _apply(images, classes, *change):
     return augmentation.apply(images, classes, augmentation.Change(*change))
 
 
-def _random_window(scan, expects, rng):
+def _mirror(expects, labels):
+    """Returns what a left-right flip does to the network's windows; None if it sees no left and right."""
+    sides = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
+    if sides == expects.slice_axis:
+        return None
+    axis = sides - (expects.slice_axis is not None and expects.slice_axis < sides)
+    classes = {label.id: index for index, label in enumerate(labels)}
+    pairs = tuple(classes[label.id if label.mirror is None else label.mirror] for label in labels)
+    return augmentation.Mirror(axis, None if pairs == tuple(range(len(labels))) else pairs)
+
+
+def _random_window(scan, expects, foreground, rng):
     """Returns image and classes of a random window, padded where the scan is smaller than the window."""
     cuts, padding = [], []
-    for size, wanted in zip(scan.image.shape, expects.window):
-        start = rng.integers(0, max(0, size - wanted) + 1)
+    centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
+    for axis, (size, wanted) in enumerate(zip(scan.image.shape, expects.window)):
+        last = max(0, size - wanted)
+        start = rng.integers(0, last + 1) if centre is None else min(max(0, centre[axis] - wanted // 2), last)
         missing = max(0, wanted - size)
         cuts.append(slice(start, start + wanted))
         padding.append((missing // 2, missing - missing // 2))
@@ -104,6 +140,12 @@ def _random_window(scan, expects, rng):
     classes = np.pad(scan.classes[tuple(cuts)], padding)
     axis = expects.slice_axis
     return (image, classes) if axis is None else (image.squeeze(axis), classes.squeeze(axis))
+
+
+def _foreground_voxel(scan, rng):
+    """Returns the place of a random voxel that is not background, or None if there is none."""
+    places = np.flatnonzero(scan.classes)
+    return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 
 def _classes(label_map, labels, name):

@@ -2,10 +2,13 @@
 
 import dataclasses
 import shutil
+import tomllib
 from pathlib import Path
 
 from recalib_keras.training.card import card
-from recalib_keras.training.trainer import BEST, LOG
+from recalib_keras.training.journal import LOG
+from recalib_keras.training.recipe import Recipe
+from recalib_keras.training.trainer import BEST
 from recalib_keras.volumes import atomic_write
 from recalib_keras.zoo.preset import FILE_NAME, Preset
 
@@ -28,7 +31,7 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
     folder.mkdir(parents=True, exist_ok=True)
     _copy(Path(run_folder) / BEST, folder / weight_set.file)
     _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
-    _copy(Path(recipe_path), folder / f"{recipe.weights}.toml")
+    _keep_recipe(recipe, Path(recipe_path), folder / f"{recipe.weights}.toml")
     preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
     preset = dataclasses.replace(preset, weight_sets={**preset.weight_sets, recipe.weights: weight_set})
     _write(folder / FILE_NAME, preset.to_json())
@@ -36,9 +39,16 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
     return folder
 
 
+def _keep_recipe(recipe, path, target):
+    """Leaves a recipe that lies beside the weights; copies one that can stand elsewhere, or else writes all it says."""
+    text = path.read_text(encoding="utf-8")
+    is_whole = Recipe.read(path) == recipe and "extends" not in tomllib.loads(text)
+    if path.resolve() != target.resolve() or Recipe.read(path) != recipe:
+        _write(target, text if is_whole else recipe.to_toml())
+
+
 def _copy(source, target):
-    if source.resolve() != target.resolve():
-        atomic_write(target, lambda temporary: shutil.copyfile(source, temporary))
+    atomic_write(target, lambda temporary: shutil.copyfile(source, temporary))
 
 
 def _write(path, text):

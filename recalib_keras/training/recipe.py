@@ -4,8 +4,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tomli_w
+
 from recalib_keras.zoo.preset import Input, Label, Network
-from recalib_keras.zoo.records import RecordError, from_mapping
+from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,26 @@ class Data:
         folder: of `imagesTr/` and `labelsTr/`, relative to the data root.
         source: where the scans come from, in words, for the card.
         licence: of the scans, for the card.
+        dataset: which set, and so which layout, the folder holds; see `recalib datasets`.
         validate_every: every so many scans, sorted by name and starting with the first, one is held out.
+        training_scans: how many of the others to learn from, spread evenly over them; None for all.
+        merge: labels of the data that count as another, such as `{"2": 1}`.
     """
 
     folder: str
     source: str
     licence: str
+    dataset: str = "msd"
     validate_every: int = 5
+    training_scans: int | None = None
+    merge: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
         _check_positive(self, "validate_every")
+        if self.training_scans is not None:
+            _check_positive(self, "training_scans")
+        if not all(key.isdigit() for key in self.merge):
+            raise RecordError(f"merge must have label numbers as keys, not {', '.join(self.merge)}")
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Augmentation:
     """How far training examples are changed at random; 0 leaves them as they are.
 
     Args:
+        flip: probability of a left-right mirror image; labels with a `mirror` change sides with it.
         rotation: standard deviation of the angle about each axis, in degrees.
         scaling: standard deviation of the logarithm of the scale of each axis.
         translation: standard deviation of the shift along each axis, in voxels.
@@ -44,6 +57,7 @@ class Augmentation:
         noise: largest standard deviation of the noise added, in the units of the normalised image.
     """
 
+    flip: float = 0.0
     rotation: float = 0.0
     scaling: float = 0.0
     translation: float = 0.0
@@ -56,31 +70,113 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How the weights are fitted.
+class Loss:
+    """What is minimised: the weighted sum of soft Dice loss and cross-entropy.
 
     Args:
-        epochs: passes over the training scans.
+        dice: factor of one minus the mean soft Dice of the foreground.
+        cross_entropy: factor of the cross-entropy.
+        class_weights: of the cross-entropy: `"none"`, or `"median_frequency"` or `"inverse_frequency"` as counted in
+            the training scans; see `recalib_keras.training.class_weights`.
+    """
+
+    dice: float = 1.0
+    cross_entropy: float = 1.0
+    class_weights: str = "none"
+
+    def __post_init__(self):
+        _check_choice(self, "class_weights", ("none", "median_frequency", "inverse_frequency"))
+        if min(self.dice, self.cross_entropy) < 0 or self.dice + self.cross_entropy == 0:
+            raise RecordError("dice and cross_entropy must not be negative, and one of them must be above 0")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How each step changes the weights.
+
+    Args:
+        name: `"adam"`, `"adamw"` or `"sgd"`.
+        learning_rate: at its peak.
+        momentum: of `"sgd"`.
+        weight_decay: factor of the weights that is added to their gradient (`"sgd"`), or that they shrink by times the
+            learning rate (`"adamw"`).
+        clip_norm: largest norm of all gradients together; 0 leaves them as they are.
+        decay: `"cosine"` to zero at the end, `"step"` by `decay_factor` every `decay_epochs`, or `"constant"`.
+        warmup_epochs: of `"cosine"`, during which the rate rises linearly from zero.
+        decay_factor, decay_epochs: of `"step"`.
+    """
+
+    learning_rate: float
+    name: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    decay: str = "cosine"
+    warmup_epochs: float = 1.0
+    decay_factor: float = 0.1
+    decay_epochs: int = 10
+
+    def __post_init__(self):
+        _check_positive(self, "learning_rate", "decay_factor", "decay_epochs")
+        _check_not_negative(self, "momentum", "weight_decay", "clip_norm", "warmup_epochs")
+        _check_choice(self, "name", ("adam", "adamw", "sgd"))
+        _check_choice(self, "decay", ("cosine", "step", "constant"))
+        if self.momentum and self.name != "sgd":
+            raise RecordError(f"momentum belongs to the optimizer 'sgd', not to {self.name!r}")
+        if self.weight_decay and self.name == "adam":
+            raise RecordError("weight_decay needs the optimizer 'adamw' or 'sgd', not 'adam'")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long the weights are fitted, on how much at a time.
+
+    Args:
+        epochs: rounds, each followed by a line of the log and a checkpoint.
         batch_size: examples a step.
-        learning_rate: of Adam, at its peak; rises linearly during the first epoch, then falls to zero as a cosine.
-        examples_per_scan: windows (3-D) or slices (2-D) drawn from each scan in an epoch.
-        clip_norm: largest norm of the gradient.
+        steps_per_epoch: steps of a round; None for a pass over the training scans.
+        examples_per_scan: windows (3-D) or slices (2-D) drawn from each scan in a pass.
+        foreground: share of the examples that are centred on a voxel of the foreground; the others lie anywhere.
         validate_every: epochs between validations.
         precision: dtype policy while training.
+        average: momentum of the moving average of the weights that is validated and kept instead of the last ones,
+            such as 0.99; 0 for none.
     """
 
     epochs: int
     batch_size: int
-    learning_rate: float
+    steps_per_epoch: int | None = None
     examples_per_scan: int = 1
-    clip_norm: float = 1.0
+    foreground: float = 0.0
     validate_every: int = 1
     precision: str = "mixed_bfloat16"
+    average: float = 0.0
 
     def __post_init__(self):
-        _check_positive(
-            self, "epochs", "batch_size", "learning_rate", "examples_per_scan", "clip_norm", "validate_every"
-        )
+        _check_positive(self, "epochs", "batch_size", "examples_per_scan", "validate_every")
+        if self.steps_per_epoch is not None:
+            _check_positive(self, "steps_per_epoch")
+        for key in ("foreground", "average"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise RecordError(f"{key} must be from 0 to 1, not {getattr(self, key)}")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How pretrained weights are gone on with; the classifier always learns at the full rate.
+
+    Args:
+        weights: which of the preset's weight sets to start from.
+        freeze_encoder: whether the encoders keep their weights.
+        body_rate: factor of the learning rate for all weights but the classifier's.
+    """
+
+    weights: str = "default"
+    freeze_encoder: bool = False
+    body_rate: float = 1.0
+
+    def __post_init__(self):
+        _check_positive(self, "body_rate")
 
 
 @dataclass(frozen=True)
@@ -92,8 +188,9 @@ class Recipe:
         weights: name of the weight set.
         title: what is segmented, in words.
         seed: of everything random.
+        init: name or folder of a preset to start from instead of fresh weights, see `FineTuning`.
         labels: the structures, background first.
-        network, input, data, augmentation, schedule: see the classes of these names.
+        network, input, data, augmentation, loss, optimizer, schedule, fine_tuning: see the classes of these names.
     """
 
     preset: str
@@ -103,27 +200,82 @@ class Recipe:
     network: Network
     input: Input
     data: Data
+    optimizer: Optimizer
     schedule: Schedule
     augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: Loss = field(default_factory=Loss)
+    init: str | None = None
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     seed: int = 0
+
+    def __post_init__(self):
+        ids = [label.id for label in self.labels]
+        if len(ids) < 2 or len(set(ids)) < len(ids):
+            raise RecordError(f"labels must be two or more with different numbers, background first, not {ids}")
+        for label in self.labels:
+            if label.mirror is not None and label.mirror not in ids:
+                raise RecordError(f"label {label.id} has the mirror {label.mirror}, which is no label")
+        axis = self.input.slice_axis
+        if self.augmentation.flip and axis is not None and self.input.orientation[axis] in "LR":
+            raise RecordError("sagittal slices look the same on both sides; set augmentation.flip to 0")
 
     @classmethod
     def read(cls, path):
         """Returns the recipe of a TOML file.
 
+        A file may say `extends = "other.toml"`, relative to itself: its own keys then stand over those of the other,
+        table by table.
+
         Raises:
-            RecordError: if the file is missing, not TOML, or its keys and values are not those of a recipe.
+            RecordError: if the file is missing, not TOML, extends itself, or its keys and values are not those of a
+                recipe.
         """
-        try:
-            mapping = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecordError(f"cannot read the recipe {path}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise RecordError(f"{path} is not valid TOML: {error}") from None
-        return from_mapping(cls, mapping, str(path))
+        return from_mapping(cls, read_toml(path), str(path))
+
+    def to_toml(self):
+        """Returns the text of a file that says all of the recipe and extends no other."""
+        return tomli_w.dumps(to_mapping(self))
+
+
+def read_toml(path, extended_by=()):
+    """Returns the mapping of a TOML file, laid over that of the file it extends."""
+    path = Path(path)
+    if path.resolve() in extended_by:
+        raise RecordError(f"{path} extends itself; take `extends` out of one of the files")
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"cannot read the recipe {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is not valid TOML: {error}") from None
+    base = mapping.pop("extends", None)
+    if base is None:
+        return mapping
+    if not isinstance(base, str):
+        raise RecordError(f"{path}: extends must be the path of a recipe, not {base!r}")
+    return _laid_over(read_toml(path.parent / base, (*extended_by, path.resolve())), mapping)
+
+
+def _laid_over(base, mapping):
+    merged = dict(base)
+    for key, value in mapping.items():
+        both_tables = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _laid_over(base[key], value) if both_tables else value
+    return merged
 
 
 def _check_positive(record, *keys):
     for key in keys:
         if not getattr(record, key) > 0:
             raise RecordError(f"{key} must be greater than 0, not {getattr(record, key)}")
+
+
+def _check_not_negative(record, *keys):
+    for key in keys:
+        if not getattr(record, key) >= 0:
+            raise RecordError(f"{key} must be at least 0, not {getattr(record, key)}")
+
+
+def _check_choice(record, key, choices):
+    if getattr(record, key) not in choices:
+        raise RecordError(f"{key} must be one of {', '.join(map(repr, choices))}, not {getattr(record, key)!r}")

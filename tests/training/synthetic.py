@@ -34,11 +34,13 @@ rotation = 10.0
 translation = 1.0
 noise = 0.1
 
+[optimizer]
+learning_rate = 0.06
+
 [schedule]
 epochs = 5
 batch_size = 2
 examples_per_scan = 6
-learning_rate = 0.06
 precision = "float32"
 """
 

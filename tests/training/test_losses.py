@@ -2,19 +2,20 @@ import keras
 import numpy as np
 import pytest
 
-from recalib_keras.training.losses import DiceCrossEntropy
-
-SMOOTHING = 1e-5
+from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 
 
-def formula(truth, probabilities, cross_entropy_weight=1.0):
+def formula(truth, probabilities, dice_weight=1.0, cross_entropy_weight=1.0, class_weights=None):
     """The loss, a sum over classes and voxels at a time."""
-    dice = []
+    truth, dice = truth[..., 0].astype(int), []
     for index in range(1, probabilities.shape[-1]):
-        p, t = probabilities[..., index], truth[..., 0] == index
-        dice.append((2 * (p * t).sum() + SMOOTHING) / (p.sum() + t.sum() + SMOOTHING))
-    of_truth = np.take_along_axis(probabilities, truth.astype(int), axis=-1)
-    return 1 - np.mean(dice) - cross_entropy_weight * np.log(of_truth).mean()
+        p, t = probabilities[..., index], truth == index
+        if t.any():
+            dice.append(2 * (p * t).sum() / (p.sum() + t.sum()))
+    of_truth = np.take_along_axis(probabilities, truth[..., None], axis=-1)[..., 0]
+    weights = 1.0 if class_weights is None else np.array(class_weights)[truth]
+    dice_loss = 1 - np.mean(dice) if dice else 0.0
+    return dice_weight * dice_loss - cross_entropy_weight * (weights * np.log(of_truth)).mean()
 
 
 def loss(truth, probabilities, **kwargs):
@@ -32,21 +33,38 @@ def rng():
 
 @pytest.mark.parametrize("spatial", [(7, 6), (5, 4, 3)])
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])
-@pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_is_the_formula(spatial, dtype, weight, rng):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"cross_entropy_weight": 0.3},
+        {"dice_weight": 0.0, "class_weights": [0.1, 1.0, 2.0, 0.0]},
+        {"dice_weight": 2.0, "cross_entropy_weight": 0.0},
+    ],
+    ids=str,
+)
+def test_is_the_formula(spatial, dtype, arguments, rng):
     truth = rng.integers(0, 4, (2, *spatial, 1)).astype(dtype)
     probabilities = softmax(rng.normal(size=(2, *spatial, 4)))
-    expected = formula(truth, probabilities, weight)
-    assert loss(truth, probabilities, cross_entropy_weight=weight) == pytest.approx(expected, rel=1e-5)
+    assert loss(truth, probabilities, **arguments) == pytest.approx(
+        formula(truth, probabilities, **arguments), rel=1e-5
+    )
 
 
 def test_a_class_that_is_absent(rng):
     truth = rng.integers(0, 2, (2, 6, 6, 1))
     probabilities = softmax(rng.normal(size=(2, 6, 6, 3)))
     assert loss(truth, probabilities) == pytest.approx(formula(truth, probabilities), rel=1e-5)
-    without = np.stack([1 - probabilities[..., 1], probabilities[..., 1], np.zeros((2, 6, 6))], -1).astype("float32")
-    # Found nowhere and there nowhere: full overlap.
-    assert loss(truth, without) == pytest.approx(formula(truth, without), rel=1e-5)
+    # What is found of it costs no Dice, whether much or little.
+    without = np.stack([probabilities[..., 0] + probabilities[..., 2], probabilities[..., 1], np.zeros((2, 6, 6))], -1)
+    dice_alone = {"cross_entropy_weight": 0.0}
+    assert loss(truth, probabilities, **dice_alone) == pytest.approx(loss(truth, without, **dice_alone), rel=1e-5)
+
+
+def test_background_alone_costs_cross_entropy_alone(rng):
+    truth, probabilities = np.zeros((1, 6, 6, 1), "uint8"), softmax(rng.normal(size=(1, 6, 6, 3)))
+    assert loss(truth, probabilities, cross_entropy_weight=0.0) == 0
+    assert loss(truth, probabilities) == pytest.approx(-np.log(probabilities[..., 0]).mean(), rel=1e-5)
 
 
 def test_values_by_hand():
@@ -96,6 +114,25 @@ def test_trains_out_of_saturation(policy):
 
 
 def test_config_round_trip():
-    config = keras.saving.serialize_keras_object(DiceCrossEntropy(cross_entropy_weight=0.5, name="mine"))
-    again = keras.saving.deserialize_keras_object(config)
-    assert isinstance(again, DiceCrossEntropy) and again.cross_entropy_weight == 0.5 and again.name == "mine"
+    loss = DiceCrossEntropy(dice_weight=2, cross_entropy_weight=0.5, class_weights=np.array([1, 2]), name="mine")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert isinstance(again, DiceCrossEntropy) and again.get_config() == loss.get_config()
+    assert (again.dice_weight, again.class_weights, again.name) == (2, [1.0, 2.0], "mine")
+
+
+def test_median_frequency_by_hand():
+    maps = [np.array([0, 0, 0, 1]), np.array([[0, 0], [2, 2]])]
+    # Class 0: 5 of 8 voxels; 1: 1 of the 4 of the map it is in; 2: 2 of 4. The median is 0.5.
+    np.testing.assert_allclose(class_weights("median_frequency", maps, 4), [0.5 / 0.625, 2, 1, 0])
+
+
+def test_inverse_frequency_by_hand():
+    maps = [np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])]
+    weights = class_weights("inverse_frequency", maps, 3)
+    np.testing.assert_allclose(weights, [8 / 7 / 2, 8 / 2, 0])
+    assert np.mean(weights[np.concatenate(maps)]) == pytest.approx(1)
+
+
+def test_an_unknown_way_to_weigh():
+    with pytest.raises(ValueError, match="must be 'median_frequency' or 'inverse_frequency'. Received: method='rare'"):
+        class_weights("rare", [np.array([0, 1])], 2)

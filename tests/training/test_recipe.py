@@ -18,12 +18,13 @@ def test_reads_every_table(tmp_path):
     assert recipe.input.window == (12, 12, 12) and recipe.input.spacing is None
     assert recipe.network.arguments["filters"] == 4
     assert recipe.data.validate_every == 3 and recipe.augmentation.rotation == 10.0
-    assert recipe.schedule.learning_rate == 0.06 and recipe.schedule.clip_norm == 1.0
+    assert recipe.optimizer.learning_rate == 0.06 and recipe.optimizer.clip_norm == 1.0
+    assert recipe.loss.dice == recipe.loss.cross_entropy == 1.0 and recipe.init is None
 
 
 def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.split("[augmentation]")[0] + "[schedule]" + RECIPE.split("[schedule]")[1])
+    path.write_text(RECIPE.split("[augmentation]")[0] + "[optimizer]" + RECIPE.split("[optimizer]")[1])
     values = dataclasses.asdict(Recipe.read(path).augmentation)
     assert values.pop("elastic_nodes") == 5 and set(values.values()) == {0.0}
 
@@ -36,13 +37,41 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         ("epochs = 5", "epochs = 0", "schedule: epochs must be greater than 0, not 0"),
         ("epochs = 5", "epochs = 2.5", "schedule: epochs must be an integer, not 2.5"),
         ("batch_size = 2", "batch_size = -1", "schedule: batch_size must be greater than 0, not -1"),
-        ("learning_rate = 0.06", "learning_rate = 'high'", "schedule: learning_rate must be a number, not 'high'"),
-        ("learning_rate = 0.06", "learning_rate = nan", "schedule: learning_rate must be greater than 0, not nan"),
+        ("learning_rate = 0.06", "learning_rate = 'high'", "optimizer: learning_rate must be a number, not 'high'"),
+        ("learning_rate = 0.06", "learning_rate = nan", "optimizer: learning_rate must be greater than 0, not nan"),
         ("validate_every = 3", "validate_every = 0", "data: validate_every must be greater than 0, not 0"),
         ("rotation = 10.0", "rotations = 1.0", "augmentation has an unknown key 'rotations'; did you mean 'rotation'?"),
         ('"UNet"', '"Unet"', "network: architecture must be one of UNet, SDNet, DenseNet, not 'Unet'"),
         ("[12, 12, 12]", "[12, 12]", "input: window must have 3 values, not"),
         ("[12, 12, 12]", "[1, 1, 12]", "input: window must be three sizes"),
+        (
+            "[optimizer]",
+            "[optimizer]\nname = 'adamm'",
+            "name must be one of 'adam', 'adamw', 'sgd', not 'adamm'",
+        ),
+        (
+            "[optimizer]",
+            "[optimizer]\ndecay = 'linear'",
+            "decay must be one of 'cosine', 'step', 'constant'",
+        ),
+        ("[optimizer]", "[optimizer]\nmomentum = 0.9", "momentum belongs to the optimizer 'sgd', not to 'adam'"),
+        ("[optimizer]", "[optimizer]\nweight_decay = 0.1", "weight_decay needs the optimizer 'adamw' or 'sgd'"),
+        ("[optimizer]", "[optimizer]\nclip_norm = -1", "optimizer: clip_norm must be at least 0, not -1"),
+        ("[optimizer]", "[loss]\ndice = -1\n[optimizer]", "dice and cross_entropy must not be negative"),
+        ("[optimizer]", "[loss]\ndice = 0\ncross_entropy = 0\n[optimizer]", "one of them must be above 0"),
+        (
+            "[optimizer]",
+            "[loss]\nclass_weights = 'median'\n[optimizer]",
+            "class_weights must be one of 'none',",
+        ),
+        ("[optimizer]", "[fine_tuning]\nbody_rate = 0\n[optimizer]", "fine_tuning: body_rate must be greater than 0"),
+        ("epochs = 5", "epochs = 5\naverage = 1.5", "schedule: average must be from 0 to 1, not 1.5"),
+        ("epochs = 5", "epochs = 5\nsteps_per_epoch = 0", "schedule: steps_per_epoch must be greater than 0, not 0"),
+        ("validate_every = 3", "training_scans = 0", "data: training_scans must be greater than 0, not 0"),
+        ("validate_every = 3", "merge = { core = 1 }", "data: merge must have label numbers as keys, not core"),
+        ("id = 17,", "id = 0,", "labels must be two or more with different numbers, background first, not [0, 0, 53]"),
+        ("id = 17,", "id = 17, mirror = 18,", "label 17 has the mirror 18, which is no label"),
+        ("[12, 12, 12]", "[1, 12, 12]\norientation = 'LPS'\n", "sagittal slices look the same on both sides"),
         ('preset = "tiny3d"', "", "lacks 'preset'"),
         ("seed = 3", "seed = 3\nsede = 4", "unknown key 'sede'; did you mean 'seed'?"),
         ("id = 17,", "", "labels[1] lacks 'id'"),
@@ -51,7 +80,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
 def test_a_mistake_is_named(old, new, message, tmp_path):
     assert old in RECIPE
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.replace(old, new))
+    path.write_text(RECIPE.replace("[augmentation]", "[augmentation]\nflip = 0.5").replace(old, new))
     with pytest.raises(RecordError) as caught:
         Recipe.read(path)
     assert str(path) in str(caught.value) and message in str(caught.value)
@@ -66,6 +95,36 @@ def test_a_file_that_is_not_toml(tmp_path):
     (tmp_path / "recipe.toml").write_text("preset = ")
     with pytest.raises(RecordError, match="recipe.toml is not valid TOML: "):
         Recipe.read(tmp_path / "recipe.toml")
+
+
+def test_a_recipe_lies_over_the_one_it_extends(tmp_path):
+    (tmp_path / "base").mkdir()
+    base = write_recipe(tmp_path / "base" / "balls.toml")
+    over = tmp_path / "over.toml"
+    over.write_text('extends = "base/balls.toml"\nseed = 4\n[schedule]\nepochs = 9\n[network.arguments]\nfilters = 8\n')
+    recipe = Recipe.read(over)
+    assert recipe.seed == 4 and recipe.schedule.epochs == 9 and recipe.schedule.batch_size == base.schedule.batch_size
+    assert recipe.network.arguments == {**base.network.arguments, "filters": 8}
+    assert dataclasses.replace(recipe, seed=3, schedule=base.schedule, network=base.network) == base
+
+
+def test_a_recipe_cannot_extend_itself(tmp_path):
+    (tmp_path / "one.toml").write_text('extends = "two.toml"')
+    (tmp_path / "two.toml").write_text('extends = "one.toml"')
+    with pytest.raises(RecordError, match="one.toml extends itself; take `extends` out of one of the files"):
+        Recipe.read(tmp_path / "one.toml")
+
+
+def test_extends_is_a_path(tmp_path):
+    (tmp_path / "one.toml").write_text("extends = 2")
+    with pytest.raises(RecordError, match="extends must be the path of a recipe, not 2"):
+        Recipe.read(tmp_path / "one.toml")
+
+
+def test_what_is_written_reads_the_same(tmp_path):
+    recipe = write_recipe(tmp_path / "recipe.toml")
+    (tmp_path / "again.toml").write_text(recipe.to_toml())
+    assert Recipe.read(tmp_path / "again.toml") == recipe
 
 
 def test_recipes_are_shipped():

@@ -1,9 +1,11 @@
 import dataclasses
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -16,6 +18,7 @@ from training.synthetic import FOLDER, changed, write_scans
 from recalib_keras import datasets, zoo
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import TrainingError, examples, train, trainer, validate
+from recalib_keras.volumes import VolumeError
 from recalib_keras.zoo import Label
 
 # What the run of a recipe in another process does until it is killed: in the middle of its third epoch, or with the
@@ -125,7 +128,7 @@ def test_a_killed_run_resumes_to_the_same_weights(moment, run, recipe, recipe_pa
     command = [sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data]
     killed = subprocess.run(command, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert len(read_log(tmp_path)) == 2
+    assert len(read_log(tmp_path)) == (2 if moment == "epoch" else 3)  # the log may be ahead of the checkpoint
     train(recipe, tmp_path, data, resume=True)
     assert_same_run(tmp_path, run.folder)
 
@@ -165,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, 
         return (images * np.nan if (self.epoch, step) == (2, 1) else images), classes
 
     monkeypatch.setattr(examples.Examples, "__getitem__", poisoned)
-    with pytest.raises(TrainingError, match=r"no longer finite in epoch 3 \(loss nan\); lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"no longer finite in epoch 3, step 2, on ball_\d, ball_\d; look"):
         train(recipe, tmp_path, data)
     assert len(read_log(tmp_path)) == 2
     monkeypatch.undo()
@@ -182,7 +185,7 @@ def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tm
         return history
 
     monkeypatch.setattr(keras.Model, "fit", fit_and_overflow)
-    with pytest.raises(TrainingError, match=r"a weight is no longer finite in epoch 1 \(loss 1\."):
+    with pytest.raises(TrainingError, match="a weight is no longer finite at the end of epoch 1; lower"):
         train(recipe, tmp_path, data)
     assert list(tmp_path.glob("*.safetensors")) == []
 
@@ -195,9 +198,78 @@ def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
 
 def test_a_run_that_never_scores_still_ends(recipe, data, tmp_path, monkeypatch):
     nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
-    monkeypatch.setattr(trainer, "validate", lambda segmenter, scans: nothing)
+    monkeypatch.setattr(trainer, "validate", lambda *args, **kwargs: nothing)
     weight_set = train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
     assert weight_set.score["dice"] == 0 and (tmp_path / "best.safetensors").exists()
+
+
+def test_reports_each_step(recipe, data, tmp_path):
+    steps = []
+    train(
+        changed(recipe, schedule={"epochs": 2, "steps_per_epoch": 3}),
+        tmp_path,
+        data,
+        on_step=lambda *progress: steps.append(progress),
+    )
+    assert [step[:3] for step in steps] == [(epoch, step, 3) for epoch in (1, 2) for step in (1, 2, 3)]
+    assert all(np.isfinite(step[3]) for step in steps)
+
+
+def test_labels_can_be_merged(recipe, data, tmp_path):
+    """The core counts as shell, in what is learnt from and in what is scored on."""
+    whole = dataclasses.replace(
+        changed(recipe, data={"merge": {"53": 17}}), labels=(recipe.labels[0], Label(17, "whole ball"))
+    )
+    weight_set = train(whole, tmp_path, data)
+    assert weight_set.score["dice_by_structure"].keys() == {"whole ball"} and weight_set.score["dice"] > 0.8
+
+
+def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path):
+    averaged = changed(recipe, schedule={"average": 0.8, "epochs": 3})
+    weight_set = train(averaged, tmp_path / "run", data)
+    best, checkpoint = (load_file(tmp_path / "run" / f"{name}.safetensors") for name in ("best", "checkpoint"))
+    averages = {name.split("/")[-1]: tensor for name, tensor in checkpoint.items() if "average" in name}
+    last = {"/".join(name.split("/")[2:]): tensor for name, tensor in checkpoint.items() if name.startswith("model")}
+    kernel = "classifier/kernel"
+    assert not np.array_equal(best[kernel], last[kernel])
+    assert any(np.array_equal(best[kernel], average) for average in averages.values())
+    assert weight_set.score["dice"] > 0.3
+
+    with pytest.raises(Stop):
+        train(averaged, tmp_path / "stopped", data, on_epoch=stop_after(1))
+    train(averaged, tmp_path / "stopped", data, resume=True)
+    assert_same_run(tmp_path / "stopped", tmp_path / "run")
+
+
+@pytest.mark.parametrize("loss", [{"class_weights": "median_frequency", "dice": 0.0}, {"cross_entropy": 0.0}], ids=str)
+@pytest.mark.parametrize("optimizer", [{"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"name": "adamw"}])
+def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tmp_path):
+    lines = []
+    train(changed(recipe, loss=loss, optimizer=optimizer), tmp_path, data, on_epoch=lines.append)
+    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"] and lines[-1]["dice"] > lines[0]["dice"] + 0.1
+
+
+def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def replace_until_full(source, target):
+        if Path(target).name == "checkpoint.safetensors" and Path(target).exists() and len(read_log(tmp_path)) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_until_full)
+    with pytest.raises(VolumeError, match="checkpoint.safetensors, got 'No space left on device'; check that"):
+        train(recipe, tmp_path, data)
+    assert not list(tmp_path.glob(".*"))
+    monkeypatch.undo()
+    train(recipe, tmp_path, data, resume=True)
+    assert_same_run(tmp_path, run.folder)
+
+
+def test_a_folder_that_cannot_be_made(recipe, data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        train(recipe, tmp_path / "file" / "run", data)
 
 
 def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
@@ -211,15 +283,6 @@ def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
     weight_set = train(planar, tmp_path, data, on_epoch=lines.append)
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"] and weight_set.score["dice"] > 0.7
     assert {tensor.dtype for tensor in load_file(tmp_path / "best.safetensors").values()} == {np.dtype("float32")}
-
-
-def test_the_first_epoch_warms_up_and_the_last_ends_at_zero(recipe):
-    model = recipe.network.build(recipe.input.shape, 3)
-    trainer._compile(model, 10, recipe.schedule)
-    rate = model.optimizer._learning_rate
-    rates = [float(keras.ops.convert_to_numpy(rate(step))) for step in range(51)]
-    assert rates[0] == 0 and rates[5] == pytest.approx(0.03) and rates[10] == pytest.approx(0.06)
-    assert rates[10:] == sorted(rates[10:], reverse=True) and rates[50] == pytest.approx(0, abs=1e-9)
 
 
 def test_refuses_a_set_without_training_scans(recipe, tmp_path):

@@ -1,0 +1,28 @@
+"""Start a training from pretrained weights."""
+
+from recalib_keras import zoo
+from recalib_keras.zoo import weights as zoo_weights
+
+
+def start_from(model, recipe):
+    """Sets a fresh network's weights from the preset that its recipe names, and freezes what it says.
+
+    The classifier starts anew unless the preset's labels are the recipe's, names and order alike.
+
+    Args:
+        model: `keras.Model` of the recipe.
+        recipe: `Recipe` with an `init`.
+
+    Raises:
+        ValueError: for an unknown preset or weight set.
+        WeightsError: if the network is not the preset's; lists what differs.
+    """
+    settings = recipe.fine_tuning
+    described = zoo.weight_set(recipe.init, settings.weights)
+    tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
+    same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
+    zoo_weights.assign(model, tensors, skip_head=not same_labels)
+    if settings.freeze_encoder:
+        for layer in model.layers:
+            if layer.name.startswith("encoder_"):
+                layer.trainable = False

@@ -1,0 +1,96 @@
+"""Trainings that start from the run of the tiny recipe, published as a preset."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from training.synthetic import changed
+
+from recalib_keras import zoo
+from recalib_keras.training import publish, train
+from recalib_keras.training.fine_tuning import start_from
+from recalib_keras.zoo import Label
+
+
+@pytest.fixture(scope="module")
+def pretrained(run, recipe, recipe_path, tmp_path_factory):
+    """The folder of the preset."""
+    return publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path_factory.mktemp("presets"))
+
+
+def tuned(recipe, pretrained, labels=None, **tables):
+    return dataclasses.replace(changed(recipe, **tables), init=str(pretrained), labels=labels or recipe.labels)
+
+
+def fresh(recipe):
+    return recipe.network.build(recipe.input.shape, len(recipe.labels))
+
+
+def weights(model):
+    return {variable.path: np.array(variable) for variable in model.weights}
+
+
+OTHER_LABELS = (Label(0, "background"), Label(17, "other shell"), Label(53, "other core"))
+
+
+def test_goes_on_with_all_weights_for_the_same_labels(recipe, pretrained, run):
+    model = fresh(recipe)
+    start_from(model, tuned(recipe, pretrained))
+    stored = load_file(run.folder / "best.safetensors")
+    assert all(np.array_equal(value, stored[path]) for path, value in weights(model).items() if path in stored)
+
+
+@pytest.mark.parametrize("labels", [OTHER_LABELS, OTHER_LABELS[:2]])
+def test_other_labels_start_a_new_classifier(labels, recipe, pretrained, run):
+    model = fresh(dataclasses.replace(recipe, labels=labels))
+    head_before = weights(model)["classifier/kernel"]
+    start_from(model, tuned(recipe, pretrained, labels))
+    stored, now = load_file(run.folder / "best.safetensors"), weights(model)
+    assert np.array_equal(now["classifier/kernel"], head_before)
+    assert all(np.array_equal(now[path], stored[path]) for path in now if path in stored and "classifier" not in path)
+
+
+def test_refuses_another_network(recipe, pretrained):
+    other = tuned(recipe, pretrained, network={"arguments": {"levels": 1, "filters": 2, "normalization": "batch"}})
+    with pytest.raises(zoo.WeightsError, match="the weights do not fit the network 'unet'"):
+        start_from(fresh(other), other)
+
+
+def test_refuses_an_unknown_preset(recipe):
+    with pytest.raises(ValueError, match="there is no preset 'none'"):
+        start_from(fresh(recipe), dataclasses.replace(recipe, init="none"))
+
+
+def test_a_frozen_encoder_stays_as_it_was(recipe, pretrained, data, tmp_path, run):
+    frozen = tuned(
+        recipe, pretrained, OTHER_LABELS, schedule={"epochs": 1}, fine_tuning={"freeze_encoder": True, "body_rate": 0.5}
+    )
+    train(frozen, tmp_path, data)
+    before, after = load_file(run.folder / "best.safetensors"), load_file(tmp_path / "best.safetensors")
+    assert before.keys() == after.keys()
+    same = {path for path in before if np.array_equal(before[path], after[path])}
+    assert {path for path in before if path.startswith("encoder_")} <= same
+    assert not any(path.startswith(("decoder_", "bottleneck", "classifier")) and "kernel" in path for path in same)
+
+
+def test_starts_ahead_of_a_training_from_scratch(recipe, pretrained, data, tmp_path, run):
+    lines = []
+    train(tuned(recipe, pretrained, OTHER_LABELS, schedule={"epochs": 2}), tmp_path, data, on_epoch=lines.append)
+    assert lines[1]["dice"] > run.lines[1]["dice"] and lines[1]["loss"] < run.lines[1]["loss"]
+
+
+def test_a_resumed_fine_tuning_goes_on_with_its_own_weights(recipe, pretrained, data, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(line):
+        raise Stop
+
+    two = tuned(recipe, pretrained, OTHER_LABELS, schedule={"epochs": 2})
+    train(two, tmp_path / "whole", data)
+    with pytest.raises(Stop):
+        train(two, tmp_path / "stopped", data, on_epoch=stop)
+    train(two, tmp_path / "stopped", data, resume=True)
+    whole, stopped = ((tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "stopped"))
+    assert whole == stopped
