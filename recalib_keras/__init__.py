@@ -9,7 +9,7 @@ import importlib
 __version__ = "0.1.0"
 __all__ = ["layers", "models", "segment", "zoo"]
 
-_PARTS = ("layers", "models", "zoo", "volumes", "training", "inference", "evaluation")
+_PARTS = ("layers", "models", "zoo", "volumes", "datasets", "training", "inference", "evaluation")
 
 
 def __getattr__(name):

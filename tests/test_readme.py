@@ -2,6 +2,7 @@
 
 import re
 
+from docs import recipe_keys
 from docs.presets_table import README, with_table
 
 MAKEFILE = README.with_name("Makefile")
@@ -10,6 +11,11 @@ MAKEFILE = README.with_name("Makefile")
 def test_table_of_presets_is_that_of_the_zoo():
     text = README.read_text(encoding="utf-8")
     assert with_table(text) == text, "run `python -m docs.presets_table`"
+
+
+def test_reference_of_recipes_is_that_of_the_records():
+    assert recipe_keys.PAGE.read_text(encoding="utf-8") == recipe_keys.page(), "run `python -m docs.recipe_keys`"
+    assert [line for line in recipe_keys.page().splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
 
 
 def test_both_commands_are_targets():

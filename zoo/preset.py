@@ -14,9 +14,13 @@ FILE_NAME = "preset.json"
 
 @dataclass(frozen=True)
 class Label:
-    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255).
+    """One structure.
 
-    `mirror` is the number of its counterpart on the other side of the body, for structures that come in pairs.
+    Args:
+        id: the number it has in label maps.
+        name: in words.
+        color: red, green and blue, 0 to 255 each.
+        mirror: number of its counterpart on the other side of the body, for structures that come in pairs.
     """
 
     id: int
@@ -59,7 +63,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Network:
-    """A network from `recalib_keras.models` and its arguments, without `input_shape` and `num_classes`."""
+    """A network from `recalib_keras.models`.
+
+    Args:
+        architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
+        arguments: of the network, without `input_shape`, `num_classes`, `dtype` and `name`.
+    """
 
     architecture: str
     arguments: dict[str, Any] = field(default_factory=dict)

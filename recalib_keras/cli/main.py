@@ -10,7 +10,9 @@ COMMANDS = {
     "presets": "list the pretrained presets",
     "info": "tell all about one preset",
     "segment": "segment scans with a preset",
-    "train": "train a network by a recipe",
+    "datasets": "list sets of scans, and check a folder of one",
+    "augment": "draw training examples as augmentation changes them",
+    "train": "train networks by their recipes",
     "evaluate": "compare label maps with the truth",
 }
 

@@ -1,5 +1,29 @@
-"""Scans with their label maps, as training and evaluation want them."""
+"""Scans with their label maps, as training and evaluation want them.
 
-from recalib_keras.datasets.folder import LabelledScan, find_scans, split
+A set's files are found and read by plain Python; `recalib_keras.datasets.builders`, which needs TensorFlow Datasets and
+is imported by name alone, offers the same scans to `tfds.load`.
+"""
 
-__all__ = ["LabelledScan", "find_scans", "split"]
+from recalib_keras.datasets.checking import Review, check, review
+from recalib_keras.datasets.problems import DatasetError, Problem
+from recalib_keras.datasets.registry import describe, find_scans, names, survey
+from recalib_keras.datasets.scan import Inspection, LabelledScan
+from recalib_keras.datasets.source import Description, Survey
+from recalib_keras.datasets.splitting import split
+
+__all__ = [
+    "DatasetError",
+    "Description",
+    "Inspection",
+    "LabelledScan",
+    "Problem",
+    "Review",
+    "Survey",
+    "check",
+    "describe",
+    "find_scans",
+    "names",
+    "review",
+    "split",
+    "survey",
+]

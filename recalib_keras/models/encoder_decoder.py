@@ -52,8 +52,9 @@ class EncoderDecoder(keras.Model):
         recalibration: `None`, `"cse"`, `"sse"`, `"scse"`, `"pe"`, `"segse"`, `"cbam"`, or a layer class. Defaults to
             `None`.
         recalibration_args: dict of arguments for it, such as `{"reduction_ratio": 4}`.
-        positions: where the blocks stand: any of `"encoder"`, `"decoder"`, `"bottleneck"`, `"classifier"`, or one of
-            `"P1"` … `"P6"` as the TMI paper calls them. Defaults to encoders and decoders, P5.
+        positions: where the blocks stand: any of `"encoder"`, `"decoder"`, `"bottleneck"`, `"classifier"`, of single
+            blocks such as `"encoder_1"` (the first) and `"decoder_1"` (the last), or one of `"P1"` … `"P6"` as the
+            TMI paper calls them. Defaults to encoders and decoders, P5.
         skip: what skip connections carry, the `"recalibrated"` map of the encoder (default) or the `"raw"` one before.
         classifier_activation: `"softmax"` (default), or `None` for logits.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to `keras.config.dtype_policy()`. The output is
@@ -105,7 +106,7 @@ class EncoderDecoder(keras.Model):
         _check_rank(input_shape)
         _check_choices("normalization", [normalization], NORMALIZATIONS)
         _check_choices("upsampling", [upsampling], UPSAMPLINGS)
-        _check_choices("positions", positions, POSITIONS["P6"])
+        _check_choices("positions", positions, (*POSITIONS["P6"], *_stages(levels)))
         _check_choices("skip", [skip], SKIPS)
         _check_choices("classifier_activation", [classifier_activation], ("softmax", None))
         if num_classes < 2:
@@ -118,7 +119,7 @@ class EncoderDecoder(keras.Model):
         parts = Parts(len(input_shape) - 1, kernel_size, normalization, dropout, policy)
 
         def recalibrate(x, position, name):
-            if recalibration_class is None or position not in positions:
+            if recalibration_class is None or not {position, name}.intersection(positions):
                 return x
             # The networks are channels-last whatever the global setting; a user's own class need not know the argument.
             kwargs = {"data_format": "channels_last"} if issubclass(recalibration_class, layers.Recalibration) else {}
@@ -213,6 +214,11 @@ def check_size(sizes, levels):
 def _nearest_multiples(size, step):
     below = size // step * step
     return [fit for fit in ((below,) if size == below else (below, below + step)) if fit]
+
+
+def _stages(levels):
+    """Returns the names of single encoders and decoders."""
+    return [f"{part}_{level}" for part in ("encoder", "decoder") for level in range(1, levels + 1)]
 
 
 def _check_rank(input_shape):

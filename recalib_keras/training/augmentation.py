@@ -45,42 +45,18 @@ class Change(NamedTuple):
     resolutions: tuple[np.ndarray, ...] | None = None
 
 
-class Mirror(NamedTuple):
-    """What a left-right flip does: which axis it turns round, and the class that each one becomes, or None for all."""
-
-    axis: int
-    classes: tuple[int, ...] | None = None
-
-    @classmethod
-    def of(cls, expects, labels):
-        """Returns what a flip does to a network's windows; None if it sees no left and right.
-
-        Args:
-            expects: `recalib_keras.zoo.Input`.
-            labels: sequence of `recalib_keras.zoo.Label`.
-        """
-        axis = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
-        if axis == expects.slice_axis:
-            return None
-        if expects.slice_axis is not None and expects.slice_axis < axis:
-            axis -= 1
-        places = {label.id: place for place, label in enumerate(labels)}
-        classes = tuple(places[label.id if label.mirror is None else label.mirror] for label in labels)
-        return cls(axis, None if classes == tuple(range(len(labels))) else classes)
-
-
 def draw(settings, batch_size, window, rng, mirror=None):
     """Returns a random `Change`.
 
-    What is 0 in the settings draws no numbers of its own (noise, elastic and all that came later), so that a recipe
-    gives the same examples whatever kinds of change are added here.
+    A kind of change that was added after weights were published draws no numbers while it is 0 in the settings, so
+    that older recipes still give the examples that their weights were trained with.
 
     Args:
         settings: `recalib_keras.training.recipe.Augmentation`.
         batch_size: integer.
         window: tuple of n sizes.
         rng: `numpy.random.Generator`.
-        mirror: `Mirror`; needed if the settings flip.
+        mirror: `recalib_keras.training.mirror.Mirror`; needed if the settings flip.
     """
     rank = len(window)
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
@@ -135,7 +111,7 @@ def apply(images, labels, change):
     if change.resolutions is not None:
         images = along_axes(images, change.resolutions)
     images = change_contrast(images, change.gammas, change.contrasts, change.brightnesses)
-    return images if change.noise is None else images + change.noise, labels
+    return images if change.noise is None else ops.add(images, change.noise), labels
 
 
 def _change_sides(labels, sides):

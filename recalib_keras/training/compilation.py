@@ -4,7 +4,7 @@ import keras
 
 
 def compiled(function):
-    """Returns `function` compiled by the backend, where it compiles functions; else the function itself.
+    """Returns a function without convolutions compiled by the backend, where it compiles functions; else as it is.
 
     Args:
         function: of tensors, or None in their place, to tensors.
@@ -13,7 +13,8 @@ def compiled(function):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function)  # traced anew for every shape: what it runs counts and loops over static shapes
+        # No convolution here, so XLA is fast on every device. Compiled anew for every shape.
+        return tf.function(function, jit_compile=True, autograph=False)
     if backend == "jax":
         import jax
 

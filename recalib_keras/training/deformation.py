@@ -21,11 +21,12 @@ def source_places(window, matrices, shifts, nodes=None):
     Returns:
         List of n tensors `(batch, *window)`: the place along each axis, in voxels.
     """
-    # Sums rather than a product of matrices, which some devices round to the ten bits of TF32: by 0.03 voxels.
-    offsets = [_along(axis, ops.arange(size, dtype="float32") - (size - 1) / 2, window) for axis, size in _axes(window)]
+    # Sums rather than a product of matrices, which GPUs may round to the ten bits of TF32: hundredths of a voxel.
+    lines = [ops.arange(size, dtype="float32") - (size - 1) / 2 for size in window]
+    offsets = [_along(axis, line, window) for axis, line in enumerate(lines)]
     displacements = None if nodes is None else _displacements(nodes, window)
     places = []
-    for axis, size in _axes(window):
+    for axis, size in enumerate(window):
         place = _of_each_example(shifts[:, axis] + (size - 1) / 2, window)
         for other, offset in enumerate(offsets):
             place = place + _of_each_example(matrices[:, axis, other], window) * offset
@@ -44,8 +45,8 @@ def resample(images, labels, places):
         labels: `(batch, *window)`, integer; the nearest one, background (0) beyond the border.
         places: n tensors `(batch, *window)`, in voxels.
     """
-    window = images.shape[1:]
-    strides = [math.prod(window[axis + 1 :]) for axis, _ in _axes(window)]
+    window = tuple(images.shape[1:])
+    strides = [math.prod(window[axis + 1 :]) for axis in range(len(window))]
     starts = ops.arange(images.shape[0], dtype="int32") * math.prod(window)
     lowest = nearest = _of_each_example(starts, window)
     fractions, is_inside = [], True
@@ -77,10 +78,6 @@ def _displacements(nodes, window):
     matrices = [linear(count, size) for count, size in zip(grid, window)]
     spread = along_axes(ops.reshape(nodes, (batch * rank, *grid)), matrices)
     return ops.reshape(spread, (batch, rank, *window))
-
-
-def _axes(window):
-    return list(enumerate(window))
 
 
 def _along(axis, values, window):

@@ -1,7 +1,8 @@
 """Training examples: windows of labelled scans, changed at random."""
 
-import dataclasses
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,9 @@ from keras import ops
 
 from recalib_keras import volumes
 from recalib_keras.training import augmentation
+from recalib_keras.training.ahead import Ahead
 from recalib_keras.training.compilation import compiled
+from recalib_keras.training.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,18 @@ class Scan:
         name: for messages.
         image: float32 `(X, Y, Z)`, oriented, resampled and normalised.
         classes: uint8 or uint16 `(X, Y, Z)`, index into the labels.
+        file: where it was read from, for messages too.
     """
 
     name: str
     image: np.ndarray
     classes: np.ndarray
+
+    @functools.cached_property
+    def foreground(self):
+        """The places of all voxels that are not background, as indices into the flat array."""
+        return np.flatnonzero(self.classes)
+    file: Path | None = None
 
 
 def read_scan(labelled, expects, labels, merge=None):
@@ -37,17 +47,15 @@ def read_scan(labelled, expects, labels, merge=None):
         merge: dict from label numbers, as text, to the label number that they count as.
 
     Raises:
-        VolumeError: if the label map stands on another grid than the scan, or holds a number that is no label.
+        DatasetError: if the scan cannot be read, or its label map stands on another grid.
+        VolumeError: if the label map holds a number that is no label.
     """
-    image, truth = volumes.read(labelled.image), volumes.read_labels(labelled.labels)
-    if not truth.grid.matches(image.grid):
-        raise volumes.VolumeError(
-            f"{labelled.labels}: the label map must stand on the grid of its scan, {image.grid}, not on {truth.grid}"
-        )
+    image, truth = labelled.read()
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    return Scan(labelled.name, normalized, _classes(merged(truth.array, merge), labels, labelled.labels))
+    classes = _classes(merged(truth.array, merge), labels, labelled.labels)
+    return Scan(labelled.name, normalized, classes, labelled.image)
 
 
 def merged(label_map, merge):
@@ -68,35 +76,52 @@ class Examples(keras.utils.PyDataset):
         scans: list of `Scan`.
         recipe: `Recipe`.
         epoch: integer.
+        share: slice, which examples of each batch to prepare; random numbers are drawn for all of it.
 
     Items: images `(batch, *spatial, 1)` float32 and classes of the same shape.
     """
 
-    def __init__(self, scans, recipe, epoch):
-        super().__init__(workers=2, max_queue_size=4)
-        self.scans, self.recipe, self.epoch = scans, recipe, epoch
+    def __init__(self, scans, recipe, epoch, share=slice(None)):
+        super().__init__()
+        self.scans, self.recipe, self.epoch, self.share = scans, recipe, epoch, share
+        self._ahead = None
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
-        self.mirror = _mirror(recipe.input, recipe.labels)
+        self.mirror = Mirror.of(recipe.input, recipe.labels)
 
     def __len__(self):
         return steps_per_epoch(len(self.scans), self.recipe.schedule)
 
-    def names(self, step):
-        """Returns the names of the scans in a batch."""
-        return [self.scans[place].name for place in self._places(step)]
+    def files(self, step):
+        """Returns the files (or names, if they come from none) of the scans in a batch."""
+        batch = (self.scans[place] for place in self._places(step))
+        return [str(scan.file or scan.name) for scan in batch]
 
     def __getitem__(self, step):
+        return self._prepare(step) if self._ahead is None else self._ahead[step]
+
+    def on_epoch_begin(self):
+        self._ahead = Ahead(self._prepare, len(self))
+
+    def on_epoch_end(self):
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def _prepare(self, step):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.epoch, step])
         windows = [
-            _random_window(self.scans[place], recipe.input, recipe.schedule.foreground, rng)
+            random_window(self.scans[place], recipe.input, recipe.schedule.foreground, rng)
             for place in self._places(step)
         ]
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
         change = augmentation.draw(recipe.augmentation, len(images), images.shape[1:], rng, self.mirror)
-        images, classes = _apply(images, classes, *(getattr(change, f.name) for f in dataclasses.fields(change)))
+        images, classes, change = self._shared((images, classes, change))
+        images, classes = _apply(images, classes, change)
         return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
+
+    def _shared(self, drawn):
+        return keras.tree.map_structure(lambda array: array[self.share], drawn, none_is_leaf=False)
 
     def _places(self, step):
         size = self.recipe.schedule.batch_size
@@ -110,24 +135,21 @@ def steps_per_epoch(number_of_scans, schedule):
     return -(-number_of_scans * schedule.examples_per_scan // schedule.batch_size)
 
 
-@compiled
-def _apply(images, classes, *change):
-    return augmentation.apply(images, classes, augmentation.Change(*change))
+_apply = compiled(augmentation.apply)
 
 
-def _mirror(expects, labels):
-    """Returns what a left-right flip does to the network's windows; None if it sees no left and right."""
-    sides = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
-    if sides == expects.slice_axis:
-        return None
-    axis = sides - (expects.slice_axis is not None and expects.slice_axis < sides)
-    classes = {label.id: index for index, label in enumerate(labels)}
-    pairs = tuple(classes[label.id if label.mirror is None else label.mirror] for label in labels)
-    return augmentation.Mirror(axis, None if pairs == tuple(range(len(labels))) else pairs)
+def random_window(scan, expects, foreground, rng):
+    """Returns image and classes of a random window, padded where the scan is smaller than the window.
 
+    Args:
+        scan: `Scan`.
+        expects: `recalib_keras.zoo.Input`.
+        foreground: probability that the window is centred on a voxel of the foreground, as far as the scan reaches.
+        rng: `numpy.random.Generator`.
 
-def _random_window(scan, expects, foreground, rng):
-    """Returns image and classes of a random window, padded where the scan is smaller than the window."""
+    Returns:
+        Two arrays of the window's size; of a slice, for a 2-D network.
+    """
     cuts, padding = [], []
     centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
     for axis, (size, wanted) in enumerate(zip(scan.image.shape, expects.window)):
@@ -144,7 +166,7 @@ def _random_window(scan, expects, foreground, rng):
 
 def _foreground_voxel(scan, rng):
     """Returns the place of a random voxel that is not background, or None if there is none."""
-    places = np.flatnonzero(scan.classes)
+    places = scan.foreground
     return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 

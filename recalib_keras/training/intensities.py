@@ -16,6 +16,7 @@ def shade(images, nodes):
         images: `(batch, *window)`.
         nodes: `(batch, *grid)`, of the field's logarithm.
     """
+    images = ops.convert_to_tensor(images)
     logarithm = along_axes(nodes, [spline(count, size) for count, size in zip(nodes.shape[1:], images.shape[1:])])
     axes = _window_axes(images)
     field = ops.exp(logarithm - ops.mean(logarithm, axis=axes, keepdims=True))
@@ -30,13 +31,15 @@ def change_contrast(images, gammas, contrasts, brightnesses):
         images: `(batch, *window)`.
         gammas, contrasts, brightnesses: `(batch,)`.
     """
+    images = ops.convert_to_tensor(images)
     axes = _window_axes(images)
     low, high = ops.min(images, axis=axes, keepdims=True), ops.max(images, axis=axes, keepdims=True)
     extent = ops.maximum(high - low, 1e-6)
     gammas, contrasts, brightnesses = (
         ops.reshape(values, (-1,) + (1,) * len(axes)) for values in (gammas, contrasts, brightnesses)
     )
-    images = low + extent * ((images - low) / extent) ** gammas
+    # A compiler that computes `images` twice may round it once below its own minimum, where no power is defined.
+    images = low + extent * (ops.maximum(images - low, 0) / extent) ** gammas
     return images * contrasts + brightnesses
 
 

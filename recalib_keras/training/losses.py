@@ -1,8 +1,12 @@
 """Losses for segmentation, from probabilities and integer labels, and weights that balance rare classes."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
+
+from recalib_keras.layers.acceleration import fused
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
@@ -40,21 +44,15 @@ class DiceCrossEntropy(keras.losses.Loss):
         self.dice_weight = dice_weight
         self.cross_entropy_weight = cross_entropy_weight
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
+        self._terms = fused(functools.partial(_terms, class_weights=self.class_weights))
 
     def call(self, y_true, y_pred):
-        y_true, y_pred = ops.squeeze(ops.cast(y_true, "int32"), axis=-1), ops.cast(y_pred, "float32")
-        loss = 0.0
-        if self.dice_weight:
-            loss = loss + self.dice_weight * _dice_loss(y_true, y_pred)
-        if self.cross_entropy_weight:
-            loss = loss + self.cross_entropy_weight * self._cross_entropy(y_true, y_pred)
-        return loss
-
-    def _cross_entropy(self, y_true, y_pred):
-        by_voxel = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-        if self.class_weights is not None:
-            by_voxel = by_voxel * ops.take(ops.convert_to_tensor(self.class_weights, "float32"), y_true)
-        return ops.mean(by_voxel)
+        logits = getattr(y_pred, "_keras_logits", None)  # where Keras's softmax leaves them, to save its inverse
+        if logits is None:
+            logits = ops.log(ops.maximum(ops.cast(y_pred, "float32"), keras.config.epsilon()))
+        dice, cross_entropy = self._terms(ops.cast(y_true, "int32"), ops.cast(logits, "float32"))
+        total = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
+        return ops.expand_dims(total, 0)  # Keras scales for tf.distribute only what it still has to reduce
 
     def get_config(self):
         return {
@@ -65,12 +63,23 @@ class DiceCrossEntropy(keras.losses.Loss):
         }
 
 
-def _dice_loss(y_true, y_pred):
-    truth = ops.one_hot(y_true, y_pred.shape[-1], dtype="float32")[..., 1:]
-    voxels = tuple(range(len(truth.shape) - 1))
-    by_class = keras.losses.dice(truth, y_pred[..., 1:], axis=voxels)
-    is_present = ops.cast(ops.any(truth > 0, axis=voxels), "float32")
-    return ops.sum(by_class * is_present) / ops.maximum(ops.sum(is_present), 1.0)
+def _terms(y_true, logits, class_weights):
+    """Returns the Dice loss and the cross-entropy of integer labels `(…, 1)` and float32 logits `(…, classes)`."""
+    voxels = tuple(range(len(logits.shape) - 1))
+    log_probabilities = ops.log_softmax(logits)
+    probabilities = ops.exp(log_probabilities)
+    truth = ops.cast(ops.equal(y_true, ops.arange(logits.shape[-1], dtype="int32")), "float32")
+    overlap, in_truth = ops.sum(truth * probabilities, axis=voxels), ops.sum(truth, axis=voxels)
+    total = in_truth + ops.sum(probabilities, axis=voxels)
+    is_present = ops.cast(in_truth > 0, "float32")[1:]
+    dice = (1 - 2 * overlap / ops.maximum(total, keras.config.epsilon()))[1:]
+    weights = 1.0 if class_weights is None else ops.convert_to_tensor(class_weights, "float32")
+    of_classes = -ops.sum(truth * log_probabilities, axis=voxels) * weights
+    number_of_voxels = ops.cast(ops.size(logits) // logits.shape[-1], "float32")
+    return (
+        ops.sum(dice * is_present) / ops.maximum(ops.sum(is_present), 1.0),
+        ops.sum(of_classes) / number_of_voxels,
+    )
 
 
 def class_weights(method, label_maps, num_classes):

@@ -28,6 +28,17 @@ class _Recipe:
             gradient = gradient + keras.ops.cast(self.gradient_decay * variable, gradient.dtype)
         return super().update_step(gradient, variable, learning_rate * self._rates[self._get_variable_index(variable)])
 
+    def _clip_gradients(self, grads):
+        return grads if _number_of_replicas() > 1 else super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Clips what the devices of a `tf.distribute` strategy add up to; Keras would clip what each one adds."""
+        grads_and_vars = super()._all_reduce_sum_gradients(grads_and_vars)
+        if _number_of_replicas() == 1:
+            return grads_and_vars
+        grads, variables = zip(*grads_and_vars)
+        return list(zip(super()._clip_gradients(list(grads)), variables))
+
     def finalize_variable_values(self, var_list):
         """Leaves the last weights in place at the end of `fit`, where Keras would put their moving average."""
 
@@ -74,6 +85,14 @@ def make_optimizer(recipe, steps_per_epoch):
     if settings.name == "adamw":
         return RecipeAdamW(weight_decay=settings.weight_decay, **arguments)
     return RecipeAdam(**arguments)
+
+
+def _number_of_replicas():
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _rate(settings, steps_per_epoch, epochs):

@@ -8,7 +8,7 @@ from pathlib import Path
 from recalib_keras.training.card import card
 from recalib_keras.training.journal import LOG
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.trainer import BEST
+from recalib_keras.training.run_folder import BEST
 from recalib_keras.volumes import atomic_write
 from recalib_keras.zoo.preset import FILE_NAME, Preset
 

@@ -15,19 +15,21 @@ class Data:
     """The scans to learn from.
 
     Args:
-        folder: of `imagesTr/` and `labelsTr/`, relative to the data root.
+        folder: that holds the set, relative to the data root.
         source: where the scans come from, in words, for the card.
         licence: of the scans, for the card.
         dataset: which set, and so which layout, the folder holds; see `recalib datasets`.
+        volume: which volume of 4-D scans to learn from, counted from 0; None where there is one only.
         validate_every: every so many scans, sorted by name and starting with the first, one is held out.
         training_scans: how many of the others to learn from, spread evenly over them; None for all.
-        merge: labels of the data that count as another, such as `{"2": 1}`.
+        merge: numbers of labels in the data, each with the number that it counts as, such as `{ 2 = 1 }`.
     """
 
     folder: str
     source: str
     licence: str
     dataset: str = "msd"
+    volume: int | None = None
     validate_every: int = 5
     training_scans: int | None = None
     merge: dict[str, int] = field(default_factory=dict)
@@ -49,12 +51,17 @@ class Augmentation:
         rotation: standard deviation of the angle about each axis, in degrees.
         scaling: standard deviation of the logarithm of the scale of each axis.
         translation: standard deviation of the shift along each axis, in voxels.
-        elastic: standard deviation of the displacement of the nodes of a coarse grid, in voxels.
+        elastic: standard deviation of the displacement of the nodes of a coarse grid, in voxels. An eighth of the
+            distance between nodes does not fold space; a fifth does so in every other window.
         elastic_nodes: number of nodes of that grid along each axis.
         gamma: standard deviation of the logarithm of the gamma applied to the intensities.
         contrast: standard deviation of the logarithm of the contrast.
         brightness: standard deviation of the brightness added, in the units of the normalised image.
         noise: largest standard deviation of the noise added, in the units of the normalised image.
+        blur: largest standard deviation of the Gaussian blur along each axis, in voxels.
+        bias_field: standard deviation of the logarithm of a smooth field that the intensities are multiplied with.
+        low_resolution: largest thickness of the slices that the image is sampled in along one axis at random, in
+            voxels; 1 leaves it as it is, like 0.
     """
 
     flip: float = 0.0
@@ -67,6 +74,18 @@ class Augmentation:
     contrast: float = 0.0
     brightness: float = 0.0
     noise: float = 0.0
+    blur: float = 0.0
+    bias_field: float = 0.0
+    low_resolution: float = 0.0
+
+    def __post_init__(self):
+        _check_not_negative(self, *(key for key in vars(self) if key not in ("flip", "elastic_nodes")))
+        if not 0 <= self.flip <= 1:
+            raise RecordError(f"flip must be from 0 to 1, not {self.flip}")
+        if self.elastic_nodes < 2:
+            raise RecordError(f"elastic_nodes must be at least 2, not {self.elastic_nodes}")
+        if 0 < self.low_resolution < 1:
+            raise RecordError(f"low_resolution must be 0, or at least 1 voxel, not {self.low_resolution}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +186,7 @@ class FineTuning:
 
     Args:
         weights: which of the preset's weight sets to start from.
-        freeze_encoder: whether the encoders keep their weights.
+        freeze_encoder: whether the encoders keep their weights, and their normalisation its statistics.
         body_rate: factor of the learning rate for all weights but the classifier's.
     """
 
@@ -181,14 +200,14 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training from data to preset. Arguments: the tables of the recipe file.
+    """A training from data to preset.
 
     Args:
         preset: name of the preset the weights belong to.
         weights: name of the weight set.
         title: what is segmented, in words.
         seed: of everything random.
-        init: name or folder of a preset to start from instead of fresh weights, see `FineTuning`.
+        init: name or folder of a preset to start from instead of fresh weights, see `[fine_tuning]`.
         labels: the structures, background first.
         network, input, data, augmentation, loss, optimizer, schedule, fine_tuning: see the classes of these names.
     """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recalib_keras import datasets, volumes, zoo
+from recalib_keras import datasets, zoo
 from recalib_keras.evaluation import dice
 from recalib_keras.inference import Segmenter
 from recalib_keras.training.examples import merged
@@ -72,7 +72,8 @@ def split(data, data_root):
         data: `recalib_keras.training.recipe.Data`.
         data_root: path that its folder is relative to.
     """
-    training, validation = datasets.split(datasets.find_scans(Path(data_root) / data.folder), data.validate_every)
+    found = datasets.find_scans(Path(data_root) / data.folder, data.dataset, data.volume)
+    training, validation = datasets.split(found, data.validate_every)
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
         training = [training[index] for index in chosen]
@@ -90,7 +91,7 @@ def _recipe(preset, weights):
 
 
 def _scan_dice(labelled, segmenter, structures, merge, show):
-    scan, truth = volumes.read(labelled.image), volumes.read_labels(labelled.labels)
+    scan, truth = labelled.read()
     prediction = segmenter(scan)
     if show is not None:
         show(scan, prediction)

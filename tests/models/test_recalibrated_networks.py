@@ -33,6 +33,19 @@ def test_blocks_stand_where_the_positions_say(network, spatial_rank, recalibrati
             assert type(model.get_layer(block)) is models.RECALIBRATIONS[recalibration]
 
 
+def test_blocks_stand_at_single_stages():
+    """The CHAOS report's U-Net has a block everywhere but after the last decoder."""
+    model = tiny(models.UNet, levels=2, recalibration="scse", positions=("encoder", "decoder_2"))
+    assert sorted(block_names(model)) == [f"{stage}_recalibration" for stage in ("decoder_2", "encoder_1", "encoder_2")]
+    again = models.UNet.from_config(model.get_config())
+    assert block_names(again) == block_names(model)
+
+
+def test_there_must_be_such_a_stage():
+    with pytest.raises(ValueError, match="`positions` must be of .*'decoder_2'.*Received: positions='decoder_3'"):
+        tiny(models.UNet, levels=2, recalibration="cse", positions=("decoder_3",))
+
+
 @pytest.mark.parametrize(
     ("network", "spatial_rank", "recalibration"),
     [

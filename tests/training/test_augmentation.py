@@ -3,12 +3,15 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from recalib_keras.training import augmentation
 from recalib_keras.training.augmentation import Change, draw
+from recalib_keras.training.mirror import Mirror
 from recalib_keras.training.recipe import Augmentation
+from recalib_keras.zoo import RecordError
 
-STRONG = Augmentation(
+PUBLISHED = Augmentation(
     rotation=20,
     scaling=0.2,
     translation=2,
@@ -19,6 +22,8 @@ STRONG = Augmentation(
     brightness=0.2,
     noise=0.2,
 )
+STRONG = dataclasses.replace(PUBLISHED, flip=0.5, blur=1.0, bias_field=0.3, low_resolution=3.0)
+SIDES = Mirror(axis=0, classes=(0, 2, 1, 3))
 
 
 @pytest.fixture
@@ -37,11 +42,17 @@ def change(batch=1, rank=3, **values):
         brightnesses=np.zeros(batch, "float32"),
         noise=None,
     )
-    return dataclasses.replace(nothing, **{name: np.asarray(value, "float32") for name, value in values.items()})
+    return nothing._replace(**{name: np.asarray(value, "float32") for name, value in values.items()})
 
 
 def apply(images, labels, what):
     return tuple(keras.ops.convert_to_numpy(tensor) for tensor in augmentation.apply(images, labels, what))
+
+
+def apply_to_images(images, settings, rng):
+    """Returns images after a change drawn for them; what it does to labels is of no interest."""
+    images = images.astype("float32")
+    return apply(images, np.zeros(images.shape, "uint8"), draw(settings, len(images), images.shape[1:], rng))[0]
 
 
 def marked(window, place):
@@ -50,11 +61,6 @@ def marked(window, place):
     voxel = (0, *(middle + offset for middle, offset in zip((size // 2 for size in window), place)))
     images[voxel], labels[voxel] = 5, 7
     return images, labels
-
-
-def spread(values, size):
-    """Returns `size` values evenly placed on the line through the given ones."""
-    return np.interp(np.linspace(0, len(values) - 1, size), np.arange(len(values)), values)
 
 
 def offsets_of(array, value):
@@ -66,8 +72,8 @@ def offsets_of(array, value):
 def test_zeros_change_nothing(window, rng):
     images = rng.normal(3, 2, (2, *window)).astype("float32")
     labels = rng.integers(0, 5, (2, *window)).astype("uint8")
-    nothing = draw(Augmentation(), 2, window, rng)
-    assert nothing.nodes is None and nothing.noise is None
+    nothing = draw(Augmentation(), 2, window, rng, SIDES)
+    assert all(getattr(nothing, name) is None for name in ("nodes", "noise", "sides", "bias", "resolutions"))
     moved_images, moved_labels = apply(images, labels, nothing)
     np.testing.assert_allclose(moved_images, images, atol=1e-5)
     assert np.array_equal(moved_labels, labels) and moved_labels.dtype == np.uint8
@@ -78,9 +84,8 @@ def test_zeros_change_nothing(window, rng):
     "matrix, before, after",
     [
         ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (2, 1, -3), (1, -2, -3)),
-        ([[1, 0, 0], [0, 0, -1], [0, 1, 0]], (2, 1, -3), (2, -3, -1)),
-        ([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], (2, 1, -3), (3, 1, 2)),
-        ([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], (4, 3, 2), (-4, -3, 2)),
+        ([[1, 0, 0], [0, 0, -1], [0, 1, 0]], (3, -4, 2), (3, 2, 4)),
+        ([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], (2, -4, 3), (-3, -4, 2)),
         ([[0, -1], [1, 0]], (2, 1), (1, -2)),
     ],
 )
@@ -109,19 +114,6 @@ def test_images_are_interpolated_linearly_and_continued_labels_end_in_background
     assert labels[0, :, 0].tolist() == [1, 1, 1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("window", [(9, 7, 8), (10, 6)])
-def test_elastic_displacements_are_interpolated_linearly_between_the_nodes(window, rng):
-    rank, count = len(window), 4
-    nodes = rng.normal(0, 0.8, (1, rank) + (count,) * rank)
-    expected = nodes[0]
-    for axis, size in enumerate(window, start=1):
-        expected = np.apply_along_axis(spread, axis, expected, size)
-    labels = np.zeros((1, *window), "uint8")
-    for axis, voxels in enumerate(np.indices(window)):  # the image of a coordinate tells where each voxel came from
-        images, _ = apply(voxels[None].astype("float32"), labels, change(rank=rank, nodes=nodes))
-        np.testing.assert_allclose(images[0], np.clip(voxels + expected[axis], 0, window[axis] - 1), atol=1e-4)
-
-
 def test_each_example_has_its_own_change(rng):
     images = rng.normal(size=(2, 5, 5)).astype("float32")
     labels = rng.integers(0, 3, (2, 5, 5)).astype("uint8")
@@ -131,40 +123,130 @@ def test_each_example_has_its_own_change(rng):
     np.testing.assert_allclose(moved_images, [images[0], images[1, ::-1, ::-1]], atol=1e-5)
 
 
-def test_intensities(rng):
-    images = rng.normal(2, 3, (2, 6, 5)).astype("float32")
-    gammas, contrasts, brightnesses = np.array([0.5, 2.0]), np.array([1.5, 0.8]), np.array([0.3, -1.0])
-    noise = rng.normal(size=images.shape)
-    what = change(2, 2, gammas=gammas, contrasts=contrasts, brightnesses=brightnesses, noise=noise)
-    changed, labels = apply(images, np.ones(images.shape, "uint8"), what)
-    for index in range(2):
-        low, high = images[index].min(), images[index].max()
-        expected = low + (high - low) * ((images[index] - low) / (high - low)) ** gammas[index]
-        expected = expected * contrasts[index] + brightnesses[index] + noise[index]
-        np.testing.assert_allclose(changed[index], expected, atol=1e-4)
-    assert (labels == 1).all()
+@pytest.mark.parametrize("window", [(7, 6), (6, 7, 8)])
+def test_a_flip_mirrors_the_axis_and_swaps_paired_classes_only(window, rng):
+    images = rng.normal(size=(3, *window)).astype("float32")
+    labels = rng.integers(0, 4, (3, *window)).astype("uint8")
+    for axis in range(len(window)):
+        always = draw(Augmentation(flip=1), 3, window, rng, Mirror(axis, SIDES.classes))
+        flipped_images, flipped_labels = apply(images, labels, always)
+        np.testing.assert_allclose(flipped_images, np.flip(images, axis + 1), atol=1e-5)
+        assert np.array_equal(flipped_labels, np.array([0, 2, 1, 3])[np.flip(labels, axis + 1)])
+        assert flipped_labels.dtype == np.uint8
+        twice_images, twice_labels = apply(flipped_images, flipped_labels, always)
+        np.testing.assert_allclose(twice_images, images, atol=1e-5)
+        assert np.array_equal(twice_labels, labels)
 
 
-def test_a_constant_image_stays_finite():
-    images, _ = apply(np.full((1, 4, 4), 3, "float32"), np.zeros((1, 4, 4), "uint8"), change(1, 2, gammas=[0.4]))
-    np.testing.assert_allclose(images, 3, atol=1e-5)
+def test_classes_without_sides_are_only_mirrored(rng):
+    images, labels = rng.normal(size=(1, 5, 4)).astype("float32"), rng.integers(0, 3, (1, 5, 4)).astype("uint8")
+    always = draw(Augmentation(flip=1), 1, (5, 4), rng, Mirror(axis=1))
+    assert always.sides is None
+    assert np.array_equal(apply(images, labels, always)[1], labels[:, :, ::-1])
+
+
+def test_examples_are_flipped_as_often_as_asked_and_classes_with_them(rng):
+    drawn = draw(Augmentation(flip=0.3), 2000, (4, 4), rng, SIDES)
+    is_flipped = drawn.matrices[:, 0, 0] < 0
+    assert is_flipped.mean() == pytest.approx(0.3, abs=0.04)
+    assert np.array_equal(drawn.sides, np.where(is_flipped[:, None], [0, 2, 1, 3], [0, 1, 2, 3]))
+    np.testing.assert_allclose(drawn.matrices[~is_flipped], np.tile(np.eye(2), ((~is_flipped).sum(), 1, 1)))
+
+
+@pytest.mark.parametrize("window", [(12, 11), (10, 9, 8)])
+def test_blur_is_a_gaussian_of_its_own_for_each_example_and_axis(window, rng):
+    images = rng.normal(size=(2, *window)).astype("float32")
+    drawn = draw(Augmentation(blur=1.5), 2, window, np.random.default_rng(3))
+    blurred, _ = apply(images, np.zeros(images.shape, "uint8"), drawn)
+    stream = np.random.default_rng(3)  # what comes before: rotations, scales, shifts, gammas, contrasts, brightnesses
+    rank = len(window)
+    stream.normal(size=2 * (rank * (rank - 1) // 2 + rank + rank + 3))
+    for image, found, deviations in zip(images, blurred, stream.uniform(0, 1.5, (2, rank))):
+        np.testing.assert_allclose(found, ndimage.gaussian_filter(image, deviations, mode="nearest"), atol=1e-4)
+
+
+def test_low_resolution_flattens_one_axis_of_each_example(rng):
+    window = (16, 16, 16)
+    noise = rng.normal(size=(40, *window))
+    coarse = apply_to_images(noise, Augmentation(low_resolution=6.0), rng)
+    # Mean squared difference of neighbours along each axis: 2 in the noise, and in the coarse image still twice the
+    # variance but along the axis of the thick slices.
+    steps = np.stack([np.square(np.diff(coarse, axis=axis)).mean(axis=(1, 2, 3)) for axis in (1, 2, 3)], axis=1)
+    smoothness = steps / (2 * coarse.var(axis=(1, 2, 3)))[:, None]
+    coarsest = smoothness.argmin(axis=1)
+    assert set(coarsest) == {0, 1, 2}
+    others = np.sort(smoothness, axis=1)[:, 1:]
+    np.testing.assert_allclose(others, 1, atol=0.15)
+    assert smoothness.min(axis=1).mean() < 0.6
+    np.testing.assert_allclose(coarse.mean(axis=(1, 2, 3)), noise.mean(axis=(1, 2, 3)), atol=0.03)
+
+
+@pytest.mark.parametrize("window", [(14, 10), (10, 8, 12)])
+def test_the_logarithm_of_the_bias_field_deviates_as_asked(window, rng):
+    images = np.ones((400, *window))
+    images[:, *(0,) * len(window)] = 0  # the darkest voxel, which no field changes
+    field = apply_to_images(images, Augmentation(bias_field=0.4), rng)
+    logarithm = np.log(field.reshape(400, -1)[:, 1:])
+    # The image's contrast stretches between its extremes with gamma 1: it shows the field itself.
+    assert np.sqrt(np.square(logarithm).mean()) == pytest.approx(0.4, rel=0.05)
+    np.testing.assert_allclose(logarithm.mean(axis=1), 0, atol=0.02)
+
+
+def test_noise_is_added_last_with_a_deviation_of_its_own_for_each_example(rng):
+    images = np.zeros((60, 30, 30))
+    noisy = apply_to_images(images, Augmentation(noise=0.5, blur=2.0), rng)
+    deviations = noisy.std(axis=(1, 2))
+    assert deviations.max() < 0.55 and deviations.min() < 0.1 and deviations.mean() == pytest.approx(0.25, rel=0.2)
+    neighbours = np.mean(noisy[:, 1:] * noisy[:, :-1], axis=(1, 2)) / deviations**2
+    assert abs(neighbours.mean()) < 0.02  # blurred, it would be correlated
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_labels_are_never_invented(dtype, rng):
-    labels = rng.choice(np.array([0, 2, 7, 200], dtype), (4, 10, 9, 8))
+    labels = rng.choice(np.array([0, 2, 3], dtype), (4, 10, 9, 8))
     images = rng.normal(size=labels.shape).astype("float32")
-    _, moved = apply(images, labels, draw(STRONG, 4, (10, 9, 8), rng))
-    assert moved.dtype == dtype and set(np.unique(moved)) <= {0, 2, 7, 200}
-    assert not np.array_equal(moved, labels)
+    _, moved = apply(images, labels, draw(STRONG, 4, (10, 9, 8), rng, Mirror(0, (0, 1, 3, 2))))
+    assert set(np.unique(moved)) <= {0, 2, 3} and not np.array_equal(moved, labels)
+    # Keras has no 16-bit unsigned tensors in PyTorch.
+    assert moved.dtype == (np.int32 if dtype == "uint16" and keras.backend.backend() == "torch" else dtype)
+
+
+def leaves(drawn):
+    """Returns each array of a change by name."""
+    named = {**drawn._asdict(), **{f"resolutions {axis}": array for axis, array in enumerate(drawn.resolutions)}}
+    named.pop("resolutions")
+    return named
 
 
 def test_the_same_seed_draws_the_same():
-    first, again, other = (vars(draw(STRONG, 2, (6, 6, 6), np.random.default_rng(seed))) for seed in (1, 1, 2))
+    first, again, other = (leaves(draw(STRONG, 5, (6, 6, 6), np.random.default_rng(seed), SIDES)) for seed in (1, 1, 2))
     for name in first:
         assert np.array_equal(first[name], again[name]), name
         assert not np.array_equal(first[name], other[name]), name
-        assert first[name].dtype == np.float32, name
+        assert first[name].dtype == (np.int32 if name == "sides" else np.float32), name
+
+
+def test_recipes_of_published_weights_draw_what_they_were_trained_with():
+    drawn = draw(PUBLISHED, 2, (6, 5, 4), np.random.default_rng(1), SIDES)
+    sums = {name: array.sum(dtype="float64") for name, array in drawn._asdict().items() if array is not None}
+    # As the first release drew them, which knew neither flips, blur, bias fields nor thick slices.
+    expected = {
+        "matrices": 5.75613052630797,
+        "shifts": 5.368521451950073,
+        "nodes": -53.9302652675251,
+        "gammas": 1.8109143376350403,
+        "contrasts": 2.0660508275032043,
+        "brightnesses": -0.6573609113693237,
+        "noise": 1.5081697337445803,
+    }
+    assert sums == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_was_added_later_leaves_the_other_numbers():
+    later = dataclasses.replace(PUBLISHED, blur=1.0, bias_field=0.3, low_resolution=3.0)
+    plain, with_later = (draw(settings, 2, (6, 6), np.random.default_rng(1)) for settings in (PUBLISHED, later))
+    for name in ("matrices", "shifts", "nodes", "gammas", "contrasts", "brightnesses", "noise"):
+        assert np.array_equal(getattr(plain, name), getattr(with_later, name)), name
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -188,3 +270,18 @@ def test_deviations_are_in_the_units_they_say(rng):
     assert drawn.brightnesses.std() == pytest.approx(0.4, rel=0.05)
     noise = draw(Augmentation(noise=0.5), 300, (20, 20), rng).noise.std(axis=(1, 2))
     assert noise.max() < 0.6 and noise.min() < 0.05 and noise.mean() == pytest.approx(0.25, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"rotation": -1.0}, "rotation must be at least 0, not -1.0"),
+        ({"bias_field": float("nan")}, "bias_field must be at least 0, not nan"),
+        ({"flip": 1.5}, "flip must be from 0 to 1, not 1.5"),
+        ({"elastic_nodes": 1}, "elastic_nodes must be at least 2, not 1"),
+        ({"low_resolution": 0.5}, "low_resolution must be 0, or at least 1 voxel, not 0.5"),
+    ],
+)
+def test_refuses_settings_that_mean_nothing(values, message):
+    with pytest.raises(RecordError, match=message):
+        Augmentation(**values)

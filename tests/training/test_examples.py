@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training.synthetic import changed
 
-from recalib_keras.datasets import LabelledScan
+from recalib_keras.datasets import DatasetError, LabelledScan
 from recalib_keras.training.examples import Examples, Scan, read_scan
 from recalib_keras.training.recipe import Augmentation
 from recalib_keras.volumes import VolumeError
@@ -153,12 +153,12 @@ def test_no_spacing_leaves_the_voxels(write, image):
 )
 def test_refuses_labels_that_stand_elsewhere(label_affine, write, image):
     labelled = write(image, np.zeros(image.shape, "uint8"), label_affine=label_affine)
-    with pytest.raises(VolumeError, match="labels.nii: the label map must stand on the grid of its scan"):
+    with pytest.raises(DatasetError, match="labels.nii: expected the affine of its scan, "):
         read_scan(labelled, Input((8, 8, 8)), LABELS)
 
 
 def test_refuses_labels_of_another_shape(write, image):
-    with pytest.raises(VolumeError, match="the label map must stand on the grid of its scan"):
+    with pytest.raises(DatasetError, match=r"expected the shape of its scan, \(8, 6, 4\), got \(4, 6, 8\)"):
         read_scan(write(image, np.zeros((4, 6, 8), "uint8")), Input((8, 8, 8)), LABELS)
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 from training.synthetic import RECIPE, write_recipe
 
+from recalib_keras import datasets
 from recalib_keras.training import Recipe
 from recalib_keras.training.recipe import Augmentation
 from recalib_keras.zoo import RecordError
 
-SHIPPED = sorted(Path(__file__).resolve().parents[2].glob("zoo/presets/*/*.toml"))
+ZOO = Path(__file__).resolve().parents[2] / "zoo"
+SHIPPED = sorted(ZOO.glob("presets/*/*.toml"))
 
 
 def test_reads_every_table(tmp_path):
@@ -141,3 +143,33 @@ def test_shipped_recipes_describe_what_can_be_trained(path):
     model = recipe.network.build(dataclasses.replace(recipe.input, window=small).shape, len(recipe.labels))
     assert model.output_shape[-1] == len(recipe.labels)
     assert all(size % 2**model.levels == 0 for size in recipe.input.shape[:-1])
+
+
+def test_the_recipe_of_the_tmi_paper():
+    """Roy et al., IEEE TMI 2019: optimizer, schedule, batch and loss."""
+    recipe = Recipe.read(ZOO / "recipes" / "tmi2019_malc.toml")
+    optimizer = recipe.optimizer
+    assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.95, 1e-4)
+    assert (optimizer.learning_rate, optimizer.decay_factor, optimizer.decay_epochs) == (0.01, 0.1, 10)
+    assert (optimizer.decay, optimizer.clip_norm) == ("step", 0.0) and recipe.schedule.batch_size == 4
+    assert (recipe.loss.class_weights, recipe.loss.dice, recipe.loss.cross_entropy) == ("median_frequency", 1.0, 1.0)
+    assert recipe.input.slice_axis == 1 and len(recipe.labels) == 28
+    assert {label.id: label.name for label in recipe.labels} == datasets.describe("malc").labels
+
+
+def test_the_recipe_of_the_chaos_report():
+    recipe = Recipe.read(ZOO / "recipes" / "chaos_mr.toml")
+    optimizer = recipe.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.decay) == ("adam", 0.004, "step")
+    assert (optimizer.decay_factor, optimizer.decay_epochs, optimizer.clip_norm) == (0.5, 4, 0.0)
+    assert recipe.schedule.batch_size == 20 and recipe.loss.class_weights == "inverse_frequency"
+    assert {label.id: label.name for label in recipe.labels} == datasets.describe("chaos/mr_t2").labels
+    model = recipe.network.build((32, 32, 1), len(recipe.labels))
+    blocks = [layer.name for layer in model.layers if layer.name.endswith("_recalibration")]
+    assert len(blocks) == 7 and "decoder_1_recalibration" not in blocks
+
+
+@pytest.mark.parametrize("name", ["hippocampus_whole"])
+def test_recipes_without_a_preset_can_be_trained_too(name):
+    recipe = Recipe.read(ZOO / "recipes" / f"{name}.toml")
+    assert recipe.init == "densenet3d_pe" and recipe.data.merge == {"2": 1} and len(recipe.labels) == 2

@@ -1,0 +1,78 @@
+"""Write the zoo's scoreboard from the reports beside its weights: `python -m docs.scoreboard`.
+
+A report is what `recalib evaluate --preset NAME --data FOLDER -o zoo/presets/NAME/WEIGHTS.csv` writes.
+"""
+
+from pathlib import Path
+
+from recalib_keras import zoo
+from recalib_keras.evaluation import Report, compare, holm, summarize
+from recalib_keras.evaluation.summary import MEAN
+
+PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"
+HEAD = """# The zoo's scoreboard
+
+Made by `python -m docs.scoreboard` from the reports beside the weights, one for each preset:
+
+    recalib evaluate --preset NAME --weights WEIGHTS --data $RECALIB_DATA -o zoo/presets/NAME/WEIGHTS.csv
+
+Mean ± standard deviation over the scans that training held out; HD95 in mm, the mean over structures and scans. `p` is
+that of Wilcoxon's signed-rank test of the mean Dice of each scan against the same network without a block, corrected by
+Holm's method over the blocks of that network; the sign before it says which one is ahead. All presets of a table are
+trained by one recipe; the best of their validated epochs was chosen on these same scans, and each was trained once
+unless the table says otherwise, so small differences are no verdict on the blocks.
+"""
+FAMILIES = {"3-D": "3d", "2-D": "2d"}
+
+
+def page():
+    """Returns the Markdown of the scoreboard: for each weight set a table of 3-D and one of 2-D networks."""
+    sections = [HEAD]
+    for weights in dict.fromkeys(name for preset in zoo.names() for name in zoo.info(preset).weight_sets):
+        reports = _reports(weights)
+        for family, mark in FAMILIES.items():
+            presets = {name: report for name, report in reports.items() if mark in name.split("_")[0]}
+            if presets:
+                sections.append(f"## `{weights}`, {family}\n\n{_table(weights, presets)}")
+    return "\n".join(sections)
+
+
+def _reports(weights):
+    paths = {name: zoo.info(name).folder / f"{weights}.csv" for name in zoo.names()}
+    return {name: Report.read(path) for name, path in paths.items() if path.exists()}
+
+
+def _table(weights, reports):
+    structures = list(reports.values())[0].structures
+    p_values = _against_plain(reports)
+    head = ["preset", *structures, "mean Dice", "HD95", "parameters", "training, min", "p against plain"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, report in reports.items():
+        described = zoo.info(name).weight_sets[weights]
+        found = {(summary.structure, summary.measure): summary for summary in summarize(report)}
+        dice = [f"{found[s, 'dice'].mean:.4f} ± {found[s, 'dice'].sd:.4f}" for s in (*structures, MEAN)]
+        lines.append(
+            f"| [`{name}`](presets/{name}/README.md) | {' | '.join(dice)} | {found[MEAN, 'hd95_mm'].mean:.2f} | "
+            f"{described.parameters:,} | {described.score['training_minutes']:.0f} | {p_values.get(name, '')} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _against_plain(reports):
+    """Returns for each preset whose network is there without a block how it compares with that, in words."""
+    words = {}
+    for plain in (name for name in reports if "_" not in name):
+        rivals = [name for name in reports if name.startswith(f"{plain}_")]
+        found = [_difference(reports, plain, rival) for rival in rivals]
+        for rival, difference, p in zip(rivals, found, holm([difference.p for difference in found])):
+            words[rival] = f"{'+' if difference.mean > 0 else '−'} {p:.3g}"
+    return words
+
+
+def _difference(reports, plain, rival):
+    both = {name: reports[name] for name in (plain, rival)}
+    return next(difference for difference in compare(both) if difference.structure == MEAN)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,41 @@
+"""recalib augment: draw training examples as augmentation changes them."""
+
+from pathlib import Path
+
+from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.options import add_data_argument
+
+ERRORS = (ValueError, OSError, ImportError)
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="whose examples to draw")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png", help="the picture to write")
+    add_data_argument(parser)
+    parser.add_argument("--scans", type=int, default=4, metavar="N", help="number of scans, a row each (default: 4)")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="changed examples of each (default: 8)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random; default: the recipe's")
+    parser.add_argument(
+        "--view",
+        choices=("sagittal", "coronal", "axial"),
+        help="slices of 3-D windows to show (default: axial); 2-D networks show the slices they see",
+    )
+
+
+def run(arguments):
+    """Draws the picture and says where it is."""
+    start_backend()
+    from recalib_keras.training import Recipe
+    from recalib_keras.training.sample_sheet import sample_sheet
+
+    path = sample_sheet(
+        Recipe.read(arguments.recipe),
+        arguments.data,
+        arguments.output,
+        scans=arguments.scans,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        view=arguments.view,
+    )
+    print(f"picture in {path}")

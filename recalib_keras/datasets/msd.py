@@ -1,0 +1,119 @@
+"""The Medical Segmentation Decathlon, and every folder laid out like it."""
+
+import functools
+
+from recalib_keras.datasets.folders import first_folder, paired
+from recalib_keras.datasets.label_names import label_names, read_json
+from recalib_keras.datasets.problems import Problem
+from recalib_keras.datasets.scan import LabelledScan
+from recalib_keras.datasets.source import Description, Source, Survey
+from recalib_keras.volumes.names import stem
+
+LAYOUT = """\
+Unpack the task's archive (medicaldecathlon.com), or lay your own scans out alike:
+  {folder}/imagesTr/*.nii.gz  scans (.nii and .mgz too)
+  {folder}/labelsTr/*.nii.gz  label maps of the same names
+  {folder}/dataset.json       optional; its "labels" name the label numbers
+imagesTs, which has no labels, and hidden files (._*) are passed over."""
+CITATION = """\
+@article{antonelli2022decathlon,
+  title = {The Medical Segmentation Decathlon},
+  author = {Antonelli, Michela and Reinke, Annika and Bakas, Spyridon and others},
+  journal = {Nature Communications}, volume = {13}, number = {4128}, year = {2022},
+  doi = {10.1038/s41467-022-30695-9}
+}"""
+LICENCE = "CC BY-SA 4.0"
+HOMEPAGE = "http://medicaldecathlon.com"
+
+# Each task's modalities and labels from 1 on, as its dataset.json has them.
+TASKS = {
+    "Task01_BrainTumour": (("FLAIR", "T1w", "T1gd", "T2w"), ("edema", "non-enhancing tumor", "enhancing tumour")),
+    "Task02_Heart": (("MRI",), ("left atrium",)),
+    "Task03_Liver": (("CT",), ("liver", "cancer")),
+    "Task04_Hippocampus": (("MRI",), ("Anterior", "Posterior")),
+    "Task05_Prostate": (("T2", "ADC"), ("PZ", "TZ")),
+    "Task06_Lung": (("CT",), ("cancer",)),
+    "Task07_Pancreas": (("CT",), ("pancreas", "cancer")),
+    "Task08_HepaticVessel": (("CT",), ("Vessel", "Tumour")),
+    "Task09_Spleen": (("CT",), ("spleen",)),
+    "Task10_Colon": (("CT",), ("colon cancer primaries",)),
+}
+
+
+def find(folder, volume=None, task=None):
+    """Returns the `Survey` of a folder.
+
+    Args:
+        folder: `pathlib.Path` of `imagesTr/` and `labelsTr/`; for a task, the folder that holds the task's will do.
+        volume: which volume of 4-D images, counted from 0.
+        task: name of one of the Decathlon's tasks, or None for any folder.
+
+    Raises:
+        FileNotFoundError: `imagesTr` or `labelsTr` is missing, or holds no scan.
+        ValueError: the set has several modalities and `volume` is None.
+    """
+    folder = first_folder(folder / task) or folder if task else folder
+    pairs, problems, remarks = paired(folder / "imagesTr", folder / "labelsTr")
+    path = folder / "dataset.json"
+    content, unreadable = read_json(path)
+    modalities = _modalities(content) or (TASKS[task][0] if task else ())
+    if volume is None and len(modalities) > 1:
+        raise ValueError(_choice(folder, modalities, task))
+    labels, unnamed = label_names(content.get("labels"), path)
+    if labels is None and task:
+        labels = _labels(task)
+    missing = _missing(content, path, {name for name, _ in pairs.items()} | {stem(p.file) for p in problems})
+    scans = [LabelledScan(name, *files, volume=volume) for name, files in pairs.items()]
+    return Survey(scans, labels, problems, [*remarks, *unreadable, *unnamed, *missing])
+
+
+def _modalities(content):
+    names = content.get("modality") or content.get("channel_names")
+    return tuple(map(str, names.values())) if isinstance(names, dict) else ()
+
+
+def _choice(folder, modalities, task):
+    listing = ", ".join(f"{index} = {name}" for index, name in enumerate(modalities))
+    by_name = f", or ask for a set of one, such as 'msd/{task}_{modalities[0]}'" if task else ""
+    return (
+        f"{folder}: expected images of one modality, got {len(modalities)} in each ({listing}); choose one with "
+        f"--volume I (volume=I in Python){by_name}"
+    )
+
+
+def _missing(content, path, known):
+    """Returns a problem for each scan that dataset.json lists and no file holds."""
+    entries = content.get("training")
+    listed = [entry.get("image", "") for entry in entries or () if isinstance(entry, dict)]
+    return [
+        Problem(path.parent / name, f"the scan that {path.name} lists", "none; unpack the archive again")
+        for name in listed
+        if stem(path.parent / name) not in known
+    ]
+
+
+def _labels(task):
+    return dict(enumerate(("background", *TASKS[task][1])))
+
+
+def _sources():
+    own = "Medical Segmentation Decathlon layout, any task: imagesTr, labelsTr, dataset.json"
+    layout = LAYOUT.format(folder="FOLDER")
+    yield Source(Description("msd", own, None, layout, "that of the scans", CITATION, HOMEPAGE), find, True)
+    for task, (modalities, _) in TASKS.items():
+        yield _source(task, task, modalities, None)
+        for volume, modality in enumerate(modalities) if len(modalities) > 1 else ():
+            yield _source(f"{task}_{modality}", task, (modality,), volume)
+
+
+def _source(name, task, modalities, volume):
+    structures = ", ".join(TASKS[task][1])
+    title = f"Decathlon {task.replace('_', ' ')}, {' + '.join(modalities)}: {structures}"
+    layout = LAYOUT.format(folder=task)
+    description = Description(f"msd/{name}", title, _labels(task), layout, LICENCE, CITATION, HOMEPAGE)
+    if volume is None:
+        return Source(description, functools.partial(find, task=task), takes_volume=True)
+    return Source(description, functools.partial(find, task=task, volume=volume))
+
+
+SOURCES = tuple(_sources())

@@ -1,0 +1,105 @@
+"""A labelled scan on disk, and how it is read."""
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from recalib_keras import volumes
+from recalib_keras.datasets.problems import DatasetError, Problem
+
+# Two grids are the same if no voxel differs in place by more than this share of the smallest voxel's edge.
+SAME_PLACE = 0.01
+
+
+class Inspection(NamedTuple):
+    """What came of reading a scan: two volumes on one grid (None where one cannot be had), and all that is wrong."""
+
+    image: volumes.Volume | None
+    labels: volumes.Volume | None
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """A scan and its label map, by path: light, and fit to be sent to other processes.
+
+    This one is a scan and a label map in a file each. Sets that are stored in another way have subclasses that
+    override `inspect`.
+
+    Args:
+        name: of its own in the set.
+        image: file of the scan, or folder of its DICOM series.
+        labels: file of the label map, or folder of the files it is made of.
+        patient: whose scan it is; all scans of a patient stay on one side of a split. Default: `name`.
+        part: `"train"` or `"test"` where the set is officially split, else None.
+        volume: which volume of a 4-D image, counted from 0; None for a 3-D image.
+    """
+
+    name: str
+    image: Path
+    labels: Path
+    patient: str = ""
+    part: str | None = None
+    volume: int | None = None
+
+    def __post_init__(self):
+        if not self.patient:
+            object.__setattr__(self, "patient", self.name)
+
+    def read(self):
+        """Returns image and labels, two `recalib_keras.volumes.Volume` on one grid: float32, and integers.
+
+        Raises:
+            DatasetError: a file cannot be read, or the files do not fit each other (all that is wrong is told).
+            ImportError: the set needs a library that is not installed.
+        """
+        image, labels, problems = self.inspect()
+        if problems:
+            raise DatasetError(problems)
+        return image, labels
+
+    def inspect(self):
+        """Returns an `Inspection`: reads all that can be read, and collects problems instead of raising the first."""
+        problems = []
+        image = labels = None
+        with noted(problems, self.image):
+            image = volumes.read(self.image, self.volume)
+        with noted(problems, self.labels):
+            labels = volumes.read_labels(self.labels)
+        if image is not None and labels is not None:
+            problems += grid_problems(self.labels, labels.grid, image.grid)
+        if problems:
+            return Inspection(image, labels, problems)
+        return Inspection(image, replace(labels, grid=image.grid), problems)
+
+
+@contextlib.contextmanager
+def noted(problems, file):
+    """Adds an error that is met while reading a file to `problems`, and lets the reading go on behind the block."""
+    try:
+        yield
+    except (volumes.VolumeError, OSError) as error:
+        problems.append(Problem.of(file, error))
+
+
+def grid_problems(file, grid, expected):
+    """Returns as a list what is wrong with the grid of a label map: nothing, its shape, or its place."""
+    if grid.shape != expected.shape:
+        return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
+    if not grid.matches(expected, SAME_PLACE * min(expected.spacing)):
+        return [
+            Problem(
+                file,
+                f"the affine of its scan, {_in_words(expected)}",
+                f"{_in_words(grid)}; the label map must stand on the grid of its scan: resample it there",
+            )
+        ]
+    return []
+
+
+def _in_words(grid):
+    spacing = " x ".join(f"{size:.4g}" for size in grid.spacing)
+    origin = ", ".join(f"{value:.6g}" for value in grid.affine[:3, 3])
+    axes = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in grid.affine[:3, :3])
+    return f"{grid.orientation} {spacing} mm from ({origin}) with the axes [{axes}]"

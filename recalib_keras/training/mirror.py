@@ -1,0 +1,27 @@
+"""What a left-right flip means to a network's windows and classes."""
+
+from typing import NamedTuple
+
+
+class Mirror(NamedTuple):
+    """What a left-right flip does: which axis it turns round, and the class that each one becomes, or None for all."""
+
+    axis: int
+    classes: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, expects, labels):
+        """Returns what a flip does to a network's windows; None if it sees no left and right.
+
+        Args:
+            expects: `recalib_keras.zoo.Input`.
+            labels: sequence of `recalib_keras.zoo.Label`.
+        """
+        axis = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
+        if axis == expects.slice_axis:
+            return None
+        if expects.slice_axis is not None and expects.slice_axis < axis:
+            axis -= 1
+        places = {label.id: place for place, label in enumerate(labels)}
+        classes = tuple(places[label.id if label.mirror is None else label.mirror] for label in labels)
+        return cls(axis, None if classes == tuple(range(len(labels))) else classes)

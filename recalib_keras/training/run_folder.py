@@ -1,0 +1,112 @@
+"""The folder of a run: all that a training leaves on disk, and goes on from."""
+
+import re
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from recalib_keras.training.checkpoint import restore_checkpoint, save_checkpoint
+from recalib_keras.training.errors import TrainingError
+from recalib_keras.training.journal import Journal
+from recalib_keras.volumes import VolumeError, atomic_write
+from recalib_keras.zoo import weights as zoo_weights
+
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+
+# The names that `atomic_write` gives to files it has not finished.
+UNFINISHED = re.compile(r"\.[0-9a-f]{16}(\.\w+)*")
+
+
+class RunFolder:
+    """The checkpoint, the best weights and the journal of a training.
+
+    Args:
+        path: of the folder.
+        structures: sequence of `recalib_keras.zoo.Label`, without the background.
+        is_writer: whether this process writes them; of several hosts, one does, and the others only read.
+    """
+
+    def __init__(self, path, structures, is_writer=True):
+        self.path, self.structures, self.is_writer = Path(path), structures, is_writer
+        self.checkpoint, self.best = self.path / CHECKPOINT, self.path / BEST
+        self.history, self._journal = [], None
+
+    def claim(self, resume):
+        """Makes the folder, and takes away what a killed run did not finish writing.
+
+        Raises:
+            TrainingError: if it holds a run and `resume` is False.
+            VolumeError: if it cannot be written.
+        """
+        if self._holds_a_run() and not resume:
+            raise TrainingError(f"{self.path} already holds a run; go on with --resume, or choose another folder")
+        if not self.is_writer:
+            return
+        probe = self.path / ".writable"
+        atomic_write(probe, lambda temporary: temporary.touch())
+        probe.unlink()
+        for file in self.path.iterdir():
+            if UNFINISHED.fullmatch(file.name):
+                file.unlink()
+
+    def restore(self, model):
+        """Sets the state of a compiled model from the checkpoint, if there is one; keeps the lines of its log.
+
+        Raises:
+            TrainingError: if the checkpoint is of another network, or none at all.
+        """
+        if not self._holds_a_run():
+            return
+        try:
+            self.history = restore_checkpoint(self.checkpoint, model)
+        except (SafetensorError, ValueError) as error:
+            raise TrainingError(
+                f"{self.checkpoint} is no checkpoint of this recipe's network ({error}); resume with the recipe the "
+                "run was begun with, or choose another folder"
+            ) from None
+
+    def begin(self):
+        """Opens the journal where the checkpoint ends."""
+        if self.is_writer:
+            self._journal = self._written(lambda: Journal(self.path, self.structures, self.history))
+
+    def draw(self, scan, labels):
+        """Draws a validation scan with the labels found in it; see `Journal.draw`."""
+        if self.is_writer:
+            self._journal.draw(scan, labels)
+
+    def keep_if_best(self, line, model):
+        """Keeps the model's weights if no epoch before had a higher Dice than the line of this one."""
+        best = max((earlier.get("dice", -1) for earlier in self.history), default=-1)
+        if self.is_writer and line["dice"] > best:
+            content = zoo_weights.serialize(model)
+            atomic_write(self.best, lambda temporary: temporary.write_bytes(content))
+
+    def end_epoch(self, line, model):
+        """Adds the line of an epoch to the journal, then writes the checkpoint that makes it part of the run."""
+        self.history.append(line)
+        if self.is_writer:
+            self._written(lambda: self._journal.add(line))
+            save_checkpoint(self.checkpoint, model, self.history)
+
+    def last_good(self):
+        """Returns where a stopped training goes on from, in words."""
+        if not self._holds_a_run():
+            return "there is no checkpoint yet, so that the run starts anew"
+        return f"the last good checkpoint, {self.checkpoint}, is of epoch {len(self.history)}"
+
+    def _holds_a_run(self):
+        try:
+            return self.checkpoint.exists()
+        except OSError as error:
+            raise VolumeError(f"expected to read {self.checkpoint}, got {error.strerror!r}; check its folder") from None
+
+    def _written(self, write):
+        """Returns the result of `write`; TensorBoard's writer does not say which file could not be written."""
+        try:
+            return write()
+        except OSError as error:
+            raise VolumeError(
+                f"expected to write the log into {self.path}, got {error.strerror or str(error)!r}; check that the "
+                "folder can be written and its disk has room"
+            ) from error

@@ -1,0 +1,20 @@
+"""Names of scans on disk: which endings are scans, and what is left of a name without one."""
+
+from pathlib import Path
+
+# `.img` and `.hdr` lie side by side and are one scan.
+SCAN_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
+# One file, one scan or label map: what sets of them are made of.
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz")
+
+
+def stem(path: Path) -> str:
+    """Return the name of a scan's file without its suffix; any other name, such as a folder's, as it is.
+
+    Example:
+        >>> stem(Path("scans/head.T1.nii.gz")), stem(Path("scans/series.7"))
+        ('head.T1', 'series.7')
+    """
+    name = path.name
+    suffix = next((suffix for suffix in SCAN_SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
