@@ -18,10 +18,13 @@ test: $(VENV)/installed-test lint
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
-# The maths in every backend: the layers' and models' tests again.
+# The maths in every backend: the tests of layers and models again, and of what training does to images and losses.
+MATHS_OF_TRAINING := $(addprefix tests/training/test_,$(addsuffix .py,\
+    augmentation deformation intensities line_matrices losses optimizers))
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models tests/test_benchmarks.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models $(MATHS_OF_TRAINING)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
+	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

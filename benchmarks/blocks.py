@@ -10,9 +10,8 @@ import argparse
 
 import numpy as np
 import tensorflow as tf
-import torch
 
-from benchmarks import timing, torch_blocks
+from benchmarks import timing, torch_blocks, torch_passes
 from recalib_keras import layers
 
 SHAPES = {"1×64³×64": (1, 64, 64, 64, 64), "4×256²×64": (4, 256, 256, 64)}
@@ -50,7 +49,7 @@ def main():
 
 def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_compile):
     array = np.random.default_rng(0).standard_normal(shape).astype("float32")
-    candidates = {**ours_passes(ours, array, dtype), **torch_passes(theirs, array, dtype, use_compile)}
+    candidates = {**ours_passes(ours, array, dtype), **torch_passes.of_block(theirs, array, dtype, use_compile)}
     floor = array.size * np.dtype("float32" if dtype == "float32" else "float16").itemsize * (reads + 1) / bandwidth
     rows = []
     for which in ("forward", "forward + backward"):
@@ -87,35 +86,12 @@ def ours_passes(layer, array, dtype):
             y = layer(x)
         return tape.gradient(y, [x, *(v.value for v in layer.trainable_variables)])
 
-    return {("ours", "forward"): lambda: forward(x), ("ours", "forward + backward"): lambda: both(x)}
+    return {("ours", "forward"): lambda: _wait(forward(x)), ("ours", "forward + backward"): lambda: _wait(both(x)[0])}
 
 
-def torch_passes(module, array, dtype, use_compile):
-    """Returns both passes of a PyTorch module in each layout and mode."""
-    candidates = {}
-    kind = getattr(torch, dtype)
-    module = module.to(kind)
-    plain = torch.from_numpy(np.moveaxis(array, -1, 1).copy()).to(kind)
-    layout = torch.channels_last if array.ndim == 4 else torch.channels_last_3d
-    for layout_name, x in (("contiguous", plain), ("channels_last", plain.contiguous(memory_format=layout))):
-        for mode in ("eager", "compiled") if use_compile else ("eager",):
-            run = torch.compile(module) if mode == "compiled" else module
-            candidates[f"{layout_name}, {mode}", "forward"] = lambda run=run, x=x: _forward(run, x)
-            candidates[f"{layout_name}, {mode}", "forward + backward"] = lambda run=run, x=x: _both(run, x)
-    return candidates
-
-
-def _forward(module, x):
-    with torch.inference_mode():
-        return module(x)
-
-
-def _both(module, x):
-    x = x.detach().requires_grad_()
-    y = module(x)
-    y.backward(torch.ones_like(y))
-    module.zero_grad()
-    return x.grad
+def _wait(tensor):
+    """Waits until a tensor is there: what XLA returns may still be on its way."""
+    tensor[(0,) * tensor.ndim].numpy()
 
 
 def _bandwidth(shape, dtype, repeats):

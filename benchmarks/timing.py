@@ -5,6 +5,8 @@ import os
 import platform
 import statistics
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,19 +42,13 @@ def write(name, rows):
 
 def machine():
     """Returns what was measured on: processor, cores, and the versions of what was run."""
-    import keras
-    import tensorflow as tf
-    import torch
-
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return {
         "processor": names[0] if info.exists() and names else platform.processor(),
         "cores": os.cpu_count(),
         "load at the end": round(os.getloadavg()[0], 2),
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "torch": torch.__version__,
+        **{package: version(package) for package in ("keras", "tensorflow", "jax", "torch") if find_spec(package)},
     }
 
 

@@ -9,10 +9,8 @@ import argparse
 
 import keras
 import numpy as np
-import torch
-from torch.nn import functional as F
 
-from benchmarks import timing
+from benchmarks import timing, torch_passes
 from benchmarks.straight_keras import straight
 from benchmarks.torch_networks import Network
 from recalib_keras import models
@@ -82,36 +80,10 @@ def _torch_steps(network, settings, x, y, use_compile):
         for precision in ("float32", "bfloat16"):
             for mode in ("eager", "compiled") if use_compile else ("eager",):
                 twin = Network(getattr(models, network)(x.shape[1:], 3, dtype="float32", **settings)).train()
-                steps[f"{precision}, {layout}, {mode}"] = _torch_step(twin, x, y, layout, precision, mode)
+                steps[f"{precision}, {layout}, {mode}"] = torch_passes.training_step(
+                    twin, x, y, layout, precision, mode
+                )
     return steps
-
-
-def _torch_step(twin, x, y, layout, precision, mode):
-    spatial = x.ndim - 2
-    kept = {2: torch.channels_last, 3: torch.channels_last_3d}[spatial]
-    memory = kept if layout == "channels_last" else torch.contiguous_format
-    image = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).contiguous(memory_format=memory)
-    truth = torch.from_numpy(y[..., 0]).long()
-    twin = twin.to(memory_format=memory)
-    optimizer = torch.optim.Adam(twin.parameters(), 1e-3)
-    run = torch.compile(twin) if mode == "compiled" else twin
-
-    def step():
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            probabilities = run(image)
-        _loss(probabilities.float(), truth).backward()
-        optimizer.step()
-
-    return step
-
-
-def _loss(probabilities, truth):
-    """One minus the mean foreground Dice, plus the cross-entropy, as in `DiceCrossEntropy`."""
-    one_hot = F.one_hot(truth, probabilities.shape[1]).movedim(-1, 1).float()
-    axes = [0, *range(2, probabilities.ndim)]
-    overlap, total = (one_hot * probabilities).sum(axes), one_hot.sum(axes) + probabilities.sum(axes)
-    return 1 - (2 * overlap / (total + 1e-5))[1:].mean() + F.nll_loss(torch.log(probabilities + 1e-7), truth)
 
 
 if __name__ == "__main__":

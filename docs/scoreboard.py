@@ -6,7 +6,8 @@ A report is what `recalib evaluate --preset NAME --data FOLDER -o zoo/presets/NA
 from pathlib import Path
 
 from recalib_keras import zoo
-from recalib_keras.evaluation import Report, compare, holm, summarize
+from recalib_keras.evaluation import Report, compare, summarize
+from recalib_keras.evaluation.paired_statistics import holm
 from recalib_keras.evaluation.summary import MEAN
 
 PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"

@@ -1,100 +1,223 @@
-"""recalib evaluate: compare label maps with the truth, or a preset with the score on its card."""
+"""recalib evaluate: measure label maps against the truth, or a preset on the scans its training held out."""
 
-import statistics
+import argparse
+import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
-from recalib_keras.cli.files import LABEL_SUFFIXES, stem, write_table
 from recalib_keras.cli.options import add_data_argument, add_preset_arguments
 
-ERRORS = (ValueError, OSError)
+ERRORS = (ValueError, OSError, ImportError)
+DEFINITIONS = """\
+What is measured, for the prediction P and the truth T of a structure in a scan:
+
+  dice                         2 |P and T| / (|P| + |T|)
+  jaccard                      |P and T| / |P or T|
+  hd95_mm                      the larger of the 95th percentiles of the distances from P's surface to T's and from
+                               T's to P's
+  assd_mm                      the mean of the distances from both surfaces, pooled
+  volume_difference_mm3        |P| - |T|
+  relative_volume_difference   (|P| - |T|) / |T|
+
+The surface of a structure is made of its voxels with a face on the outside; beyond the scan's border is outside.
+Distances are those between centres of voxels in mm, whatever the spacing.
+
+A structure that is missed (in T only) or spurious (in P only) has a Dice and a Jaccard of 0 and no distances: their
+cells are empty, no number is put in their place, and the scans are counted as missed or spurious. A structure that is
+in neither has no measures at all and is left out of all means. The column found_in tells which is the case: both,
+truth only, prediction only, neither.
+
+The mean of structures is taken in each scan first, then over the scans.
+"""
+FORMATS = {"dice": ("Dice", 4, 1), "hd95_mm": ("HD95 (mm)", 2, 1), "assd_mm": ("ASSD (mm)", 2, 1)}
+FORMATS["relative_volume_difference"] = ("volume (%)", 1, 100)
 
 
 def add_arguments(parser):
     """Adds the arguments of the command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = DEFINITIONS
     parser.add_argument("predictions", nargs="?", type=Path, help="label map, or a folder of them")
     parser.add_argument("truths", nargs="?", type=Path, help="label map, or a folder of them with the same names")
-    parser.add_argument("-o", "--output", type=Path, metavar="REPORT.csv", help="table: a row for each scan and label")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="REPORT",
+        help="table of all scans and structures, if it ends in .csv; otherwise a folder, for report.csv, summary.csv "
+        "and figures",
+    )
+    parser.add_argument(
+        "--label-names",
+        type=Path,
+        metavar="FILE",
+        help="colour table (FreeSurfer, 3D Slicer, ITK-SNAP) or dataset.json",
+    )
+    parser.add_argument("--labels", type=int, nargs="+", metavar="N", help="measure these only (default: all but 0)")
+    parser.add_argument("--figures", action="store_true", help="draw boxplots.png, volumes.png and panels.png too")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for the panels")
+    parser.add_argument(
+        "--gates",
+        action="store_true",
+        help="draw gates.png too: the gates of the preset's first encoder and last decoder",
+    )
     add_preset_arguments(parser, default=None)
     add_data_argument(parser)
 
 
 def run(arguments):
-    """Prints the mean Dice of each structure, and writes those of each scan if asked for."""
+    """Measures all scans, prints a summary, writes what is asked for; returns 1 if some of several scans failed."""
+    _check(arguments)
+    cases, structures, draw_gates = (_preset_subject if arguments.preset else _label_map_subject)(arguments)
+    _prepare(arguments)
+    from recalib_keras import evaluation
+
+    failures = []
+    report = evaluation.evaluate(
+        _progress(cases), structures, None if len(cases) == 1 else lambda case, error: failures.append((case, error))
+    )
+    for case, error in failures:
+        print(f"recalib evaluate: {case.name}: {' '.join(str(error).split())}", file=sys.stderr)
+    if failures:
+        print(f"recalib evaluate: {len(failures)} of {len(cases)} scans could not be evaluated", file=sys.stderr)
+    if len(failures) == len(cases):
+        return 1
+    if not report.rows:
+        raise ValueError("expected label maps with structures in them, got nothing but 0; check which files were given")
+    _print_summary(report)
+    _write(arguments, report, structures or evaluation.unnamed_structures(report.labels.values()), cases, draw_gates)
+    return 1 if failures else 0
+
+
+def _check(arguments):
     if arguments.preset is not None:
-        if arguments.predictions is not None:
-            raise ValueError("expected either two sets of label maps or --preset, got both; leave one out")
-        _evaluate_preset(arguments)
-        return
-    if arguments.truths is None:
+        of_label_maps = {"PREDICTIONS": arguments.predictions, "--label-names": arguments.label_names}
+        of_label_maps |= {"--labels": arguments.labels, "--images": arguments.images}
+        given = [name for name, value in of_label_maps.items() if value is not None]
+        if given:
+            raise ValueError(f"expected either two sets of label maps or --preset, got {given[0]} too; leave one out")
+    elif arguments.truths is None:
         raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
-    rows = []
-    for name, prediction, truth in _pairs(arguments.predictions, arguments.truths):
-        rows += [(name, label, value) for label, value in _compare(prediction, truth).items()]
-    if arguments.output:
-        write_table(arguments.output, [("scan", "label", "dice"), *rows])
-    for label in sorted({label for _, label, _ in rows}):
-        values = [value for _, row_label, value in rows if row_label == label]
-        print(
-            f"label {label}: Dice {_mean_and_deviation(values)} over {len(values)} scan{'s' if len(values) > 1 else ''}"
+    elif arguments.gates:
+        raise ValueError("expected --preset with --gates: label maps have no gates")
+    if (arguments.figures or arguments.gates) and (arguments.output is None or arguments.output.suffix == ".csv"):
+        raise ValueError(f"expected a folder for the figures, got -o {arguments.output}; give -o a folder")
+    if arguments.images is not None and not arguments.figures:
+        raise ValueError("expected --figures with --images, which are for the panels; add it")
+
+
+def _prepare(arguments):
+    """Makes the folder and finds matplotlib before hours are spent on scans."""
+    from recalib_keras.evaluation.canvas import import_matplotlib
+    from recalib_keras.volumes import atomic_write
+
+    if arguments.figures or arguments.gates:
+        import_matplotlib()
+    if arguments.output is not None and arguments.output.suffix != ".csv":
+        atomic_write(
+            arguments.output / "definitions.txt", lambda path: path.write_text(DEFINITIONS, encoding="utf-8") and None
         )
-    print(f"mean of all: {statistics.fmean(value for _, _, value in rows):.4f}")
 
 
-def _evaluate_preset(arguments):
+def _label_map_subject(arguments):
+    """Returns the scans, their structures (None for all there are), and no way to draw gates."""
+    from recalib_keras import evaluation
+
+    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images)
+    if arguments.label_names is None:
+        return cases, arguments.labels and evaluation.unnamed_structures(arguments.labels), None
+    named = evaluation.read_structures(arguments.label_names)
+    if arguments.labels is None:
+        return cases, named, None
+    missing = sorted(set(arguments.labels) - {structure.id for structure in named})
+    if missing:
+        raise ValueError(f"expected names of all --labels in {arguments.label_names}; missing: {missing}")
+    return cases, [structure for structure in named if structure.id in arguments.labels], None
+
+
+def _preset_subject(arguments):
+    """Returns the scans that the preset's training held out, its structures, and how to draw its gates."""
     start_backend()
-    from recalib_keras.training import rescore
+    from recalib_keras import zoo
+    from recalib_keras.evaluation import Case
+    from recalib_keras.inference import Segmenter
+    from recalib_keras.inference.gates import shown_blocks
+    from recalib_keras.training import Recipe, held_out
+    from recalib_keras.training.examples import merged
+    from recalib_keras.volumes import Volume
 
-    score = rescore(arguments.preset, arguments.weights, arguments.data)
-    for structure, value in score["dice_by_structure"].items():
-        print(f"{structure}: Dice {value:.4f}")
-    print(f"mean of all: {score['dice']:.4f} ± {score['dice_sd']:.4f} over {score['scans']}")
+    described = zoo.weight_set(arguments.preset, arguments.weights)
+    model = zoo.load(arguments.preset, arguments.weights)
+    if arguments.gates:
+        shown_blocks(model)  # a plain network has none, and says so before the first scan
+    segmenter = Segmenter(described, model)
+    recipe = Recipe.read(zoo.info(arguments.preset).folder / f"{Path(described.file).stem}.toml")
 
+    def case_of(scan):
+        def read_maps():
+            image, truth = scan.read()
+            truth = Volume(merged(truth.array, recipe.data.merge), truth.grid)
+            return Volume(segmenter(image), image.grid), truth
 
-def _pairs(predictions, truths):
-    """Returns name, prediction and truth of each scan that both sides have.
+        return Case(scan.name, read_maps, lambda: scan.read()[0])
 
-    Raises:
-        ValueError: if one is a folder and the other is not, or a prediction has no truth (all are named).
-    """
-    if predictions.is_dir() != truths.is_dir():
-        raise ValueError(f"expected two files or two folders, got {predictions} and {truths}")
-    if not predictions.is_dir():
-        return [(_name(predictions), predictions, truths)]
-    of_truth = _label_maps(truths)
-    found = _label_maps(predictions)
-    missing = sorted(found.keys() - of_truth.keys())
-    if missing or not found:
-        raise ValueError(
-            f"expected a label map in {truths} for each in {predictions}; "
-            + (f"missing: {', '.join(missing)}" if missing else "there is none")
-        )
-    return [(name, path, of_truth[name]) for name, path in sorted(found.items())]
+    def draw_gates(case, path):
+        from recalib_keras.evaluation.gate_maps import gate_figure
+        from recalib_keras.inference.gates import gate_maps
 
+        seen = gate_maps(model, described.input, case.read_image(), case.read_maps()[1].array)
+        title = f"{case.name}: what the network saw, true structures outlined"
+        gate_figure(seen.image, seen.blocks, path, seen.labels, described.labels[1:], title)
 
-def _label_maps(folder):
-    return {_name(path): path for path in folder.iterdir() if path.name.endswith(LABEL_SUFFIXES)}
-
-
-def _name(path):
-    return stem(path).removesuffix("_labels")
+    scans = held_out(arguments.preset, arguments.weights, arguments.data)
+    return [case_of(scan) for scan in scans], described.labels[1:], draw_gates
 
 
-def _compare(prediction, truth):
-    """Returns the Dice of each label but 0 that stands in one of two label maps."""
-    import numpy as np
+def _print_summary(report):
+    """Prints a line for each structure and one for their mean: mean ± deviation of each measure."""
+    from recalib_keras.evaluation import summarize
 
-    from recalib_keras import evaluation, volumes
+    lines = {}
+    for summary in summarize(report):
+        lines.setdefault(summary.structure, {})[summary.measure] = summary
+    table = [("", *(title for title, _, _ in FORMATS.values()), "scans", "missed", "spurious")]
+    for structure, found in lines.items():
+        cells = [_mean_and_deviation(found[measure], *FORMATS[measure][1:]) for measure in FORMATS]
+        dice = found["dice"]
+        table.append((structure, *cells, str(dice.scans), str(dice.missed), str(dice.spurious)))
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for first, *others in table:
+        print("  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:]))]))
 
-    predicted, true = volumes.read_labels(prediction), volumes.read_labels(truth)
-    if not predicted.grid.matches(true.grid):
-        raise volumes.VolumeError(
-            f"{prediction} must stand on the grid of {truth}: expected {true.grid}, got {predicted.grid}"
-        )
-    labels = np.union1d(predicted.array, true.array)
-    return {int(n): evaluation.dice(predicted.array, true.array, n) for n in labels if n != 0}
+
+def _mean_and_deviation(summary, digits, factor):
+    if not summary.scans:
+        return "–"
+    deviation = f" ± {factor * summary.sd:.{digits}f}" if summary.scans > 1 else ""
+    return f"{factor * summary.mean:.{digits}f}{deviation}"
 
 
-def _mean_and_deviation(values):
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.4f} ± {deviation:.4f}"
+def _write(arguments, report, structures, cases, draw_gates):
+    from recalib_keras import evaluation
+
+    if arguments.output is None:
+        return
+    if arguments.output.suffix == ".csv":
+        report.write(arguments.output)
+        print(f"report in {arguments.output}")
+        return
+    evaluation.write_tables(report, arguments.output)
+    if arguments.figures:
+        evaluation.write_figures(report, arguments.output, structures, cases)
+    if arguments.gates:
+        chosen = evaluation.best_median_worst(report)
+        typical = chosen.get("median", next(iter(chosen.values())))
+        draw_gates(next(case for case in cases if case.name == typical), arguments.output / "gates.png")
+    print(f"report in {arguments.output}")
+
+
+def _progress(cases):
+    """Returns the scans behind a progress bar, if they are several and this is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(cases, unit=" scans", disable=None if len(cases) > 1 else True, leave=False, dynamic_ncols=True)

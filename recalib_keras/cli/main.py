@@ -13,7 +13,8 @@ COMMANDS = {
     "datasets": "list sets of scans, and check a folder of one",
     "augment": "draw training examples as augmentation changes them",
     "train": "train networks by their recipes",
-    "evaluate": "compare label maps with the truth",
+    "evaluate": "measure label maps against the truth, or a preset on its held-out scans",
+    "compare": "tell whether reports of the same scans differ",
 }
 
 

@@ -1,8 +1,42 @@
 import csv
+import dataclasses
+import shutil
+import sys
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
+from cli.conftest import write_scan
+
+from recalib_keras import zoo
+from recalib_keras.cli.evaluate import DEFINITIONS
+from recalib_keras.evaluation import MEASURES, Measures
+from recalib_keras.zoo import weights
+from recalib_keras.zoo.preset import Preset
+
+RECIPE = """
+preset = "bright"
+weights = "bright"
+title = "what is bright"
+labels = [{ id = 0, name = "background" }, { id = 7, name = "bright", color = [255, 200, 0] }]
+network = { architecture = "UNet", arguments = { levels = 1, filters = 2 } }
+input = { window = [8, 8, 8] }
+
+[data]
+folder = "boxes"
+source = "scans made by the tests"
+licence = "CC0"
+validate_every = 2
+merge = { "8" = 7 }
+
+[optimizer]
+learning_rate = 0.01
+
+[schedule]
+epochs = 1
+batch_size = 1
+"""
 
 
 def _write(path, array, affine=None):
@@ -13,35 +47,130 @@ def _write(path, array, affine=None):
     return path
 
 
-def test_folders_are_compared_by_name(recalib, tmp_path, capsys):
+def _rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Predictions and truths of scans a and b; b has no label 2."""
     _write(tmp_path / "p" / "a_labels.nii.gz", [1, 1, 0, 2])
     _write(tmp_path / "t" / "a.nii.gz", [1, 0, 0, 2])
     _write(tmp_path / "p" / "b_labels.nii.gz", [1, 1, 0, 0])
     _write(tmp_path / "t" / "b.nii.gz", [1, 1, 0, 0])
-    assert recalib("evaluate", tmp_path / "p", tmp_path / "t", "-o", tmp_path / "report.csv") == 0
-    output = capsys.readouterr().out
-    assert "label 1: Dice 0.8333 ± 0.2357 over 2 scans" in output
-    assert "label 2: Dice 1.0000 ± 0.0000 over 1 scan\n" in output
-    rows = list(csv.reader((tmp_path / "report.csv").read_text().splitlines()))
-    assert rows[0] == ["scan", "label", "dice"]
-    assert [row[:2] for row in rows[1:]] == [["a", "1"], ["a", "2"], ["b", "1"]]
-    assert float(rows[1][2]) == pytest.approx(2 / 3)
+    return tmp_path / "p", tmp_path / "t"
+
+
+def test_folders_are_compared_by_name(recalib, folders, tmp_path, capsys):
+    assert recalib("evaluate", *folders, "-o", tmp_path / "report.csv") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["Dice", "HD95", "(mm)", "ASSD", "(mm)", "volume", "(%)", "scans", "missed", "spurious"]
+    assert lines[1].startswith("label 1             0.8333 ± 0.2357") and lines[1].split()[-3:] == ["2", "0", "0"]
+    assert lines[2].startswith("label 2                      1.0000") and lines[2].split()[-3:] == ["1", "0", "0"]
+    # Scan a has (2/3 + 1) / 2, scan b 1.
+    assert lines[3].startswith("mean of structures  0.9167 ± 0.1179")
+    assert [(row["scan"], row["label"], row["found_in"]) for row in _rows(tmp_path / "report.csv")] == [
+        ("a", "1", "both"),
+        ("a", "2", "both"),
+        ("b", "1", "both"),
+        ("b", "2", "neither"),
+    ]
+    assert float(_rows(tmp_path / "report.csv")[0]["dice"]) == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_two_files_are_compared(recalib, tmp_path, capsys):
     prediction, truth = _write(tmp_path / "x.nii.gz", [3, 3]), _write(tmp_path / "y.nii.gz", [3, 0])
     assert recalib("evaluate", prediction, truth) == 0
-    assert "mean of all: 0.6667" in capsys.readouterr().out
+    assert "mean of structures  0.6667" in capsys.readouterr().out
+
+
+def test_missed_and_spurious_structures_are_told(recalib, tmp_path, capsys):
+    prediction, truth = _write(tmp_path / "x.nii.gz", [1, 0, 0]), _write(tmp_path / "y.nii.gz", [0, 2, 2])
+    assert recalib("evaluate", prediction, truth) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["label", "1", "0.0000", "–", "–", "–", "1", "0", "1"]
+    assert lines[2] == ["label", "2", "0.0000", "–", "–", "-100.0", "1", "1", "0"]
+    assert lines[3][-2:] == ["1", "1"]
+
+
+def test_a_folder_gets_tables_and_definitions(recalib, folders, tmp_path):
+    assert recalib("evaluate", *folders, "-o", tmp_path / "new" / "report") == 0
+    assert _names(tmp_path / "new" / "report") == ["definitions.txt", "report.csv", "summary.csv"]
+    assert (tmp_path / "new" / "report" / "definitions.txt").read_text() == DEFINITIONS
+    mean = next(
+        row for row in _rows(tmp_path / "new" / "report" / "summary.csv") if row["structure"].startswith("mean")
+    )
+    assert (mean["measure"], mean["mean"], mean["scans"]) == ("dice", "0.916667", "2")
+
+
+def test_figures_and_panels(recalib, folders, tmp_path):
+    assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures") == 0
+    assert _names(tmp_path / "r") == ["boxplots.png", "definitions.txt", "report.csv", "summary.csv", "volumes.png"]
+    assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures", "--images", folders[1]) == 0
+    assert "panels.png" in _names(tmp_path / "r")
+
+
+def test_names_of_labels(recalib, folders, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("0 background\n1 liver 255 0 0 0\n2 left kidney 0 0 255 0\n5 spleen\n")
+    assert recalib("evaluate", *folders, "--label-names", tmp_path / "names.txt") == 0
+    structures = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert structures == ["liver", "left kidney", "spleen", "mean of structures"]
+    assert recalib("evaluate", *folders, "--label-names", tmp_path / "names.txt", "--labels", 2) == 0
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        "left kidney",
+        "mean of structures",
+    ]
+
+
+def test_some_labels_alone(recalib, folders, tmp_path, capsys):
+    assert recalib("evaluate", *folders, "--labels", 2, 9) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1][:3] == ["label", "2", "1.0000"]
+    assert lines[2] == ["label", "9", "–", "–", "–", "–", "0", "0", "0"]
+
+
+def test_the_batch_goes_on_and_reports_at_the_end(recalib, folders, tmp_path, capsys):
+    (tmp_path / "p" / "bad.nii.gz").write_bytes(b"no scan")
+    _write(tmp_path / "t" / "bad.nii.gz", [1])
+    assert recalib("evaluate", *folders, "-o", tmp_path / "r.csv") == 1
+    output = capsys.readouterr()
+    assert "1 of 3 scans could not be evaluated" in output.err
+    assert output.err.count("\n") == 2 and "bad.nii.gz" in output.err
+    assert {row["scan"] for row in _rows(tmp_path / "r.csv")} == {"a", "b"}
+
+
+def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
+    for name in ("a", "b"):
+        _write(tmp_path / "p" / f"{name}.nii.gz", [1, 0])
+        _write(tmp_path / "t" / f"{name}.nii.gz", [1])
+    assert recalib("evaluate", tmp_path / "p", tmp_path / "t", "-o", tmp_path / "r.csv") == 1
+    assert "2 of 2 scans could not be evaluated" in capsys.readouterr().err
+    assert not (tmp_path / "r.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["p"], "expected PREDICTIONS and TRUTHS"),
-        (["p", "t", "--preset", "bright"], "leave one out"),
+        (["p", "t", "--preset", "bright"], "got PREDICTIONS too; leave one out"),
+        (["--preset", "bright", "--labels", "3"], "got --labels too; leave one out"),
+        (["--preset", "brigt"], "there is no preset 'brigt'"),
+        (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
+        (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
+        (["p", "t", "--figures", "-o", "r.csv"], "expected a folder for the figures, got -o r.csv"),
+        (["p", "t", "--images", "t"], "expected --figures with --images"),
         (["p", "t/a.nii.gz"], "two files or two folders"),
         (["p", "t"], "missing: b"),
         (["p/a.nii.gz", "moved.nii.gz"], "must stand on the grid"),
+        (["empty.nii.gz", "empty.nii.gz"], "expected label maps with structures in them, got nothing but 0"),
+        (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "p/a.nii.gz"], "expected names of labels"),
+        (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "names.txt", "--labels", "1", "4"], "missing: [4]"),
+        (["p/a.nii.gz", "t/a.nii.gz", "-o", "names.txt/report"], "expected to write"),
+        (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "nowhere.txt"], "nowhere.txt"),
     ],
 )
 def test_bad_input(recalib, tmp_path, capsys, monkeypatch, arguments, message):
@@ -50,5 +179,114 @@ def test_bad_input(recalib, tmp_path, capsys, monkeypatch, arguments, message):
     _write(tmp_path / "p" / "b.nii.gz", [1, 0])
     _write(tmp_path / "t" / "a.nii.gz", [1, 0])
     _write(tmp_path / "moved.nii.gz", [1, 0], np.diag([1.0, 1, 2, 1]))
+    _write(tmp_path / "empty.nii.gz", [0, 0])
+    (tmp_path / "names.txt").write_text("1 liver\n")
     assert recalib("evaluate", *arguments) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_without_matplotlib_nothing_is_begun(recalib, folders, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures") == 2
+    assert 'pip install "recalib-keras[figures]"' in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_help_states_the_rule_and_every_column(recalib, capsys):
+    with pytest.raises(SystemExit):
+        recalib("evaluate", "--help")
+    text = capsys.readouterr().out
+    assert DEFINITIONS in text
+    assert all(measure in DEFINITIONS for measure in MEASURES)
+    assert Measures(truth_mm3=1.0).found_in in DEFINITIONS
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    """A data set of five scans with a bright box; scans 0, 2 and 4 are held out. The truth of 2 lacks part of its box,
+    and calls it by two numbers."""
+    for index in range(5):
+        scan = write_scan(tmp_path / "scans" / f"box_{index}.nii.gz", box=(2 + index % 2, 3, 4))
+        image = nib.load(scan)
+        truth = np.where(image.get_fdata() > 50, 7, 0).astype("uint8")
+        if index == 2:
+            truth[:, :, 2] = 0
+            truth[:, :, 3][truth[:, :, 3] == 7] = 8
+        for part, array in (("imagesTr", image.get_fdata().astype("float32")), ("labelsTr", truth)):
+            (tmp_path / "data" / "boxes" / part).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(array, image.affine), tmp_path / "data" / "boxes" / part / f"box_{index}.nii.gz")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def preset(bright_preset, tmp_path):
+    """The preset that finds what is bright, with its recipe beside it."""
+    folder = shutil.copytree(bright_preset, tmp_path / "presets" / "bright")
+    (folder / "bright.toml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture
+def gated_preset(preset):
+    """The preset with scSE blocks, and weights as they come."""
+    described = Preset.read(preset).weight_sets["bright"]
+    network = zoo.Network("UNet", {**described.network.arguments, "recalibration": "scse"})
+    described = dataclasses.replace(described, network=network)
+    keras.utils.set_random_seed(0)
+    content = weights.serialize(described.build())
+    (preset / described.file).write_bytes(content)
+    described = dataclasses.replace(described, sha256=weights.sha256(content))
+    (preset / "preset.json").write_text(Preset("bright", {"bright": described}).to_json(), encoding="utf-8")
+    return preset
+
+
+def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset, boxes, tmp_path, capsys):
+    assert recalib("evaluate", "--preset", preset, "--data", boxes, "-o", tmp_path / "r", "--figures") == 0
+    rows = _rows(tmp_path / "r" / "report.csv")
+    assert [(row["scan"], row["structure"], row["label"]) for row in rows] == [
+        (f"box_{index}", "bright", "7") for index in (0, 2, 4)
+    ]
+    # In scan 2 the prediction has 2 · 3 · 4 voxels, the truth 2 · 3 · 3 of them, some of which the recipe merges.
+    assert [float(row["dice"]) for row in rows] == [1, pytest.approx(2 * 18 / 42, abs=1e-6), 1]
+    assert [float(row["volume_difference_mm3"]) for row in rows] == [0, 12, 0]
+    assert "panels.png" in _names(tmp_path / "r")
+
+    from recalib_keras.training import rescore
+
+    score = rescore(preset, "default", boxes)
+    mean = capsys.readouterr().out.splitlines()[2].split()
+    assert mean[:6] == ["mean", "of", "structures", f"{score['dice']:.4f}", "±", f"{score['dice_sd']:.4f}"]
+
+
+def test_gates_are_drawn_of_presets_that_have_some(recalib, gated_preset, boxes, tmp_path):
+    assert recalib("evaluate", "--preset", gated_preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 0
+    assert _names(tmp_path / "r") == ["definitions.txt", "gates.png", "report.csv", "summary.csv"]
+
+
+def test_a_plain_network_has_no_gates_and_says_so_at_once(recalib, preset, boxes, tmp_path, capsys):
+    assert recalib("evaluate", "--preset", preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 2
+    assert "expected a network with recalibration blocks, got 'unet' without any" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_preset_without_data_is_told(recalib, preset, tmp_path, capsys):
+    assert recalib("evaluate", "--preset", preset, "--data", tmp_path / "nowhere") == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_real_scans_and_all_figures(recalib, data_root, tmp_path):
+    """Three real scans of the first preset's own data, all held out."""
+    folder = shutil.copytree(zoo.info("densenet3d_pe").folder, tmp_path / "densenet3d_pe")
+    recipe = (folder / "hippocampus.toml").read_text()
+    (folder / "hippocampus.toml").write_text(recipe.replace("validate_every = 5", "validate_every = 1"))
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / "data" / "hippocampus" / part).mkdir(parents=True)
+        for path in sorted((data_root / "hippocampus" / part).glob("*.nii.gz"))[:3]:
+            shutil.copy(path, tmp_path / "data" / "hippocampus" / part)
+    arguments = ("--preset", folder, "--data", tmp_path / "data", "-o", tmp_path / "r", "--figures", "--gates")
+    assert recalib("evaluate", *arguments) == 0
+    assert {"boxplots.png", "gates.png", "panels.png", "volumes.png"} < set(_names(tmp_path / "r"))
+    rows = _rows(tmp_path / "r" / "report.csv")
+    assert len(rows) == 6
+    assert all(float(row["dice"]) > 0.8 and float(row["hd95_mm"]) < 4 for row in rows)

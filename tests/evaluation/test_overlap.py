@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from recalib_keras.evaluation import dice
+from recalib_keras.evaluation import dice, jaccard
 
 
 def row(*values):
@@ -43,3 +43,26 @@ def test_many_voxels_do_not_overflow(dtype):
 def test_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"one shape. Received: \(2, 3\) and \(3, 2\)"):
         dice(np.zeros((2, 3)), np.zeros((3, 2)), 0)
+
+
+@pytest.mark.parametrize(
+    "prediction, truth, label, expected",
+    [
+        (row(1, 1, 0, 0), row(1, 1, 0, 0), 1, 1),
+        (row(1, 1, 0, 0), row(0, 0, 1, 1), 1, 0),
+        (row(1, 1, 0, 0), row(1, 0, 0, 0), 1, 1 / 2),
+        (row(53, 53, 17, 0), row(53, 17, 17, 17), 17, 1 / 3),
+    ],
+)
+def test_jaccard(prediction, truth, label, expected):
+    value = jaccard(prediction, truth, label)
+    assert isinstance(value, float) and value == pytest.approx(expected)
+    assert jaccard(truth, prediction, label) == value
+    agreement = dice(prediction, truth, label)
+    assert value == pytest.approx(agreement / (2 - agreement))
+
+
+def test_jaccard_of_a_label_in_neither_is_nan_and_other_shapes_are_refused():
+    assert math.isnan(jaccard(row(1, 0), row(0, 2), 3))
+    with pytest.raises(ValueError, match=r"one shape. Received: \(2, 3\) and \(3, 2\)"):
+        jaccard(np.zeros((2, 3)), np.zeros((3, 2)), 0)

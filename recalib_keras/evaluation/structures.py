@@ -1,0 +1,99 @@
+"""Names and colours of the structures in a label map."""
+
+import colorsys
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# Okabe & Ito, "Color universal design", 2008: told apart with any kind of colour vision. Their yellow is too pale for
+# lines on white, their black too dark for outlines on a scan.
+FIRST_COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167))
+GOLDEN_RATIO = 0.618034  # steps of this share of the colour circle never come near each other
+# "17 Left-Hippocampus 220 216 20 0", as FreeSurfer and 3D Slicer write colour tables; the colour may be left out.
+TABLE_LINE = re.compile(r"(?P<id>-?\d+)\s+(?P<name>.*?)(?:\s+(?P<color>\d+\s+\d+\s+\d+)(?:\s+\d+)?)?")
+# '17 220 216 20 1 1 1 "Left Hippocampus"', as ITK-SNAP does.
+ITK_SNAP_LINE = re.compile(r'(?P<id>\d+)\s+(?P<color>\d+\s+\d+\s+\d+)\s+[\d.]+\s+\d\s+\d\s+"(?P<name>.*)"')
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255)."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+
+
+def unnamed_structures(labels):
+    """Returns structures called "label 17" and the like, in colours that can be told apart.
+
+    >>> unnamed_structures([17])
+    [Structure(id=17, name='label 17', color=(230, 159, 0))]
+    """
+    return [Structure(int(label), f"label {label}", distinct_color(index)) for index, label in enumerate(labels)]
+
+
+def distinct_color(index):
+    """Returns one of a series of colours (RGB, 0 to 255): six for any eye, then around the colour circle."""
+    if index < len(FIRST_COLORS):
+        return FIRST_COLORS[index]
+    turn = index - len(FIRST_COLORS)
+    # Each circle is a little darker or paler than the one before.
+    saturation, value = ((0.75, 0.9), (0.45, 0.95), (0.85, 0.65))[turn % 3]
+    return tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(turn * GOLDEN_RATIO % 1, saturation, value))
+
+
+def read_structures(path):
+    """Returns the structures that a file names, without the background 0.
+
+    Args:
+        path: a colour table of FreeSurfer or 3D Slicer (number, name, RGB) or ITK-SNAP, or the `dataset.json` of a data
+            set in the layout of the Medical Segmentation Decathlon or nnU-Net. Structures without a colour get one.
+
+    Raises:
+        ValueError: if the file is none of these, or names a number or a name twice.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        entries = _from_json(json.loads(text)) if path.suffix == ".json" else _from_table(text)
+    except (UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected names of labels, in a colour table (lines such as '17 Left-Hippocampus 220 216 20 0') "
+            f"or a dataset.json, got something else ({error})"
+        ) from None
+    entries = [entry for entry in entries if entry[0] != 0]
+    for kind, values in (("number", [number for number, _, _ in entries]), ("name", [name for _, name, _ in entries])):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"{path}: expected each {kind} once, got {twice[0]!r} twice; remove one")
+    return [
+        Structure(number, name, color or distinct_color(index)) for index, (number, name, color) in enumerate(entries)
+    ]
+
+
+def _from_json(content):
+    """Returns number, name and no colour; Decathlon's labels are names by number, nnU-Net's numbers by name."""
+    pairs = content["labels"].items()
+    if all(key.lstrip("-").isdigit() for key, _ in pairs):
+        return [(int(number), str(name), None) for number, name in pairs]
+    return [(int(number), str(name), None) for name, number in pairs]
+
+
+def _from_table(text):
+    entries = []
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = ITK_SNAP_LINE.fullmatch(line) or TABLE_LINE.fullmatch(line)
+        if not match or not match["name"]:
+            raise ValueError(f"cannot read the line {line[:60]!r}")
+        color = tuple(int(channel) for channel in match["color"].split()) if match["color"] else None
+        if color and max(color) > 255:
+            raise ValueError(f"a colour above 255 in the line {line[:60]!r}")
+        entries.append((int(match["id"]), match["name"], color))
+    if not entries:
+        raise ValueError("it is empty")
+    return entries

@@ -1,0 +1,224 @@
+"""The gates by which a network's recalibration blocks rescale their feature maps, for a look inside."""
+
+import functools
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from recalib_keras import layers, volumes
+from recalib_keras.evaluation.slices import centre_of
+from recalib_keras.volumes import Grid, Volume
+
+ENDING = "_recalibration"  # of the names that networks give to their blocks
+# What the papers show: the two blocks at full resolution.
+FIRST_ENCODER, LAST_DECODER = f"encoder_1{ENDING}", f"decoder_1{ENDING}"
+
+
+@dataclass(frozen=True)
+class BlockGates:
+    """The gates of one block for one window of a scan.
+
+    Args:
+        layer: name of the block in the network.
+        block: name of its class, such as `"ProjectExcite"`.
+        spatial: `recalib_keras.volumes.Volume` of one gate a position, or None if the block has the same gates
+            everywhere. Gates of each channel and position are averaged over the channels.
+        channels: float array of one gate a channel, or None if the block has no gates for channels as a whole.
+    """
+
+    layer: str
+    block: str
+    spatial: Volume | None
+    channels: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class GateMaps:
+    """What a network saw, and the gates with which it answered.
+
+    Args:
+        image: `Volume`, a window of the scan, oriented, resampled and normalised for the network.
+        labels: `Volume` of label numbers on the same grid, or None.
+        blocks: tuple of `BlockGates`, their maps on the same grid too.
+    """
+
+    image: Volume
+    labels: Volume | None
+    blocks: tuple[BlockGates, ...]
+
+
+def gate_maps(model, expects, scan, labels=None, names=None):
+    """Returns the gates that a network's blocks have for a scan, as `GateMaps`.
+
+    One window of the scan is looked at, since the blocks pool over their whole input: the window around the structures
+    in `labels`, or around the centre of the scan. A 2-D network sees the slice through that point.
+
+    Args:
+        model: `keras.Model`, such as `recalib_keras.zoo.load` returns.
+        expects: `recalib_keras.zoo.Input`, what it expects to see.
+        scan: `recalib_keras.volumes.Volume`.
+        labels: integer array of label numbers on the scan's grid, or None.
+        names: names of blocks; defaults to the first encoder's and the last decoder's.
+
+    Raises:
+        ValueError: if the network has no such blocks.
+        TypeError: if it cannot be told what the gates of a block are; see `gates_of`.
+    """
+    names = shown_blocks(model) if names is None else names
+    conformed = scan.conform(expects.orientation, expects.spacing)
+    image = Volume(volumes.normalize(conformed.array, expects.normalization), conformed.grid)
+    mapped = None
+    if labels is not None:
+        mapped = Volume(np.asarray(labels), scan.grid).conform(expects.orientation, expects.spacing, order=0)
+    centre = [size // 2 for size in image.array.shape] if mapped is None else centre_of(mapped.array > 0)
+    cut, padding = _window(image.array.shape, expects.window, centre)
+    inputs = np.pad(image.array[cut], padding, mode="edge")[None, ..., None]
+    if expects.slice_axis is not None:
+        inputs = np.squeeze(inputs, axis=expects.slice_axis + 1)
+    seen = _part(image, cut)
+    return GateMaps(
+        seen,
+        mapped and _part(mapped, cut),
+        tuple(
+            BlockGates(name, type(model.get_layer(name)).__name__, *_as_maps(gates, seen, padding, expects))
+            for name, gates in block_gates(model, inputs, names).items()
+        ),
+    )
+
+
+def shown_blocks(model):
+    """Returns the names of the first encoder's and the last decoder's block, or else of the first and the last.
+
+    Args:
+        model: one of `recalib_keras.models`.
+
+    Raises:
+        ValueError: if it has no blocks.
+    """
+    names = [layer.name for layer in model.layers if layer.name.endswith(ENDING)]
+    if not names:
+        raise ValueError(
+            f"expected a network with recalibration blocks, got {model.name!r} without any, hence without gates; "
+            "choose a preset with them: its name ends in _cse, _sse, _scse or _pe"
+        )
+    chosen = [name for name in (FIRST_ENCODER, LAST_DECODER) if name in names] or [names[0], names[-1]]
+    return list(dict.fromkeys(chosen))
+
+
+def block_gates(model, inputs, names):
+    """Returns the gates of some blocks of a model, exactly those that its forward pass applies.
+
+    Args:
+        model: functional `keras.Model`, such as those of `recalib_keras.models`.
+        inputs: array `(batch, *spatial, channels)`.
+        names: names of its blocks.
+
+    Returns:
+        Dict from name to a list of float arrays `(batch, *spatial, channels)`, as from `gates_of`.
+
+    Raises:
+        ValueError: if the model has no layer of a name.
+        TypeError: if it cannot be told what the gates of a layer are.
+    """
+    blocks = [model.get_layer(name) for name in names]
+    # A dict, since of a list of one output Keras returns the output alone.
+    features = keras.Model(model.input, {block.name: block.input for block in blocks})(inputs, training=False)
+    found = {}
+    for block in blocks:
+        gates = [ops.convert_to_numpy(gate) for gate in gates_of(block, features[block.name])]
+        found[block.name] = [np.moveaxis(gate, block.channel_axis, -1) for gate in gates]
+    return found
+
+
+@functools.singledispatch
+def gates_of(block, inputs):
+    """Returns the gates of a block for a feature map, as a list of tensors that broadcast to the map.
+
+    One for most blocks; those of scSE and CBAM are the gates of the channels and those of the positions. Of SegSE they
+    rescale the expanded feature map. A block of one's own that makes several gates is added by
+    `gates_of.register(MyBlock)`.
+
+    Args:
+        block: a built `recalib_keras.layers.Recalibration`.
+        inputs: tensor, the feature map that the block rescales.
+
+    Raises:
+        TypeError: for any other layer, and for a block whose `process` returns no single tensor.
+    """
+    raise TypeError(
+        f"gates are known of subclasses of `Recalibration`; add others with `gates_of.register`. Received: {block}"
+    )
+
+
+@gates_of.register
+def _(block: layers.Recalibration, inputs):
+    logits = block.process(block.compress(inputs))
+    if isinstance(logits, (tuple, list, dict)):
+        raise TypeError(
+            f"expected one tensor of logits from `{type(block).__name__}.process`, got a {type(logits).__name__}; tell "
+            "what its gates are with `gates_of.register`"
+        )
+    return [block.gate(logits)]
+
+
+@gates_of.register
+def _(block: layers.ChannelSpatialSE, inputs):
+    return gates_of(block.channel, inputs) + gates_of(block.spatial, inputs)
+
+
+@gates_of.register
+def _(block: layers.CBAM, inputs):
+    channel = gates_of(block.channel, inputs)
+    return channel + gates_of(block.spatial, block.channel(inputs))
+
+
+@gates_of.register
+def _(block: layers.SegSE, inputs):
+    expanded = inputs if block.expansion_factor is None else block.recombine(inputs)
+    return [block.gate(block.process(block.compress(expanded)))]
+
+
+def _window(shape, window, centre):
+    """Returns the slices of the window nearest to a voxel, and the padding that it needs where the scan is smaller."""
+    cut, padding = [], []
+    for size, wanted, middle in zip(shape, window, centre):
+        start = min(max(0, middle - wanted // 2), max(0, size - wanted))
+        missing = max(0, wanted - size)
+        cut.append(slice(start, min(start + wanted, size)))
+        padding.append((missing // 2, missing - missing // 2))
+    return tuple(cut), padding
+
+
+def _part(volume, cut):
+    """Returns a part of a volume, in its place."""
+    array = volume.array[cut]
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in cut]
+    return Volume(array, Grid(array.shape, affine))
+
+
+def _as_maps(gates, seen, padding, expects):
+    """Returns a block's gates as a map in the place of the window, or None, and as numbers by channel, or None."""
+    spatial = channels = None
+    for gate in gates:
+        gate = gate[0]
+        if all(size == 1 for size in gate.shape[:-1]):
+            channels = gate.reshape(-1)
+        else:
+            values = gate.mean(axis=-1)
+            spatial = values if expects.slice_axis is None else np.expand_dims(values, expects.slice_axis)
+    return None if spatial is None else _placed(spatial, seen, padding, expects.window), channels
+
+
+def _placed(values, seen, padding, window):
+    """Returns a map on the grid of the window, the padding cut off; a gate of a deeper block fills several voxels."""
+    if values.shape == tuple(window):
+        inner = tuple(slice(before, before + size) for (before, _), size in zip(padding, seen.array.shape))
+        return Volume(values[inner], seen.grid)
+    step = np.array(window) / values.shape
+    affine = seen.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ ((step - 1) / 2 - [before for before, _ in padding])
+    affine[:3, :3] *= step
+    return Volume(values, Grid(values.shape, affine)).on(seen.grid, order=0)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from recalib_keras.evaluation import (
+    Case,
+    Report,
+    evaluate,
+    find_report,
+    unnamed_structures,
+    write_figures,
+    write_tables,
+)
+
+
+@pytest.fixture
+def cases(blobs, volume):
+    """Three scans, the later the worse."""
+
+    def case(index):
+        truth = blobs(seed=index)
+        prediction = np.roll(truth, index, axis=0)
+        return Case(f"scan_{index}", lambda: (volume(prediction), volume(truth)), lambda: volume(truth.astype("f4")))
+
+    return [case(index) for index in range(3)]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_tables_are_written_and_found_again(tmp_path, cases):
+    report = evaluate(cases)
+    write_tables(report, tmp_path / "new")
+    assert names(tmp_path / "new") == ["report.csv", "summary.csv"]
+    for path in (tmp_path / "new", tmp_path / "new" / "report.csv"):
+        found = find_report(path)
+        assert isinstance(found, Report) and found.scans == report.scans
+
+
+def test_figures_with_panels_of_best_median_and_worst(tmp_path, cases):
+    write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), cases)
+    assert names(tmp_path) == ["boxplots.png", "panels.png", "volumes.png"]
+
+
+def test_without_images_there_are_no_panels(tmp_path, cases):
+    without = [Case(case.name, case.read_maps) for case in cases]
+    write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), without)
+    assert names(tmp_path) == ["boxplots.png", "volumes.png"]
+
+
+def test_a_folder_without_a_report_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"report\.csv"):
+        find_report(tmp_path)
