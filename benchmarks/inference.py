@@ -1,25 +1,29 @@
 """Labels of a large scan beside MONAI's sliding window: `python -m benchmarks.inference [--quick]`.
 
-A smooth random 192×224×192 volume goes through a preset's window with half a window of overlap and Gaussian blending:
-ours in float32 and bfloat16, and MONAI's `sliding_window_inference` over the same network in PyTorch with the same
-weights, at its best of {float32, bfloat16 autocast} × {contiguous, channels_last}. Also says how many labels agree.
+A volume of 192×224×192 voxels goes through a preset's window with half a window of overlap and Gaussian blending: ours
+with every engine in float32 and bfloat16, and MONAI's `sliding_window_inference` over the same network in PyTorch with
+the same weights, at {float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile
+torch.compile}. "chosen" marks the engine that `recalib segment` takes by itself. Also says how many labels are those
+of ours in float32, of all voxels and of those that either calls a structure. (MONAI's windows lie elsewhere: it leaves
+the last one less room, where ours are spread evenly.)
 """
 
 import argparse
 import functools
+import itertools
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from scipy import ndimage
 
 from benchmarks import timing
 from benchmarks.torch_networks import Network
-from recalib_keras import zoo
-from recalib_keras.inference import Segmenter
+from recalib_keras import volumes, zoo
+from recalib_keras.inference import Segmenter, load_segmenter
 
 SIZE, QUICK_SIZE = (192, 224, 192), (64, 80, 64)
-COLUMNS = ("preset", "engine", "seconds", "over ours", "labels equal to ours, float32")
+REFERENCE = "ours, keras, float32"
+COLUMNS = ("preset", "engine", "chosen", "seconds", "over the best PyTorch", "same labels", "same structures")
 
 
 def main():
@@ -27,64 +31,103 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="densenet3d_pe")
     parser.add_argument("--quick", action="store_true", help="a small volume, to see that it runs")
+    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
     arguments = parser.parse_args()
-    size = QUICK_SIZE if arguments.quick else SIZE
-    image = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(size), 3).astype("float32")
-    image = (image - image.mean()) / image.std()
-
-    described = zoo.weight_set(arguments.preset)
-    candidates = {
-        f"ours, {dtype}": _ours(arguments.preset, described, dtype, image) for dtype in ("float32", "bfloat16")
-    }
-    for precision in ("float32", "bfloat16"):
-        for layout in (torch.contiguous_format, torch.channels_last_3d):
-            name = f"MONAI, {precision}, {str(layout).removeprefix('torch.')}"
-            candidates[name] = _monai(arguments.preset, described, image, precision, layout)
+    preset = arguments.preset
+    image = _image(zoo.weight_set(preset).input.normalization, QUICK_SIZE if arguments.quick else SIZE)
+    candidates = {**_ours(preset, image), **_theirs(preset, image, arguments.compile)}
     labels = {}
 
     def run(name):
         labels[name] = candidates[name]()
 
     rounds = {name: functools.partial(run, name) for name in candidates}
-    seconds = timing.alternate(rounds, repeats=1 if arguments.quick else 5, warm_up=0 if arguments.quick else 1)
-    reference = labels["ours, float32"]
+    seconds = timing.alternate(rounds, repeats=1 if arguments.quick else 3, warm_up=1)
+    best = min(value["median"] for name, value in seconds.items() if name.startswith("MONAI"))
+    chosen = _chosen(preset, image)
     rows = [
         {
-            "preset": arguments.preset,
+            "preset": preset,
             "engine": name,
+            "chosen": "yes" if name == chosen else "",
             "seconds": seconds[name]["median"],
             "range": seconds[name],
-            "over ours": seconds[name]["median"] / min(seconds[k]["median"] for k in seconds if k.startswith("ours")),
-            "labels equal to ours, float32": f"{(labels[name] == reference).mean():.2%}",
+            "over the best PyTorch": best / seconds[name]["median"],
+            **_agreement(labels[name], labels[REFERENCE]),
         }
         for name in candidates
     ]
     timing.show(rows, COLUMNS)
-    print("written to", timing.write("inference", rows))
+    if not arguments.quick:
+        print("written to", timing.write("inference", rows))
 
 
-def _ours(preset, described, dtype, image):
-    policy = "float32" if dtype == "float32" else "mixed_bfloat16"
-    segmenter = Segmenter(described, zoo.load(preset, dtype=policy))
-    return lambda: segmenter.predict_classes(image)
+def _image(normalization, size):
+    """Returns a volume full of hippocampi: the demo's crop of the MNI152 template, mirrored over and over."""
+    from examples.demo import FIRST, LAST, crop, template
+
+    scan = volumes.read(crop(template(), FIRST, LAST)).conform("RAS")
+    array = volumes.normalize(scan.array, normalization)
+    return np.pad(array, [(0, max(0, wanted - had)) for had, wanted in zip(array.shape, size)], mode="symmetric")
 
 
-def _monai(preset, described, image, precision, layout):
-    window = described.input.window
+def _ours(preset, image):
+    candidates = {}
+    for engine, precision in itertools.product(("keras", "openvino"), ("float32", "bfloat16")):
+        segmenter = Segmenter.from_preset(preset, engine=engine, precision=precision)
+        candidates[f"ours, {engine}, {precision}"] = functools.partial(segmenter.predict_classes, image)
+    return candidates
+
+
+def _chosen(preset, image):
+    """Returns the name of the engine that the choice falls on: the one remembered, or by this image."""
+    segmenter = load_segmenter(preset)
+    segmenter.view(image)
+    return f"ours, {segmenter.engine.name}, {segmenter.engine.precision}"
+
+
+def _theirs(preset, image, use_compile):
+    kept = torch.channels_last_3d if 1 not in zoo.weight_set(preset).input.window else torch.channels_last
+    candidates = {}
+    for precision in ("float32", "bfloat16"):
+        for layout in (torch.contiguous_format, kept):
+            for mode in ("eager", "compiled") if use_compile else ("eager",):
+                name = f"MONAI, {precision}, {str(layout).removeprefix('torch.')}, {mode}"
+                candidates[name] = _monai(preset, image, precision, layout, mode)
+    return candidates
+
+
+def _monai(preset, image, precision, layout, mode):
+    described = zoo.weight_set(preset).input
     twin = Network(zoo.load(preset, dtype="float32")).to(memory_format=layout)
-    volume = torch.from_numpy(image)[None, None]
+    network = torch.compile(twin) if mode == "compiled" else twin
+    volume = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    axis = described.slice_axis
 
     def predict(windows):
-        return twin(windows.contiguous(memory_format=layout))
+        if axis is None:
+            return network(windows.contiguous(memory_format=layout))
+        return network(windows.squeeze(axis + 2).contiguous(memory_format=layout)).unsqueeze(axis + 2)
 
     def run():
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             probabilities = sliding_window_inference(
-                volume, window, 4, predict, overlap=0.5, mode="gaussian", sigma_scale=0.125
+                volume,
+                described.window,
+                4 if axis is None else 16,
+                predict,
+                overlap=0.5,
+                mode="gaussian",
+                sigma_scale=0.125,
             )
         return probabilities[0].argmax(0).numpy()
 
     return run
+
+
+def _agreement(labels, reference):
+    same, structures = labels == reference, (labels != 0) | (reference != 0)
+    return {"same labels": f"{same.mean():.2%}", "same structures": f"{same[structures].mean():.2%}"}
 
 
 if __name__ == "__main__":

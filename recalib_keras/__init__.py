@@ -9,7 +9,10 @@ import importlib
 __version__ = "0.1.0"
 __all__ = ["layers", "models", "segment", "zoo"]
 
-_PARTS = ("layers", "models", "zoo", "volumes", "datasets", "training", "inference", "evaluation")
+_PARTS = (
+    *("layers", "models", "zoo", "volumes", "datasets"),
+    *("synthesis", "training", "tuning", "inference", "evaluation"),
+)
 
 
 def __getattr__(name):

@@ -14,6 +14,8 @@ COMMANDS = {
     "augment": "draw training examples as augmentation changes them",
     "train": "train networks by their recipes",
     "evaluate": "measure label maps against the truth, or a preset on its held-out scans",
+    "tune": "search for a better recipe",
+    "synthesize": "draw scans generated from label maps",
     "compare": "tell whether reports of the same scans differ",
 }
 

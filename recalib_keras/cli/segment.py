@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -25,19 +26,30 @@ def add_arguments(parser):
     parser.add_argument("--volume", type=int, metavar="I", help="which volume of 4-D scans to take, from 0")
     parser.add_argument("--overlay", action="store_true", help="draw a picture of each scan with its labels too")
     parser.add_argument("--overwrite", action="store_true", help="segment again what is there already")
+    parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "keras", "openvino"),
+        default="auto",
+        help="what computes; auto (default): the fastest here with the same labels, found once and remembered",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of the computation; auto: as above",
+    )
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: all cores)")
 
 
 def run(arguments):
     """Segments each scan; returns 1 if some of several could not be segmented."""
     targets = _targets(arguments.scans, arguments.output)
-    start_backend(arguments.threads)
     if arguments.overlay:
         import matplotlib  # noqa: F401  (missing, it should stop the batch before the first scan)
-    from recalib_keras.inference import Segmenter
     from recalib_keras.volumes import VolumeError
 
-    segmenter = Segmenter.from_preset(arguments.preset, arguments.weights)
+    segmenter = _load_segmenter(arguments)
     table = _Table(targets[0][1].parent / TABLE)
     failures = []
     for scan, target in _progress(targets, "scans", disable=None if len(targets) > 1 else True):
@@ -49,15 +61,49 @@ def run(arguments):
             failures.append(f"{scan}: {' '.join(str(error).split())}")
         else:
             table.replace(str(scan), rows)
-    _report(targets, failures, table)
+    _report(targets, failures, table, segmenter)
     return 1 if failures else 0
+
+
+def _load_segmenter(arguments):
+    """Returns the segmenter; Keras is started first where it is needed, which takes several seconds."""
+    from recalib_keras import inference
+
+    weights, settings = _weights(arguments.weights), (arguments.engine, arguments.precision)
+    names = [weights] if isinstance(weights, str) else weights
+    if any(inference.needs_keras(arguments.preset, name, *settings) for name in names):
+        start_backend(arguments.threads)
+    segmenter = inference.load_segmenter(arguments.preset, weights, *settings, arguments.flip, arguments.threads)
+    if sys.stderr.isatty() and any(isinstance(engine, inference.Undecided) for engine in segmenter.engines):
+        print("recalib segment: the first scan decides on the engine; this takes a while, once", file=sys.stderr)
+    return segmenter
+
+
+def _weights(text):
+    """Returns the name of a weight set, or of several with their weights, from `NAME` or `NAME:0.4,NAME:0.6`.
+
+    Raises:
+        ValueError: if a weight is no number above 0.
+    """
+    if "," not in text and ":" not in text:
+        return text
+    shares = {}
+    for part in text.split(","):
+        name, colon, share = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            shares[name] = 0.0
+        if not shares[name] > 0:
+            raise ValueError(f"expected --weights NAME:SHARE with a share above 0, got {part.strip()!r}")
+    return shares
 
 
 def _segment_one(segmenter, path, target, arguments, show_windows):
     """Writes the labels of a scan, and its picture if asked for; returns its rows of the table of volumes."""
     from recalib_keras import evaluation, volumes
 
-    structures = segmenter.weight_set.labels[1:]
+    structures = segmenter.labels[1:]
     picture = target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
     is_done = target.exists() and (picture.exists() or not arguments.overlay)
     if is_done and not arguments.overwrite:
@@ -67,6 +113,8 @@ def _segment_one(segmenter, path, target, arguments, show_windows):
     labels = segmenter(
         scan, progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True)
     )
+    if not arguments.overlay:
+        scan = dataclasses.replace(scan, array=labels)  # a large scan need not stay in memory beside its labels
     volumes.save(volumes.label_image(labels, scan), target)
     if arguments.overlay:
         evaluation.overlay(scan, labels, structures, picture)
@@ -124,11 +172,12 @@ def _targets(scans, output):
     return targets
 
 
-def _report(targets, failures, table):
+def _report(targets, failures, table, segmenter):
     done = len(targets) - len(failures)
     where = targets[0][1] if len(targets) == 1 else targets[0][1].parent
     if done:
-        print(f"labels of {done} {'scan' if done == 1 else 'scans'} in {where}, volumes in {table.path}")
+        engines = ", ".join(sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines}))
+        print(f"labels of {done} {'scan' if done == 1 else 'scans'} in {where}, volumes in {table.path} (by {engines})")
     for failure in failures:
         print(f"recalib segment: {failure}", file=sys.stderr)
     if failures:

@@ -1,6 +1,7 @@
 """recalib train: fit networks by their recipes."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -26,17 +27,35 @@ def add_arguments(parser):
     parser.add_argument(
         "--publish", type=Path, metavar="FOLDER", help="folder of presets to add the weights to, with recipe and card"
     )
+    parser.add_argument(
+        "--devices", type=int, metavar="N", help="GPUs to share each batch (default: 1; with --hosts: all of each host)"
+    )
+    parser.add_argument(
+        "--hosts",
+        type=lambda text: text.split(","),
+        metavar="HOST:PORT,...",
+        help="train on several hosts, with KERAS_BACKEND=jax: start the same command on each, with its --host-index; "
+        "the others must reach the port of the first, and all must share the output folder",
+    )
+    parser.add_argument("--host-index", type=int, metavar="I", help="which of the --hosts this one is, from 0")
 
 
 def run(arguments):
     """Trains by each recipe; returns 1 if some of several failed."""
     if arguments.output and len(arguments.recipes) > 1:
         raise ValueError(f"expected one recipe with --output, got {len(arguments.recipes)}; leave --output out")
+    if (arguments.hosts is None) != (arguments.host_index is None):
+        raise ValueError("expected --hosts and --host-index together, got one of them; give both")
     start_backend()
+    if arguments.hosts:
+        return _run_among_hosts(arguments)
+    from recalib_keras.training.distribution import over_devices
+
+    distribution = over_devices(1 if arguments.devices is None else arguments.devices)
     failures = []
     for path in arguments.recipes:
         try:
-            _train(path, arguments)
+            _train(path, arguments, distribution)
         except ERRORS as error:
             if len(arguments.recipes) == 1:
                 raise
@@ -47,7 +66,26 @@ def run(arguments):
     return 1 if failures else 0
 
 
-def _train(path, arguments):
+def _run_among_hosts(arguments):
+    """Trains by each recipe together with the other hosts; ends the process at once if that fails.
+
+    A process that ends in the usual way would have JAX wait for the other hosts to end too, which wait for it.
+    """
+    from recalib_keras.training.distribution import over_hosts
+
+    distribution = over_hosts(arguments.hosts, arguments.host_index, arguments.devices)
+    try:
+        for path in arguments.recipes:
+            _train(path, arguments, distribution)
+    except (*ERRORS, KeyboardInterrupt) as error:
+        message = " ".join(str(error).split()) or "stopped"
+        print(f"recalib train: host {distribution.host}: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+    return 0
+
+
+def _train(path, arguments, distribution):
     """Trains by one recipe, tells each epoch in a line, and says where the weights are."""
     from recalib_keras.training import Recipe, publish, train
 
@@ -57,12 +95,14 @@ def _train(path, arguments):
         recipe = dataclasses.replace(recipe, seed=arguments.seed)
         folder = folder.with_name(f"{folder.name}-seed{arguments.seed}")
     folder = arguments.output or folder
-    report = _Report(recipe)
-    weight_set = train(
-        recipe, folder, arguments.data, resume=arguments.resume, on_epoch=report.epoch, on_step=report.step
-    )
-    preset = publish(recipe, path, weight_set, folder, arguments.publish or folder)
-    print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
+    told = {}
+    if distribution.is_first:
+        report = _Report(recipe)
+        told = {"on_epoch": report.epoch, "on_step": report.step}
+    weight_set = train(recipe, folder, arguments.data, resume=arguments.resume, distribution=distribution, **told)
+    if distribution.is_first:
+        preset = publish(recipe, path, weight_set, folder, arguments.publish or folder)
+        print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
 
 
 class _Report:

@@ -1,12 +1,12 @@
-"""Segment a scan with a preset, on the scan's own grid."""
-
-import functools
+"""Segment a scan with a network, on the scan's own grid."""
 
 import numpy as np
-from keras import ops
 
 from recalib_keras import volumes, zoo
-from recalib_keras.inference.windows import predict_labels
+from recalib_keras.inference import flips as flipping
+from recalib_keras.inference.conformed import ConformedScan
+from recalib_keras.inference.engines import KerasEngine, Undecided, open_engine
+from recalib_keras.inference.windows import View, average_labels, central_windows
 
 
 class Segmenter:
@@ -15,17 +15,48 @@ class Segmenter:
     Args:
         weight_set: `recalib_keras.zoo.WeightSet` that says which window, orientation, spacing and normalisation the
             network expects, and which labels it gives.
-        model: `keras.Model` of the weight set's input shape and classes.
+        model: `keras.Model` of the weight set's input shape and classes, or an engine: any function from windows
+            `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
+        flips: whether to average each prediction with that of the left-right mirror image, for networks that have
+            seen both sides of the body. Takes twice the time.
+
+    Raises:
+        ValueError: with `flips`, for labels of two sides that do not name each other as `mirror`.
     """
 
-    def __init__(self, weight_set, model):
+    def __init__(self, weight_set, model, flips=False):
         self.weight_set = weight_set
-        self.model = model
+        self.engine = KerasEngine(model) if hasattr(model, "predict_on_batch") else model
+        self.flips = flips
+        if flips:
+            flipping.counterpart_classes(weight_set.labels)
 
     @classmethod
-    def from_preset(cls, preset, weights="default"):
-        """Returns a segmenter for a preset by name; see `recalib_keras.zoo.load`."""
-        return cls(zoo.weight_set(preset, weights), zoo.load(preset, weights))
+    def from_preset(cls, preset, weights="default", engine="keras", precision="float32", flips=False, threads=None):
+        """Returns a segmenter for one weight set of a preset by name.
+
+        Args:
+            preset, weights, engine, precision, threads: see `recalib_keras.inference.open_engine`. Unlike there, Keras
+                in float32 is the default, which gives the same labels on every machine but for rounding.
+            flips: as above.
+        """
+        opened = open_engine(preset, weights, engine, precision, threads)
+        return cls(zoo.weight_set(preset, weights), opened, flips)
+
+    @property
+    def input(self):
+        """What the network expects to see, a `recalib_keras.zoo.Input`."""
+        return self.weight_set.input
+
+    @property
+    def labels(self):
+        """The labels it gives, a tuple of `recalib_keras.zoo.Label`, background first."""
+        return self.weight_set.labels
+
+    @property
+    def engines(self):
+        """The engines at work, a list."""
+        return [self.engine]
 
     def __call__(self, scan, progress=None):
         """Returns the labels of a scan.
@@ -37,53 +68,42 @@ class Segmenter:
         Returns:
             Integer array of the label numbers, on the scan's own grid.
         """
-        expects = self.weight_set.input
-        conformed = scan.conform(expects.orientation, expects.spacing)
-        classes = self.predict_classes(volumes.normalize(conformed.array, expects.normalization), progress)
-        ids = np.array([label.id for label in self.weight_set.labels])
-        return ids[volumes.restore_labels(classes, conformed.grid, scan.grid)]
+        return scan_labels(self, scan, progress)
 
     def predict_classes(self, image, progress=None):
         """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
-        return predict_labels(
-            image, self._predict, self.weight_set.input.window, len(self.weight_set.labels), progress=progress
-        )
+        return average_labels(image, [self.view(image)], len(self.labels), progress=progress)
+
+    def view(self, image, weight=1.0):
+        """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""
+        if isinstance(self.engine, Undecided):
+            self.engine = self.engine.decided(self._as_network_sees(central_windows(image, self.input.window)))
+        predict = self._predict
+        if self.flips:
+            axis = flipping.left_right_axis(self.input.orientation)
+            predict = flipping.mirrored(predict, self.labels, axis)
+        return View(predict, self.input.window, weight, getattr(self.engine, "voxels_per_batch", None))
 
     def _predict(self, windows):
-        """Returns probabilities of windows `(batch, *window, 1)`; a 2-D network sees them without their slice axis."""
-        axis = self.weight_set.input.slice_axis
-        if axis is None:
-            return ops.convert_to_numpy(self.model.predict_on_batch(windows))
-        slices = np.squeeze(windows, axis=axis + 1)
-        return np.expand_dims(ops.convert_to_numpy(self.model.predict_on_batch(slices)), axis + 1)
+        """Returns probabilities of windows `(batch, *window, 1)`."""
+        probabilities = self.engine(self._as_network_sees(windows))
+        axis = self.input.slice_axis
+        return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)
+
+    def _as_network_sees(self, windows):
+        """Returns the windows without their slice axis, for a 2-D network."""
+        axis = self.input.slice_axis
+        return windows if axis is None else np.squeeze(windows, axis=axis + 1)
 
 
-@functools.lru_cache(maxsize=1)
-def _cached_segmenter(preset, weights, sha256):
-    """Keeps the last network between calls; the SHA-256 tells when a preset in a folder has been written anew."""
-    return Segmenter.from_preset(preset, weights)
-
-
-def segment(scan, preset, weights="default", volume=None):
-    """Returns the labels of a scan, on its own grid.
+def scan_labels(segmenter, scan, progress=None):
+    """Returns the label numbers of a scan on its own grid.
 
     Args:
-        scan: path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
-        preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
-        weights: name of one of the preset's weight sets. Defaults to its first.
-        volume: index of the volume to take from a 4-D file.
-
-    Returns:
-        `nibabel` image of label numbers in the smallest integer type, with the scan's affine, codes and voxel sizes.
-
-    Raises:
-        ValueError: for a scan that cannot be read (`recalib_keras.volumes.VolumeError`) and for an unknown preset.
-
-    Example:
-
-        image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
-        image.to_filename("labels.nii.gz")
+        segmenter: object with `input`, `labels` and `predict_classes`, as `Segmenter` has them.
+        scan, progress: as in `Segmenter.__call__`.
     """
-    segmenter = _cached_segmenter(str(preset), weights, zoo.weight_set(preset, weights).sha256)
-    scan = volumes.read(scan, volume=volume)
-    return volumes.label_image(segmenter(scan), scan)
+    image = ConformedScan(scan, segmenter.input)
+    classes = segmenter.predict_classes(image, progress)
+    ids = np.array([label.id for label in segmenter.labels])
+    return ids.astype(volumes.smallest_integer(ids))[volumes.restore_labels(classes, image.grid, scan.grid)]

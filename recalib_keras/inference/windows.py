@@ -1,32 +1,66 @@
-"""Labels of a volume of any size from a network that sees windows of one size."""
+"""Labels of a volume of any size from networks that see windows of one size each."""
 
 import itertools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-# Isensee et al., nnU-Net, Nature Methods 2021: half a window of overlap, a Gaussian of an eighth of the window.
-OVERLAP = 0.5
-GAUSSIAN_SIGMA = 1 / 8
-# Small windows go through the network several at a time, up to about this many voxels.
-VOXELS_PER_BATCH = 2**18
+from recalib_keras.inference.lattice import OVERLAP, Lattice, cut
+from recalib_keras.inference.partition import partition
+from recalib_keras.inference.slab import Slab
+
+# Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
+# every batch is filled up, so that small scans would take longer.
+VOXELS_PER_BATCH = 2**16
 # Probabilities waiting for further windows take no more memory than this, in bytes.
 SLAB_MEMORY = 2**29
 
 
-def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY):
-    """Returns the most probable class of each voxel.
-
-    The image is padded with its own edge to the window's size where it is smaller, and covered by overlapping
-    windows where it is larger; their probabilities are averaged with Gaussian weights. Probabilities are kept for one
-    window's width along the first axis only: what no further window reaches becomes labels at once. Where even that
-    would be too much, columns along the first axis are done one after the other, and windows that reach into two of
-    them are predicted twice. The labels are the same whatever the memory.
+@dataclass(frozen=True)
+class View:
+    """One network's way to look at a volume.
 
     Args:
-        image: float array `(X, Y, Z)`, oriented, resampled and normalised as the network expects.
         predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`.
         window: three sizes in voxels.
+        weight: how much its probabilities count beside those of other views, above 0.
+        voxels_per_batch: about how many voxels to predict at a time; defaults to what suits a CPU.
+    """
+
+    predict: Callable
+    window: tuple[int, int, int]
+    weight: float = 1.0
+    voxels_per_batch: int | None = None
+
+
+def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY):
+    """Returns the most probable class of each voxel by one network; see `average_labels`.
+
+    Args:
+        predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`.
+        window: three sizes in voxels.
+        Others: as in `average_labels`.
+    """
+    return average_labels(image, [View(predict, window)], num_classes, overlap, progress, slab_memory)
+
+
+def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY):
+    """Returns the most probable class of each voxel by the weighted average of several networks.
+
+    The image is covered by overlapping windows of each view, where it is larger than they are, and continued by its
+    own edge, where it is smaller; the probabilities of a view's windows are averaged with Gaussian weights, and those
+    averages with the weights of the views. Probabilities are kept for the largest window's width along the first axis
+    only: what no further window reaches becomes labels at once. Where even that would be too much, the volume is cut
+    into blocks that are done one after the other, and windows that reach into several are predicted for each. The
+    labels are the same whatever the memory.
+
+    Args:
+        image: float array `(X, Y, Z)`, or anything with a shape that gives such arrays for three slices, oriented,
+            resampled and normalised as the networks expect.
+        views: list of `View`.
         num_classes: integer.
         overlap: fraction of a window shared with the next one, from 0 to below 1.
         progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
@@ -35,95 +69,58 @@ def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progres
     Returns:
         Integer array `(X, Y, Z)` of class indices, the smallest type that holds them.
     """
-    padding = [_padding(size, wanted) for size, wanted in zip(image.shape, window)]
-    padded = np.pad(image, padding, mode="edge") if np.any(padding) else image
-    starts = [_starts(size, wanted, overlap) for size, wanted in zip(padded.shape, window)]
-    places = list(itertools.product(*starts))
-    importance = 1.0 if len(places) == 1 else _importance(window)[..., None]
-    labels = np.empty(padded.shape, np.min_scalar_type(num_classes - 1))
-    tasks = [
-        (column, place)
-        for column in _columns(padded.shape[1:], slab_memory // (4 * window[0] * num_classes))
-        for place in places
-        if all(
-            start < part.stop and start + size > part.start for start, size, part in zip(place[1:], window[1:], column)
-        )
-    ]
+    lattices = [Lattice(image.shape, view.window, overlap) for view in views]
+    blocks = partition(image.shape, lattices, num_classes, slab_memory)
+    tasks = [task for block in blocks for task in _tasks(block, lattices)]
+    labels = np.empty(image.shape, np.min_scalar_type(num_classes - 1))
     slab = None
-    for (column, place), probabilities in _predicted(padded, predict, window, tasks, progress):
-        if slab is None or slab.column != column:
+    for task, probabilities in _predicted(image, views, tasks, progress):
+        if slab is None or slab.block != task.block:
             if slab is not None:
-                slab.flush(padded.shape[0])
-            slab = _Slab(labels, column, window, num_classes)
-        slab.add(place, probabilities * importance)
-    slab.flush(padded.shape[0])
-    return labels[tuple(slice(before, before + size) for (before, _), size in zip(padding, image.shape))]
+                slab.finish()
+            slab = Slab(labels, task.block, max(lattice.reach[0] for lattice in lattices), num_classes)
+        spans = lattices[task.view].spans(task.place, task.block)
+        slab.add(spans, probabilities, views[task.view].weight)
+    slab.finish()
+    return labels
 
 
-class _Slab:
-    """Sums of weighted probabilities for one window's width along the first axis, inside one column."""
-
-    def __init__(self, labels, column, window, num_classes):
-        self.labels, self.column, self.window = labels, column, window
-        self.sums = np.zeros((window[0], *(part.stop - part.start for part in column), num_classes), "float32")
-        self.start = 0
-
-    def add(self, place, probabilities):
-        """Adds a window's probabilities; windows come in the order of their first coordinate."""
-        self.flush(place[0])
-        inner, outer = [], []
-        for start, size, part in zip(place[1:], self.window[1:], self.column):
-            low, high = max(start, part.start), min(start + size, part.stop)
-            inner.append(slice(low - start, high - start))
-            outer.append(slice(low - part.start, high - part.start))
-        self.sums[(slice(None), *outer)] += probabilities[(slice(None), *inner)]
-
-    def flush(self, stop):
-        """Turns the rows before `stop` into labels and moves the others up."""
-        done = min(stop - self.start, len(self.sums))
-        if done:
-            self.labels[(slice(self.start, self.start + done), *self.column)] = self.sums[:done].argmax(axis=-1)
-            self.sums[:-done] = self.sums[done:]
-            self.sums[-done:] = 0
-            self.start = stop
+def central_windows(image, window, most_voxels=VOXELS_PER_BATCH):
+    """Returns the windows in the middle of an image, `(batch, *window, 1)`: one, or several of `most_voxels`."""
+    lattice = Lattice(image.shape, window)
+    places = lattice.central_places(max(1, most_voxels // lattice.voxels))
+    return np.stack([cut(image, place, window) for place in places]).astype("float32")[..., None]
 
 
-def _predicted(padded, predict, window, tasks, progress):
-    """Yields each task with the probabilities of its window; batches are filled up, so that all have one size."""
-    size = min(max(1, VOXELS_PER_BATCH // math.prod(window)), len(tasks))
-    batch = np.zeros((size, *window, 1), "float32")
+class _Task(NamedTuple):
+    """A window to predict for a block: the index of its view, and where it starts."""
+
+    block: tuple
+    view: int
+    place: tuple
+
+
+def _tasks(block, lattices):
+    """Returns the windows that reach into a block, in the order of their start along the first axis."""
+    tasks = [_Task(block, view, place) for view, lattice in enumerate(lattices) for place in lattice.places(block)]
+    return sorted(tasks, key=lambda task: (task.place[0], task.view, task.place))
+
+
+def _predicted(image, views, tasks, progress):
+    """Yields each task with the probabilities of its window; the batches of a view all have one size."""
+    counts = [sum(task.view == index for task in tasks) for index in range(len(views))]
+    batches = [_batch(view, count) for view, count in zip(views, counts)]
     waiting = []
-    for index, (column, place) in enumerate(progress(tasks) if progress else tasks):
-        batch[len(waiting), ..., 0] = padded[tuple(slice(s, s + w) for s, w in zip(place, window))]
-        waiting.append((column, place))
-        if len(waiting) == size or index + 1 == len(tasks):
-            yield from zip(waiting, predict(batch))
+    followers = itertools.chain(tasks[1:], [None])
+    for task, next_task in zip(progress(tasks) if progress else tasks, followers):
+        view, batch = views[task.view], batches[task.view]
+        batch[len(waiting), ..., 0] = cut(image, task.place, view.window)
+        waiting.append(task)
+        if len(waiting) == len(batch) or next_task is None or next_task.view != task.view:
+            yield from zip(waiting, view.predict(batch))
             waiting = []
 
 
-def _columns(sizes, most_voxels):
-    """Yields the parts of the cross-section, of `most_voxels` at most, that are done one after the other."""
-    side = max(1, math.isqrt(int(most_voxels)))
-    if math.prod(sizes) <= most_voxels:
-        side = max(sizes)
-    cuts = [[slice(start, min(start + side, size)) for start in range(0, size, side)] for size in sizes]
-    yield from itertools.product(*cuts)
-
-
-def _padding(size, wanted):
-    missing = max(0, wanted - size)
-    return missing // 2, missing - missing // 2
-
-
-def _starts(size, window, overlap):
-    """Returns evenly spread starts of windows that cover `size` with at least the overlap asked for."""
-    step = max(1, int(window * (1 - overlap)))
-    count = 1 + -(-(size - window) // step)
-    return [round(index * (size - window) / max(1, count - 1)) for index in range(count)]
-
-
-def _importance(window):
-    """Returns Gaussian weights that fall from 1 at the centre of a window towards its borders, but not to zero."""
-    axes = [np.arange(size) - (size - 1) / 2 for size in window]
-    profiles = [np.exp(-0.5 * (axis / (size * GAUSSIAN_SIGMA)) ** 2) for axis, size in zip(axes, window)]
-    return np.maximum(np.einsum("i,j,k->ijk", *profiles), 1e-3).astype("float32")
+def _batch(view, count):
+    size = min(max(1, (view.voxels_per_batch or VOXELS_PER_BATCH) // math.prod(view.window)), count)
+    return np.zeros((size, *view.window, 1), "float32")

@@ -1,6 +1,7 @@
 """All of a training's state in one file, written atomically: a run killed at any moment goes on from the last one."""
 
 import json
+import os
 
 import numpy as np
 from keras import ops
@@ -20,7 +21,7 @@ def save_checkpoint(path, model, progress):
     """
     tensors = {name: np.asarray(ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
     content = save(tensors, metadata={"progress": json.dumps(progress)})
-    atomic_write(path, lambda temporary: temporary.write_bytes(content))
+    atomic_write(path, lambda temporary: _write_to_disk(temporary, content))
 
 
 def restore_checkpoint(path, model):
@@ -37,6 +38,14 @@ def restore_checkpoint(path, model):
         for place, variable in variables.items():
             variable.assign(stored.get_tensor(names[place]))
         return json.loads(stored.metadata()["progress"])
+
+
+def _write_to_disk(path, content):
+    """Writes a file and waits until the disk has it, so that not even a power failure leaves an empty one."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _place(name):

@@ -13,6 +13,7 @@ change of them.
 
 import collections
 import contextlib
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,12 +34,15 @@ class Distribution:
         hosts: how many there are.
         host: which of them this is, from 0; only host 0 writes files.
         scope: function that returns the context to build and fit the network in.
+        together: function that returns the context of all that the hosts do in step; if one is lost, it raises a
+            `TrainingError` on the others.
     """
 
     devices: int = 1
     hosts: int = 1
     host: int = 0
     scope: Callable = contextlib.nullcontext
+    together: Callable = contextlib.nullcontext
 
     @property
     def is_first(self):
@@ -112,8 +116,7 @@ class Distribution:
         """Returns the arrays of all hosts, first axis the hosts."""
         from jax.experimental import multihost_utils
 
-        with _peers_may_be_lost(self.host):
-            return np.asarray(multihost_utils.process_allgather(array))
+        return np.asarray(multihost_utils.process_allgather(array))
 
 
 ONE_DEVICE = Distribution()
@@ -128,8 +131,6 @@ def over_devices(count):
     Raises:
         ValueError: if there are fewer, or on PyTorch.
     """
-    if count < 1:
-        raise ValueError(f"expected at least 1 device, got {count}")
     if count == 1:
         return ONE_DEVICE
     backend = keras.backend.backend()
@@ -172,20 +173,20 @@ def over_hosts(addresses, host, devices=None, timeout=300):
         answer_roll_call(addresses, host, timeout)
     import jax
 
-    # JAX's own watch for SIGTERM would keep a process from ending when it is told to.
-    jax.config.update("jax_enable_preemption_service", False)
+    if hasattr(jax.config, "jax_enable_preemption_service"):  # it would keep SIGTERM from ending the process
+        jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(addresses[0], len(addresses), host, initialization_timeout=timeout)
     parallel = _data_parallel(devices, len(addresses))
-
-    @contextlib.contextmanager
-    def scope():
-        with _peers_may_be_lost(host), parallel.scope():
-            yield
-
-    return Distribution(parallel.num_model_replicas, len(addresses), host, scope)
+    together = functools.partial(_together, host)
+    distribution = Distribution(parallel.num_model_replicas, len(addresses), host, parallel.scope, together)
+    with together():
+        distribution.wait()  # connects them all while they are here: later, one may keep the others waiting
+    return distribution
 
 
+@functools.cache
 def _mirrored(count):
+    """Returns one and the same strategy each time: two over the same devices confuse each other's messages."""
     import tensorflow as tf
 
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
@@ -206,27 +207,28 @@ def _data_parallel(count, hosts=1):
             "say with --devices how many to take on each"
         )
     for host in range(hosts):
-        _check_enough(count or 1, by_host[host], f" on host {host}" if hosts > 1 else "")
+        _check_enough(1 if count is None else count, by_host[host], f" on host {host}" if hosts > 1 else "")
     names = [name for host in range(hosts) for name in by_host[host][:count]]
     return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
 
 
 def _check_enough(count, names, where=""):
+    if count < 1:
+        raise ValueError(f"expected at least 1 device, got {count}")
     if len(names) < count:
         raise ValueError(f"expected {count} devices{where}, found {len(names)} ({', '.join(names)}); take fewer")
 
 
 @contextlib.contextmanager
-def _peers_may_be_lost(host):
-    """Turns what JAX raises when another host is gone into a `TrainingError`."""
+def _together(host):
     import jax
 
     try:
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
-        if isinstance(error, ValueError) and "Gloo" not in str(error):
+        if isinstance(error, ValueError) and not any(name in str(error) for name in ("Gloo", "NCCL")):
             raise
         raise TrainingError(
-            f"host {host} could not go on with the others ({error}); if one of them has stopped, mend what "
-            "it says, then start all of them again with --resume"
+            f"host {host} could not go on with the others ({error}); if one of them has stopped, mend what it says, "
+            "then start all of them again with --resume"
         ) from error

@@ -29,12 +29,12 @@ class Scan:
     name: str
     image: np.ndarray
     classes: np.ndarray
+    file: Path | None = None
 
     @functools.cached_property
     def foreground(self):
         """The places of all voxels that are not background, as indices into the flat array."""
         return np.flatnonzero(self.classes)
-    file: Path | None = None
 
 
 def read_scan(labelled, expects, labels, merge=None):

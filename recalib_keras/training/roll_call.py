@@ -4,6 +4,7 @@ JAX's own service ends the process with a stack trace when a host does not come;
 port from all the others, and tells them to go on once they are complete.
 """
 
+import os
 import socket
 import time
 
@@ -36,12 +37,13 @@ def call_roll(addresses, timeout):
                     )
                 if host in present or not 0 < host < len(addresses):
                     connection.close()
-                    raise ValueError(f"two processes or one too many came as host {host}; give each its own index")
+                    raise ValueError(
+                        f"expected each host once, with an index from 1 to {len(addresses) - 1}, got {host} "
+                        f"{'again' if host in present else 'too'}; give each its own --host-index"
+                    )
                 present[host] = connection
             for connection in present.values():
-                connection.sendall(f"{COMPLETE}\n".encode())
-                connection.settimeout(max(1.0, deadline - time.monotonic()))
-                connection.recv(1)  # until the other side has closed, which leaves the port free at once
+                _let_go_on(connection)
         finally:
             for connection in present.values():
                 connection.close()
@@ -87,7 +89,8 @@ def _listen(port):
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except OSError as error:
-        raise OSError(f"expected to listen on port {port}, got {error.strerror!r}; choose another port") from None
+        reason = os.strerror(error.errno)
+        raise OSError(f"expected to listen on port {port}, got {reason!r}; choose another port") from None
 
 
 def _next_report(server, deadline):
@@ -107,6 +110,15 @@ def _next_report(server, deadline):
             return connection, int(words[1])
         connection.close()
     return None, None
+
+
+def _let_go_on(connection):
+    connection.settimeout(5.0)
+    try:
+        connection.sendall(f"{COMPLETE}\n".encode())
+        connection.recv(1)  # until the other side has closed, which leaves the port free at once
+    except OSError:
+        pass  # JAX will say that this host is gone
 
 
 def _connect(place, deadline, address, timeout):

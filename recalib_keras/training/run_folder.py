@@ -42,12 +42,19 @@ class RunFolder:
             raise TrainingError(f"{self.path} already holds a run; go on with --resume, or choose another folder")
         if not self.is_writer:
             return
-        probe = self.path / ".writable"
-        atomic_write(probe, lambda temporary: temporary.touch())
-        probe.unlink()
-        for file in self.path.iterdir():
-            if UNFINISHED.fullmatch(file.name):
-                file.unlink()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+            for file in self.path.iterdir():
+                if UNFINISHED.fullmatch(file.name):
+                    file.unlink()
+        except OSError as error:
+            raise VolumeError(
+                f"expected a folder to write the run to, got {self.path}, which cannot be written "
+                f"({error.strerror}); choose another, or change who may write it"
+            ) from None
 
     def restore(self, model):
         """Sets the state of a compiled model from the checkpoint, if there is one; keeps the lines of its log.

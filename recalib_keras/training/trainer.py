@@ -5,6 +5,7 @@ import dataclasses
 import time
 
 import keras
+import numpy as np
 from keras import ops
 
 from recalib_keras.inference import Segmenter
@@ -63,27 +64,27 @@ def train(
             f"{len(validation)} in all"
         )
     scans = [read_scan(scan, recipe.input, recipe.labels, recipe.data.merge) for scan in training]
-    distribution.agree("recipe and scans", (recipe, [scan.name for scan in scans]))
-    distribution.check_shared(run.path)
-
-    with distribution.scope():
-        model = _compiled_model(recipe, scans)
-        run.restore(model)
-    run.begin()
-    described = _describe(recipe, model)
-    tested = model if distribution.devices == 1 else described.build(dtype=recipe.schedule.precision)
-    for epoch in range(len(run.history), recipe.schedule.epochs):
+    with distribution.together():
+        distribution.agree("recipe and scans", (recipe, [scan.name for scan in scans]))
+        distribution.check_shared(run.path)
         with distribution.scope():
-            line = _fit_epoch(model, Examples(scans, recipe, epoch, share), run, on_step)
-        if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
-            with _averaged(model):
-                _copy_weights(model, tested)
-                line.update(validate(Segmenter(described, tested), validation, recipe.data.merge, show=run.draw))
-                run.keep_if_best(line, tested)
-        run.end_epoch(line, model)
-        on_epoch(line)
-    distribution.wait()
-    return _with_score(described, run, validation, recipe.data.merge)
+            model = _compiled_model(recipe, scans)
+            run.restore(model)
+        run.begin()
+        described = _describe(recipe, model)
+        tested = model if distribution.devices == 1 else described.build(dtype=recipe.schedule.precision)
+        for epoch in range(len(run.history), recipe.schedule.epochs):
+            with distribution.scope():
+                line = _fit_epoch(model, Examples(scans, recipe, epoch, share), run, on_step)
+            if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
+                with _averaged(model):
+                    _copy_weights(model, tested)
+                    line.update(validate(Segmenter(described, tested), validation, recipe.data.merge, show=run.draw))
+                    run.keep_if_best(line, tested)
+            run.end_epoch(line, model)
+            on_epoch(line)
+        distribution.wait()
+        return _with_score(described, run, validation, recipe.data.merge)
 
 
 def _compiled_model(recipe, scans):
@@ -120,21 +121,28 @@ def _averaged(model):
     if not model.optimizer.use_ema:
         yield
         return
-    last = [ops.convert_to_numpy(variable) for variable in model.trainable_variables]
-    for variable, average in zip(model.trainable_variables, model.optimizer.averages(model.trainable_variables)):
-        variable.assign(average)
+    last = _values(model.trainable_variables)
+    _assign(model.trainable_variables, _values(model.optimizer.averages(model.trainable_variables)))
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, last):
-            variable.assign(value)
+        _assign(model.trainable_variables, last)
 
 
 def _copy_weights(model, other):
     """Gives another network of the same kind, which may stand on other devices, the weights of the model."""
     if other is not model:
-        for variable, source in zip(other.weights, model.weights):
-            variable.assign(ops.convert_to_numpy(source))
+        _assign(other.weights, _values(model.weights))
+
+
+def _values(variables):
+    """Returns copies: JAX gives up the arrays of a network's variables with each step, whoever else has them."""
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values):
+        variable.assign(value)
 
 
 def _describe(recipe, model):

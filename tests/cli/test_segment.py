@@ -1,6 +1,8 @@
 import csv
 import gzip
 import os
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -8,6 +10,15 @@ import pytest
 from cli.conftest import write_scan
 
 import recalib_keras
+from recalib_keras.cli.segment import _weights
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Keeps what engines remember out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def test_labels_lie_on_the_grid_of_the_scan(recalib, scan, tmp_path):
@@ -160,6 +171,66 @@ def test_unknown_preset_and_weights(recalib, scan, tmp_path, capsys, bright_pres
     assert "there is no preset 'brigt'" in capsys.readouterr().err
     assert recalib("segment", scan, "-o", tmp_path, "--preset", bright_preset, "--weights", "dark") == 2
     assert "it has bright" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["keras", "openvino"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_says_by_what_it_was_computed(engine, precision, recalib, scan, tmp_path, capsys):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    assert recalib("segment", scan, "-o", tmp_path, "--engine", engine, "--precision", precision) == 0
+    assert capsys.readouterr().out.endswith(f"(by {engine} in {precision})\n")
+    assert (np.asarray(nib.load(tmp_path / "head_labels.nii.gz").dataobj) == 7).sum() == 24
+
+
+def test_openvino_that_is_not_installed(recalib, scan, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert recalib("segment", scan, "-o", tmp_path, "--engine", "openvino") == 2
+    assert 'pip install "recalib-keras[openvino]"' in capsys.readouterr().err
+
+
+def test_without_keras_once_openvino_has_compiled_the_network(recalib, scan, tmp_path, bright_preset):
+    """In a process of its own; nothing is said but the result, and labels are the same."""
+    pytest.importorskip("openvino")
+    options = ["--engine", "openvino", "--precision", "float32"]
+    recalib("segment", scan, "-o", tmp_path / "here", *options)
+    arguments = ["segment", str(scan), "-o", str(tmp_path / "there"), "--preset", str(bright_preset), *options]
+    code = (
+        "import sys; from recalib_keras.cli.main import main; code = main(sys.argv[1:]);"
+        "print(sorted({'keras', 'tensorflow'} & set(sys.modules))); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["[]"]
+    here, there = (np.asarray(nib.load(tmp_path / w / "head_labels.nii.gz").dataobj) for w in ("here", "there"))
+    assert np.array_equal(here, there)
+
+
+def test_flip(recalib, scan, tmp_path):
+    assert recalib("segment", scan, "-o", tmp_path, "--flip") == 0
+    assert (np.asarray(nib.load(tmp_path / "head_labels.nii.gz").dataobj) == 7).sum() == 24
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("default", "default"),
+        ("axial,coronal", {"axial": 1, "coronal": 1}),
+        ("axial:0.4, coronal:0.4,sagittal:0.2", {"axial": 0.4, "coronal": 0.4, "sagittal": 0.2}),
+    ],
+)
+def test_weights_of_several_weight_sets(text, expected):
+    assert _weights(text) == expected
+
+
+def test_average_of_several_weight_sets(recalib, scan, tmp_path, capsys):
+    assert recalib("segment", scan, "-o", tmp_path, "--weights", "bright:2") == 0
+    assert (np.asarray(nib.load(tmp_path / "head_labels.nii.gz").dataobj) == 7).sum() == 24
+    for wrong in ("bright:x", "bright:0", "bright:-1", "bright:nan"):
+        assert recalib("segment", scan, "-o", tmp_path, "--weights", wrong) == 2
+        assert f"with a share above 0, got '{wrong}'" in capsys.readouterr().err
+    assert recalib("segment", scan, "-o", tmp_path, "--weights", "bright,dark") == 2
+    assert "has no weights 'dark'" in capsys.readouterr().err
 
 
 def test_isolated_nan_is_replaced_with_a_warning_that_counts(recalib, scan, tmp_path):

@@ -1,10 +1,13 @@
 import json
+import sys
+from types import SimpleNamespace
 
+import keras
 import pytest
 from training.synthetic import RECIPE, write_recipe, write_scans
 
-from recalib_keras import zoo
-from recalib_keras.training import Recipe
+from recalib_keras import training, zoo
+from recalib_keras.training import Recipe, distribution
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,64 @@ def test_one_bad_recipe_is_one_line(recalib, folder, data, capsys):
 def test_one_output_folder_is_for_one_recipe(recalib, folder, data, capsys):
     assert recalib("train", "short.toml", "balls.toml", "--data", data, "-o", "run") == 2
     assert "expected one recipe with --output, got 2; leave --output out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--devices", "64"], "expected 64 devices, found "),
+        (["--hosts", "10.0.0.1:4321,10.0.0.2:4321"], "expected --hosts and --host-index together, got one of them"),
+        (["--host-index", "1"], "expected --hosts and --host-index together, got one of them"),
+        (["--hosts", "10.0.0.1:4321,10.0.0.2:4321", "--host-index", "0"], "expected the JAX backend for several hosts"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_devices_and_hosts_that_cannot_be_had(arguments, message, recalib, folder, data, capsys):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("of the TensorFlow backend")
+    assert recalib("train", "short.toml", "--data", data, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (folder / "runs").exists()
+
+
+class Host:
+    """What stands in for one of two hosts."""
+
+    hosts = 2
+
+    def __init__(self, host):
+        self.host, self.is_first = host, host == 0
+
+
+@pytest.fixture
+def two_hosts(monkeypatch):
+    """Lets the command believe that it has met the other host, and not end this process but raise `SystemExit`."""
+    monkeypatch.setattr(distribution, "over_hosts", lambda addresses, host, devices: Host(host))
+    monkeypatch.setattr("os._exit", sys.exit)
+    return lambda host: ["--hosts", "10.0.0.1:4321,10.0.0.2:4321", "--host-index", host]
+
+
+@pytest.mark.parametrize("error, code", [(training.TrainingError("no\nmore"), 2), (KeyboardInterrupt(), 130)], ids=str)
+def test_a_host_that_fails_ends_at_once(error, code, recalib, folder, data, two_hosts, monkeypatch, capsys):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(training, "train", fail)
+    with pytest.raises(SystemExit) as ended:
+        recalib("train", "short.toml", "--data", data, *two_hosts(1))
+    assert ended.value.code == code
+    assert capsys.readouterr().err == f"recalib train: host 1: {'no more' if code == 2 else 'stopped'}\n"
+
+
+@pytest.mark.parametrize("host", [0, 1])
+def test_the_first_host_alone_tells_and_publishes(host, recalib, folder, data, two_hosts, monkeypatch, capsys):
+    def report_to_those_who_listen(*args, on_epoch=lambda line: None, **kwargs):
+        on_epoch({"epoch": 1, "loss": 0.5, "seconds": 1})
+        return SimpleNamespace(score={"dice": 0.9, "scans": "scans"})
+
+    monkeypatch.setattr(training, "train", report_to_those_who_listen)
+    monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
+    assert recalib("train", "short.toml", "--data", data, *two_hosts(host)) == 0
+    told = "epoch 1/2  loss 0.5000  1 s\nmean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
+    assert capsys.readouterr().out == ("" if host else told)

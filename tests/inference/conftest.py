@@ -3,9 +3,18 @@
 import keras
 import numpy as np
 import pytest
+from cli.conftest import bright_preset  # noqa: F401
 
 from recalib_keras.inference import Segmenter
 from recalib_keras.zoo import Input, Label, Network, WeightSet
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Keeps what engines remember out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def threshold_network(input_shape, thresholds, sharpness=20.0):

@@ -104,7 +104,7 @@ def test_a_2d_network_sees_slices(axis, threshold_segmenter):
     window = tuple(1 if index == axis else 16 for index in range(3))
     scan = egg(box(2.0, extent=36))
     segmenter = threshold_segmenter(window=window, thresholds=(0.7, 1.5))
-    assert segmenter.model.input_shape == (None, 16, 16, 1)
+    assert segmenter.engine.model.input_shape == (None, 16, 16, 1)
     truth = np.select([scan.array > 1.5, scan.array > 0.7], [53, 17], 0)
     assert np.array_equal(segmenter(scan), truth)
 

@@ -40,10 +40,10 @@ def test_keeps_the_old_one_if_writing_fails(tmp_path, monkeypatch):
     before = (tmp_path / "state.safetensors").read_bytes()
     step(model)
 
-    def fail(self, content):
+    def fail(descriptor):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path / "state.safetensors", model, 2)
     assert (tmp_path / "state.safetensors").read_bytes() == before

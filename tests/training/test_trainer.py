@@ -1,11 +1,5 @@
 import dataclasses
-import errno
-import json
 import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -13,70 +7,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from training.runs import Stop, assert_same_run, read_log, stop_after
 from training.synthetic import FOLDER, changed, write_scans
 
 from recalib_keras import datasets, zoo
 from recalib_keras.inference import Segmenter
-from recalib_keras.training import TrainingError, examples, train, trainer, validate
-from recalib_keras.volumes import VolumeError
+from recalib_keras.training import TrainingError, train, trainer, validate
 from recalib_keras.zoo import Label
-
-# What the run of a recipe in another process does until it is killed: in the middle of its third epoch, or with the
-# checkpoint of its third epoch written but not yet in place.
-KILLED_RUN = """
-import os, signal, sys
-from recalib_keras.training import Recipe, examples, train
-moment, recipe, folder, data = sys.argv[1:]
-get_item, replace, written = examples.Examples.__getitem__, os.replace, []
-
-def get_item_or_die(self, step):
-    if moment == "epoch" and (self.epoch, step) == (2, 3):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return get_item(self, step)
-
-def replace_or_die(source, target):
-    written.append(target.name)
-    if moment == "checkpoint" and written.count("checkpoint.safetensors") == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-
-examples.Examples.__getitem__, os.replace = get_item_or_die, replace_or_die
-train(Recipe.read(recipe), folder, data)
-"""
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_after(epoch):
-    def on_epoch(line):
-        if line["epoch"] == epoch:
-            raise Stop
-
-    return on_epoch
-
-
-def read_log(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def without_times(lines):
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
-def by_place(tensors):
-    """Returns tensors of a checkpoint as `model/3`, since Keras numbers optimizers in the rest of the name."""
-    return {"/".join(name.split("/")[:2]): tensor for name, tensor in tensors.items()}
-
-
-def assert_same_run(folder, other):
-    """Asserts that two runs came to the same weights, optimizer state and log, bit for bit."""
-    assert (folder / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
-    ours, others = (by_place(load_file(path / "checkpoint.safetensors")) for path in (folder, other))
-    assert ours.keys() == others.keys() and "optimizer/10" in ours
-    assert [place for place in ours if not np.array_equal(ours[place], others[place])] == []
-    assert without_times(read_log(folder)) == without_times(read_log(other))
 
 
 def test_it_learns(run):
@@ -123,16 +60,6 @@ def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
     assert weight_set.sha256 == run.weight_set.sha256
 
 
-@pytest.mark.parametrize("moment", ["epoch", pytest.param("checkpoint", marks=pytest.mark.slow)])
-def test_a_killed_run_resumes_to_the_same_weights(moment, run, recipe, recipe_path, data, tmp_path):
-    command = [sys.executable, "-c", KILLED_RUN, moment, recipe_path, tmp_path, data]
-    killed = subprocess.run(command, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert len(read_log(tmp_path)) == (2 if moment == "epoch" else 3)  # the log may be ahead of the checkpoint
-    train(recipe, tmp_path, data, resume=True)
-    assert_same_run(tmp_path, run.folder)
-
-
 def test_resuming_a_finished_run_returns_it(run, recipe, data):
     before = os.stat(run.folder / "best.safetensors").st_mtime_ns
     weight_set = train(recipe, run.folder, data, resume=True, on_epoch=stop_after(1))
@@ -158,36 +85,6 @@ def test_refuses_to_resume_another_network(arguments, run, recipe, data):
     with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
         train(changed(recipe, network={"arguments": arguments}), run.folder, data, resume=True)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
-
-
-def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, data, tmp_path, monkeypatch):
-    get_item = examples.Examples.__getitem__
-
-    def poisoned(self, step):
-        images, classes = get_item(self, step)
-        return (images * np.nan if (self.epoch, step) == (2, 1) else images), classes
-
-    monkeypatch.setattr(examples.Examples, "__getitem__", poisoned)
-    with pytest.raises(TrainingError, match=r"no longer finite in epoch 3, step 2, on ball_\d, ball_\d; look"):
-        train(recipe, tmp_path, data)
-    assert len(read_log(tmp_path)) == 2
-    monkeypatch.undo()
-    train(recipe, tmp_path, data, resume=True)
-    assert_same_run(tmp_path, run.folder)
-
-
-def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tmp_path, monkeypatch):
-    fit = keras.Model.fit
-
-    def fit_and_overflow(self, *args, **kwargs):  # as a last step does whose gradient is not finite
-        history = fit(self, *args, **kwargs)
-        self.get_layer("classifier").bias.assign([0, np.inf, 0])
-        return history
-
-    monkeypatch.setattr(keras.Model, "fit", fit_and_overflow)
-    with pytest.raises(TrainingError, match="a weight is no longer finite at the end of epoch 1; lower"):
-        train(recipe, tmp_path, data)
-    assert list(tmp_path.glob("*.safetensors")) == []
 
 
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
@@ -247,29 +144,6 @@ def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tm
     lines = []
     train(changed(recipe, loss=loss, optimizer=optimizer), tmp_path, data, on_epoch=lines.append)
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"] and lines[-1]["dice"] > lines[0]["dice"] + 0.1
-
-
-def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, tmp_path, monkeypatch):
-    replace = os.replace
-
-    def replace_until_full(source, target):
-        if Path(target).name == "checkpoint.safetensors" and Path(target).exists() and len(read_log(tmp_path)) > 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", replace_until_full)
-    with pytest.raises(VolumeError, match="checkpoint.safetensors, got 'No space left on device'; check that"):
-        train(recipe, tmp_path, data)
-    assert not list(tmp_path.glob(".*"))
-    monkeypatch.undo()
-    train(recipe, tmp_path, data, resume=True)
-    assert_same_run(tmp_path, run.folder)
-
-
-def test_a_folder_that_cannot_be_made(recipe, data, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
-        train(recipe, tmp_path / "file" / "run", data)
 
 
 def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):

@@ -1,0 +1,205 @@
+"""recalib tune: search for a better recipe, on one device, several, or a cluster."""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.options import add_data_argument
+
+ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+DEFAULT_ADDRESS = "127.0.0.1:8765"
+TERMINATED = 143  # the exit code of a process that SIGTERM ends
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command."""
+    parser.add_argument("study", type=Path, metavar="STUDY.toml", help="what to vary, and how to search")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the study; default: studies/NAME")
+    add_data_argument(parser)
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="start N workers, a GPU or a share of the cores each"
+    )
+    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of each worker; default: its share")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove the study in the output folder and begin anew; else it goes on"
+    )
+    parser.add_argument("--report", action="store_true", help="run nothing, write the results of the study so far")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="copy the small results to FOLDER/NAME")
+    cluster = parser.add_argument_group("cluster", "one chief, any number of workers, with the same study file")
+    cluster.add_argument("--role", choices=("chief", "worker"), help="hand out the trials, or run them")
+    cluster.add_argument(
+        "--oracle",
+        default=DEFAULT_ADDRESS,
+        metavar="HOST:PORT",
+        help="where the chief listens, and workers find it; the channel is not encrypted (default: %(default)s)",
+    )
+    cluster.add_argument(
+        "--wait",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="seconds a worker waits for a silent chief (default: 300)",
+    )
+    cluster.add_argument(
+        "--lease",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds of silence after which a worker's trial is given to another (default: 60)",
+    )
+    parser.add_argument("--name", help=argparse.SUPPRESS)
+    parser.add_argument("--ends-with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(arguments):
+    """Runs the study, or a part of it, and says where the results are."""
+    _check(arguments)
+    from recalib_keras.tuning.study import Study
+
+    study = Study.read(arguments.study)
+    folder = arguments.output or Path("studies") / study.name
+    signal.signal(signal.SIGTERM, _end)
+    if arguments.role == "worker":
+        return _work(arguments, study, folder)
+    start = time.monotonic()
+    with _Display(study, start) as display:
+        results = _results(arguments, study, folder, display.show)
+    _tell(results, folder)
+    if arguments.publish:
+        from recalib_keras.tuning.report import publish
+
+        print(f"small results copied to {publish(results, arguments.publish)}")
+    return 0 if results.best is not None else 1
+
+
+def _check(arguments):
+    if arguments.role and arguments.workers:
+        raise ValueError("expected --workers, or --role on a cluster, got both; --workers starts a chief of its own")
+    if arguments.role == "worker" and (arguments.overwrite or arguments.report or arguments.publish):
+        raise ValueError("--overwrite, --report and --publish are for the chief alone; leave them out for a worker")
+    if arguments.report and (arguments.role or arguments.workers or arguments.overwrite):
+        raise ValueError("--report runs nothing; leave --role, --workers and --overwrite out")
+
+
+def _results(arguments, study, folder, show):
+    """Returns the results of the study, after it was run in the way asked for."""
+    from recalib_keras.tuning import launching
+
+    options = {"overwrite": arguments.overwrite, "show": show}
+    if arguments.report:
+        return _reported(study, folder)
+    if arguments.role == "chief":
+        _start_light()
+        print(f"chief of {study.name}: listens on {arguments.oracle}", flush=True)
+        return launching.serve(study, folder, arguments.oracle, lease=arguments.lease, **options)
+    if arguments.workers:
+        return launching.launch(
+            study,
+            arguments.study,
+            folder,
+            arguments.data,
+            arguments.workers,
+            threads=arguments.threads,
+            lease=arguments.lease,
+            prepare=_start_light,
+            **options,
+        )
+    start_backend(arguments.threads)
+    return launching.search(study, folder, arguments.data, **options)
+
+
+def _reported(study, folder):
+    _start_light()
+    from recalib_keras.tuning.report import write_report
+    from recalib_keras.tuning.results import read_results
+
+    results = read_results(study, folder)
+    write_report(results)
+    return results
+
+
+def _work(arguments, study, folder):
+    """Runs trials for a chief; returns 1 if it gave the study up."""
+    if arguments.ends_with_parent:
+        from recalib_keras.tuning.crew import end_with_parent
+
+        end_with_parent()
+    from recalib_keras.tuning.service import RemoteChief
+    from recalib_keras.tuning.worker import work
+
+    chief = RemoteChief(arguments.oracle, arguments.wait)
+    name = arguments.name or f"{socket.gethostname()}-{os.getpid()}"
+    start_backend(arguments.threads)
+    with contextlib.closing(chief):
+        why = work(chief, study.fingerprint, name, folder, arguments.data)
+    print(f"the chief gave the study up: {why}" if why else "the study is complete", flush=True)
+    return 1 if why else 0
+
+
+def _start_light():
+    """Starts a process that trains nothing: with Keras on NumPy it is sooner there, and takes no GPU's memory."""
+    os.environ["KERAS_BACKEND"] = "numpy"
+    start_backend()
+
+
+def _end(*_):
+    """Ends this process on SIGTERM as on Ctrl-C, so that trials are given back and workers stopped."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(TERMINATED)
+
+
+def _tell(results, folder):
+    ended = sum(trial.status in ("completed", "pruned", "failed") for trial in results.trials)
+    best = results.best
+    if best is None:
+        print(f"{ended} trials, none complete; see {folder / 'trials.csv'}")
+        return
+    from recalib_keras.tuning.display import values
+
+    print(f"{ended} trials; best {best.score:.4f} (trial {best.id}): {values(best)}")
+    print(f"results in {folder}: report.md, trials.csv, best.toml, figures, tensorboard")
+
+
+class _Display:
+    """Shows the study: a live table on a terminal, else a line for each trial that begins or ends."""
+
+    def __init__(self, study, start):
+        self.study, self.start, self._live, self._lines = study, start, None, None
+
+    def __enter__(self):
+        if sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, chief):
+        """Shows where the chief's study stands."""
+        from recalib_keras.tuning.display import Lines, table
+
+        trials, total = chief.snapshot()
+        self._lines = self._lines or Lines()
+        lines = self._lines.new(trials)
+        if self._live is None:
+            for line in lines:
+                print(line, flush=True)
+            return
+        self._live.update(table(self.study, trials, total, time.monotonic() - self.start), refresh=True)
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"expected 1 or more, got {number}")
+    return number

@@ -1,0 +1,17 @@
+"""What computes a network's probabilities: Keras on its backend, or OpenVINO; chosen by a probe, and remembered."""
+
+from recalib_keras.inference.engines.candidates import ENGINES, PRECISIONS, Candidate, EngineError
+from recalib_keras.inference.engines.keras_engine import KerasEngine
+from recalib_keras.inference.engines.opening import needs_keras, open_engine
+from recalib_keras.inference.engines.undecided import Undecided
+
+__all__ = [
+    "ENGINES",
+    "PRECISIONS",
+    "Candidate",
+    "EngineError",
+    "KerasEngine",
+    "Undecided",
+    "needs_keras",
+    "open_engine",
+]

@@ -1,0 +1,100 @@
+"""What is remembered of a network on this machine: compiled networks, and which engine won the probe."""
+
+import hashlib
+import json
+import os
+import platform
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+
+from recalib_keras import __version__, volumes
+from recalib_keras.inference.engines.keras_engine import backend
+from recalib_keras.zoo.records import to_mapping
+
+DIGEST_LENGTH = 64
+LAYOUT = 1  # of the cache; another number makes all that is there count as missing
+
+
+class Cache:
+    """A folder of files for one network on one machine, each beginning with the SHA-256 of what follows.
+
+    Content that is not what was written counts as missing, and so does everything once the weights, the description
+    of the network, a version, or the machine has changed. A folder that cannot be written is no error: nothing is
+    remembered then.
+
+    Args:
+        weight_set: `recalib_keras.zoo.WeightSet`.
+    """
+
+    def __init__(self, weight_set):
+        self.folder = root() / "engines" / _key(weight_set)[:32]
+
+    def read(self, name):
+        """Returns the content that was written under a name, or None."""
+        try:
+            stored = (self.folder / name).read_bytes()
+        except OSError:
+            return None
+        digest, content = stored[:DIGEST_LENGTH], stored[DIGEST_LENGTH:]
+        return content if digest == _digest(content) else None
+
+    def write(self, name, content):
+        """Keeps bytes under a name."""
+        try:
+            volumes.atomic_write(
+                self.folder / name, lambda temporary: temporary.write_bytes(_digest(content) + content)
+            )
+        except volumes.VolumeError:
+            pass
+
+
+def root():
+    """Returns the folder of the cache: `RECALIB_CACHE`, else `recalib_keras` in the user's cache folder."""
+    if os.environ.get("RECALIB_CACHE"):
+        return Path(os.environ["RECALIB_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recalib_keras"
+
+
+def _digest(content):
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _key(weight_set):
+    """Returns a SHA-256 of all that a compiled network and its speed depend on."""
+    facts = {
+        "layout": LAYOUT,
+        "weights": weight_set.sha256,
+        "network": to_mapping(weight_set.network),
+        "window": weight_set.input.window,
+        "classes": len(weight_set.labels),
+        "backend": backend(),
+        "versions": {name: _version(name) for name in ("keras", "tensorflow", "openvino")},
+        "source": _source(),
+        "machine": _machine(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
+def _source():
+    """Returns a SHA-256 of the networks' source: in a checkout it changes while the version stays."""
+    package = Path(str(resources.files("recalib_keras")))
+    files = sorted(path for room in ("layers", "models") for path in (package / room).glob("*.py"))
+    return [__version__, hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()]
+
+
+@cache
+def _machine():
+    """Returns what speed depends on: the processor and what it can do, its cores, whether there is a GPU."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    told = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return [*(told or [platform.processor()]), platform.machine(), os.cpu_count(), Path("/dev/nvidiactl").exists()]

@@ -1,0 +1,113 @@
+"""Probabilities by OpenVINO, from a network that Keras has exported."""
+
+import math
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+
+from recalib_keras.inference.engines.candidates import EngineError
+
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+# OpenVINO is fast for batches of one fixed size, and needs no large ones.
+VOXELS_PER_BATCH = 2**14
+
+
+class OpenVINOEngine:
+    """Runs a network that `convert` has compiled for this machine's processor.
+
+    Args:
+        compiled: bytes from `convert`.
+        precision: `"float32"` or `"bfloat16"`, which it was compiled for.
+        threads: number of CPU threads, or None for all cores.
+
+    Raises:
+        EngineError: if OpenVINO refuses the bytes, which another version or processor may have made.
+    """
+
+    name = "openvino"
+
+    def __init__(self, compiled, precision, threads=None):
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision]}  # which the bytes do not tell
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            self._network = _openvino().Core().import_model(compiled, "CPU", settings)
+        except RuntimeError as error:
+            raise EngineError(
+                f"expected a network compiled by this OpenVINO for this processor, got one that it refuses ({error})"
+            ) from None
+        self.precision = precision
+        self._batch = np.zeros(tuple(self._network.inputs[0].shape), "float32")
+        self._output_shape = tuple(self._network.outputs[0].shape)[1:]
+
+    def __call__(self, windows):
+        """Returns the probabilities of a batch of windows, as a NumPy array."""
+        probabilities = np.empty((len(windows), *self._output_shape), "float32")
+        for start in range(0, len(windows), len(self._batch)):
+            part = windows[start : start + len(self._batch)]
+            self._batch[: len(part)] = part
+            result = self._network(self._batch, share_outputs=True)[0]
+            probabilities[start : start + len(part)] = result[: len(part)]
+        return probabilities
+
+
+def convert(model, precisions):
+    """Returns a Keras model compiled by OpenVINO for this machine's processor.
+
+    Args:
+        model: `keras.Model` on the TensorFlow backend with one input of known spatial sizes.
+        precisions: sequence of `"float32"` and `"bfloat16"`.
+
+    Returns:
+        Dict of bytes by precision.
+
+    Raises:
+        EngineError: if a layer of the network has no counterpart in OpenVINO.
+    """
+    spatial = model.input_shape[1:]
+    batch = max(1, VOXELS_PER_BATCH // math.prod(spatial))
+    core = _openvino().Core()
+    with tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TensorFlow about itself
+            model.export(folder, verbose=False)
+        try:
+            network = core.read_model(folder)
+            network.reshape({network.inputs[0]: [batch, *spatial]})
+            return {
+                precision: core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision]})
+                .export_model()
+                .getvalue()
+                for precision in precisions
+            }
+        except RuntimeError as error:
+            raise EngineError(
+                f"the network {model.name!r} cannot be converted for OpenVINO ({error}); use the engine 'keras'"
+            ) from None
+
+
+def version():
+    """Returns the version of OpenVINO that is installed, without importing it; None where there is none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("openvino")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _openvino():
+    """Imports OpenVINO without its telemetry, which would report the import to a server."""
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    kept = sys.modules.get("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = None  # OpenVINO does without where it cannot be imported
+    try:
+        import openvino
+    finally:
+        del sys.modules["openvino_telemetry"]
+        if kept is not None:
+            sys.modules["openvino_telemetry"] = kept
+    return openvino

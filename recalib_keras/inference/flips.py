@@ -1,0 +1,53 @@
+"""Average a network's prediction of a scan with that of the scan's mirror image."""
+
+import numpy as np
+
+
+def mirrored(predict, labels, axis):
+    """Returns a predict function that averages windows and their left-right mirror images.
+
+    What the network says of the mirror image is mirrored back, and the labels of the two sides change places. Use it
+    with networks that have seen both sides of the body.
+
+    Args:
+        predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`.
+        labels: sequence of `recalib_keras.zoo.Label`; `mirror` names the counterpart on the other side.
+        axis: axis of the window that runs from left to right.
+
+    Raises:
+        ValueError: if a label's counterpart is not among the labels, or names another one as its own.
+    """
+    counterparts = counterpart_classes(labels)
+
+    def predict_both(windows):
+        there = predict(windows)
+        mirror_image = np.ascontiguousarray(np.flip(windows, axis + 1))
+        back = np.flip(predict(mirror_image), axis + 1)
+        return (there + back[..., counterparts]) / 2
+
+    return predict_both
+
+
+def counterpart_classes(labels):
+    """Returns for each class the class of its counterpart on the other side; for an unpaired one its own.
+
+    Raises:
+        ValueError: as `mirrored`.
+    """
+    mirrors = {label.id: label.id if label.mirror is None else label.mirror for label in labels}
+    ids = list(mirrors)
+    for label in labels:
+        other = mirrors[label.id]
+        if mirrors.get(other) != label.id:
+            raise ValueError(
+                f"expected the labels of the two sides to name each other as `mirror`, got {label.id} "
+                f"({label.name!r}), whose mirror {other} "
+                + ("is no label" if other not in mirrors else f"has the mirror {mirrors[other]}")
+                + "; mend the labels of the preset"
+            )
+    return np.array([ids.index(mirrors[number]) for number in ids])
+
+
+def left_right_axis(orientation):
+    """Returns the axis of an orientation such as `"RAS"` that runs between left and right."""
+    return next(axis for axis, letter in enumerate(orientation.upper()) if letter in "LR")

@@ -1,0 +1,76 @@
+"""Segment a scan with a preset, in one call."""
+
+import functools
+from collections.abc import Mapping
+
+from recalib_keras import volumes, zoo
+from recalib_keras.inference.ensemble import Ensemble
+from recalib_keras.inference.segmenter import Segmenter
+
+
+def load_segmenter(preset, weights="default", engine="auto", precision="auto", flips=False, threads=None):
+    """Returns a `Segmenter` for a weight set of a preset, or an `Ensemble` for several.
+
+    Args:
+        preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
+        weights: name of one of the preset's weight sets; or several, whose probabilities are averaged: a sequence of
+            names, or a dict from names to weights such as `{"axial": 0.4, "coronal": 0.4, "sagittal": 0.2}`. Defaults
+            to the preset's first.
+        engine, precision, threads: see `recalib_keras.inference.open_engine`.
+        flips: as in `Segmenter`.
+
+    Raises:
+        ValueError, ImportError: as `recalib_keras.inference.open_engine`, `Segmenter` and `Ensemble`.
+    """
+    shares = _shares(weights)
+    members = [
+        (Segmenter.from_preset(preset, name, engine, precision, flips, threads), share)
+        for name, share in shares.items()
+    ]
+    return members[0][0] if isinstance(weights, str) else Ensemble(members)
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_segmenter(preset, weights, digests, **settings):
+    """Keeps the last network between calls; the SHA-256 tells when a preset in a folder has been written anew."""
+    return load_segmenter(preset, weights if isinstance(weights, str) else dict(weights), **settings)
+
+
+def segment(scan, preset, weights="default", volume=None, engine="auto", precision="auto", flips=False):
+    """Returns the labels of a scan, on its own grid.
+
+    Args:
+        scan: path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
+        preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
+        weights: name of one of the preset's weight sets, or several to be averaged: see
+            `recalib_keras.inference.load_segmenter`. Defaults to its first.
+        volume: index of the volume to take from a 4-D file.
+        engine: `"keras"`, `"openvino"` or `"auto"`: whichever is faster on this machine for the same labels.
+        precision: `"float32"`, `"bfloat16"` or `"auto"`, as for the engine.
+        flips: whether to average with the prediction of the left-right mirror image.
+
+    Returns:
+        `nibabel` image of label numbers in the smallest integer type, with the scan's affine, codes and voxel sizes.
+
+    Raises:
+        ValueError: for a scan that cannot be read (`recalib_keras.volumes.VolumeError`), for an unknown preset or
+            engine, and as `recalib_keras.inference.load_segmenter`.
+
+    Example:
+
+        image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
+        image.to_filename("labels.nii.gz")
+    """
+    shares = _shares(weights)
+    digests = tuple(zoo.weight_set(preset, name).sha256 for name in shares)
+    key = weights if isinstance(weights, str) else tuple(shares.items())
+    segmenter = _cached_segmenter(str(preset), key, digests, engine=engine, precision=precision, flips=flips)
+    scan = volumes.read(scan, volume=volume)
+    return volumes.label_image(segmenter(scan), scan)
+
+
+def _shares(weights):
+    """Returns the weight of each weight set that is named."""
+    if isinstance(weights, str):
+        return {weights: 1.0}
+    return dict(weights) if isinstance(weights, Mapping) else dict.fromkeys(weights, 1.0)

@@ -1,0 +1,20 @@
+"""Training data without scans: heads of random shape, contrast and quality, made from label maps on the device."""
+
+from recalib_keras.synthesis.examples import GeneratedExamples
+from recalib_keras.synthesis.label_maps import LabelMaps
+from recalib_keras.synthesis.label_table import GenerationLabel, IntensityPrior, LabelTable
+from recalib_keras.synthesis.random_scan import Draw, RandomScan
+from recalib_keras.synthesis.settings import MILD, VARIED, Synthesis
+
+__all__ = [
+    "MILD",
+    "VARIED",
+    "Draw",
+    "GeneratedExamples",
+    "GenerationLabel",
+    "IntensityPrior",
+    "LabelMaps",
+    "LabelTable",
+    "RandomScan",
+    "Synthesis",
+]

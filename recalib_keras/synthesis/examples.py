@@ -1,0 +1,109 @@
+"""Training examples made from label maps, batch by batch."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from recalib_keras.synthesis.compilation import compiled
+
+
+class GeneratedExamples(keras.utils.PyDataset):
+    """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
+
+    The label maps take turns in a random order. Each window lies around the brain or, as often as the settings'
+    `anywhere` says, with its centre anywhere in the head.
+
+    Args:
+        maps: `LabelMaps`.
+        random_scan: `RandomScan`.
+        steps: number of batches.
+        batch_size: examples a batch.
+        seed: integer.
+        epoch: integer.
+        settings: `Synthesis`, if others than those of `random_scan`, such as more varied ones in later epochs; nothing
+            is compiled again while the same of them are 0.
+        slice_axis: the axis of size 1 of a 2-D network's window, which its examples lack; or None.
+        share: slice, which examples of each batch to make; random numbers are drawn for all of it.
+
+    Items: images `(batch, *spatial, 1)` float32 and classes of the same shape.
+
+    Raises:
+        ValueError: if the windows have not a size of 1 along `slice_axis`, or the label maps have not the voxels that
+            `random_scan` takes them to have.
+    """
+
+    def __init__(
+        self,
+        maps,
+        random_scan,
+        steps,
+        batch_size=1,
+        seed=0,
+        epoch=0,
+        settings=None,
+        slice_axis=None,
+        share=slice(None),
+    ):
+        super().__init__()
+        frame = random_scan.frame
+        if slice_axis is not None and frame.window[slice_axis] != 1:
+            raise ValueError(f"windows must have a size of 1 along axis {slice_axis}. Received: {frame.window}")
+        if not np.allclose(frame.map_spacing, maps.spacing, rtol=1e-3):
+            raise ValueError(
+                f"expected label maps with voxels of {frame.map_spacing} mm, got {maps.spacing}; "
+                "make RandomScan with map_spacing=maps.spacing"
+            )
+        self.maps, self.random_scan, self.slice_axis, self.share = maps, random_scan, slice_axis, share
+        self.steps, self.batch_size, self.seed, self.epoch = steps, batch_size, seed, epoch
+        self.settings = settings or random_scan.settings
+        rng = np.random.default_rng([seed, epoch])
+        passes = -(-steps * batch_size // len(maps))
+        self.order = np.concatenate([rng.permutation(len(maps)) for _ in range(passes)])
+        self._run = _compiled(random_scan)
+        self._ahead = None
+
+    def __len__(self):
+        return self.steps
+
+    def files(self, step):
+        """Returns the files of the label maps of a batch."""
+        return [str(self.maps.files[place]) for place in self._places(step)]
+
+    def __getitem__(self, step):
+        return self._make(step) if self._ahead is None else self._ahead[step]
+
+    def on_epoch_begin(self):
+        # In here, since training stands above this room and imports it.
+        from recalib_keras.training.ahead import Ahead
+
+        self._ahead = Ahead(self._make, len(self))
+
+    def on_epoch_end(self):
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def _make(self, step):
+        places = self._places(step)
+        rng = np.random.default_rng([self.seed, self.epoch, step])
+        centres = [self._centre(place, rng) for place in places]
+        draw = self.random_scan.draw(centres, rng, self.settings)
+        draw = keras.tree.map_structure(lambda x: None if x is None else x[self.share], draw)
+        examples = self._run(self.maps.arrays[places[self.share]], draw)
+        if self.slice_axis is None:
+            return examples
+        return tuple(ops.squeeze(tensor, self.slice_axis + 1) for tensor in examples)
+
+    def _places(self, step):
+        return self.order[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def _centre(self, place, rng):
+        if rng.random() < self.settings.anywhere:
+            return rng.uniform(0, self.maps.heads[place] - 1)
+        return self.maps.centres[place]
+
+
+def _compiled(random_scan):
+    """Returns the layer's call compiled, once for all epochs."""
+    if not hasattr(random_scan, "compiled_call"):
+        random_scan.compiled_call = compiled(lambda label_maps, draw: random_scan(label_maps, draw))
+    return random_scan.compiled_call

@@ -1,0 +1,137 @@
+"""A head small enough to be generated in no time, and scans of it made anew with NumPy and SciPy."""
+
+import numpy as np
+from scipy import ndimage
+from scipy.interpolate import RegularGridInterpolator
+
+from recalib_keras.synthesis import GenerationLabel, IntensityPrior, LabelTable
+
+# Index of each label in the table below.
+AIR, LEFT, RIGHT, STEM, SKIN, BONE = range(6)
+
+PRIOR = IntensityPrior(
+    mean_mu=(7.0, 150.0, 90.0, 120.0, 40.0),
+    mean_sigma=(1.0, 15.0, 10.0, 12.0, 4.0),
+    std_mu=(4.0, 12.0, 10.0, 20.0, 9.0),
+    std_sigma=(1.0, 3.0, 2.0, 5.0, 2.0),
+)
+TABLE = LabelTable(
+    labels=(
+        GenerationLabel(0, 0, "background", 0, 0),
+        GenerationLabel(2, 2, "left cerebral white matter", 1, 1),
+        GenerationLabel(41, 41, "right cerebral white matter", 2, 1),
+        GenerationLabel(16, 16, "brain-stem", 3, 2),
+        GenerationLabel(507, 0, "background", 4, 3),
+        GenerationLabel(515, 0, "background", 5, 4),
+    ),
+    t1_prior=PRIOR,
+)
+
+
+def head(size=24):
+    """Returns the label map of a ball of a head in voxels of a cube: skin, bone, two halves of a brain and its stem."""
+    x, y, z = np.indices((size,) * 3) - (size - 1) / 2
+    radius = np.sqrt(x**2 + (y * 0.9) ** 2 + z**2) / size
+    result = np.zeros((size,) * 3, "uint8")
+    result[radius < 0.46] = SKIN
+    result[radius < 0.4] = BONE
+    result[(radius < 0.34) & (x < 0)] = LEFT
+    result[(radius < 0.34) & (x > 0)] = RIGHT
+    result[(np.abs(x) < size / 12) & (np.abs(y) < size / 12) & (z < 0) & (radius < 0.34)] = STEM
+    return result
+
+
+def scan_by_numpy(random_scan, label_map, draw):
+    """Returns image and classes that `random_scan`, without normalisation, should make of the first example."""
+    draw = _first(draw)
+    window, spacing = random_scan.frame.window, random_scan.frame.spacing
+    centres = _places(draw.shape, window)
+    labels = _labels(label_map, centres)
+    first, second = noise_by_numpy(window, draw.keys) if draw.keys is not None else (None, None)
+    image = _paint(label_map, centres, draw.shape.places, draw.tissues, first)
+    image = _scan(image, draw.scanner, second)
+    classes = draw.classes[labels]
+    if draw.removal is not None:
+        kept = draw.removal.kept[labels]
+        for axis, step in enumerate(spacing):
+            kept = ndimage.gaussian_filter1d(kept, 4.0 / step, axis=axis, mode="nearest")
+        image = np.where(kept >= draw.removal.shares, image, draw.removal.fills)
+    if draw.scanner.seen is not None:
+        image = image * _outer(draw.scanner.lit)
+        classes = classes * _outer(draw.scanner.seen)
+    return image, classes
+
+
+def noise_by_numpy(window, key):
+    """Returns two fields of normal noise, by unsigned arithmetic and the formula of Box and Muller."""
+    bits = np.arange(np.prod(window), dtype="uint32") + np.uint32(int(key) % 2**32)
+    bits ^= bits >> 16
+    bits *= np.uint32(0x7FEB352D)
+    bits ^= bits >> 15
+    bits *= np.uint32(0x846CA68B)
+    bits ^= bits >> 16
+    turn, share = (bits % 2**16) / 2**16, ((bits >> 16) + 0.5) / 2**16
+    radius = np.sqrt(-2 * np.log(share))
+    return (radius * np.cos(2 * np.pi * turn)).reshape(window), (radius * np.sin(2 * np.pi * turn)).reshape(window)
+
+
+def _first(draw):
+    if draw is None:
+        return None
+    if isinstance(draw, tuple):
+        parts = [_first(part) for part in draw]
+        return type(draw)(*parts) if hasattr(draw, "_fields") else tuple(parts)
+    return draw[0]
+
+
+def _places(shape, window):
+    voxels = np.stack(np.meshgrid(*map(np.arange, window), indexing="ij"), axis=-1).astype("float64")
+    places = (voxels - (np.array(window) - 1) / 2) @ shape.matrices.T.astype("float64") + shape.centres
+    if shape.nodes is not None:
+        axes = [np.linspace(0, size - 1, count) for size, count in zip(window, shape.nodes.shape[1:])]
+        for axis, nodes in enumerate(shape.nodes):
+            places[..., axis] += RegularGridInterpolator(axes, nodes.astype("float64"), method="cubic")(voxels)
+    return places
+
+
+def _labels(label_map, places):
+    return ndimage.map_coordinates(label_map, np.moveaxis(places, -1, 0), order=0, mode="grid-constant", cval=0)
+
+
+def _paint(label_map, centres, offsets, tissues, noise):
+    samples = [_labels(label_map, centres + offset) for offset in offsets]
+    image = np.mean([tissues.means[labels] for labels in samples], axis=0)
+    if tissues.deviations is None:
+        return image
+    if tissues.lengths is not None:
+        noise = np.einsum("xyz,xi,yj,zk->ijk", noise, *tissues.lengths, optimize=True)
+    deviation = np.mean([tissues.deviations[labels] for labels in samples], axis=0)
+    return np.maximum(image + deviation * noise, 0)
+
+
+def _scan(image, scanner, noise):
+    if scanner.bias is not None:
+        # Natural cubic B-splines by convolution: each node's basis at the voxels, from the formula of its four pieces.
+        basis = [_b_splines(len(scanner.bias), size) for size in image.shape]
+        image = image * np.exp(np.einsum("abc,ax,by,cz->xyz", scanner.bias, *basis, optimize=True))
+    if scanner.slices is not None:
+        image = np.einsum("xyz,xi,yj,zk->ijk", image, *scanner.slices, optimize=True)
+    if scanner.noise is not None:
+        image = np.abs(image + scanner.noise * noise)
+    if scanner.voxels is not None:
+        image = np.einsum("xyz,xi,yj,zk->ijk", image, *scanner.voxels, optimize=True)
+    if scanner.gammas is not None:
+        image = 255 * (image / 255) ** scanner.gammas
+    return image
+
+
+def _b_splines(nodes, size):
+    """Returns the cubic B-spline of each of `nodes` nodes at `size` places between the second and the last but one."""
+    places = np.linspace(1, nodes - 2, size)
+    distance = np.abs(places - np.arange(nodes)[:, None])
+    inner, outer = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance) ** 3 / 6
+    return np.where(distance < 1, inner, np.where(distance < 2, outer, 0))
+
+
+def _outer(lines):
+    return np.einsum("x,y,z->xyz", *lines)

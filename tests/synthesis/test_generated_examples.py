@@ -1,0 +1,108 @@
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from synthesis.heads import TABLE, head
+
+from recalib_keras.synthesis import MILD, GeneratedExamples, LabelMaps, RandomScan, Synthesis
+
+MAPS = LabelMaps(
+    files=(Path("first.nii"), Path("second.nii"), Path("third.nii")),
+    arrays=np.stack([head(), head()[::-1], np.where(head() == 3, 1, head())]),
+    spacing=(1.0, 1.0, 1.0),
+    centres=np.array([[11.5, 11.5, 11.5]] * 3),
+    heads=np.array([[24, 24, 24]] * 3),
+)
+
+
+def examples(settings=MILD, window=(16, 16, 16), steps=4, **arguments):
+    return GeneratedExamples(MAPS, RandomScan(TABLE, window, settings), steps, **arguments)
+
+
+def arrays(batch):
+    return [keras.ops.convert_to_numpy(tensor) for tensor in batch]
+
+
+def test_batches_are_images_and_classes():
+    batches = examples(batch_size=2)
+    assert len(batches) == 4
+    for step in range(4):
+        images, classes = arrays(batches[step])
+        assert images.shape == classes.shape == (2, 16, 16, 16, 1)
+        assert images.dtype == "float32" and classes.dtype == "uint8" and set(np.unique(classes)) <= {0, 1, 2, 3}
+
+
+def test_label_maps_take_turns():
+    batches = examples(batch_size=2, steps=6)
+    files = sum((batches.files(step) for step in range(6)), [])
+    assert {file: files.count(file) for file in files} == {"first.nii": 4, "second.nii": 4, "third.nii": 4}
+    assert sorted(files[:3]) == sorted(files[3:6]) == ["first.nii", "second.nii", "third.nii"]
+    orders = {tuple(examples(steps=3, epoch=epoch).order) for epoch in range(12)}
+    assert len(orders) > 2
+
+
+def test_examples_follow_from_seed_epoch_and_step():
+    first, again = examples(seed=1), examples(seed=1)
+    for step in (0, 3):
+        for one, other in zip(arrays(first[step]), arrays(again[step])):
+            assert np.array_equal(one, other)
+    images = [arrays(batches[1])[0] for batches in (first, examples(seed=2), examples(seed=1, epoch=1))]
+    assert not np.array_equal(images[0], images[1]) and not np.array_equal(images[0], images[2])
+    assert not np.array_equal(arrays(first[0])[0], arrays(first[1])[0])
+
+
+def test_batches_made_ahead_are_the_same():
+    batches = examples()
+    expected = [arrays(batches[step]) for step in range(4)]
+    batches.on_epoch_begin()
+    try:
+        for step in range(4):
+            for one, other in zip(arrays(batches[step]), expected[step]):
+                assert np.array_equal(one, other)
+    finally:
+        batches.on_epoch_end()
+
+
+def test_a_share_of_a_batch_is_that_of_the_whole():
+    whole, part = examples(batch_size=4), examples(batch_size=4, share=slice(1, 3))
+    for one, other in zip(arrays(whole[0]), arrays(part[0])):
+        np.testing.assert_allclose(other, one[1:3], atol=1e-4)
+
+
+def test_networks_of_slices_get_slices():
+    images, classes = arrays(examples(window=(16, 1, 14), slice_axis=1, batch_size=3)[0])
+    assert images.shape == classes.shape == (3, 16, 14, 1)
+
+
+def test_windows_lie_around_the_brain_or_anywhere():
+    around = examples(Synthesis(), steps=40, window=(6, 6, 6))
+    anywhere = examples(Synthesis(anywhere=1.0), steps=40, window=(6, 6, 6))
+    assert all(arrays(around[step])[1].all() for step in range(6))
+    shares = [(arrays(anywhere[step])[1] > 0).mean() for step in range(40)]
+    assert min(shares) == 0 and max(shares) > 0.5
+
+
+def test_settings_may_change_without_another_layer():
+    random_scan = RandomScan(TABLE, (16, 16, 16), MILD)
+    other = dataclasses.replace(MILD, rotation=40.0)
+    batches = [GeneratedExamples(MAPS, random_scan, 1, settings=settings) for settings in (None, MILD, other)]
+    classes = [arrays(one[0])[1] for one in batches]
+    assert np.array_equal(classes[0], classes[1]) and not np.array_equal(classes[0], classes[2])
+
+
+def test_a_network_learns_from_them():
+    model = keras.Sequential(
+        [keras.Input((16, 16, 16, 1)), keras.layers.Conv3D(4, 3, padding="same", activation="softmax")]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    loss = model.fit(examples(batch_size=2), epochs=1, verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+
+
+def test_windows_and_maps_must_fit():
+    with pytest.raises(ValueError, match=r"windows must have a size of 1 along axis 0. Received: \(16, 16, 16\)"):
+        examples(slice_axis=0)
+    with pytest.raises(ValueError, match=r"expected label maps with voxels of \(2.0, 2.0, 2.0\) mm, got \(1.0"):
+        GeneratedExamples(MAPS, RandomScan(TABLE, (8, 8, 8), MILD, map_spacing=2.0), 1)

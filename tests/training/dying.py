@@ -1,0 +1,50 @@
+"""A training in a process of its own that kills itself at a chosen moment, as a command:
+
+    python dying.py MOMENT COUNT RECIPE FOLDER DATA
+
+The process gets SIGKILL when it reaches the moment for the COUNT-th time: `step` (a batch is asked for), `validate`
+(the validation begins), or, of a file that is written, `half FILE` (half of it is written, under its temporary name),
+`replace FILE` (all is written, but it is not yet in place) or `replaced FILE` (it is in place). `never` lives on.
+"""
+
+import collections
+import os
+import signal
+import sys
+
+
+def main(moment, count, recipe, folder, data):
+    """Trains, resuming what there is, until the moment comes."""
+    from recalib_keras.training import Recipe, examples, train, trainer
+
+    reached = collections.Counter()
+
+    def die_at(name):
+        reached[name] += 1
+        if name == moment and reached[name] == int(count):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    get_item, validate, replace = examples.Examples.__getitem__, trainer.validate, os.replace
+
+    def get_item_or_die(self, step):
+        die_at("step")
+        return get_item(self, step)
+
+    def validate_or_die(*args, **kwargs):
+        die_at("validate")
+        return validate(*args, **kwargs)
+
+    def replace_or_die(source, target):
+        if moment == f"half {target.name}":
+            os.truncate(source, os.path.getsize(source) // 2)
+            die_at(moment)
+        die_at(f"replace {target.name}")
+        replace(source, target)
+        die_at(f"replaced {target.name}")
+
+    examples.Examples.__getitem__, trainer.validate, os.replace = get_item_or_die, validate_or_die, replace_or_die
+    train(Recipe.read(recipe), folder, data, resume=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,99 @@
+"""A tiny study, and processes that run it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training.synthetic import write_recipe
+
+from recalib_keras.tuning.study import Study
+from recalib_keras.zoo.records import from_mapping
+
+COMMAND = Path(__file__).parent / "recalib.py"
+RATES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+STUDY = """
+recipe = "balls.toml"
+algorithm = "grid"
+seeds = [1, 2]
+epochs = 3
+
+[space]
+learning_rate = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+"""
+
+
+def pytest_collection_modifyitems(items):
+    """keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:getName:DeprecationWarning"))
+
+
+@pytest.fixture(scope="session")
+def recipe_folder(tmp_path_factory):
+    """A folder with the recipe of a tiny set, `balls.toml`."""
+    folder = tmp_path_factory.mktemp("studies")
+    write_recipe(folder / "balls.toml")
+    return folder
+
+
+@pytest.fixture
+def study_path(recipe_folder):
+    """The file of a study of six trials."""
+    path = recipe_folder / "rates.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def make_study(recipe_folder):
+    """Returns a function that makes a study of the tiny recipe from the keys of a study file."""
+
+    def make(space=None, **keys):
+        if "preset" not in keys:
+            keys.setdefault("recipe", str(recipe_folder / "balls.toml"))
+        return from_mapping(Study, {"space": space or {"learning_rate": [*RATES]}, **keys}, "study")
+
+    return make
+
+
+@pytest.fixture
+def control(tmp_path):
+    """The folder whose files direct the fake trainings; see `recalib.py`."""
+    folder = tmp_path / "control"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def recalib_tune(study_path, control, tmp_path):
+    """Starts `recalib tune` with fake trainings in a process of its own, which does not outlive the test."""
+    started = []
+
+    def start(*words, output=tmp_path / "out", before=None):
+        command = [sys.executable, COMMAND, "tune", study_path, "-o", output, "--data", control, *words]
+        log = (tmp_path / f"log-{len(started)}.txt").open("w+")
+        process = subprocess.Popen(
+            [*map(str, command)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=before,
+            start_new_session=True,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        )
+        process.log = Path(log.name)
+        started.append((process, log))
+        return process
+
+    yield start
+    for process, log in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()

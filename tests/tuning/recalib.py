@@ -1,0 +1,65 @@
+"""The `recalib` command in which training is a play: real processes, without the weight of TensorFlow in the workers.
+
+A fake training writes a log and a checkpoint each epoch as the real one does, goes on from them, and comes to a score
+that its learning rate and seed decide. Files in the data folder direct it:
+
+- `hold`: text `TRIAL EPOCH`; whoever has begun that epoch waits until the file is gone, and says so in `held-TRIAL`.
+- `size`: number of bytes of a checkpoint.
+- `die`: number of a trial that kills its worker.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from recalib_keras.cli import main, tune
+from recalib_keras.tuning import crew, execution
+
+NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was trained
+
+
+def execute(task, seed, folder, data_root, on_line):
+    """Stands for `recalib_keras.tuning.execution.execute`."""
+    folder, control = Path(folder), Path(data_root)
+    folder.mkdir(parents=True, exist_ok=True)
+    while not execution.end_of(execution.read_lines(folder, "dice"), task):
+        epoch = len(execution.read_lines(folder, "dice")) + 1
+        _obey(task["trial"], epoch, control)
+        with (control / NOTE).open("a") as note:
+            note.write(f"{task['trial']} {seed} {epoch}\n")
+        size = int((control / "size").read_text()) if (control / "size").exists() else 10
+        (folder / execution.CHECKPOINT).write_bytes(bytes(size))
+        line = {"epoch": epoch, "loss": 1 / epoch, "seconds": 0.01, "dice": score(task["recipe"], seed, epoch)}
+        with (folder / execution.LOG).open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        on_line({**line, "score": line["dice"]})
+    lines = execution.read_lines(folder, "dice")
+    best = max(lines, key=lambda line: line["score"])
+    done = {"seed": seed, "score": best["score"], "best_epoch": best["epoch"], "epochs": len(lines), "stopped": ""}
+    return {"execution": done, "lines": lines, "parameters": 1000, "message": ""}
+
+
+def score(recipe, seed, epoch):
+    """Returns what a training comes to."""
+    return round(0.5 + recipe["optimizer"]["learning_rate"] + 0.001 * seed + 0.01 * epoch, 6)
+
+
+def _obey(trial, epoch, control):
+    hold, held = control / "hold", control / f"held-{trial}"
+    while hold.exists() and hold.read_text() == f"{trial} {epoch}":
+        held.write_text(str(os.getpid()))
+        time.sleep(0.01)
+    if (control / "die").exists() and (control / "die").read_text() == trial:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    execution.execute = execute
+    crew.PROGRAM[:] = [sys.executable, __file__]
+    if "worker" in sys.argv:
+        tune.start_backend = lambda threads=None: None
+    main.COMMANDS.setdefault("tune", "search for a better recipe")
+    sys.exit(main.main())

@@ -1,0 +1,80 @@
+"""What tests say to the processes of a study, and ask of them."""
+
+import json
+import socket
+import time
+from pathlib import Path
+
+LONGEST = 240  # seconds that anything may take; much more than it does
+
+
+def finish(process):
+    """Waits for a process to end; returns its exit code and what it said."""
+    code = process.wait(LONGEST)
+    return code, process.log.read_text()
+
+
+def wait_for(condition, what):
+    """Waits until a function returns something true, and returns that."""
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def hold(control, trial, epoch):
+    """Lets whoever begins an epoch of a trial wait."""
+    (control / "hold").write_text(f"{trial} {epoch}")
+
+
+def wait_until_held(control, trial):
+    """Returns the process id of the worker that waits in a trial."""
+    path = control / f"held-{trial}"
+    return int(wait_for(lambda: path.exists() and path.read_text(), f"a worker in trial {trial}"))
+
+
+def release(control):
+    """Lets all go on."""
+    (control / "hold").unlink()
+    for path in control.glob("held-*"):
+        path.unlink()
+
+
+def trials_of(folder):
+    """Returns the trials of a study's state file, by id."""
+    path = folder / "state.json"
+    return {trial["id"]: trial for trial in json.loads(path.read_text())["trials"]} if path.exists() else {}
+
+
+def ended(folder):
+    """Returns the trials that are complete, by id."""
+    return {name: trial for name, trial in trials_of(folder).items() if trial["status"] == "completed"}
+
+
+def epochs_trained(control):
+    """Returns a `(trial, seed, epoch)` for each epoch that was trained, in order."""
+    return [tuple(line.split()) for line in (control / "executed.txt").read_text().splitlines()]
+
+
+def free_address():
+    """Returns a loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def is_alive(pid):
+    """Returns whether a process runs; one that has ended and is not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def workers_of(process):
+    """Returns the ids of the processes that a launcher has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in children.split()]

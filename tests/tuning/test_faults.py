@@ -1,0 +1,170 @@
+"""A study loses no trial and counts none twice, whoever is killed and whenever: with real processes."""
+
+import os
+import resource
+import signal
+import time
+
+import pytest
+from conftest import RATES
+from study_processes import (
+    ended,
+    epochs_trained,
+    finish,
+    free_address,
+    hold,
+    is_alive,
+    release,
+    trials_of,
+    wait_for,
+    wait_until_held,
+    workers_of,
+)
+
+# Each fault is a race: once in every run of the tests, ten times in a row in the slow one.
+TURNS = pytest.mark.parametrize("turn", [1, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(2, 11))])
+EACH_EPOCH_ONCE = sorted((f"{t:04d}", str(s), str(e)) for t in range(len(RATES)) for s in (1, 2) for e in (1, 2, 3))
+
+
+def assert_complete(folder):
+    """Asserts that each of the study's mixes has one complete trial, with the scores it must have."""
+    trials = ended(folder)
+    assert len(trials) == len(trials_of(folder)) == len(RATES)
+    assert sorted(trial["values"]["learning_rate"] for trial in trials.values()) == list(RATES)
+    for trial in trials.values():
+        scores = {one["seed"]: one["score"] for one in trial["executions"]}
+        rate = trial["values"]["learning_rate"]
+        assert scores == pytest.approx({seed: 0.5 + rate + 0.001 * seed + 0.03 for seed in (1, 2)})
+    rows = (folder / "trials.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(RATES) and all("completed" in row for row in rows[1:])
+
+
+@TURNS
+def test_the_trial_of_a_killed_worker_is_taken_up_by_another(turn, recalib_tune, control, tmp_path):
+    hold(control, "0002", 2)
+    address = free_address()
+    chief = recalib_tune("--role", "chief", "--oracle", address, "--lease", 2)
+    workers = [recalib_tune("--role", "worker", "--oracle", address) for _ in range(2)]
+    os.kill(wait_until_held(control, "0002"), signal.SIGKILL)
+    wait_for(lambda: any(worker.poll() is not None for worker in workers), "the death of a worker")
+    release(control)
+    assert finish(chief)[0] == 0
+    assert sorted(finish(worker)[0] for worker in workers) == [-signal.SIGKILL, 0]
+    assert_complete(tmp_path / "out")
+    assert {name: trial["attempt"] for name, trial in trials_of(tmp_path / "out").items() if trial["attempt"] > 1} == {
+        "0002": 2
+    }
+    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE  # it went on from the checkpoint of the one that died
+
+
+@TURNS
+def test_a_killed_worker_of_a_launcher_is_replaced(turn, recalib_tune, control, tmp_path):
+    hold(control, "0001", 3)
+    launcher = recalib_tune("--workers", 2)
+    killed = wait_until_held(control, "0001")
+    os.kill(killed, signal.SIGKILL)
+    replaced = lambda: killed not in workers_of(launcher) and len(workers_of(launcher)) == 2  # noqa: E731
+    wait_for(replaced, "a new worker")
+    release(control)
+    code, said = finish(launcher)
+    assert code == 0, said
+    assert_complete(tmp_path / "out")
+    assert trials_of(tmp_path / "out")["0001"]["attempt"] == 2
+    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE
+
+
+@TURNS
+def test_a_chief_that_is_started_again_finds_its_workers_and_their_trials(turn, recalib_tune, control, tmp_path):
+    hold(control, "0003", 2)
+    address = free_address()
+    words = ("--oracle", address, "--lease", 60)
+    chief = recalib_tune("--role", "chief", *words)
+    workers = [recalib_tune("--role", "worker", *words) for _ in range(2)]
+    wait_until_held(control, "0003")
+    wait_for(lambda: len(ended(tmp_path / "out")) == 5, "the other trials")
+    os.kill(chief.pid, signal.SIGKILL)
+    chief.wait()
+    before = ended(tmp_path / "out")
+    release(control)  # the trial goes on, and ends, while nobody listens
+    wait_for(lambda: ("0003", "2", "3") in epochs_trained(control), "the end of the trial")
+    assert all(worker.poll() is None for worker in workers)
+    code, said = finish(recalib_tune("--role", "chief", *words))
+    assert code == 0, said
+    assert [finish(worker)[0] for worker in workers] == [0, 0]
+    assert_complete(tmp_path / "out")
+    assert {name: ended(tmp_path / "out")[name] for name in before} == before
+    assert {trial["attempt"] for trial in trials_of(tmp_path / "out").values()} == {1}
+    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE
+
+
+@TURNS
+def test_all_killed_and_started_again(turn, recalib_tune, control, tmp_path):
+    hold(control, "0004", 2)
+    launcher = recalib_tune("--workers", 2)
+    wait_until_held(control, "0004")
+    wait_for(lambda: len(ended(tmp_path / "out")) >= 3, "three trials")
+    workers = workers_of(launcher)
+    assert len(workers) == 2
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    wait_for(lambda: not any(map(is_alive, workers)), "the end of the orphans")
+    before = ended(tmp_path / "out")
+    release(control)
+    code, said = finish(recalib_tune("--workers", 2))
+    assert code == 0, said
+    assert_complete(tmp_path / "out")
+    assert {name: ended(tmp_path / "out")[name] for name in before} == before
+    again = [name for name, trial in trials_of(tmp_path / "out").items() if trial["attempt"] > 1]
+    assert "0004" in again and not set(again) & set(before)
+    assert sorted(set(epochs_trained(control))) == EACH_EPOCH_ONCE
+
+
+def _limit_files(size):
+    """The kernel refuses to let any file grow beyond so many bytes, as it does on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@TURNS
+@pytest.mark.parametrize("victim", ["worker", "chief"])
+def test_a_full_disk_ends_the_study_and_room_lets_it_go_on(turn, victim, recalib_tune, control, tmp_path):
+    (control / "size").write_text("200000" if victim == "worker" else "10")
+    before = _limit_files(100_000 if victim == "worker" else 6_000)
+    code, said = finish(recalib_tune("--workers", 1, before=before))
+    assert code == 2 and said.splitlines()[-1].startswith("recalib tune: "), said
+    assert "File too large" in said.splitlines()[-1]
+    reached = ended(tmp_path / "out")
+    assert len(reached) < len(RATES)
+    code, said = finish(recalib_tune("--workers", 1))
+    assert code == 0, said
+    assert_complete(tmp_path / "out")
+    assert {name: ended(tmp_path / "out")[name] for name in reached} == reached
+
+
+@TURNS
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_launcher_leaves_no_orphan_and_goes_on_later(turn, number, expected, recalib_tune, control, tmp_path):
+    hold(control, "0000", 2)
+    launcher = recalib_tune("--workers", 2)
+    wait_until_held(control, "0000")
+    workers = workers_of(launcher)
+    os.kill(launcher.pid, number)
+    start = time.monotonic()
+    code, said = finish(launcher)
+    assert code == expected, said
+    assert "Traceback" not in said
+    assert time.monotonic() - start < 30
+    assert len(workers) == 2 and not any(map(is_alive, workers))
+    assert trials_of(tmp_path / "out")["0000"]["status"] == "waiting"
+    assert trials_of(tmp_path / "out")["0000"].get("losses", 0) == 0
+    release(control)
+    assert finish(recalib_tune())[0] == 0  # in its own process this time
+    assert_complete(tmp_path / "out")
+
+
+def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(recalib_tune, control, tmp_path):
+    (control / "die").write_text("0001")
+    code, said = finish(recalib_tune("--workers", 1))
+    assert code == 0, said
+    trials = trials_of(tmp_path / "out")
+    assert trials["0001"]["status"] == "failed" and "cost 3 workers" in trials["0001"]["message"]
+    assert {trial["status"] for name, trial in trials.items() if name != "0001"} == {"completed"}

@@ -1,0 +1,86 @@
+import keras_tuner
+import numpy as np
+import pytest
+from training.synthetic import RECIPE
+
+from recalib_keras.tuning import RecipeHyperModel
+
+SPACE = {
+    "recalibration": ["none", "cse", "scse", "pe"],
+    "reduction_ratio": [2, 4, 16],
+    "aggregation": ["max", "concat"],
+    "positions": ["P1", "P4"],
+    "filters": [2, 4],
+    "learning_rate": {"min": 1e-3, "max": 1e-2, "scale": "log"},
+}
+
+
+@pytest.fixture
+def hypermodel(tmp_path):
+    path = tmp_path / "balls.toml"
+    path.write_text(RECIPE)
+    return RecipeHyperModel(path, SPACE, steps_per_epoch=10)
+
+
+def test_build(hypermodel):
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.values = {
+        "recalibration": "scse",
+        "filters": 4,
+        "positions": "P1",
+        "reduction_ratio": 4,
+        "aggregation": "max",
+        "learning_rate": 0.005,
+    }
+    model = hypermodel.build(hyperparameters)
+    block = model.get_layer("encoder_1_recalibration")
+    assert (block.reduction_ratio, block.aggregation) == (4, "max")
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert (schedule["warmup_target"], schedule["warmup_steps"]) == (0.005, 10)
+    assert model.output_shape == (None, 12, 12, 12, 3)
+    assert len(hyperparameters.space) > len(SPACE)  # the whole space is declared, with its cases
+
+
+@pytest.mark.parametrize("tuner", [keras_tuner.RandomSearch, keras_tuner.GridSearch, keras_tuner.BayesianOptimization])
+def test_no_oracle_of_keras_tuner_draws_what_cannot_be(tuner, hypermodel, tmp_path):
+    search = tuner(hypermodel, objective="val_loss", max_trials=25, directory=tmp_path, seed=1)
+    search.oracle.verbose = 0
+    for _ in range(25):
+        trial = search.oracle.create_trial("tuner")
+        assert trial.status == "RUNNING"
+        values = hypermodel.space.values(trial.hyperparameters.values)
+        assert hypermodel.space.problem(values) is None
+        assert ("aggregation" in values) == (values["recalibration"] == "scse")
+        search.oracle.update_trial(trial.trial_id, {"val_loss": 1.0})
+        trial.status = "COMPLETED"
+        search.oracle.end_trial(trial)
+
+
+def test_a_search_of_keras_tuner_runs(tmp_path):
+    path = tmp_path / "balls.toml"
+    path.write_text(RECIPE.replace("[12, 12, 12]", "[1, 4, 4]"))
+    hypermodel = RecipeHyperModel(str(path), {"recalibration": ["none", "cse"], "filters": 2}, steps_per_epoch=1)
+    images = np.zeros((2, 4, 4, 1), "float32")
+    classes = np.zeros((2, 4, 4, 1), "int32")
+    search = keras_tuner.GridSearch(hypermodel, objective="val_loss", directory=tmp_path)
+    search.search(images, classes, validation_data=(images, classes), verbose=0)
+    assert len(search.oracle.trials) == 2
+    assert all(trial.status == "COMPLETED" for trial in search.oracle.trials.values())
+
+
+def test_what_cannot_be_built_fails_its_trial_alone(hypermodel):
+    hyperparameters = keras_tuner.HyperParameters()
+    space = RecipeHyperModel("unet3d", {"levels": [2, 5]}).space
+    hypermodel.space = space
+    hyperparameters.values = {"levels": 5}
+    with pytest.raises(keras_tuner.errors.FailedTrialError, match="5 levels cannot halve"):
+        hypermodel.recipe(hyperparameters)
+
+
+def test_any_preset_can_be_varied():
+    hypermodel = RecipeHyperModel("densenet3d_pe", {"reduction_ratio": [2, 4]})
+    hyperparameters = keras_tuner.HyperParameters()
+    assert hypermodel.recipe(hyperparameters).network.architecture == "DenseNet"
+    assert hyperparameters.values == {"reduction_ratio": 2}
+    with pytest.raises(ValueError, match="did you mean 'densenet3d_pe'"):
+        RecipeHyperModel("densenet3d_pq", {})

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from recalib_keras.training import Recipe
+from recalib_keras.tuning.plan import Plan
+from recalib_keras.tuning.trials import Trial
+from recalib_keras.zoo.records import RecordError, from_mapping
+
+
+def test_the_recipe_of_a_trial_is_one(make_study):
+    space = {"recalibration": ["none", "scse"], "reduction_ratio": [2, 4], "learning_rate": [0.01, 0.02]}
+    plan = Plan(make_study(space, seeds=[5, 6], epochs=2))
+    values = {"recalibration": "scse", "reduction_ratio": 4, "learning_rate": 0.02}
+    recipe = from_mapping(Recipe, plan.recipe(Trial("0", values, epochs=2)), "recipe")
+    assert recipe.network.arguments["recalibration"] == "scse"
+    assert recipe.network.arguments["recalibration_args"] == {"reduction_ratio": 4}
+    assert (recipe.optimizer.learning_rate, recipe.schedule.epochs, recipe.seed) == (0.02, 2, 5)
+
+
+def test_the_study_takes_from_the_recipe_what_it_does_not_say(make_study):
+    plan = Plan(make_study())
+    assert (plan.seeds, plan.epochs) == ((3,), 5)
+    assert Plan(make_study({"schedule.epochs": 4, "learning_rate": [0.01, 0.02]})).epochs == 4
+
+
+def test_a_task_is_all_that_a_worker_needs(make_study):
+    plan = Plan(make_study(seeds=[1, 2], patience=2, objective="core"))
+    task = plan.task(Trial("3", {"learning_rate": 0.02}, epochs=5, attempt=2))
+    recipe = task.pop("recipe")
+    assert task == {
+        "trial": "3",
+        "attempt": 2,
+        "seeds": [1, 2],
+        "epochs": 5,
+        "objective": "core",
+        "patience": 2,
+        "past": None,
+        "keep_checkpoints": False,
+    }
+    assert json.loads(json.dumps(recipe)) == recipe
+
+
+def test_hyperband_validates_each_epoch_and_keeps_checkpoints(make_study):
+    space = {"learning_rate": [0.01, 0.02], "schedule.validate_every": 3}
+    trial = Trial("3", {"learning_rate": 0.02}, epochs=1, past="1")
+    task = Plan(make_study(space, algorithm="hyperband", epochs=9)).task(trial)
+    assert (task["epochs"], task["past"], task["keep_checkpoints"]) == (1, "1", True)
+    assert (task["recipe"]["schedule"]["epochs"], task["recipe"]["schedule"]["validate_every"]) == (9, 1)
+    assert Plan(make_study(space, epochs=9)).task(trial)["recipe"]["schedule"]["validate_every"] == 3
+
+
+def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
+    other = recipe_folder / "other.toml"
+    other.write_text((recipe_folder / "balls.toml").read_text().replace("rotation = 10.0", "rotation = 11.0"))
+    assert Plan(make_study()).fingerprint == Plan(make_study(epochs=2)).fingerprint
+    assert Plan(make_study()).fingerprint != Plan(make_study(recipe=str(other))).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("space", "keys", "message"),
+    [
+        ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate must be a number, not 'fast'"),
+        ({"learning_rate": [0.01, -1.0]}, {}, "learning_rate must be greater than 0"),
+        ({"optimizer.learning_rat": [0.1, 0.2]}, {}, "did you mean 'learning_rate'"),
+        ({"network.arguments.filter": [4, 8]}, {}, "has no argument 'filter'; did you mean 'filters'"),
+        ({"recalibration": ["cse", "scce"]}, {}, "recalibration must be 'none' or one of"),
+        ({"recalibration": "scse", "aggregation": ["max", "mean"]}, {}, "`aggregation` must be one of"),
+        ({"recalibration": "scse", "positions": ["P1", "P9"]}, {}, "positions must be of P1"),
+        ({"recalibration": "scse", "skip": ["raw", "none"]}, {}, "skip must be one of recalibrated, raw"),
+        ({"architecture": ["UNet", "VNet"]}, {}, "architecture must be one of UNet"),
+        ({"learning_rate": [0.1, 0.2]}, {"objective": "shelf"}, "objective must be 'dice' or one of .*shell.*core"),
+        ({"learning_rate": [0.1, 0.2]}, {"baseline": {"aggregation": "max"}}, "baseline has 'aggregation'"),
+        ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "cannot read the recipe none.toml"),
+    ],
+)
+def test_a_study_that_does_not_fit_its_recipe_is_refused_before_anything_runs(space, keys, message, make_study):
+    with pytest.raises(ValueError, match=message) as caught:
+        Plan(make_study(space, **keys))
+    assert isinstance(caught.value, RecordError)

@@ -1,0 +1,138 @@
+import itertools
+import tomllib
+
+import keras_tuner
+import pytest
+from training.synthetic import RECIPE
+
+from recalib_keras.tuning import Space, possible
+from recalib_keras.zoo.records import RecordError
+
+BASE = tomllib.loads(RECIPE)  # a U-Net of one level, 4 maps and 3 classes
+ALL = {
+    "recalibration": ["none", "cse", "sse", "scse", "pe"],
+    "reduction_ratio": [2, 4, 8, 16],
+    "aggregation": ["max", "add", "multiply", "concat"],
+    "positions": ["P1", "P3", "P4", "P5", "P6"],
+    "skip": ["recalibrated", "raw"],
+    "filters": [2, 4, 16],
+}
+
+
+def mixes(space):
+    """Returns all values that the conditions of the space leave, as a plain keras-tuner oracle may draw them."""
+    hyperparameters = keras_tuner.HyperParameters()
+    space.declare(hyperparameters)
+    found = [{}]
+    for hp in hyperparameters.space:
+        found = [
+            {**values, **({hp.name: value} if value is not None else {})}
+            for values in found
+            for value in (hp.values if all(c.is_active(values) for c in hp.conditions) else [None])
+        ]
+    return [space.values(values) for values in found]
+
+
+def test_each_possible_mix_is_there_once_and_no_other():
+    """The independent way: all products, less those that the network refuses and those that differ in vain."""
+    space = Space(ALL, BASE)
+    drawn = [frozenset(values.items()) for values in mixes(space) if space.problem(values) is None]
+    expected = set()
+    for block, ratio, aggregation, place, skip, filters in itertools.product(*ALL.values()):
+        values = {"recalibration": block, "filters": filters}
+        smallest = 3 if place == "P4" else min(filters, 3) if place == "P6" else filters
+        if block != "none":
+            values["positions"] = place
+            values |= {"skip": skip} if place in ("P1", "P5", "P6") else {}
+        if block in ("cse", "scse", "pe"):
+            values["reduction_ratio"] = ratio
+            if ratio > smallest:
+                continue
+        if block == "scse":
+            values["aggregation"] = aggregation
+            if aggregation == "concat" and place in ("P4", "P6"):
+                continue
+        expected.add(frozenset(values.items()))
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == expected
+
+
+def test_ratios_above_the_channels_are_not_even_there_to_draw():
+    space = Space(ALL, BASE)
+    with_ratio = [values for values in mixes(space) if "reduction_ratio" in values]
+    assert with_ratio and all(possible.ratio_problem(space.recipe(values)) is None for values in with_ratio)
+
+
+def test_where_nothing_depends_a_dimension_is_one_hyperparameter_without_conditions():
+    space = Space({"reduction_ratio": [2, 4, 8], "recalibration": "cse"}, BASE)
+    (only,) = space.config()["space"]
+    assert (only["config"]["name"], only["config"]["values"]) == ("reduction_ratio", [2, 4])
+    assert only["config"]["conditions"] == []
+
+
+def test_cases_of_a_dimension_have_names_of_their_own():
+    space = Space({"recalibration": "cse", "filters": [2, 8], "reduction_ratio": [2, 4]}, BASE)
+    by_name = {item["config"]["name"]: item["config"] for item in space.config()["space"]}
+    assert by_name.keys() == {"filters", "reduction_ratio", "reduction_ratio (2)"}
+    assert by_name["reduction_ratio"]["values"] == [2, 4]
+    assert by_name["reduction_ratio (2)"]["values"] == [2]
+    assert space.values({"filters": 2, "reduction_ratio (2)": 2}) == {"filters": 2, "reduction_ratio": 2}
+
+
+def test_a_mix_without_any_fitting_ratio_is_impossible():
+    space = Space({"recalibration": ["none", "cse"], "filters": [2, 16], "reduction_ratio": [8]}, BASE)
+    assert space.problem({"recalibration": "none", "filters": 2}) is None
+    assert "above the 2 channels" in space.problem({"recalibration": "cse", "filters": 2})
+
+
+def test_the_recipe_of_a_mix():
+    space = Space({"recalibration": ["none", "cse", "scse"], "aggregation": ["max"], "optimizer.name": "sgd"}, BASE)
+    assert space.base["optimizer"]["name"] == "sgd"
+    arguments = space.recipe({"recalibration": "scse"})["network"]["arguments"]
+    assert arguments["recalibration_args"] == {"aggregation": "max"}
+    arguments = space.recipe({"recalibration": "cse"})["network"]["arguments"]
+    assert arguments["recalibration_args"] == {}  # cSE has no aggregation
+    arguments = space.recipe({"recalibration": "none"})["network"]["arguments"]
+    assert not {"recalibration", "recalibration_args", "positions", "skip"} & arguments.keys()
+    assert "recalibration" not in BASE["network"]["arguments"]  # the recipe that is varied stays as it is
+
+
+def test_options_that_are_lists_come_back_as_lists():
+    space = Space(
+        {"recalibration": "cse", "positions": ["P1", ["encoder", "bottleneck"]], "filters": [4, [4, 8]]}, BASE
+    )
+    drawn = mixes(space)
+    assert {"filters": [4, 8], "positions": ["encoder", "bottleneck"]} in drawn and len(drawn) == 4
+    assert space.recipe(drawn[-1])["network"]["arguments"]["filters"] == [4, 8]
+
+
+def test_chosen_values_stay_when_the_space_is_declared_again():
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.values["learning_rate"] = 0.02
+    space = Space({"learning_rate": [0.01, 0.02]}, BASE)
+    for _ in range(2):
+        space.declare(hyperparameters)
+        assert hyperparameters.values == {"learning_rate": 0.02} and len(hyperparameters.space) == 1
+
+
+def test_ranges_become_numbers_of_their_kind():
+    table = {"learning_rate": {"min": 1e-3, "max": 1e-2, "scale": "log"}, "batch_size": {"min": 2, "max": 8, "step": 2}}
+    rate, batch = Space(table, BASE).config()["space"]
+    assert (rate["class_name"], rate["config"]["sampling"], rate["config"]["step"]) == ("Float", "log", None)
+    assert (batch["class_name"], batch["config"]["min_value"], batch["config"]["step"]) == ("Int", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"recalibration": "sse", "reduction_ratio": [2, 4]}, "reduction_ratio has no effect"),
+        ({"recalibration": ["cse", "pe"], "aggregation": ["max", "add"]}, "aggregation has no effect"),
+        ({"positions": ["P1", "P2"]}, "positions has no effect"),  # the recipe has no block
+        ({"recalibration": "cse", "positions": "P2", "skip": ["raw", "recalibrated"]}, "skip has no effect"),
+        ({"recalibration": "cse", "reduction_ratio": [8, 16]}, "reduction_ratio has no effect, or no possible value"),
+        ({"recalibration": "cse", "reduction_ratio": 8}, "the reduction ratio 8 is above the 4 channels"),
+    ],
+)
+def test_a_dimension_that_cannot_matter_is_refused(table, message):
+    with pytest.raises(RecordError, match=message):
+        Space(table, BASE)

@@ -1,0 +1,116 @@
+"""A study at a glance: one table for a terminal, or a line whenever a trial begins or ends."""
+
+from recalib_keras.tuning.dimensions import label
+from recalib_keras.tuning.trials import ENDED, RUNNING, best
+
+LAST_ENDED = 5  # trials that have ended and are still shown
+
+
+def table(study, trials, total, elapsed):
+    """Returns a `rich.table.Table` of the trials that run, the last that ended, and the best.
+
+    Args:
+        study: `Study`.
+        trials: list of pairs of a `Trial` and its progress, see `Chief.snapshot`.
+        total: number of trials there will be, or None.
+        elapsed: seconds since the study was begun or gone on with.
+    """
+    from rich.table import Table
+
+    found = Table(title=headline(study, trials, total, elapsed), title_justify="left", expand=True)
+    for name in ("trial", "values", "state", "epoch", study.objective, "left"):
+        found.add_column(name, justify="right" if name in ("trial", "epoch", study.objective, "left") else "left")
+    top = best(trial for trial, _ in trials)
+    ended = [trial for trial, _ in trials if trial.status in ENDED][-LAST_ENDED:]
+    for trial, progress in trials:
+        if trial.status == RUNNING:
+            found.add_row(*_running(trial, progress or {}), style="bold")
+        elif trial in ended or trial is top:
+            found.add_row(*_ended(trial), style="green" if trial is top else "dim")
+    return found
+
+
+def headline(study, trials, total, elapsed):
+    """Returns where the study stands, in a line."""
+    ended = sum(trial.status in ENDED for trial, _ in trials)
+    top = best(trial for trial, _ in trials)
+    parts = [f"{study.name}: {ended} of {'?' if total is None else total} trials"]
+    if top is not None:
+        parts.append(f"best {top.score:.4f} (trial {top.id})")
+    left = time_left(trials, total)
+    return ", ".join([*parts, f"{duration(elapsed)} so far", *([f"about {duration(left)} left"] if left else [])])
+
+
+def time_left(trials, total):
+    """Returns about how many seconds the study still takes, or None if nothing tells."""
+    lasted = [60 * trial.minutes for trial, _ in trials if trial.status in ENDED and trial.executions]
+    running = [(progress or {}).get("left") for trial, progress in trials if trial.status == RUNNING]
+    known = [left for left in running if left is not None]
+    if not running or total is None or not (lasted or known):
+        return None
+    typical = sum(lasted) / len(lasted) if lasted else max(known)
+    waiting = total - sum(trial.status in (*ENDED, RUNNING) for trial, _ in trials)
+    return (sum(typical if left is None else left for left in running) + waiting * typical) / len(running)
+
+
+def duration(seconds):
+    """Returns a time in words.
+
+    >>> duration(47), duration(754), duration(7260)
+    ('47 s', '12 min', '2 h 01 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Lines:
+    """Tells each trial once when it begins and once when it ends, for what is no terminal."""
+
+    def __init__(self):
+        self._told = set()
+
+    def new(self, trials):
+        """Returns the lines that are new since the last call."""
+        lines = []
+        for trial, _ in trials:
+            state = trial.status if trial.status in ENDED else f"attempt {trial.attempt}"
+            if trial.attempt and (trial.id, state) not in self._told:
+                self._told.add((trial.id, state))
+                lines.append(_line(trial))
+        return lines
+
+
+def _line(trial):
+    if trial.status in ENDED:
+        score = f" {trial.score:.4f}" if trial.scores else ""
+        why = f": {' '.join(trial.message.split())}" if trial.message else ""
+        return f"trial {trial.id} {trial.status}{score}  {values(trial)}  {duration(60 * trial.minutes)}{why}"
+    again = f" again, attempt {trial.attempt}" if trial.attempt > 1 else ""
+    return f"trial {trial.id} begun{again}  {values(trial)}  by {trial.worker}"
+
+
+def values(trial):
+    """Returns the values of a trial in a line."""
+    return " ".join(f"{name}={label(value)}" for name, value in trial.values.items()) or "the recipe as it is"
+
+
+def _running(trial, progress):
+    turn = f" of {progress['turn']}/{progress['turns']}" if progress.get("turns", 1) > 1 else ""
+    epoch = f"{progress['epoch']}/{progress['epochs']}{turn}" if progress else f"0/{trial.epochs}"
+    score, left = progress.get("score"), progress.get("left")
+    again = f", attempt {trial.attempt}" if trial.attempt > 1 else ""
+    return (
+        trial.id,
+        values(trial),
+        f"{trial.worker}{again}",
+        epoch,
+        "" if score is None else f"{score:.4f}",
+        "" if left is None else duration(left),
+    )
+
+
+def _ended(trial):
+    epochs = "+".join(str(execution.epochs) for execution in trial.executions)
+    return trial.id, values(trial), trial.status, epochs, f"{trial.score:.4f}" if trial.scores else "", ""

@@ -1,0 +1,75 @@
+"""The trials of a study for TensorBoard's HParams."""
+
+import time
+from pathlib import Path
+
+from recalib_keras.volumes import atomic_write
+
+METRIC = "objective"
+FILE = "events.out.tfevents.study"
+
+
+def write_events(folder, plan, trial, history):
+    """Writes a trial's values and the score of each of its epochs; what was there of it is replaced.
+
+    Each training is a session, and those of a trial are a group, whose mean TensorBoard shows.
+
+    Args:
+        folder: path of all event files of the study; `tensorboard --logdir` takes it.
+        plan: `Plan`.
+        trial: `Trial`.
+        history: dict from seeds, as text, to lists of dicts, one an epoch.
+    """
+    from tensorboard.plugins.hparams import summary_v2 as api  # its module `api` would load TensorFlow
+
+    folder = Path(folder)
+    if not (folder / FILE).exists():
+        metric = api.Metric(METRIC, display_name=plan.study.objective)
+        _write(folder, [(0, api.hparams_config_pb(_parameters(plan), [metric]))])
+    dimensions = {dimension.name: dimension for dimension in plan.space.dimensions}
+    values = {name: dimensions[name].chosen(value) for name, value in trial.values.items()}
+    for seed, lines in history.items():
+        start = api.hparams_pb({**values, "seed": seed}, trial_id=trial.id)
+        _write(folder / trial.id / f"seed_{seed}", [(0, start), *_scores(lines)])
+
+
+def _parameters(plan):
+    from tensorboard.plugins.hparams import summary_v2 as api
+
+    for dimension in plan.space.dimensions:
+        if dimension.options is not None:
+            domain = api.Discrete(list(dimension.labels))
+        else:
+            interval = api.IntInterval if dimension.range.is_integer else api.RealInterval
+            kind = int if dimension.range.is_integer else float
+            domain = interval(kind(dimension.range.min), kind(dimension.range.max))
+        yield api.HParam(dimension.name, domain)
+    yield api.HParam("seed", api.Discrete([str(seed) for seed in plan.seeds]))
+
+
+def _scores(lines):
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    for line in lines:
+        values = [Summary.Value(tag="loss", simple_value=line["loss"])]
+        if line.get("score") is not None:
+            values.append(Summary.Value(tag=METRIC, simple_value=line["score"]))
+        yield line["epoch"], Summary(value=values)
+
+
+def _write(folder, summaries):
+    """Writes an event file as a whole; TensorBoard's own `EventFileWriter` would load TensorFlow."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    now = time.time()
+    events = [Event(wall_time=now, file_version="brain.Event:2")]
+    events += [Event(wall_time=now, step=step, summary=summary) for step, summary in summaries]
+
+    def write(temporary):
+        with temporary.open("wb") as file:
+            records = RecordWriter(file)
+            for event in events:
+                records.write(event.SerializeToString())
+
+    atomic_write(folder / FILE, write)

@@ -1,0 +1,116 @@
+"""A study worked out: the recipe it varies, its space, and what each trial has to do."""
+
+import difflib
+import inspect
+
+from recalib_keras import models
+from recalib_keras.models.encoder_decoder import SKIPS
+from recalib_keras.models.parts import NORMALIZATIONS, UPSAMPLINGS
+from recalib_keras.training import Recipe
+from recalib_keras.tuning import possible
+from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.study import fingerprint
+from recalib_keras.zoo.records import RecordError, from_mapping
+
+CHOICES = {"skip": SKIPS, "normalization": NORMALIZATIONS, "upsampling": UPSAMPLINGS}
+
+
+class Plan:
+    """A study worked out.
+
+    Args:
+        study: `Study`.
+
+    Attributes:
+        study: the same.
+        space: `Space`.
+        seeds: tuple of integers, one for each training of a trial.
+        epochs: integer, of a training that runs to its end.
+        fingerprint: text that stands for the recipe that is varied.
+
+    Raises:
+        RecordError: if the study does not fit its recipe: a key or a value that a recipe cannot have, an unknown
+            argument of the network, an objective that is no structure.
+    """
+
+    def __init__(self, study):
+        self.study = study
+        base, path = study.base_recipe()
+        recipe = from_mapping(Recipe, base, str(path))
+        self.fingerprint = fingerprint(base)
+        self.space = Space(study.space, base, f"{study.name}: space")
+        self.seeds = study.seeds or (recipe.seed,)
+        self.epochs = study.epochs or self.space.base["schedule"]["epochs"]
+        self._check(recipe)
+
+    def recipe(self, trial):
+        """Returns the recipe of a trial, a mapping, as `recalib train` takes it."""
+        recipe = self.space.recipe(trial.values)
+        recipe["schedule"]["epochs"] = self.epochs
+        recipe["seed"] = self.seeds[0]
+        return recipe
+
+    def task(self, trial):
+        """Returns what a worker needs to know to run a trial; JSON can hold it."""
+        recipe = self.recipe(trial)
+        is_hyperband = self.study.algorithm == "hyperband"
+        if is_hyperband:
+            recipe["schedule"]["validate_every"] = 1  # its rounds may end with any epoch
+        return {
+            "trial": trial.id,
+            "attempt": trial.attempt,
+            "recipe": recipe,
+            "seeds": list(self.seeds),
+            "epochs": trial.epochs,
+            "objective": self.study.objective,
+            "patience": self.study.patience,
+            "past": trial.past,
+            "keep_checkpoints": is_hyperband,
+        }
+
+    def _check(self, recipe):
+        """Checks every option by itself, so that a study does not fail at the first trial that draws a bad one."""
+        where = f"{self.study.name}: space"
+        structures = [label.name for label in recipe.labels[1:]]
+        if self.study.objective not in ("dice", *structures):
+            raise RecordError(
+                f"{self.study.name}: objective must be 'dice' or one of {structures}, not {self.study.objective!r}"
+            )
+        for values in self._samples():
+            mapping = self.space.recipe(values)
+            from_mapping(Recipe, mapping, f"{where}: {values}" if values else where)
+            try:
+                _check_network(mapping)
+            except (TypeError, ValueError) as error:
+                raise RecordError(f"{where}: {error}") from None
+        names = [dimension.name for dimension in self.space.dimensions]
+        for name in self.study.baseline:
+            if name not in names:
+                raise RecordError(f"{self.study.name}: baseline has {name!r}, which the study does not vary: {names}")
+
+    def _samples(self):
+        """Yields mixes that have every option once with every block."""
+        blocks = [dimension for dimension in self.space.dimensions if dimension.name == "recalibration"]
+        for block in [{blocks[0].name: option} for option in blocks[0].options] if blocks else [{}]:
+            yield block
+            for dimension in self.space.dimensions:
+                for option in dimension.options or (dimension.range.min, dimension.range.max):
+                    yield {**block, dimension.name: option}
+
+
+def _check_network(recipe):
+    """Checks the network's arguments without building it."""
+    arguments = recipe["network"]["arguments"]
+    known = set(inspect.signature(models.EncoderDecoder.__init__).parameters) - {"self", "input_shape", "num_classes"}
+    for name in arguments:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known arguments: {', '.join(sorted(known))}"
+            raise ValueError(f"the network has no argument {name!r}; {hint}")
+    for name, choices in CHOICES.items():
+        if arguments.get(name) not in (None, *choices):
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {arguments[name]!r}")
+    block = possible.block(recipe)
+    if block is not None:
+        possible.positions(recipe)
+        block(**arguments.get("recalibration_args", {}))  # checks its own arguments, but not against the channels

@@ -1,0 +1,113 @@
+"""Which mixes of a network's arguments can be built, told without building them."""
+
+import inspect
+
+import keras
+
+from recalib_keras.models import POSITIONS, RECALIBRATIONS
+from recalib_keras.zoo.records import RecordError
+
+NONE = "none"  # what a study calls a network without blocks
+
+
+def argument(recipe, name, default=None):
+    """Returns an argument of the network of a recipe, a mapping; `default` if it does not say."""
+    return recipe["network"].get("arguments", {}).get(name, default)
+
+
+def block(recipe):
+    """Returns the class of the recipe's recalibration block, or None.
+
+    Raises:
+        RecordError: for an unknown name.
+    """
+    name = argument(recipe, "recalibration")
+    if name is None or name == NONE:
+        return None
+    found = RECALIBRATIONS.get(name) or keras.saving.get_registered_object(name)
+    if found is None:
+        raise RecordError(f"recalibration must be 'none' or one of {', '.join(RECALIBRATIONS)}, not {name!r}")
+    return found
+
+
+def takes(block_class, name):
+    """Returns whether a block knows an argument of this name."""
+    return block_class is not None and any(
+        name in inspect.signature(kind.__init__).parameters
+        for kind in block_class.__mro__
+        if issubclass(kind, keras.layers.Layer) and kind is not keras.layers.Layer
+    )
+
+
+def block_argument(recipe, name):
+    """Returns an argument of the recipe's block, its default if the recipe does not say; None if it takes none."""
+    chosen = argument(recipe, "recalibration_args", {})
+    if name in chosen:
+        return chosen[name]
+    for kind in block(recipe).__mro__ if takes(block(recipe), name) else ():
+        found = inspect.signature(kind.__init__).parameters.get(name)
+        if found is not None:
+            return found.default
+    return None
+
+
+def positions(recipe):
+    """Returns where the blocks stand, `P5` and its like spelled out.
+
+    Raises:
+        RecordError: for an unknown place.
+    """
+    chosen = argument(recipe, "positions", POSITIONS["P5"])
+    chosen = POSITIONS.get(chosen, (chosen,)) if isinstance(chosen, str) else tuple(chosen)
+    for place in chosen:
+        if place not in POSITIONS["P6"]:
+            raise ValueError(
+                f"positions must be of {', '.join(POSITIONS)} or {', '.join(POSITIONS['P6'])}, not {place!r}"
+            )
+    return chosen
+
+
+def channels(recipe):
+    """Returns the smallest number of channels that a block of the recipe's network sees."""
+    filters = argument(recipe, "filters") or (64 if 1 in recipe["input"]["window"] else 32)
+    widths = [filters] * 2 if isinstance(filters, int) else list(filters)
+    narrowest = min(widths[:-1], default=widths[-1])
+    seen = {"encoder": narrowest, "decoder": narrowest, "bottleneck": widths[-1], "classifier": len(recipe["labels"])}
+    return min(seen[place] for place in positions(recipe))
+
+
+def ratio_problem(recipe):
+    """Returns why the reduction ratio cannot be, or None."""
+    if not takes(block(recipe), "reduction_ratio") or not positions(recipe):
+        return None
+    ratio, seen = block_argument(recipe, "reduction_ratio"), channels(recipe)
+    return None if ratio <= seen else f"the reduction ratio {ratio} is above the {seen} channels of a block"
+
+
+def aggregation_problem(recipe):
+    """Returns why the aggregation cannot be, or None."""
+    aggregation = block_argument(recipe, "aggregation") if takes(block(recipe), "aggregation") else None
+    if aggregation == "concat" and "classifier" in positions(recipe):
+        return "'concat' doubles the channels, and the block after the classifier must keep them"
+    if aggregation in ("multiply", "concat") and argument(recipe, "recalibration_args", {}).get("use_identity_start"):
+        return f"use_identity_start needs the aggregation 'max' or 'add', not {aggregation!r}"
+    return None
+
+
+def levels_problem(recipe):
+    """Returns why the levels cannot be, or None."""
+    levels, filters = argument(recipe, "levels", 4), argument(recipe, "filters")
+    sizes = [size for size in recipe["input"]["window"] if size != 1]
+    if any(size % 2**levels for size in sizes):
+        return f"{levels} levels cannot halve a window of {' × '.join(map(str, sizes))}"
+    if isinstance(filters, (list, tuple)) and len(filters) != levels + 1:
+        return f"{levels} levels need {levels + 1} numbers of filters, not {len(filters)}"
+    return None
+
+
+def problem(recipe):
+    """Returns why the network of a recipe, a mapping, cannot be built, or None.
+
+    Every rule is one of the networks' own; here it is known before anything is built.
+    """
+    return ratio_problem(recipe) or aggregation_problem(recipe) or levels_problem(recipe)
