@@ -33,3 +33,27 @@ def test_torch_twin_gives_the_same_probabilities(network, recalibration, shape):
     with torch.inference_mode():
         theirs = Network(model)(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).numpy()
     np.testing.assert_allclose(np.moveaxis(theirs, 1, -1), ours, atol=1e-5)
+
+
+def test_sliding_window_of_the_peer_gives_the_same_labels():
+    """Of a volume that windows with half of overlap cover evenly, so that those of both lie at the same places."""
+    pytest.importorskip("monai")
+    pytest.importorskip("nilearn")
+    from benchmarks.inference import _agreement, _image, _monai
+    from recalib_keras.inference import Segmenter
+
+    image = _image("zscore", (60, 84, 60))
+    ours = Segmenter.from_preset("densenet3d_pe").predict_classes(image)
+    theirs = _monai("densenet3d_pe", image, "float32", torch.contiguous_format, "eager")()
+    assert image.shape == ours.shape == theirs.shape == (60, 84, 60)
+    agreement = {name: float(share.rstrip("%")) for name, share in _agreement(theirs, ours).items()}
+    assert agreement["same labels"] >= 99.5 and agreement["same structures"] >= 98
+
+
+def test_scans_of_the_memory_benchmark_get_the_right_labels(tmp_path):
+    from benchmarks import memory
+
+    memory._write_scan(tmp_path / "scan.nii", (70, 66, 20), classes=5)
+    peak, _, is_right = memory._scan(str(tmp_path), classes=5)
+    assert is_right and peak > 0
+    (tmp_path / "labels.nii").unlink()

@@ -123,15 +123,16 @@ class Crew:
             grace: seconds for each of the first two steps.
             at_once: whether to leave the first out.
         """
+        started = [member for member in self.members if member.process is not None]
         if not at_once:
             self._wait(grace)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for member in self.members:
-                member.signal(number)
-            self._wait(grace)
-        for member in self.members:
-            if member.process is not None:
-                member.process.stdin.close()
+        for member in started:
+            member.signal(signal.SIGTERM)
+        self._wait(grace)
+        for member in started:
+            member.signal(signal.SIGKILL)
+            member.process.wait()
+            member.process.stdin.close()
 
     def _wait(self, seconds):
         end = time.monotonic() + seconds

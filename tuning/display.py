@@ -56,7 +56,7 @@ def time_left(trials, total):
 def duration(seconds):
     """Returns a time in words.
 
-    >>> duration(47), duration(754), duration(7260)
+    >>> duration(47), duration(725), duration(7260)
     ('47 s', '12 min', '2 h 01 min')
     """
     minutes = round(seconds / 60)

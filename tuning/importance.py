@@ -1,11 +1,11 @@
 """How much each dimension of a study matters for the score, by a random forest."""
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import numpy as np
 
-from recalib_keras.tuning.comparison import ABSENT
 from recalib_keras.tuning.dimensions import label
 
 FEWEST_TRIALS = 10
@@ -54,7 +54,7 @@ def importance(results):
     dimensions = results.plan.space.dimensions
     if len(trials) < FEWEST_TRIALS or not dimensions:
         return None
-    values = np.array([[_value(trial, dimension) for dimension in dimensions] for trial in trials], dtype=object)
+    values = np.array([_column(trials, dimension) for dimension in dimensions], dtype=object).T
     scores = np.array([trial.score for trial in trials])
     found, errors, plain_errors = [], [], []
     for known, unseen in RepeatedKFold(n_splits=FOLDS, n_repeats=ROUNDS, random_state=0).split(values):
@@ -86,12 +86,22 @@ def _forest(dimensions):
     return make_pipeline(encoder, RandomForestRegressor(TREES, random_state=0))
 
 
-def _value(trial, dimension):
-    """Returns a trial's value as the forest takes it; a number that takes no part lies below all others."""
+def _column(trials, dimension):
+    """Returns the values of a dimension as the forest takes them.
+
+    Where the dimension takes no part it has its most frequent value: that it is missing is decided by what it depends
+    on, whose importance it would take otherwise.
+    """
+    values = [_value(trial.values[dimension.name], dimension) for trial in trials if dimension.name in trial.values]
+    absent = statistics.mode(values) if values else 0
+    present = iter(values)
+    return [next(present) if dimension.name in trial.values else absent for trial in trials]
+
+
+def _value(value, dimension):
     if not _is_number(dimension):
-        return label(trial.values[dimension.name]) if dimension.name in trial.values else ABSENT
-    value = trial.values.get(dimension.name, -1)
-    return math.log(value) if dimension.range is not None and dimension.range.scale == "log" and value > 0 else value
+        return label(value)
+    return math.log(value) if dimension.range is not None and dimension.range.scale == "log" else value
 
 
 def _is_number(dimension):

@@ -12,7 +12,7 @@ from recalib_keras.tuning.worker import work
 LEASE = 60.0  # seconds without a sign of life after which a worker's trial is given to another
 TICK = 0.2  # seconds between two looks after workers and leases
 REFRESH = 0.5  # seconds between two looks at what is shown
-PATIENCE = 60.0  # seconds for which the workers of this host bear with a silent chief
+PATIENCE = 600.0  # seconds for which the workers of this host bear with a chief that thinks; they end with it anyway
 WORKER_LOGS = "workers"
 
 

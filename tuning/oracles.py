@@ -1,5 +1,6 @@
 """keras-tuner's search algorithms, made to draw only what is possible, and nothing twice."""
 
+import contextlib
 import itertools
 import warnings
 
@@ -67,6 +68,21 @@ class _Possible:
     def number_of_trials(self):
         """Returns how many trials there will be at most, or None if that is not known."""
         return self.max_trials
+
+    def create_trial(self, tuner_id):
+        """As `keras_tuner.Oracle` has it."""
+        with _undeprecated():
+            return super().create_trial(tuner_id)
+
+    def update_trial(self, trial_id, metrics, step=0):
+        """As `keras_tuner.Oracle` has it."""
+        with _undeprecated():
+            return super().update_trial(trial_id, metrics, step)
+
+    def end_trial(self, trial):
+        """As `keras_tuner.Oracle` has it."""
+        with _undeprecated():
+            return super().end_trial(trial)
 
     def save(self):
         """Does nothing: the chief saves."""
@@ -175,6 +191,14 @@ class Hyperband(_Possible, oracles.HyperbandOracle):
         brackets = range(self._get_num_brackets())
         count = sum(self._get_size(bracket, turn) for bracket in brackets for turn in range(bracket + 1))
         return min(count, self.max_trials or count)
+
+
+@contextlib.contextmanager
+def _undeprecated():
+    """keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(currentThread|getName)", DeprecationWarning)
+        yield
 
 
 def _all_values(hyperparameter):

@@ -8,6 +8,7 @@ from recalib_keras.models.encoder_decoder import SKIPS
 from recalib_keras.models.parts import NORMALIZATIONS, UPSAMPLINGS
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import possible
+from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.space import Space
 from recalib_keras.tuning.study import fingerprint
 from recalib_keras.zoo.records import RecordError, from_mapping
@@ -83,10 +84,10 @@ class Plan:
                 _check_network(mapping)
             except (TypeError, ValueError) as error:
                 raise RecordError(f"{where}: {error}") from None
-        names = [dimension.name for dimension in self.space.dimensions]
-        for name in self.study.baseline:
-            if name not in names:
-                raise RecordError(f"{self.study.name}: baseline has {name!r}, which the study does not vary: {names}")
+        options = {dimension.name: [*map(label, dimension.options or ())] for dimension in self.space.dimensions}
+        for name, value in self.study.baseline.items():
+            if label(value) not in options.get(name, ()):
+                raise RecordError(f"{self.study.name}: baseline has {name} = {value!r}, which is none of {options}")
 
     def _samples(self):
         """Yields mixes that have every option once with every block."""

@@ -4,6 +4,7 @@ JAX's own service ends the process with a stack trace when a host does not come;
 port from all the others, and tells them to go on once they are complete.
 """
 
+import contextlib
 import os
 import socket
 import time
@@ -23,30 +24,24 @@ def call_roll(addresses, timeout):
         TimeoutError: if a host does not come in time.
         OSError: if the port cannot be listened on.
     """
-    port, deadline = _place(addresses[0])[1], time.monotonic() + timeout
-    with _listen(port) as server:
-        present = {}
-        try:
-            while len(present) < len(addresses) - 1:
-                connection, host = _next_report(server, deadline)
-                if connection is None:
-                    missing = [f"{i} ({address})" for i, address in enumerate(addresses) if i and i not in present]
-                    raise TimeoutError(
-                        f"expected {len(addresses)} hosts within {timeout:g} s, but host {', '.join(missing)} did not "
-                        f"come; start the same command there, and see that it can reach port {port} of this host"
-                    )
-                if host in present or not 0 < host < len(addresses):
-                    connection.close()
-                    raise ValueError(
-                        f"expected each host once, with an index from 1 to {len(addresses) - 1}, got {host} "
-                        f"{'again' if host in present else 'too'}; give each its own --host-index"
-                    )
-                present[host] = connection
-            for connection in present.values():
-                _let_go_on(connection)
-        finally:
-            for connection in present.values():
-                connection.close()
+    port, deadline, present = _place(addresses[0])[1], time.monotonic() + timeout, {}
+    with _listen(port) as server, contextlib.ExitStack() as connections:
+        while missing := _missing(addresses, present):
+            connection, host = _next_report(server, deadline)
+            if connection is None:
+                raise TimeoutError(
+                    f"expected {len(addresses)} hosts within {timeout:g} s, but host {', '.join(missing)} did not "
+                    f"come; start the same command there, and see that it can reach port {port} of this host"
+                )
+            connections.callback(connection.close)
+            if host in present or not 0 < host < len(addresses):
+                raise ValueError(
+                    f"expected each host once, with an index from 1 to {len(addresses) - 1}, got {host} "
+                    f"{'again' if host in present else 'too'}; give each its own --host-index"
+                )
+            present[host] = connection
+        for connection in present.values():
+            _let_go_on(connection)
 
 
 def answer_roll_call(addresses, host, timeout):
@@ -110,6 +105,23 @@ def _next_report(server, deadline):
             return connection, int(words[1])
         connection.close()
     return None, None
+
+
+def _missing(addresses, present):
+    """Forgets those that have left in the meantime; returns all that are not here, in words."""
+    for host in [host for host, connection in present.items() if _has_left(connection)]:
+        del present[host]
+    return [f"{host} ({address})" for host, address in enumerate(addresses) if host and host not in present]
+
+
+def _has_left(connection):
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _let_go_on(connection):

@@ -1,16 +1,20 @@
+import argparse
 import csv
 import gzip
+import importlib.util
 import os
 import subprocess
 import sys
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
 from cli.conftest import write_scan
 
 import recalib_keras
-from recalib_keras.cli.segment import _weights
+from recalib_keras.cli.segment import _weights, add_arguments
+from recalib_keras.inference import engines
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -173,14 +177,29 @@ def test_unknown_preset_and_weights(recalib, scan, tmp_path, capsys, bright_pres
     assert "it has bright" in capsys.readouterr().err
 
 
+def _skip_without_openvino():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("OpenVINO takes TensorFlow's networks")
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed")
+
+
 @pytest.mark.parametrize("engine", ["keras", "openvino"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_says_by_what_it_was_computed(engine, precision, recalib, scan, tmp_path, capsys):
     if engine == "openvino":
-        pytest.importorskip("openvino")
+        _skip_without_openvino()
     assert recalib("segment", scan, "-o", tmp_path, "--engine", engine, "--precision", precision) == 0
     assert capsys.readouterr().out.endswith(f"(by {engine} in {precision})\n")
     assert (np.asarray(nib.load(tmp_path / "head_labels.nii.gz").dataobj) == 7).sum() == 24
+
+
+def test_choices_are_those_of_the_library():
+    """The command does not ask the library for them, so that its help comes at once."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    choices = {action.dest: action.choices for action in parser._actions}
+    assert (choices["engine"], choices["precision"]) == (engines.ENGINES, engines.PRECISIONS)
 
 
 def test_openvino_that_is_not_installed(recalib, scan, tmp_path, capsys, monkeypatch):
@@ -191,7 +210,7 @@ def test_openvino_that_is_not_installed(recalib, scan, tmp_path, capsys, monkeyp
 
 def test_without_keras_once_openvino_has_compiled_the_network(recalib, scan, tmp_path, bright_preset):
     """In a process of its own; nothing is said but the result, and labels are the same."""
-    pytest.importorskip("openvino")
+    _skip_without_openvino()
     options = ["--engine", "openvino", "--precision", "float32"]
     recalib("segment", scan, "-o", tmp_path / "here", *options)
     arguments = ["segment", str(scan), "-o", str(tmp_path / "there"), "--preset", str(bright_preset), *options]

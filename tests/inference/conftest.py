@@ -1,5 +1,7 @@
 """Networks that do by hand-set weights what a trained one would have learnt: tell structures by their intensity."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,15 @@ from cli.conftest import bright_preset  # noqa: F401
 
 from recalib_keras.inference import Segmenter
 from recalib_keras.zoo import Input, Label, Network, WeightSet
+
+
+@pytest.fixture(scope="session")
+def openvino():
+    """Skips the test where OpenVINO is not installed, or has nothing to take networks from."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("OpenVINO takes TensorFlow's networks")
+    if importlib.util.find_spec("openvino") is None:  # not imported here: that would report to a server
+        pytest.skip("OpenVINO is not installed")
 
 
 @pytest.fixture(scope="session", autouse=True)

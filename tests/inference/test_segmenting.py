@@ -82,7 +82,7 @@ def test_flips_reach_every_member(views, image):
     assert all(segmenter.flips for segmenter, _ in ensemble.members)
 
 
-def test_an_undecided_segmenter_is_decided_by_its_first_scan(bright_preset, image, tmp_path, monkeypatch):
+def test_an_undecided_segmenter_is_decided_by_its_first_scan(openvino, bright_preset, image, tmp_path, monkeypatch):
     monkeypatch.setenv("RECALIB_CACHE", str(tmp_path))
     segmenter = load_segmenter(bright_preset)
     assert isinstance(segmenter.engine, Undecided)
@@ -94,7 +94,7 @@ def test_an_undecided_segmenter_is_decided_by_its_first_scan(bright_preset, imag
     assert type(load_segmenter(bright_preset).engine) is type(segmenter.engine)
 
 
-def test_a_scan_without_structures_decides_nothing(bright_preset, tmp_path, monkeypatch):
+def test_a_scan_without_structures_decides_nothing(openvino, bright_preset, tmp_path, monkeypatch):
     monkeypatch.setenv("RECALIB_CACHE", str(tmp_path))
     array = np.zeros((8, 8, 8), "float32")
     array[0, 0, 0] = -1000  # all else is above the mean by a hair, less than what counts as bright
@@ -106,7 +106,7 @@ def test_a_scan_without_structures_decides_nothing(bright_preset, tmp_path, monk
     assert isinstance(segmenter.engine, Undecided) and list(tmp_path.iterdir()) == []
 
 
-def test_segments_by_the_engine_that_is_asked_for(bright_preset, image):
+def test_segments_by_the_engine_that_is_asked_for(openvino, bright_preset, image):
     results = [
         labels_of(segment(image, bright_preset, engine=engine, precision="float32")) for engine in ("keras", "openvino")
     ]

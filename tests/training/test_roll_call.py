@@ -58,6 +58,17 @@ def test_says_which_host_did_not_come(port):
             other.result(20)
 
 
+def test_a_host_may_leave_and_come_again(port):
+    hosts = addresses(port, "b", "c")
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(call_roll, hosts, 20)
+        with pytest.raises(TimeoutError, match="still waits for others"):
+            answer_roll_call(hosts, 1, timeout=0.5)
+        others = [pool.submit(answer_roll_call, hosts, host, 20) for host in (2, 1)]
+        for future in (first, *others):
+            future.result(20)
+
+
 def test_says_that_host_0_is_not_there(port):
     with pytest.raises(TimeoutError, match=f"host 0 at 127.0.0.1:{port} within 0.5 s, got 'Connection refused'; start"):
         answer_roll_call(addresses(port, "b"), 1, timeout=0.5)

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from study_processes import RATES
 from training.synthetic import write_recipe
 
 from recalib_keras.tuning.study import Study
 from recalib_keras.zoo.records import from_mapping
 
 COMMAND = Path(__file__).parent / "recalib.py"
-RATES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
 STUDY = """
 recipe = "balls.toml"
 algorithm = "grid"
@@ -24,14 +24,6 @@ epochs = 3
 [space]
 learning_rate = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
 """
-
-
-def pytest_collection_modifyitems(items):
-    """keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"))
-            item.add_marker(pytest.mark.filterwarnings("ignore:getName:DeprecationWarning"))
 
 
 @pytest.fixture(scope="session")

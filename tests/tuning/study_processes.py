@@ -5,6 +5,7 @@ import socket
 import time
 from pathlib import Path
 
+RATES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)  # of the tiny study's trials
 LONGEST = 240  # seconds that anything may take; much more than it does
 
 

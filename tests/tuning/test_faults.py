@@ -6,8 +6,8 @@ import signal
 import time
 
 import pytest
-from conftest import RATES
 from study_processes import (
+    RATES,
     ended,
     epochs_trained,
     finish,

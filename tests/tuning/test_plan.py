@@ -70,7 +70,16 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
         ({"recalibration": "scse", "skip": ["raw", "none"]}, {}, "skip must be one of recalibrated, raw"),
         ({"architecture": ["UNet", "VNet"]}, {}, "architecture must be one of UNet"),
         ({"learning_rate": [0.1, 0.2]}, {"objective": "shelf"}, "objective must be 'dice' or one of .*shell.*core"),
-        ({"learning_rate": [0.1, 0.2]}, {"baseline": {"aggregation": "max"}}, "baseline has 'aggregation'"),
+        (
+            {"learning_rate": [0.1, 0.2]},
+            {"baseline": {"aggregation": "max"}},
+            "baseline has aggregation = 'max', which",
+        ),
+        (
+            {"learning_rate": [0.1, 0.2]},
+            {"baseline": {"learning_rate": 0.3}},
+            "baseline has learning_rate = 0.3, which",
+        ),
         ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "cannot read the recipe none.toml"),
     ],
 )

@@ -1,5 +1,6 @@
 """Probabilities by OpenVINO, from a network that Keras has exported."""
 
+import io
 import math
 import sys
 import tempfile
@@ -76,26 +77,17 @@ def convert(model, precisions):
         try:
             network = core.read_model(folder)
             network.reshape({network.inputs[0]: [batch, *spatial]})
-            return {
-                precision: core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision]})
-                .export_model()
-                .getvalue()
-                for precision in precisions
-            }
+            return {precision: _compiled(core, network, precision) for precision in precisions}
         except RuntimeError as error:
             raise EngineError(
                 f"the network {model.name!r} cannot be converted for OpenVINO ({error}); use the engine 'keras'"
             ) from None
 
 
-def version():
-    """Returns the version of OpenVINO that is installed, without importing it; None where there is none."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("openvino")
-    except metadata.PackageNotFoundError:
-        return None
+def _compiled(core, network, precision):
+    stream = io.BytesIO()
+    core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision]}).export_model(stream)
+    return stream.getvalue()
 
 
 def _openvino():

@@ -18,8 +18,7 @@ from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.candidates import Measurement
 from recalib_keras.inference.engines.openvino_engine import OpenVINOEngine
 
-pytest.importorskip("openvino")
-pytestmark = pytest.mark.skipif(keras_engine.backend() != "tensorflow", reason="OpenVINO takes TensorFlow's networks")
+pytestmark = pytest.mark.usefixtures("openvino")
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from recalib_keras import models, zoo
-from recalib_keras.inference.engines import EngineError, KerasEngine, keras_engine, openvino_engine
+from recalib_keras.inference.engines import EngineError, KerasEngine, openvino_engine
 from recalib_keras.inference.engines.openvino_engine import OpenVINOEngine, convert
 
-pytest.importorskip("openvino")
-pytestmark = pytest.mark.skipif(keras_engine.backend() != "tensorflow", reason="OpenVINO takes TensorFlow's networks")
+pytestmark = pytest.mark.usefixtures("openvino")
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +105,7 @@ assert "keras" not in sys.modules
 
 
 def test_telemetry_that_was_loaded_before_is_left_alone(monkeypatch):
-    import openvino
-
-    other = object()
+    openvino, other = openvino_engine._openvino(), object()
+    assert "openvino_telemetry" not in sys.modules
     monkeypatch.setitem(sys.modules, "openvino_telemetry", other)
-    monkeypatch.delitem(sys.modules, "openvino")
-    monkeypatch.setitem(sys.modules, "openvino", openvino)
     assert openvino_engine._openvino() is openvino and sys.modules["openvino_telemetry"] is other

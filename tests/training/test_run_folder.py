@@ -1,0 +1,82 @@
+import errno
+import os
+
+import keras
+import pytest
+
+from recalib_keras.training.journal import Journal
+from recalib_keras.training.run_folder import RunFolder
+from recalib_keras.volumes import VolumeError
+from recalib_keras.zoo import Label
+
+STRUCTURES = (Label(1, "left"),)
+
+
+@pytest.fixture
+def model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+    return model
+
+
+def line(epoch, dice):
+    return {"epoch": epoch, "loss": 1.0, "seconds": 0.1, "dice": dice}
+
+
+def test_claiming_takes_away_what_was_never_finished(tmp_path):
+    half_written = [".0123456789abcdef.safetensors", ".fedcba9876543210.png", ".0123456789abcdef"]
+    others = [".0123.safetensors", ".hidden", "best.safetensors", "0123456789abcdef.png"]
+    for name in half_written + others:
+        (tmp_path / name).touch()
+    RunFolder(tmp_path, STRUCTURES).claim(resume=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_the_best_weights_are_the_first_with_the_highest_dice(tmp_path, model):
+    run, kept = RunFolder(tmp_path, STRUCTURES), []
+    run.begin()
+    for epoch, dice in enumerate((0.5, 0.4, 0.6, 0.6), start=1):
+        model.layers[0].kernel.assign([[epoch], [0.0]])
+        run.keep_if_best(line(epoch, dice), model)
+        run.end_epoch(line(epoch, dice), model)
+        kept.append(run.best.read_bytes())
+    assert kept[0] == kept[1] != kept[2] == kept[3]
+
+
+def test_tells_where_a_stopped_run_goes_on(tmp_path, model):
+    run = RunFolder(tmp_path, STRUCTURES)
+    assert run.last_good() == "there is no checkpoint yet, so that the run starts anew"
+    run.begin()
+    run.end_epoch(line(1, 0.5), model)
+    assert run.last_good() == f"the last good checkpoint, {tmp_path / 'checkpoint.safetensors'}, is of epoch 1"
+
+
+def test_another_host_reads_and_does_not_write(tmp_path, model):
+    reader = RunFolder(tmp_path / "run", STRUCTURES, is_writer=False)
+    reader.claim(resume=False)
+    reader.begin()
+    reader.draw(None, None)
+    reader.keep_if_best(line(1, 0.5), model)
+    reader.end_epoch(line(1, 0.5), model)
+    assert reader.history == [line(1, 0.5)] and list(tmp_path.iterdir()) == []
+
+    writer = RunFolder(tmp_path / "run", STRUCTURES)
+    writer.begin()
+    writer.end_epoch(line(1, 0.7), model)
+    again = RunFolder(tmp_path / "run", STRUCTURES, is_writer=False)
+    again.restore(model)
+    assert again.history == [line(1, 0.7)]
+
+
+def test_a_disk_that_fills_up_under_tensorboard_is_one_clear_error(tmp_path, model, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run = RunFolder(tmp_path, STRUCTURES)
+    run.begin()
+    monkeypatch.setattr(Journal, "add", refuse)
+    with pytest.raises(
+        VolumeError, match=f"write the log into {tmp_path}, got 'No space left on device'; check that the"
+    ):
+        run.end_epoch(line(1, 0.5), model)
+    assert not run.checkpoint.exists()

@@ -1,0 +1,76 @@
+"""The examples for clusters run the same two commands, and the studies fit their recipes."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from study_processes import LONGEST, ended, free_address
+
+from recalib_keras import tuning
+from recalib_keras.tuning import Study
+from recalib_keras.tuning.dimensions import SHORT_NAMES
+from recalib_keras.tuning.oracles import make_oracle
+from recalib_keras.tuning.plan import Plan
+
+ROOM = Path(tuning.__file__).parent
+COMMAND = re.compile(r'recalib tune "\$STUDY".*--role (?:chief|worker).*:8765"')
+STUDIES = sorted((ROOM / "studies").glob("*.toml"))
+
+
+def commands_of(name):
+    return COMMAND.findall((ROOM / "examples" / name).read_text())
+
+
+def test_slurm_and_kubernetes_differ_only_in_names():
+    assert commands_of("slurm.sh") == commands_of("kubernetes.yaml")
+    assert len(commands_of("slurm.sh")) == 2
+
+
+def test_the_commands_of_the_examples_run_a_study(study_path, control, tmp_path):
+    program = tmp_path / "bin" / "recalib"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent / "recalib.py"} "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    host, port = free_address().split(":")
+    chief, worker = (command.replace(":8765", f":{port}") for command in commands_of("slurm.sh"))
+    script = f"set -e; {chief} & a=$!; {worker} & b=$!; {worker} & c=$!; wait $a; wait $b; wait $c"
+    environment = {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "CHIEF": host,
+        "STUDY": str(study_path),
+        "RESULTS": str(tmp_path / "out"),
+        "RECALIB_DATA": str(control),
+    }
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=LONGEST)
+    assert done.returncode == 0, done.stderr
+    assert len(ended(tmp_path / "out")) == 6
+    assert done.stdout.count("the study is complete") == 2
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_each_study_fits_its_recipe(path):
+    study = Study.read(path)
+    plan = Plan(study)
+    oracle = make_oracle(study, plan.space, plan.epochs)
+    assert len(plan.seeds) == 5 and study.title and study.baseline
+    assert oracle.number_of_trials() == (7 if "position" in path.stem else 4)
+
+
+def test_there_are_the_five_studies():
+    assert [path.stem for path in STUDIES] == [
+        "densenet3d_pe_position",
+        "densenet3d_pe_reduction_ratio",
+        "sdnet2d_aggregation",
+        "sdnet2d_position",
+        "sdnet2d_reduction_ratio",
+    ]
+
+
+def test_the_readme_names_every_short_name():
+    text = (ROOM / "README.md").read_text()
+    assert all(f"`{name}`" in text for name in SHORT_NAMES)

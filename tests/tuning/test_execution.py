@@ -1,0 +1,154 @@
+"""Single trainings of a trial, real ones."""
+
+import json
+import shutil
+
+import pytest
+from training.synthetic import RECIPE, write_scans
+
+from recalib_keras.tuning import execution
+from recalib_keras.tuning.execution import NO_BETTER, end_of, execute, read_lines, start_from_past
+
+TINY = (
+    RECIPE.replace("[12, 12, 12]", "[1, 12, 12]")
+    .replace("examples_per_scan = 6", "steps_per_epoch = 2")
+    .replace("epochs = 5", "epochs = 3")
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_scans(root, count=3)
+    return root
+
+
+def task_of(**changes):
+    import tomllib
+
+    recipe = tomllib.loads(TINY)
+    recipe["optimizer"]["learning_rate"] = changes.pop("learning_rate", 0.06)
+    settings = {"trial": "0", "attempt": 1, "recipe": recipe, "seeds": [4], "epochs": 3, "objective": "dice"}
+    return {**settings, "patience": 0, "past": None, "keep_checkpoints": True, **changes}
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A training that was never stopped: its folder, lines and outcome."""
+    folder, lines = tmp_path_factory.mktemp("whole") / "0" / "seed_4", []
+    return folder, lines, execute(task_of(), 4, folder, data, lines.append)
+
+
+def without_times(lines):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def test_a_training(whole):
+    folder, lines, outcome = whole
+    assert [line["epoch"] for line in lines] == [1, 2, 3] and lines == outcome["lines"]
+    assert all(line.keys() == {"epoch", "loss", "seconds", "score"} for line in lines)
+    best = max(lines, key=lambda line: line["score"])
+    assert outcome["execution"] == {
+        "seed": 4,
+        "score": best["score"],
+        "best_epoch": best["epoch"],
+        "epochs": 3,
+        "stopped": "",
+    }
+    assert outcome["message"] == "" and outcome["parameters"] > 100
+    assert (folder / "best.safetensors").exists()
+
+
+def test_rounds_of_hyperband_come_to_the_same_as_one_long_training(whole, data, tmp_path):
+    short = task_of(epochs=1)
+    execute(short, 4, tmp_path / "0" / "seed_4", data, lambda line: None)
+    longer = task_of(trial="1", epochs=3, past="0")
+    start_from_past(longer, 4, tmp_path)
+    seen = []
+    outcome = execute(longer, 4, tmp_path / "1" / "seed_4", data, seen.append)
+    assert [line["epoch"] for line in seen] == [2, 3]
+    assert without_times(outcome["lines"]) == without_times(whole[2]["lines"])
+    assert outcome["execution"] == whole[2]["execution"]
+    start_from_past(longer, 4, tmp_path)  # what has begun is left alone
+    assert len(read_lines(tmp_path / "1" / "seed_4", "dice")) == 3
+    again = []
+    assert execute(longer, 4, tmp_path / "1" / "seed_4", data, again.append) == outcome and again == []
+
+
+def test_a_past_that_is_out_of_reach_is_done_without(tmp_path):
+    start_from_past(task_of(trial="1", past="0"), 4, tmp_path)
+    start_from_past(task_of(trial="1"), 4, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_is_interrupted_keeps_what_it_has(whole, data, tmp_path):
+    def interrupt(line):
+        raise execution.Interrupted
+
+    with pytest.raises(execution.Interrupted):
+        execute(task_of(), 4, tmp_path, data, interrupt)
+    assert without_times(read_lines(tmp_path, "dice")) == without_times(whole[1][:1])
+
+
+def test_a_loss_that_is_not_finite_is_told_and_not_raised(data, tmp_path):
+    task = task_of(learning_rate=1e30)
+    task["recipe"]["optimizer"]["clip_norm"] = 0.0
+    task["recipe"]["optimizer"]["warmup_epochs"] = 0.0
+    outcome = execute(task, 4, tmp_path, data, lambda line: None)
+    assert "no longer finite" in outcome["message"]
+    assert outcome["execution"]["stopped"] == "not finite"
+    assert len(outcome["lines"]) < 3
+
+
+def test_missing_data_is_an_error_of_the_machine(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        execute(task_of(), 4, tmp_path / "run", tmp_path, lambda line: None)
+    assert execution.is_of_this_place(caught.value)
+
+
+def lines_of(*scores):
+    return [{"epoch": number, **({} if s is None else {"score": s})} for number, s in enumerate(scores, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "epochs", "patience", "expected"),
+    [
+        ([], 3, 0, ""),
+        ([0.1, 0.2], 3, 0, ""),
+        ([0.1, 0.2, 0.1], 3, 0, "epochs"),
+        ([0.3, 0.2, 0.1, 0.1], 9, 0, ""),
+        ([0.3, 0.2], 9, 2, ""),
+        ([0.3, 0.2, 0.3], 9, 2, NO_BETTER),
+        ([0.3, 0.2, 0.4], 9, 2, ""),
+        ([0.3, None, 0.2, None], 9, 2, ""),
+        ([0.3, None, 0.2, None, 0.1], 9, 2, NO_BETTER),
+        ([None, None, None], 9, 1, ""),
+    ],
+)
+def test_when_a_training_is_over(scores, epochs, patience, expected):
+    assert end_of(lines_of(*scores), {"epochs": epochs, "patience": patience}) == expected
+
+
+def test_lines_are_read_from_the_log_of_a_training(tmp_path):
+    logged = [
+        {"epoch": 1, "loss": 2.0, "seconds": 1.0},
+        {"epoch": 2, "loss": 1.0, "seconds": 1.0, "dice": 0.5, "dice_by_structure": {"core": 0.25}},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
+    assert read_lines(tmp_path, "dice") == []  # without a checkpoint it begins anew
+    (tmp_path / "checkpoint.safetensors").touch()
+    first, second = read_lines(tmp_path, "dice")
+    assert first == logged[0] and second["score"] == 0.5
+    assert read_lines(tmp_path, "core")[1]["score"] == 0.25
+    assert read_lines(tmp_path, "shell")[1]["score"] == 0.0  # it is nowhere
+    shutil.rmtree(tmp_path)
+    assert read_lines(tmp_path, "dice") == []
+
+
+def test_an_error_is_described_with_its_traceback():
+    try:
+        raise ValueError("no")
+    except ValueError as error:
+        line, trace = execution.describe(error)
+        assert line == "ValueError: no" and "Traceback" in trace
+        assert not execution.is_of_this_place(error)

@@ -1,0 +1,113 @@
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from recalib import execute
+from study_processes import LONGEST, hold, release, wait_until_held
+from training.synthetic import RECIPE, write_scans
+
+from recalib_keras.cli.main import COMMANDS
+from recalib_keras.tuning import Study, launch, search
+
+REAL = """
+recipe = "balls.toml"
+algorithm = "grid"
+seeds = [1, 2]
+epochs = 1
+
+[space]
+recalibration = ["none", "scse"]
+"schedule.steps_per_epoch" = 2
+"""
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Lets trainings be those of `recalib.py`."""
+    monkeypatch.setattr("recalib_keras.tuning.execution.execute", execute)
+
+
+def test_a_search_shows_itself_and_returns_its_results(fake, make_study, control, tmp_path):
+    study, shown = make_study(algorithm="grid"), []
+    results = search(study, tmp_path / "out", control, show=lambda chief: shown.append(chief.ended))
+    assert shown[-1] == 6 == len(results.trials)
+    assert (tmp_path / "out" / "report.md").exists()
+    again = search(study, tmp_path / "out", control)  # nothing is left to do
+    assert again.trials == results.trials
+
+
+def test_a_study_is_begun_anew_only_if_told_so(fake, make_study, control, tmp_path):
+    for overwrite in (False, False, True):
+        search(make_study(algorithm="grid", seeds=[1], epochs=1), tmp_path / "out", control, overwrite=overwrite)
+    assert len((control / "executed.txt").read_text().splitlines()) == 2 * 6
+
+
+def test_a_study_that_ends_early_raises_why(make_study, control, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ArithmeticError("too many maps")
+
+    monkeypatch.setattr("recalib_keras.tuning.execution.execute", fail)
+    with pytest.raises(RuntimeError, match="3 trials in a row failed, the last .0002.: ArithmeticError: too many maps"):
+        search(make_study(algorithm="grid"), tmp_path / "out", control)
+
+
+def test_a_search_that_fails_is_told_from_a_trial_that_does(fake, make_study, control, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("recalib_keras.tuning.oracles.Grid.populate_space", fail)
+    with pytest.raises(RuntimeError, match="the search itself failed: ZeroDivisionError: oh"):
+        search(make_study(algorithm="grid"), tmp_path / "out", control)
+
+
+def test_a_terminal_shows_one_live_table(study_path, control, tmp_path):
+    hold(control, "0004", 2)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, os.path.join(os.path.dirname(__file__), "recalib.py"), "tune", study_path]
+    process = subprocess.Popen(
+        [*map(str, command), "-o", tmp_path / "out", "--data", control, "--workers", "1"],
+        stdout=theirs,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "140", "LINES": "40", "TERM": "xterm", "CUDA_VISIBLE_DEVICES": "-1"},
+    )
+    os.close(theirs)
+    written = []
+
+    def read():
+        try:
+            while data := os.read(ours, 4096):
+                written.append(data)
+        except OSError:  # so ends a terminal that nobody writes to any more
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    wait_until_held(control, "0004")
+    while b"1/3 of 1/2" not in b"".join(written):
+        reader.join(0.05)
+    release(control)
+    assert process.wait(LONGEST) == 0
+    reader.join(LONGEST)
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(written).decode())
+    assert "rates: 4 of 6 trials, best 0.5715 (trial 0003)" in text
+    assert "6 trials; best 0.5915 (trial 0005): learning_rate=0.06" in text
+    assert "begun" not in text and "Traceback" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("tune" not in COMMANDS, reason="recalib tune is not among the commands")
+def test_real_trainings_come_to_the_same_with_and_without_workers(tmp_path):
+    (tmp_path / "balls.toml").write_text(RECIPE)
+    (tmp_path / "study.toml").write_text(REAL)
+    write_scans(tmp_path, count=3)
+    study = Study.read(tmp_path / "study.toml")
+    alone = search(study, tmp_path / "alone", tmp_path)
+    two = launch(study, tmp_path / "study.toml", tmp_path / "two", tmp_path, workers=2)
+    assert [trial.scores for trial in two.trials] == [trial.scores for trial in alone.trials]
+    assert [len(trial.scores) for trial in alone.trials] == [2, 2]

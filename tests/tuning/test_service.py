@@ -1,0 +1,131 @@
+import threading
+import time
+import warnings
+
+import pytest
+from study_processes import free_address
+
+from recalib_keras.tuning.service import Door, RemoteChief, is_loopback, split_address
+from recalib_keras.tuning.study import StudyError
+
+
+class Answers:
+    """A chief that answers, and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked, self.error = [], None
+
+    def __getattr__(self, name):
+        def answer(*arguments):
+            if self.error is not None:
+                raise self.error
+            self.asked.append((name, arguments))
+            return {"answer": name, "go_on": False}
+
+        return answer
+
+
+@pytest.fixture
+def chief():
+    return Answers()
+
+
+@pytest.fixture
+def door(chief):
+    door = Door("127.0.0.1:0")
+    door.open(chief)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def remote(door):
+    remote = RemoteChief(door.address, patience=20)
+    yield remote
+    remote.close()
+
+
+def test_calls_arrive_and_are_answered(remote, chief):
+    outcome = {"status": "completed", "minutes": 1.5, "history": {"1": [{"epoch": 1}]}, "message": "äöü"}
+    assert remote.join("w", "study") == {"answer": "join", "go_on": False}
+    remote.ask("w", "study")
+    assert remote.report("w", "study", "0", 1, {"epoch": 2})["go_on"] is False
+    remote.tell("w", "study", "0", 1, outcome)
+    remote.leave("w", "study")
+    assert [name for name, _ in chief.asked] == ["join", "ask", "report", "tell", "leave"]
+    assert chief.asked[3][1] == ("w", "study", "0", 1, outcome)
+
+
+def test_a_refusal_is_passed_on(remote, chief):
+    chief.error = StudyError("another study")
+    with pytest.raises(StudyError, match="^another study$"):
+        remote.join("w", "study")
+
+
+def test_an_error_of_the_chief_is_not_waited_for(remote, chief):
+    chief.error = ZeroDivisionError("oh")
+    start = time.monotonic()
+    with pytest.raises(StudyError, match="oh"):
+        remote.ask("w", "study")
+    assert time.monotonic() - start < 10
+
+
+def test_a_chief_that_comes_late_is_waited_for(chief):
+    address = free_address()
+    remote = RemoteChief(address, patience=60)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(remote.join("w", "study")))
+    thread.start()
+    time.sleep(0.5)
+    assert found == []
+    door = Door(address)
+    door.open(chief)
+    thread.join(60)
+    assert found == [{"answer": "join", "go_on": False}]
+    door.close()
+    again = Door(address)  # the chief is started again, and found again
+    again.open(chief)
+    assert remote.ask("w", "study")["answer"] == "ask"
+    remote.close()
+    again.close()
+
+
+def test_a_chief_that_does_not_come_is_given_up():
+    address = free_address()
+    remote = RemoteChief(address, patience=0.5)
+    start = time.monotonic()
+    with pytest.raises(StudyError, match=f"the chief at {address} did not answer for 0.5 s .*--role chief"):
+        remote.join("w", "study")
+    assert time.monotonic() - start < 10
+    assert remote.report("w", "study", "0", 1, {}) == {"go_on": True}  # a trial goes on without it
+    assert remote.leave("w", "study") == {}
+    remote.close()
+
+
+def test_an_address_can_be_had_once(door):
+    with pytest.raises(StudyError, match=f"cannot listen on {door.address}: it is in use"):
+        Door(door.address)
+
+
+def test_only_loopback_is_silent():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Door("127.0.0.1:0").close()
+        Door("localhost:0").close()
+    with pytest.warns(UserWarning, match="not encrypted and asks for no password"):
+        Door("0.0.0.0:0").close()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("[::1]", True), ("localhost", True), ("0.0.0.0", False), ("n1", False)],
+)
+def test_is_loopback(host, expected):
+    assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize("address", ["", "8765", "host", "host:", ":8765", "host:port", "host:65536"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(ValueError, match="expected an address such as 127.0.0.1:8765"):
+        RemoteChief(address)
+    assert split_address("[::1]:80") == ("[::1]", 80)
