@@ -13,7 +13,7 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n auto -m "not slow" tests recalib_keras zoo
+	$(BIN)/python -m pytest -n auto -m "not slow" tests recalib_keras zoo tuning
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests

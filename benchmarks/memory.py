@@ -136,7 +136,7 @@ def _scan(folder, classes):
         return probabilities
 
     start = time.perf_counter()
-    scan = volumes.read(Path(folder, "scan.nii"))
+    scan = volumes.read(Path(folder, "scan.nii"), keep_integers=True)
     image = volumes.label_image(Segmenter(described, predict)(scan), scan)
     volumes.save(image, Path(folder, "labels.nii"))
     peak, seconds = _peak(), time.perf_counter() - start

@@ -44,6 +44,12 @@ class Plan:
         self.epochs = study.epochs or self.space.base["schedule"]["epochs"]
         self._check(recipe)
 
+    @property
+    def validates_once(self):
+        """Whether a training is scored by its last epoch alone, and not by the best of several."""
+        is_hyperband = self.study.algorithm == "hyperband"
+        return not is_hyperband and self.space.base["schedule"].get("validate_every", 1) >= self.epochs
+
     def recipe(self, trial):
         """Returns the recipe of a trial, a mapping, as `recalib train` takes it."""
         recipe = self.space.recipe(trial.values)

@@ -62,7 +62,7 @@ def _sections(results, found, figures):
     yield (
         f"{len(trials)} trials ({ended}) of the {study.algorithm} search `{study.name}`; each trained with seeds "
         f"{seeds} for {results.plan.epochs} epochs at most. Objective: {_objective(study)} on the validation scans, "
-        "the best epoch of each training.\n"
+        f"{'the last' if results.plan.validates_once else 'the best'} epoch of each training.\n"
     )
     if results.best is None:
         yield "No trial is complete: nothing can be concluded."
@@ -152,9 +152,10 @@ def _limits(results):
     yield (
         "- The intervals tell how far the result depends on the random start and order of the training, not how it "
         "would differ on other scans: all trials are scored on the same validation scans.\n"
-        "- Each score is that of a training's best epoch on these scans, which flatters all trials alike.\n"
         f"- Trainings of {results.plan.epochs} epochs rank what learns fast; longer ones may rank otherwise."
     )
+    if not results.plan.validates_once:
+        yield "- Each score is that of a training's best epoch on these scans, which flatters all trials alike."
     if len(results.comparable) < len([trial for trial in results.trials if trial.scores]):
         yield "- Only the trials that were trained longest are compared; what was dropped early is not among them."
     if len(results.plan.seeds) == 1:

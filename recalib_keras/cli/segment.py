@@ -109,7 +109,7 @@ def _segment_one(segmenter, path, target, arguments, show_windows):
     if is_done and not arguments.overwrite:
         labels = volumes.read_labels(target)
         return evaluation.structure_volumes(labels.array, labels.grid, structures)
-    scan = volumes.read(path, volume=arguments.volume)
+    scan = volumes.read(path, volume=arguments.volume, keep_integers=True)
     labels = segmenter(
         scan, progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True)
     )

@@ -25,10 +25,7 @@ class ConformedScan:
             self._array = _turned(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
-        if hasattr(volumes, "normalizer"):
-            self._normalize = volumes.normalizer(self._array, expects.normalization)
-        else:
-            self._array, self._normalize = volumes.normalize(self._array, expects.normalization), np.asarray
+        self._normalize = volumes.normalizer(self._array, expects.normalization)
 
     @property
     def shape(self):

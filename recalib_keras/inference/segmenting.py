@@ -65,7 +65,7 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
     digests = tuple(zoo.weight_set(preset, name).sha256 for name in shares)
     key = weights if isinstance(weights, str) else tuple(shares.items())
     segmenter = _cached_segmenter(str(preset), key, digests, engine=engine, precision=precision, flips=flips)
-    scan = volumes.read(scan, volume=volume)
+    scan = volumes.read(scan, volume=volume, keep_integers=True)
     return volumes.label_image(segmenter(scan), scan)
 
 

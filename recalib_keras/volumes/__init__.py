@@ -8,7 +8,7 @@ from recalib_keras.volumes.dicom import read_series
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.label_restoring import restore_labels
-from recalib_keras.volumes.normalization import METHODS, normalize
+from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
 from recalib_keras.volumes.reading import read, read_labels
 from recalib_keras.volumes.resampling import resample
 from recalib_keras.volumes.volume import Volume
@@ -22,6 +22,7 @@ __all__ = [
     "atomic_write",
     "label_image",
     "normalize",
+    "normalizer",
     "read",
     "read_labels",
     "read_series",

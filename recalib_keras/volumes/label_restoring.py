@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.resampling import COINCIDENT, resample
+from recalib_keras.volumes.slabs import cropped, slabs, smoothing_reach
 
 # Where one spacing is a simple multiple of the other, many voxels lie half in one structure and half in the next. If
 # they all went to the background, structures would lose up to a tenth of their volume; this shift (in voxels, too small
@@ -32,12 +33,22 @@ def restore_labels(labels, source, target):
     if _coincides(source, target):
         return resample(labels, source, target, order=0)
     source = _shifted(source, TIE_BREAK)
+    background = labels.min()
+    restored = np.empty(target.shape, labels.dtype)
+    for part, box in slabs(source, target, 2 + smoothing_reach(source, target)):
+        restored[part] = _restored(labels[box], cropped(source, box), cropped(target, part), background)
+    return restored
+
+
+def _restored(labels, source, target, background):
     values, compact = np.unique(labels, return_inverse=True)
     compact = compact.reshape(labels.shape)
-    restored = np.full(target.shape, values[0], labels.dtype)
-    most = resample((compact == 0).astype("float32"), source, target, cval=1.0)  # how much the background covers
-    for index, box in enumerate(ndimage.find_objects(compact), start=1):
-        _paint(restored, most, values[index], compact == index, box, source, target)
+    restored = np.full(target.shape, background, labels.dtype)
+    is_background = labels == background
+    most = resample(is_background.astype("float32"), source, target, cval=1.0)  # how much the background covers
+    for index, box in enumerate(ndimage.find_objects(compact + 1)):
+        if values[index] != background:
+            _paint(restored, most, values[index], compact == index, box, source, target)
     return restored
 
 
@@ -47,7 +58,7 @@ def _paint(restored, most, label, mask, box, source, target):
     outer = _target_box(inner, mask.shape, source, target)
     if most[outer].size == 0:  # the structure lies beyond the target's field of view
         return
-    cover = resample(mask[inner].astype("float32"), _cropped(source, inner), _cropped(target, outer), cval=0.0)
+    cover = resample(mask[inner].astype("float32"), cropped(source, inner), cropped(target, outer), cval=0.0)
     is_most = cover > most[outer]
     most[outer][is_most] = cover[is_most]
     restored[outer][is_most] = label
@@ -67,14 +78,6 @@ def _shifted(grid, voxels):
     affine = grid.affine.copy()
     affine[:3, 3] += affine[:3, :3].sum(axis=1) * voxels
     return Grid(grid.shape, affine)
-
-
-def _cropped(grid, box):
-    start = [part.start for part in box]
-    shape = tuple(min(part.stop, size) - part.start for part, size in zip(box, grid.shape))
-    affine = grid.affine.copy()
-    affine[:3, 3] = (grid.affine @ [*start, 1])[:3]
-    return Grid(shape, affine)
 
 
 def _coincides(source, target):

@@ -9,6 +9,8 @@ import numpy as np
 CT_RANGE = (-1000.0, 1000.0)
 # Bright vessels and a few broken voxels lie beyond these percentiles.
 ROBUST_PERCENTILES = (1.0, 99.0)
+# Sums over large arrays are taken this many values at a time.
+VALUES_AT_ONCE = 2**22
 
 
 def normalize(array: np.ndarray, method: str) -> np.ndarray:
@@ -33,6 +35,26 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
         >>> normalize(np.array([-3000, -1000, 0, 500]), "ct")
         array([-1. , -1. ,  0. ,  0.5], dtype=float32)
     """
+    return normalizer(array, method)(array)
+
+
+def normalizer(array: np.ndarray, method: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that normalises any part of `array` as `normalize` does the whole.
+
+    So a large scan can be normalised piece by piece, without a copy of it.
+
+    Args:
+        array: As in `normalize`; its statistics are taken once, here.
+        method: As in `normalize`.
+
+    Raises:
+        ValueError: `method` is not one of `METHODS`.
+
+    Example:
+        >>> scan = np.array([1.0, 2.0, 3.0])
+        >>> normalizer(scan, "zscore")(scan[:2])
+        array([-1.2247449,  0.       ], dtype=float32)
+    """
     if method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -42,11 +64,17 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
 
 def _zscore(array):
     if array.min() == array.max():
-        return np.zeros(array.shape, np.float32)
+        return _zero
     # float64: in float32 the sums over millions of voxels lose the digits that matter.
     mean = array.mean(dtype=np.float64)
-    deviation = array.std(dtype=np.float64)
-    return _rescale(array, mean, deviation)
+    return _rescaling(mean, _deviation(array, mean))
+
+
+def _deviation(array, mean):
+    """Return the standard deviation; `array.std` would need two copies of the array in float64."""
+    rows = max(1, VALUES_AT_ONCE * len(array) // array.size)
+    parts = (array[start : start + rows] - mean for start in range(0, len(array), rows))
+    return np.sqrt(sum(np.square(part).sum() for part in parts) / array.size)
 
 
 def _percentile(array):
@@ -54,24 +82,33 @@ def _percentile(array):
     if low == high:
         low, high = float(array.min()), float(array.max())
     if low == high:
-        return np.zeros(array.shape, np.float32)
-    return np.clip(_rescale(array, low, high - low), 0, 1)
+        return _zero
+    return _rescaling(low, high - low, clip=(0, 1))
 
 
 def _ct(array):
     low, high = CT_RANGE
-    return np.clip(_rescale(array, (low + high) / 2, (high - low) / 2), -1, 1)
+    return _rescaling((low + high) / 2, (high - low) / 2, clip=(-1, 1))
 
 
 def _none(array):
-    return array.astype(np.float32)
+    return lambda part: np.asarray(part).astype(np.float32)
 
 
-def _rescale(array, offset, scale):
-    return ((array - np.float64(offset)) / np.float64(scale)).astype(np.float32)
+def _zero(part):
+    return np.zeros(np.shape(part), np.float32)
 
 
-METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+def _rescaling(offset, scale, clip=None):
+    def rescale(part):
+        values = ((part - np.float64(offset)) / np.float64(scale)).astype(np.float32)
+        return values if clip is None else np.clip(values, *clip)
+
+    return rescale
+
+
+# From an array to the function that normalises its parts.
+METHODS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "zscore": _zscore,
     "percentile": _percentile,
     "ct": _ct,

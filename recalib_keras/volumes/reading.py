@@ -26,13 +26,15 @@ IN_MEMORY = "the image in memory"
 Source = str | os.PathLike | nib.spatialimages.SpatialImage
 
 
-def read(path: Source, volume: int | None = None) -> Volume:
+def read(path: Source, volume: int | None = None, keep_integers: bool = False) -> Volume:
     """Read one three-dimensional scan.
 
     Args:
         path: A `.nii`, `.nii.gz`, `.mgz`, `.mgh`, `.hdr` or `.img` file, a folder that holds one DICOM series, or a
             nibabel image.
         volume: Which volume of a 4-D file to read, counted from 0. A fourth axis of length 1 needs none.
+        keep_integers: Whether integers of 8 or 16 bits that need no scaling stay what they are, in half the memory or
+            a quarter of it.
 
     Returns:
         The scan on its own grid, its array float32 with the header's scaling applied and all values finite.
@@ -49,7 +51,9 @@ def read(path: Source, volume: int | None = None) -> Volume:
         _check_volume_index(volume, 1, str(path))
         array, grid, header = scan.array, scan.grid, scan.header
     else:
-        array, grid, header = _load(path, volume, np.float32)
+        array, grid, header = _load(path, volume, None if keep_integers else np.float32)
+        if array.dtype.kind not in "iu" or array.dtype.itemsize > 2:
+            array = array.astype(np.float32, copy=False)
     array = _usable_intensities(array, _name(path))
     return Volume(array, grid, header, _source(path))
 

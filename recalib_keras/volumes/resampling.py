@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
+from recalib_keras.volumes.slabs import cropped, is_large, slabs, smoothing_reach, smoothing_sigma
 
 # Voxel centres closer than this (in voxels) coincide: far below what interpolation could show.
 COINCIDENT = 1e-3
@@ -49,6 +50,19 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1, cval
     """
     array = np.asarray(array)
     _check(array, source, order)
+    if not is_large(source, target) or _is_turned(source, target):
+        return _resample(array, source, target, order, cval)
+    values = np.empty(target.shape, array.dtype if order == NEAREST else np.float32)
+    for part, box in slabs(source, target, smoothing_reach(source, target)):
+        values[part] = _resample(array[box], cropped(source, box), cropped(target, part), order, cval)
+    return values
+
+
+def _is_turned(source, target):
+    return source.oriented(target.orientation).matches(target, COINCIDENT * min(source.spacing))
+
+
+def _resample(array, source, target, order, cval):
     to_source = np.linalg.solve(source.affine, target.affine)
     axes = _axis_order(to_source, target.shape)
     if axes is None:
@@ -118,8 +132,7 @@ def _nearest_index(where, size):
 def _smooth(values, step, axis):
     if step <= 1 + COINCIDENT or values.shape[axis] == 1:
         return values
-    sigma = np.sqrt(step**2 - 1) / (2 * np.sqrt(2 * np.log(2)))
-    return ndimage.gaussian_filter1d(values, sigma, axis=axis, mode="nearest")
+    return ndimage.gaussian_filter1d(values, smoothing_sigma(step), axis=axis, mode="nearest")
 
 
 def _interpolate_axis(values, where, axis):

@@ -52,7 +52,7 @@ def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
     header, affine = _placed_header(image_class.header_class(), volume)
     header.set_data_dtype(dtype)
     header["descrip"] = DESCRIPTION
-    return image_class(labels.astype(dtype), affine, header)
+    return image_class(labels.astype(dtype, copy=False), affine, header)
 
 
 def smallest_integer(labels: np.ndarray) -> np.dtype:

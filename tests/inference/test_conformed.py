@@ -38,3 +38,9 @@ def test_a_scan_of_other_spacing_is_resampled(spacing, scan):
     expects = Input((4, 4, 4), "SAR", spacing)
     image, expected = ConformedScan(scan, expects), by_hand(scan, expects)
     assert image.shape == expected.shape and np.array_equal(image[:, 1:, :2], expected[:, 1:, :2])
+
+
+def test_a_scan_that_is_only_turned_is_not_copied(scan):
+    turned = ConformedScan(scan, Input((4, 4, 4), "SAR", scan.conform("SAR").grid.spacing, "none"))
+    scan.array[:] = 5
+    assert np.array_equal(turned[:, :, :], np.full((6, 5, 7), 5))

@@ -65,12 +65,13 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(run, recipe, re
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights_on_jax(recipe_path, data, tmp_path):
-    pytest.importorskip("jax")
-    run_until("never", 1, recipe_path, tmp_path / "whole", data, backend="jax")
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_killed_run_resumes_to_the_same_weights_on_other_backends(backend, recipe_path, data, tmp_path):
+    pytest.importorskip(backend)
+    run_until("never", 1, recipe_path, tmp_path / "whole", data, backend)
     for moment, count in (("step", 3), ("replace checkpoint.safetensors", 1), ("step", 20), ("validate", 2)):
-        run_until(moment, count, recipe_path, tmp_path / "killed", data, backend="jax")
-    run_until("never", 1, recipe_path, tmp_path / "killed", data, backend="jax")
+        run_until(moment, count, recipe_path, tmp_path / "killed", data, backend)
+    run_until("never", 1, recipe_path, tmp_path / "killed", data, backend)
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 

@@ -40,6 +40,15 @@ def test_report(results):
         assert (results.folder / name).exists()
 
 
+def test_a_score_of_the_last_epoch_is_not_called_the_best(results, make_study, tmp_path):
+    text = write_report(results).read_text()
+    assert "the best epoch of each training" in text and "flatters all trials alike" in text
+    study = make_study({**SPACE, "schedule.validate_every": 5}, seeds=[1, 2])
+    rows = [(trial.values, trial.scores) for trial in results.trials if trial.scores]
+    text = write_report(made_up(study, tmp_path / "once", rows)).read_text()
+    assert "the last epoch of each training" in text and "flatters" not in text
+
+
 def test_a_study_without_a_complete_trial_says_so(make_study, tmp_path):
     results = made_up(make_study(SPACE), tmp_path, [({"recalibration": "none", "learning_rate": 0.1}, ("failed", "x"))])
     assert "No trial is complete: nothing can be concluded." in write_report(results).read_text()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recalib_keras.volumes import METHODS, normalize
+from recalib_keras.volumes import METHODS, normalization, normalize, normalizer
 
 
 def test_zscore_has_mean_0_and_deviation_1(rng):
@@ -70,3 +70,24 @@ def test_unknown_method_names_the_nearest():
 def test_unknown_method_far_from_all_lists_them():
     with pytest.raises(ValueError, match=r"out of zscore, percentile, ct, none, got '\?\?\?'$"):
         normalize(np.zeros(3), "???")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_parts_are_normalised_as_the_whole(method, dtype, rng):
+    array = rng.normal(0, 500, (9, 8, 7)).astype(dtype)
+    part = (slice(2, 5), slice(None), slice(3, 4))
+    assert np.array_equal(normalizer(array, method)(array[part]), normalize(array, method)[part])
+
+
+@pytest.mark.parametrize("shape", [(1000,), (10, 10, 10), (1, 1000), (1000, 1)])
+def test_deviation_does_not_depend_on_the_pieces_it_is_taken_in(shape, rng, monkeypatch):
+    array = rng.normal(1000, 3, shape).astype(np.float32)
+    whole = normalize(array, "zscore")
+    monkeypatch.setattr(normalization, "VALUES_AT_ONCE", 7)
+    np.testing.assert_allclose(normalize(array, "zscore"), whole, atol=1e-6)
+
+
+def test_unknown_method_of_a_normalizer():
+    with pytest.raises(ValueError, match="did you mean 'zscore'"):
+        normalizer(np.zeros(3), "z-score")

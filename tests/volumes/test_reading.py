@@ -423,3 +423,23 @@ def test_a_real_label_map_stored_as_real_numbers(data_root):
     assert nib.load(labels.source).get_data_dtype().kind == "f"
     assert labels.array.dtype == np.int32 and labels.grid.orientation == "LIA"
     assert {0, 2, 3, 17, 53} <= set(np.unique(labels.array[::2, ::2, ::2]))
+
+
+@pytest.mark.parametrize(
+    ("stored", "slope", "expected"),
+    [
+        (np.int16, 1, np.int16),
+        (np.uint8, 1, np.uint8),
+        (np.uint16, 1, np.uint16),
+        (np.int32, 1, np.float32),
+        (np.float64, 1, np.float32),
+        (np.int16, 0.5, np.float32),
+    ],
+)
+def test_small_integers_are_kept_if_wanted(tmp_path, stored, slope, expected):
+    image = nib.Nifti1Image(np.arange(24, dtype=stored).reshape(2, 3, 4), np.eye(4))
+    image.header.set_slope_inter(slope, 0)
+    image.to_filename(tmp_path / "scan.nii.gz")
+    kept, plain = read(tmp_path / "scan.nii.gz", keep_integers=True), read(tmp_path / "scan.nii.gz")
+    assert kept.array.dtype == expected and plain.array.dtype == np.float32
+    assert np.array_equal(kept.array, plain.array)
