@@ -28,8 +28,8 @@ class Chief:
         study: `Study`.
         folder: path of the study's state and results. A study that is there already goes on.
         lease: seconds.
-        keep_leases: whether trials that were running when the chief was stopped stay with their workers, which may
-            still live, for another lease. Otherwise they are handed out again at once.
+        keep_leases: whether the workers that there were when the chief was stopped may still live: for another lease
+            they keep their trials, and are waited for. Otherwise their trials are handed out again at once.
         overwrite: whether to remove a study that is there already, and begin anew.
         clock: function that returns seconds.
 
@@ -47,7 +47,8 @@ class Chief:
         self._ledger = Ledger(self.plan, folder, keep_leases, overwrite)
         self._clock, self._looked = clock, clock()
         self._deadlines = {trial.id: clock() + lease for trial in self._ledger.running.values()}
-        self._seen, self._progress, self._failures = {}, {}, 0
+        self._seen = dict.fromkeys(sorted(self._ledger.workers), clock())
+        self._progress, self._failures = {}, 0
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
@@ -129,15 +130,15 @@ class Chief:
     def leave(self, worker, study):
         """Takes a worker's goodbye; the trial it has is handed out again."""
         with self._lock:
-            self._seen.pop(worker, None)
             self._act(self._ledger.take_back, worker)
+            self._forget(worker)
             return {}
 
     def lost(self, worker, how="its worker died"):
         """Hands out again the trial of a worker that is no more, unless it has cost too many workers."""
         with self._lock:
-            self._seen.pop(worker, None)
             trial = self._act(self._ledger.take_back, worker, how)
+            self._forget(worker)
             if trial is not None and trial.status in ENDED:
                 self._note_end(trial)
 
@@ -205,9 +206,14 @@ class Chief:
                 "file"
             )
         self._seen[worker] = self._clock()
+        self._act(self._ledger.note_worker, worker)
+
+    def _forget(self, worker):
+        self._seen.pop(worker, None)
+        self._act(self._ledger.forget_worker, worker)
 
     def _send_home(self, worker):
-        self._seen.pop(worker, None)
+        self._forget(worker)
         return {"do": "stop", "why": str(self.failure or "")}
 
     def _mine(self, trial, attempt):

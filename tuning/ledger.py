@@ -24,11 +24,13 @@ class Ledger:
     Args:
         plan: `Plan`.
         folder: path of the study's state and results.
-        keep_running: whether trials that were running when the study was stopped stay with their workers.
+        keep_running: whether the workers that there were when the study was stopped may still be there, and keep their
+            trials.
         overwrite: whether to remove a study that is there already, and begin anew.
 
     Attributes:
         trials: dict from ids to `Trial`, in the order in which they were drawn.
+        workers: set of the names of those who have come and not gone.
 
     Raises:
         StudyError: if another chief has the folder, or it holds another study.
@@ -36,7 +38,7 @@ class Ledger:
     """
 
     def __init__(self, plan, folder, keep_running=False, overwrite=False):
-        self.plan, self.folder, self.trials = plan, Path(folder), {}
+        self.plan, self.folder, self.trials, self.workers = plan, Path(folder), {}, set()
         self._oracle = make_oracle(plan.study, plan.space, plan.epochs)
         self._exhausted = False
         self._state = State(self.folder)
@@ -62,6 +64,18 @@ class Ledger:
     def number_of_trials(self):
         """How many trials there will be at most, or None."""
         return len(self.trials) if self._exhausted else self._oracle.number_of_trials()
+
+    def note_worker(self, worker):
+        """Notes that a worker has come."""
+        if worker not in self.workers:
+            self.workers.add(worker)
+            self._save()
+
+    def forget_worker(self, worker):
+        """Notes that a worker has gone."""
+        if worker in self.workers:
+            self.workers.discard(worker)
+            self._save()
 
     def hand_out(self, worker):
         """Returns a trial for a worker: its own, one that was given back, or a new one; None if there is none."""
@@ -157,6 +171,7 @@ class Ledger:
             recipe=self.plan.fingerprint,
             most_trials=self.plan.study.most_trials,
             exhausted=self._exhausted,
+            workers=sorted(self.workers),
             trials=[to_mapping(trial) for trial in self.trials.values()],
             oracle=self._oracle.get_state(),
             drawn=[drawn.get_state() for drawn in self._oracle.trials.values()],
@@ -174,7 +189,10 @@ class Ledger:
         self._oracle.trials = {item["trial_id"]: TunerTrial.from_state(item) for item in saved["drawn"]}
         self._oracle.set_state(saved["oracle"])
         self._exhausted = saved["exhausted"] and saved.get("most_trials") == self.plan.study.most_trials
-        for worker in [] if keep_running else list(self._oracle.ongoing_trials):
+        if keep_running:
+            self.workers = set(saved["workers"])
+            return
+        for worker in list(self._oracle.ongoing_trials):
             self.take_back(worker)
 
     def _remove_old(self):

@@ -73,6 +73,8 @@ def _outcome(task, folder, data_root, pulse):
     except execution.Interrupted:
         raise
     except Exception as error:
+        if pulse.is_lost():  # and whoever has the trial now may have its files under way
+            raise execution.Interrupted from error
         if execution.is_of_this_place(error):
             raise
         status, (message, trace) = FAILED, execution.describe(error)
@@ -115,8 +117,12 @@ class _Pulse(threading.Thread):
         if "score" in line:
             self._score = max(line["score"], self._score or 0.0)
         self._show(self.progress["seed"], line["epoch"])
-        if self._lost.is_set() or not self._tell():
+        if self.is_lost():
             raise execution.Interrupted(f"trial {self.task['trial']} is no longer this worker's")
+
+    def is_lost(self):
+        """Asks whether the trial is another's by now."""
+        return self._lost.is_set() or not self._tell()
 
     def _show(self, seed, epoch):
         turn = self.task["seeds"].index(seed)

@@ -41,14 +41,14 @@ def add_arguments(parser):
     )
     cluster.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=300.0,
         metavar="S",
         help="seconds a worker waits for a silent chief (default: 300)",
     )
     cluster.add_argument(
         "--lease",
-        type=float,
+        type=_seconds,
         default=60.0,
         metavar="S",
         help="seconds of silence after which a worker's trial is given to another (default: 60)",
@@ -64,18 +64,11 @@ def run(arguments):
 
     study = Study.read(arguments.study)
     folder = arguments.output or Path("studies") / study.name
-    signal.signal(signal.SIGTERM, _end)
-    if arguments.role == "worker":
-        return _work(arguments, study, folder)
-    start = time.monotonic()
-    with _Display(study, start) as display:
-        results = _results(arguments, study, folder, display.show)
-    _tell(results, folder)
-    if arguments.publish:
-        from recalib_keras.tuning.report import publish
-
-        print(f"small results copied to {publish(results, arguments.publish)}")
-    return 0 if results.best is not None else 1
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        return _work(arguments, study, folder) if arguments.role == "worker" else _lead(arguments, study, folder)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(arguments):
@@ -87,6 +80,18 @@ def _check(arguments):
         raise ValueError("--report runs nothing; leave --role, --workers and --overwrite out")
 
 
+def _lead(arguments, study, folder):
+    """Runs the study as its chief, or reports it; returns 1 if no trial is complete."""
+    with _Display(study) as display:
+        results = _results(arguments, study, folder, display.show)
+    _tell(results, folder)
+    if arguments.publish:
+        from recalib_keras.tuning.report import publish
+
+        print(f"small results copied to {publish(results, arguments.publish)}")
+    return 0 if results.best is not None else 1
+
+
 def _results(arguments, study, folder, show):
     """Returns the results of the study, after it was run in the way asked for."""
     from recalib_keras.tuning import launching
@@ -96,7 +101,7 @@ def _results(arguments, study, folder, show):
         return _reported(study, folder)
     if arguments.role == "chief":
         _start_light()
-        print(f"chief of {study.name}: listens on {arguments.oracle}", flush=True)
+        print(f"chief of {study.name}, at {arguments.oracle}", flush=True)
         return launching.serve(study, folder, arguments.oracle, lease=arguments.lease, **options)
     if arguments.workers:
         return launching.launch(
@@ -169,8 +174,8 @@ def _tell(results, folder):
 class _Display:
     """Shows the study: a live table on a terminal, else a line for each trial that begins or ends."""
 
-    def __init__(self, study, start):
-        self.study, self.start, self._live, self._lines = study, start, None, None
+    def __init__(self, study):
+        self.study, self.start, self._live, self._lines = study, time.monotonic(), None, None
 
     def __enter__(self):
         if sys.stdout.isatty():
@@ -201,5 +206,12 @@ class _Display:
 def _positive(text):
     number = int(text)
     if number < 1:
-        raise ValueError(f"expected 1 or more, got {number}")
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
+
+
+def _seconds(text):
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
     return number

@@ -108,20 +108,25 @@ def _loss(recipe, scans):
 
 def _fit_epoch(model, examples, run, on_step):
     start, epoch = time.perf_counter(), examples.epoch + 1
-    _seed_torch(examples.recipe.seed, epoch)
-    watch = Watch(examples, run.last_good, on_step)
-    history = model.fit(examples, verbose=0, shuffle=False, callbacks=[watch])
+    callbacks = [Watch(examples, run.last_good, on_step), _TorchSeeds(examples)]
+    history = model.fit(examples, verbose=0, shuffle=False, callbacks=callbacks)
     check_weights(model, epoch, run.last_good)
     loss = history.history["loss"][0]
     return {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
 
 
-def _seed_torch(seed, epoch):
-    """On PyTorch, dropout draws from a generator of the process, which no checkpoint keeps: each epoch seeds it."""
-    if keras.backend.backend() == "torch":
-        import torch
+class _TorchSeeds(keras.callbacks.Callback):
+    """Seeds each step on PyTorch: its dropout draws from a generator of the process, which no checkpoint keeps."""
 
-        torch.manual_seed(np.random.SeedSequence([seed, epoch]).generate_state(1)[0].item())
+    def __init__(self, examples):
+        super().__init__()
+        self.seeds = [examples.recipe.seed, examples.epoch]
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if keras.backend.backend() == "torch":
+            import torch
+
+            torch.manual_seed(np.random.SeedSequence([*self.seeds, batch]).generate_state(1)[0].item())
 
 
 @contextlib.contextmanager

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from training.synthetic import RECIPE, write_scans
 
@@ -51,9 +53,11 @@ def test_a_study_in_this_process_goes_on_and_reports(run, study, tmp_path, capsy
     assert (tmp_path / "published" / "rates" / "report.md").exists()
     assert "small results copied to" in capsys.readouterr().out
 
+    handler = signal.getsignal(signal.SIGTERM)
     before = (folder / "state.json").read_bytes()
     assert run(study, "--data", tmp_path) == 0  # nothing is left to run
     assert (folder / "state.json").read_bytes() == before
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_help_is_there_at_once(run, capsys):
@@ -85,9 +89,16 @@ def test_a_bad_study_is_told_in_a_line(run, study, capsys):
     study.write_text(STUDY.replace("learning_rate", "learning_rat"))
     assert run(study) == 2
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("--workers", 0), "expected 1 or more, got 0"), (("--lease", 0), "expected seconds above 0, got 0")],
+)
+def test_numbers_that_cannot_be_are_refused(words, message, run, study, capsys):
     with pytest.raises(SystemExit, match="2"):
-        run(study, "--workers", "0")
-    assert "invalid" in capsys.readouterr().err
+        run(study, *words)
+    assert message in capsys.readouterr().err
 
 
 def test_a_study_without_a_complete_trial_fails(run, study, tmp_path, capsys):

@@ -240,6 +240,29 @@ def test_a_study_may_be_given_more_trials(make_chief):
     assert statuses(worker.chief) == {f"{number}": ("completed", 1) for number in range(4)}
 
 
+def test_a_chief_that_is_started_again_waits_for_the_workers_there_were(make_chief, clock):
+    """Or one that had nothing to do when the chief died would never hear that the study is complete."""
+    chief = make_chief(space={"learning_rate": [0.01, 0.02]})
+    busy, idle, gone = (Worker(chief, name) for name in ("busy", "idle", "gone"))
+    for worker in (busy, idle, gone):
+        chief.join(worker.name, worker.study)
+    busy.ask(), idle.ask(), idle.tell()
+    chief.leave("gone", gone.study)
+    chief = busy.chief = idle.chief = make_chief(space={"learning_rate": [0.01, 0.02]})
+    assert chief.workers == ["busy", "idle"]
+    assert busy.tell() and busy.ask()["do"] == "stop"
+    assert chief.is_over and chief.workers == ["idle"]
+    assert idle.ask()["do"] == "stop" and chief.workers == []
+    assert make_chief(space={"learning_rate": [0.01, 0.02]}).workers == []
+    chief = make_chief(space={"learning_rate": [0.01, 0.02]})
+    chief.join("late", idle.study)
+    chief = make_chief(space={"learning_rate": [0.01, 0.02]})
+    clock.now += 2 * LEASE
+    assert chief.workers == []  # it is not waited for any longer
+    chief.join("late", idle.study)
+    assert make_chief(keep_leases=False, space={"learning_rate": [0.01, 0.02]}).workers == []
+
+
 def test_a_finished_study_is_over_at_once(make_chief):
     worker = Worker(make_chief())
     while worker.ask()["do"] == "run":

@@ -43,6 +43,13 @@ def without_times(lines):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
+def test_the_files_are_those_that_training_leaves():
+    from recalib_keras.training import journal, run_folder
+
+    assert (execution.CHECKPOINT, execution.WEIGHTS) == (run_folder.CHECKPOINT, run_folder.BEST)
+    assert execution.LOG == journal.LOG
+
+
 def test_a_training(whole):
     folder, lines, outcome = whole
     assert [line["epoch"] for line in lines] == [1, 2, 3] and lines == outcome["lines"]

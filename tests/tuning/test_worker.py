@@ -127,6 +127,24 @@ def test_a_trial_that_was_given_to_another_is_left_alone(chief, train, tmp_path)
     assert [trial.status for trial in trials(chief)] == ["completed"] * 2
 
 
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("no checkpoint of this network")])
+def test_an_error_in_a_trial_that_was_given_to_another_is_nobodys(error, chief, train, tmp_path):
+    begun = []
+
+    def lose(task, *rest):
+        if not begun:
+            begun.append(task)
+            chief.lost("w")
+            chief.ask("other", chief.study.fingerprint)
+            chief.lost("other")
+            raise error
+        return execute(task, *rest)
+
+    train(lose)
+    assert work(chief, tmp_path) == ""
+    assert [(trial.status, trial.losses) for trial in trials(chief)] == [("completed", 2), ("completed", 0)]
+
+
 def test_signs_of_life_tell_how_far_a_trial_is(chief, train, tmp_path, monkeypatch):
     seen = []
     report = chief.report
