@@ -20,7 +20,7 @@ TERMINATED = 143  # the exit code of a process that SIGTERM ends
 def add_arguments(parser):
     """Adds the arguments of the command."""
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="what to vary, and how to search")
-    parser.add_argument("-o", "--output", type=Path, help="folder of the study; default: studies/NAME")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the study; default: runs/NAME")
     add_data_argument(parser)
     parser.add_argument(
         "--workers", type=_positive, metavar="N", help="start N workers, a GPU or a share of the cores each"
@@ -63,7 +63,7 @@ def run(arguments):
     from recalib_keras.tuning.study import Study
 
     study = Study.read(arguments.study)
-    folder = arguments.output or Path("studies") / study.name
+    folder = arguments.output or Path("runs") / study.name
     before = signal.signal(signal.SIGTERM, _end)
     try:
         return _work(arguments, study, folder) if arguments.role == "worker" else _lead(arguments, study, folder)

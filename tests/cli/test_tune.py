@@ -43,8 +43,8 @@ def test_a_study_in_this_process_goes_on_and_reports(run, study, tmp_path, capsy
     assert run(study, "--data", tmp_path) == 0
     said = capsys.readouterr().out
     assert "trial 0000" in said and "2 trials; best" in said
-    assert "results in studies/rates: report.md" in said
-    folder = tmp_path / "studies" / "rates"
+    assert "results in runs/rates: report.md" in said
+    folder = tmp_path / "runs" / "rates"
     assert (folder / "best.toml").exists() and (folder / "trials" / "0001" / "seed_3" / "best.safetensors").exists()
 
     (folder / "report.md").unlink()

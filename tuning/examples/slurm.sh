@@ -10,7 +10,7 @@ set -euo pipefail
 
 export CHIEF=$(hostname)
 export STUDY=tuning/studies/sdnet2d_position.toml
-export RESULTS=studies/sdnet2d_position
+export RESULTS=runs/sdnet2d_position
 export RECALIB_DATA=${RECALIB_DATA:?the folder of data sets}
 
 recalib tune "$STUDY" -o "$RESULTS" --role chief --oracle "$CHIEF:8765" &
