@@ -20,7 +20,7 @@ test-slow: $(VENV)/installed-test
 
 # The maths in every backend: the tests of layers and models again, and of what training does to images and losses.
 MATHS_OF_TRAINING := $(addprefix tests/training/test_,$(addsuffix .py,\
-    augmentation deformation intensities line_matrices losses optimizers))
+    augmentation deformation intensities losses optimizers)) tests/pipeline tests/synthesis
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models $(MATHS_OF_TRAINING)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \

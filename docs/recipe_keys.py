@@ -8,7 +8,6 @@ import typing
 from pathlib import Path
 
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.zoo.preset import Label
 
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """# Recipes
@@ -18,6 +17,9 @@ Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.train
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of another type is an error that names
 the nearest. `extends = "other.toml"`, a path relative to the file, lays the file's own keys over those of another
 recipe, table by table. Examples: [zoo/recipes](../zoo/recipes).
+
+With a table `[synthesis]`, scans are generated from label maps of heads; they come to vary so far over the
+`variety_epochs` of the schedule, beginning with `[synthesis_start]`.
 """
 REQUIRED = "required"
 
@@ -25,13 +27,18 @@ REQUIRED = "required"
 def page():
     """Returns the Markdown of the reference: the recipe's own keys, then a section for each of its tables."""
     sections = [HEAD, _section("Keys of the file itself", Recipe, skip_tables=True)]
-    tables = {"labels": Label}
-    hints = typing.get_type_hints(Recipe)
-    tables |= {f.name: hints[f.name] for f in dataclasses.fields(Recipe) if dataclasses.is_dataclass(hints[f.name])}
-    for name, record in tables.items():
-        title = f"`[[{name}]]`" if record is Label else f"`[{name}]`"
-        sections.append(_section(title, record))
+    names = {}
+    for name, hint in typing.get_type_hints(Recipe).items():
+        if _record(hint) is not None:
+            heading = f"[[{name}]]" if typing.get_origin(hint) is tuple else f"[{name}]"
+            names.setdefault(_record(hint), []).append(heading)
+    sections += [_section(" and ".join(f"`{name}`" for name in tables), record) for record, tables in names.items()]
     return "\n".join(sections)
+
+
+def _record(hint):
+    """Returns the record that a type hint names, alone, in a list or as an alternative to None; else None."""
+    return next((kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)), None)
 
 
 def _section(title, record, skip_tables=False):
@@ -40,7 +47,7 @@ def _section(title, record, skip_tables=False):
     hints = typing.get_type_hints(record)
     lines = [f"## {title}", "", _summary(text), "", "| key | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(record):
-        is_table = dataclasses.is_dataclass(hints[field.name]) or field.name == "labels"
+        is_table = _record(hints[field.name]) is not None
         if not (skip_tables and is_table):
             lines.append(f"| `{field.name}` | {_default(field)} | {meanings.get(field.name, '')} |")
     return "\n".join(lines) + "\n"

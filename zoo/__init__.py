@@ -5,11 +5,23 @@ from importlib import resources
 from pathlib import Path
 
 from recalib_keras.zoo import weights as _weights
-from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, WeightSet
+from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, Typical, WeightSet
 from recalib_keras.zoo.records import RecordError
 from recalib_keras.zoo.weights import WeightsError
 
-__all__ = ["Input", "Label", "Network", "Preset", "RecordError", "WeightSet", "WeightsError", "info", "load", "names"]
+__all__ = [
+    "Input",
+    "Label",
+    "Network",
+    "Preset",
+    "RecordError",
+    "Typical",
+    "WeightSet",
+    "WeightsError",
+    "info",
+    "load",
+    "names",
+]
 
 
 def names():

@@ -92,6 +92,27 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Typical:
+    """What the network's own segmentations of the scans that training held out were like.
+
+    A scan whose segmentation differs is unlike those the network was trained on: see
+    `recalib_keras.inference.unfamiliar`.
+
+    Args:
+        entropy: the largest mean entropy of a scan's structures, from 0 (sure) to 1 (no idea), as
+            `recalib_keras.inference.Confidence` has it.
+        volume_ml: the smallest and the largest volume of all structures of a scan together, in ml.
+        at_edge: the largest share, from 0 to 1, of the structures' surface that lay on the edge of a scan.
+        found: the share of the scans in which each structure was found, by its name.
+    """
+
+    entropy: float
+    volume_ml: tuple[float, float]
+    at_edge: float
+    found: dict[str, float]
+
+
+@dataclass(frozen=True)
 class WeightSet:
     """Everything about one set of weights that training and use must agree on.
 
@@ -103,6 +124,7 @@ class WeightSet:
         parameters: number of weights.
         data: what it was trained on, and its licence.
         score: what it reached, and on what: free keys and numbers.
+        typical: what its segmentations of familiar scans are like, or None where that was never measured.
     """
 
     title: str
@@ -114,6 +136,7 @@ class WeightSet:
     parameters: int
     data: dict[str, Any] = field(default_factory=dict)
     score: dict[str, Any] = field(default_factory=dict)
+    typical: Typical | None = None
 
     def __post_init__(self):
         if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":

@@ -54,13 +54,14 @@ def run(arguments):
     failures = []
     for scan, target in _progress(targets, "scans", disable=None if len(targets) > 1 else True):
         try:
-            rows = _segment_one(segmenter, scan, target, arguments, show_windows=len(targets) == 1)
+            seen, entropies = _segment_one(segmenter, scan, target, arguments, show_windows=len(targets) == 1)
         except (VolumeError, OSError) as error:
             if len(targets) == 1:
                 raise
             failures.append(f"{scan}: {' '.join(str(error).split())}")
         else:
-            table.replace(str(scan), rows)
+            table.replace(str(scan), seen.volumes, entropies)
+            _warn(scan, seen, segmenter.typical)
     _report(targets, failures, table, segmenter)
     return 1 if failures else 0
 
@@ -100,31 +101,57 @@ def _weights(text):
 
 
 def _segment_one(segmenter, path, target, arguments, show_windows):
-    """Writes the labels of a scan, and its picture if asked for; returns its rows of the table of volumes."""
-    from recalib_keras import evaluation, volumes
+    """Writes the labels of a scan, and its picture if asked for.
+
+    Returns:
+        The `Traits` of the segmentation, and a dict from labels to mean entropies: empty where the labels were there.
+    """
+    from recalib_keras import evaluation, inference, volumes
 
     structures = segmenter.labels[1:]
     picture = target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
     is_done = target.exists() and (picture.exists() or not arguments.overlay)
     if is_done and not arguments.overwrite:
         labels = volumes.read_labels(target)
-        return evaluation.structure_volumes(labels.array, labels.grid, structures)
+        return inference.traits(labels.array, labels.grid, structures), {}
     scan = volumes.read(path, volume=arguments.volume, keep_integers=True)
+    confidence = inference.Confidence()
     labels = segmenter(
-        scan, progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True)
+        scan,
+        progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True),
+        confidence=confidence,
     )
     if not arguments.overlay:
         scan = dataclasses.replace(scan, array=labels)  # a large scan need not stay in memory beside its labels
     volumes.save(volumes.label_image(labels, scan), target)
     if arguments.overlay:
         evaluation.overlay(scan, labels, structures, picture)
-    return evaluation.structure_volumes(labels, scan.grid, structures)
+    seen = inference.traits(labels, scan.grid, structures, confidence)
+    return seen, confidence.by_structure(segmenter.labels)
+
+
+def _warn(scan, seen, typical):
+    """Says on stderr what is unusual about a segmentation, on one line."""
+    from tqdm import tqdm
+
+    from recalib_keras.inference import unfamiliar
+
+    unusual = unfamiliar(seen, typical)
+    if unusual:
+        tqdm.write(f"recalib segment: {scan}: {'; '.join(unusual)}", file=sys.stderr)  # above the bar, if there is one
 
 
 class _Table:
-    """The table of volumes: written after every scan, rows of other scans kept."""
+    """The table of volumes: written after every scan, rows of other scans kept.
 
-    COLUMNS = ("scan", "structure", "label", "voxels", "mm3")
+    Percentages are of the volume of all structures together, and of the mean of a pair's two sides. A mean entropy is
+    known of labels just made; of others it stays what the table says, as long as their voxels are as many.
+    """
+
+    COLUMNS = (
+        *("scan", "structure", "label", "voxels", "mm3"),
+        *("percent_of_total", "asymmetry_percent", "mean_entropy"),
+    )
 
     def __init__(self, path):
         self.path = path
@@ -133,12 +160,26 @@ class _Table:
             with path.open(newline="", encoding="utf-8") as file:
                 self.rows = [tuple(row.get(column, "") for column in self.COLUMNS) for row in csv.DictReader(file)]
 
-    def replace(self, scan, volumes_of_structures):
-        """Sets the rows of one scan and writes the table."""
+    def replace(self, scan, volumes_of_structures, entropies):
+        """Sets the rows of one scan and writes the table.
+
+        Args:
+            scan: its name in the table.
+            volumes_of_structures: list of `recalib_keras.evaluation.StructureVolume`.
+            entropies: dict from labels to mean entropies, as far as they are known.
+        """
+        known = {row[:4]: row[-1] for row in self.rows}
         self.rows = [row for row in self.rows if row[0] != scan]
-        for row in volumes_of_structures:
-            self.rows.append((scan, row.name, row.label, row.voxels, f"{row.cubic_millimetres:.1f}"))
+        for found in volumes_of_structures:
+            identity = (scan, found.name, str(found.label), str(found.voxels))
+            entropy = _number(entropies.get(found.label), 4) or known.get(identity, "")
+            shares = _number(found.percent_of_total, 3), _number(found.asymmetry_percent, 2)
+            self.rows.append((*identity, f"{found.cubic_millimetres:.1f}", *shares, entropy))
         write_table(self.path, [self.COLUMNS, *self.rows])
+
+
+def _number(value, digits):
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _targets(scans, output):

@@ -6,8 +6,7 @@ from pathlib import Path
 from recalib_keras.cli.backend import start_backend
 
 ERRORS = (ValueError, OSError, ImportError)
-# What is shown unless told otherwise: a whole head with room around it.
-HEAD = (192, 224, 192)  # mm
+LARGEST_SPACING = 20.0  # mm; of larger voxels a head has not ten along an axis
 BUILT_IN = ("mild", "varied")
 
 
@@ -36,9 +35,9 @@ def add_arguments(parser):
 
 def run(arguments):
     """Draws the picture and says where it is."""
-    if arguments.samples < 1 or not 0 < arguments.spacing <= min(HEAD):
+    if arguments.samples < 1 or not 0 < arguments.spacing <= LARGEST_SPACING:
         raise ValueError(
-            f"expected at least 1 sample and voxels of up to {min(HEAD)} mm, got {arguments.samples} and "
+            f"expected at least 1 sample and voxels of up to {LARGEST_SPACING:g} mm, got {arguments.samples} and "
             f"{arguments.spacing:g} mm"
         )
     start_backend()
@@ -49,6 +48,7 @@ def run(arguments):
     from keras import ops
 
     from recalib_keras import synthesis
+    from recalib_keras.synthesis.generated_scan import HEAD
     from recalib_keras.synthesis.picture import picture
 
     settings = _settings(arguments.settings)

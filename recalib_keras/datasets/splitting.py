@@ -1,7 +1,9 @@
 """Hold some patients out."""
 
+from fnmatch import fnmatchcase
 
-def split(scans, every):
+
+def split(scans, every, held_out=()):
     """Returns training and validation scans: of the patients in order, every `every`-th validates, from the first.
 
     All scans of a patient stay together. Where a set is officially split, its test scans are in neither list: they
@@ -10,9 +12,13 @@ def split(scans, every):
     Args:
         scans: list of `LabelledScan`, as sorted by `find_scans`.
         every: positive integer; 1 holds all patients out.
+        held_out: names of the patients that validate instead, or patterns of them such as `"site_2_*"`.
 
     Returns:
         Two lists in the order of `scans`.
+
+    Raises:
+        ValueError: if `every` is not positive, or no patient has one of the names in `held_out`.
 
     >>> from recalib_keras.datasets import LabelledScan
     >>> scans = [LabelledScan(name, "image", "labels", patient=name[0]) for name in ("a", "b1", "b2", "c")]
@@ -23,8 +29,16 @@ def split(scans, every):
         raise ValueError(f"expected to hold out every 1st, 2nd, … patient, got every={every}")
     scans = [scan for scan in scans if scan.part != "test"]
     patients = list(dict.fromkeys(scan.patient for scan in scans))
-    held_out = set(patients[::every])
+    chosen = _named(patients, held_out) if held_out else set(patients[::every])
     return (
-        [scan for scan in scans if scan.patient not in held_out],
-        [scan for scan in scans if scan.patient in held_out],
+        [scan for scan in scans if scan.patient not in chosen],
+        [scan for scan in scans if scan.patient in chosen],
     )
+
+
+def _named(patients, patterns):
+    found = {pattern: {patient for patient in patients if fnmatchcase(patient, pattern)} for pattern in patterns}
+    for pattern, matching in found.items():
+        if not matching:
+            raise ValueError(f"expected patients to hold out by the name {pattern!r}, got {', '.join(patients)}")
+    return set().union(*found.values())

@@ -1,16 +1,21 @@
-"""Segment scans with networks: windows, blending, engines, and labels on the scan's own grid."""
+"""Segment scans with networks: windows, blending, engines, labels on the scan's own grid, and how sure they are."""
 
+from recalib_keras.inference.confidence import Confidence
 from recalib_keras.inference.engines import EngineError, Undecided, needs_keras, open_engine
 from recalib_keras.inference.ensemble import Ensemble
+from recalib_keras.inference.quality import Traits, UnfamiliarScanWarning, traits, typical_of, unfamiliar
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.segmenting import load_segmenter, segment
 from recalib_keras.inference.windows import View, average_labels, predict_labels
 
 __all__ = [
+    "Confidence",
     "EngineError",
     "Ensemble",
     "Segmenter",
+    "Traits",
     "Undecided",
+    "UnfamiliarScanWarning",
     "View",
     "average_labels",
     "load_segmenter",
@@ -18,4 +23,7 @@ __all__ = [
     "open_engine",
     "predict_labels",
     "segment",
+    "traits",
+    "typical_of",
+    "unfamiliar",
 ]

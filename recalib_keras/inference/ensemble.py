@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from recalib_keras.inference.confidence import normalized_entropy
 from recalib_keras.inference.segmenter import scan_labels
 from recalib_keras.inference.windows import average_labels
 
@@ -57,17 +58,42 @@ class Ensemble:
         """The engines at work, a list."""
         return [engine for segmenter, _ in self.members for engine in segmenter.engines]
 
-    def __call__(self, scan, progress=None):
-        """Returns the labels of a scan; as `Segmenter.__call__`."""
-        return scan_labels(self, scan, progress)
+    @property
+    def typical(self):
+        """What segmentations of familiar scans look like, a `recalib_keras.zoo.Typical`; None if a member has none.
 
-    def predict_classes(self, image, progress=None):
+        It admits what any member does, and a member that gives both sides the same probability more: were all members
+        sure, their average would not be.
+        """
+        each = [segmenter.typical for segmenter, _ in self.members]
+        if None in each:
+            return None
+        smallest, largest = zip(*(typical.volume_ml for typical in each))
+        return dataclasses.replace(
+            each[0],
+            entropy=max(typical.entropy for typical in each) + self._entropy_of_the_sure(),
+            volume_ml=(min(smallest), max(largest)),
+            at_edge=max(typical.at_edge for typical in each),
+        )
+
+    def _entropy_of_the_sure(self):
+        """Returns the largest entropy of a structure's voxel for which every member is sure of its class."""
+        weights = np.array([weight for _, weight in self.members])
+        shared = np.array([np.equal.outer(classes, classes) for classes in self._classes])
+        return float(normalized_entropy(np.einsum("m,mjk->jk", weights, shared.astype(float)))[1:].max())
+
+    def __call__(self, scan, progress=None, confidence=None):
+        """Returns the labels of a scan; as `Segmenter.__call__`."""
+        return scan_labels(self, scan, progress, confidence)
+
+    def predict_classes(self, image, progress=None, confidence=None):
         """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
         views = [
             _relabelled(segmenter.view(image, weight), classes)
             for (segmenter, weight), classes in zip(self.members, self._classes)
         ]
-        return average_labels(image, views, len(self.labels), progress=progress)
+        observe = confidence and confidence.observe
+        return average_labels(image, views, len(self.labels), progress=progress, observe=observe)
 
 
 def _relabelled(view, classes):

@@ -58,21 +58,28 @@ class Segmenter:
         """The engines at work, a list."""
         return [self.engine]
 
-    def __call__(self, scan, progress=None):
+    @property
+    def typical(self):
+        """What segmentations of scans like those of training look like, a `recalib_keras.zoo.Typical`, or None."""
+        return self.weight_set.typical
+
+    def __call__(self, scan, progress=None, confidence=None):
         """Returns the labels of a scan.
 
         Args:
             scan: `recalib_keras.volumes.Volume`.
             progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
+            confidence: `Confidence` that collects how sure the labels are, or None.
 
         Returns:
             Integer array of the label numbers, on the scan's own grid.
         """
-        return scan_labels(self, scan, progress)
+        return scan_labels(self, scan, progress, confidence)
 
-    def predict_classes(self, image, progress=None):
+    def predict_classes(self, image, progress=None, confidence=None):
         """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
-        return average_labels(image, [self.view(image)], len(self.labels), progress=progress)
+        observe = confidence and confidence.observe
+        return average_labels(image, [self.view(image)], len(self.labels), progress=progress, observe=observe)
 
     def view(self, image, weight=1.0):
         """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""
@@ -96,14 +103,14 @@ class Segmenter:
         return windows if axis is None else np.squeeze(windows, axis=axis + 1)
 
 
-def scan_labels(segmenter, scan, progress=None):
+def scan_labels(segmenter, scan, progress=None, confidence=None):
     """Returns the label numbers of a scan on its own grid.
 
     Args:
         segmenter: object with `input`, `labels` and `predict_classes`, as `Segmenter` has them.
-        scan, progress: as in `Segmenter.__call__`.
+        scan, progress, confidence: as in `Segmenter.__call__`.
     """
     image = ConformedScan(scan, segmenter.input)
-    classes = segmenter.predict_classes(image, progress)
+    classes = segmenter.predict_classes(image, progress, confidence)
     ids = np.array([label.id for label in segmenter.labels])
     return ids.astype(volumes.smallest_integer(ids))[volumes.restore_labels(classes, image.grid, scan.grid)]

@@ -1,10 +1,14 @@
 """Segment a scan with a preset, in one call."""
 
 import functools
+import os
+import warnings
 from collections.abc import Mapping
 
 from recalib_keras import volumes, zoo
+from recalib_keras.inference.confidence import Confidence
 from recalib_keras.inference.ensemble import Ensemble
+from recalib_keras.inference.quality import UnfamiliarScanWarning, traits, unfamiliar
 from recalib_keras.inference.segmenter import Segmenter
 
 
@@ -56,6 +60,10 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
         ValueError: for a scan that cannot be read (`recalib_keras.volumes.VolumeError`), for an unknown preset or
             engine, and as `recalib_keras.inference.load_segmenter`.
 
+    Warns:
+        UnfamiliarScanWarning: if nothing is found, or the scan looks unlike those the network was trained on; it says
+            why, see `recalib_keras.inference.unfamiliar`.
+
     Example:
 
         image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
@@ -65,8 +73,14 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
     digests = tuple(zoo.weight_set(preset, name).sha256 for name in shares)
     key = weights if isinstance(weights, str) else tuple(shares.items())
     segmenter = _cached_segmenter(str(preset), key, digests, engine=engine, precision=precision, flips=flips)
-    scan = volumes.read(scan, volume=volume, keep_integers=True)
-    return volumes.label_image(segmenter(scan), scan)
+    source, scan = scan, volumes.read(scan, volume=volume, keep_integers=True)
+    confidence = None if segmenter.typical is None else Confidence()
+    labels = segmenter(scan, confidence=confidence)
+    unusual = unfamiliar(traits(labels, scan.grid, segmenter.labels[1:], confidence), segmenter.typical)
+    if unusual:
+        name = f"{source}: " if isinstance(source, (str, os.PathLike)) else ""
+        warnings.warn(name + "; ".join(unusual), UnfamiliarScanWarning, stacklevel=2)
+    return volumes.label_image(labels, scan)
 
 
 def _shares(weights):

@@ -13,10 +13,13 @@ class Slab:
         block: `((low, high), …)` along three axes of it.
         depth: the most rows that a window covers.
         num_classes: integer.
+        observe: function called with the classes of each row that is done and the sums they come from,
+            `(Y, Z)` and `(Y, Z, num_classes)`, which it must not keep; or None.
     """
 
-    def __init__(self, labels, block, depth, num_classes):
+    def __init__(self, labels, block, depth, num_classes, observe=None):
         self.block = block
+        self._observe = observe
         (self._start, self._stop), *across = block
         self._labels = labels[(slice(None), *(slice(low, high) for low, high in across))]
         sizes = [high - low for low, high in across]
@@ -47,5 +50,7 @@ class Slab:
         for row in range(self._start, stop):
             sums = self._sums[row % len(self._sums)]
             self._labels[row] = sums.argmax(axis=-1)
+            if self._observe is not None:
+                self._observe(self._labels[row], sums)
             sums[:] = 0
         self._start = max(self._start, stop)

@@ -47,7 +47,7 @@ def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progres
     return average_labels(image, [View(predict, window)], num_classes, overlap, progress, slab_memory)
 
 
-def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY):
+def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY, observe=None):
     """Returns the most probable class of each voxel by the weighted average of several networks.
 
     The image is covered by overlapping windows of each view, where it is larger than they are, and continued by its
@@ -65,6 +65,9 @@ def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, sl
         overlap: fraction of a window shared with the next one, from 0 to below 1.
         progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
         slab_memory: bytes for probabilities that wait for further windows.
+        observe: function called with classes `(Y, Z)` and the sums of probabilities they come from,
+            `(Y, Z, num_classes)`, of one row of a block at a time, such as `Confidence.observe`; or None. The sums of a
+            voxel's probabilities add up to the sum of the views' weights.
 
     Returns:
         Integer array `(X, Y, Z)` of class indices, the smallest type that holds them.
@@ -78,7 +81,7 @@ def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, sl
         if slab is None or slab.block != task.block:
             if slab is not None:
                 slab.finish()
-            slab = Slab(labels, task.block, max(lattice.reach[0] for lattice in lattices), num_classes)
+            slab = Slab(labels, task.block, max(lattice.reach[0] for lattice in lattices), num_classes, observe)
         spans = lattices[task.view].spans(task.place, task.block)
         slab.add(spans, probabilities, views[task.view].weight)
     slab.finish()

@@ -5,6 +5,7 @@ from recalib_keras.layers.cbam import CBAM
 from recalib_keras.layers.channel_se import ChannelSE
 from recalib_keras.layers.channel_spatial_se import ChannelSpatialSE
 from recalib_keras.layers.index_pooling import MaxPoolingWithIndices, MaxUnpooling
+from recalib_keras.layers.instance_normalization import InstanceNormalization
 from recalib_keras.layers.project_excite import ProjectExcite
 from recalib_keras.layers.recalibration import Recalibration
 from recalib_keras.layers.seg_se import SegSE
@@ -16,6 +17,7 @@ __all__ = [
     "BatchNormalization",
     "ChannelSE",
     "ChannelSpatialSE",
+    "InstanceNormalization",
     "MaxPoolingWithIndices",
     "MaxUnpooling",
     "ProjectExcite",

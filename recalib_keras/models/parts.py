@@ -53,8 +53,10 @@ class Parts:
             return x
         if self.normalization == "batch":
             layer = layers.BatchNormalization(momentum=BATCH_NORMALIZATION_MOMENTUM, dtype=self.dtype, name=name)
+        elif self.normalization == "instance":
+            layer = layers.InstanceNormalization(dtype=self.dtype, name=name)
         else:
-            groups = -1 if self.normalization == "instance" else math.gcd(x.shape[-1], LARGEST_NUMBER_OF_GROUPS)
+            groups = math.gcd(x.shape[-1], LARGEST_NUMBER_OF_GROUPS)
             layer = keras.layers.GroupNormalization(groups, dtype=self.dtype, name=name)
         return layer(x)
 

@@ -1,6 +1,7 @@
 """Training data without scans: heads of random shape, contrast and quality, made from label maps on the device."""
 
 from recalib_keras.synthesis.examples import GeneratedExamples
+from recalib_keras.synthesis.generated_scan import GeneratedScan
 from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import GenerationLabel, IntensityPrior, LabelTable
 from recalib_keras.synthesis.random_scan import Draw, RandomScan
@@ -11,6 +12,7 @@ __all__ = [
     "VARIED",
     "Draw",
     "GeneratedExamples",
+    "GeneratedScan",
     "GenerationLabel",
     "IntensityPrior",
     "LabelMaps",

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from recalib_keras.synthesis.lines import smooth_spline, spread
+from recalib_keras.pipeline.line_matrices import smooth_spline, spread
 from recalib_keras.synthesis.settings import FEWEST_NODES
 
 # Nodes along each axis of the grid that displacements are followed on; at 192 mm a step of 13 mm.
@@ -46,7 +46,7 @@ def displacement(largest, most_nodes, extent, rng):
     rank = len(extent)
     count = rng.integers(FEWEST_NODES, most_nodes, endpoint=True)
     deviation = rng.uniform(0, largest)
-    velocity = rng.normal(0, deviation, (rank,) + (count,) * rank) * spread(count, GRID, rank)
+    velocity = rng.normal(0, deviation, (rank,) + (count,) * rank) * spread(count, (GRID,) * rank)
     for axis in range(1, rank + 1):
         velocity = np.moveaxis(np.tensordot(velocity, smooth_spline(count, GRID), (axis, 0)), -1, axis)
     return followed(velocity, extent)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras.synthesis.compilation import compiled
+from recalib_keras.pipeline import Ahead
 
 
 class GeneratedExamples(keras.utils.PyDataset):
@@ -59,7 +59,7 @@ class GeneratedExamples(keras.utils.PyDataset):
         rng = np.random.default_rng([seed, epoch])
         passes = -(-steps * batch_size // len(maps))
         self.order = np.concatenate([rng.permutation(len(maps)) for _ in range(passes)])
-        self._run = _compiled(random_scan)
+        self._run = random_scan.compiled()
         self._ahead = None
 
     def __len__(self):
@@ -73,9 +73,6 @@ class GeneratedExamples(keras.utils.PyDataset):
         return self._make(step) if self._ahead is None else self._ahead[step]
 
     def on_epoch_begin(self):
-        # In here, since training stands above this room and imports it.
-        from recalib_keras.training.ahead import Ahead
-
         self._ahead = Ahead(self._make, len(self))
 
     def on_epoch_end(self):
@@ -100,10 +97,3 @@ class GeneratedExamples(keras.utils.PyDataset):
         if rng.random() < self.settings.anywhere:
             return rng.uniform(0, self.maps.heads[place] - 1)
         return self.maps.centres[place]
-
-
-def _compiled(random_scan):
-    """Returns the layer's call compiled, once for all epochs."""
-    if not hasattr(random_scan, "compiled_call"):
-        random_scan.compiled_call = compiled(lambda label_maps, draw: random_scan(label_maps, draw))
-    return random_scan.compiled_call

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from recalib_keras.pipeline import compiled
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.noise import normal_pair
 from recalib_keras.synthesis.normalization import METHODS, normalize
@@ -114,6 +115,7 @@ class RandomScan(keras.layers.Layer):
         self.settings = settings
         self.frame = Frame(window, *spacings, lateral_axis)
         self.normalization = normalization
+        self._compiled = None
 
     @classmethod
     def for_input(cls, expects, table, settings, map_spacing=1.0, labels=None, merge=None, **kwargs):
@@ -169,6 +171,12 @@ class RandomScan(keras.layers.Layer):
         if draw.scanner.seen is not None:
             image, classes = within(image, draw.scanner.lit), within(classes, draw.scanner.seen)
         return ops.expand_dims(normalize(image, self.normalization), -1), ops.expand_dims(classes, -1)
+
+    def compiled(self):
+        """Returns the call as a function of the same two arguments, compiled once where the backend compiles."""
+        if self._compiled is None:
+            self._compiled = compiled(lambda label_maps, draw: self(label_maps, draw))
+        return self._compiled
 
     def get_config(self):
         window, spacing, map_spacing, lateral_axis = self.frame

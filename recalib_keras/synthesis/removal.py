@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from recalib_keras.synthesis.lines import along_axes, gaussian
+from recalib_keras.pipeline.line_matrices import along_axes, gaussian
 from recalib_keras.synthesis.tissues import of_labels
 
 # How tightly the skull is stripped. The share of brain in the surroundings of each voxel is averaged by a Gaussian of

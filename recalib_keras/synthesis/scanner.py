@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from recalib_keras.synthesis.lines import along_axes, gaussian, slices, smooth_spline, spread
+from recalib_keras.pipeline.line_matrices import along_axes, gaussian, slices, smooth_spline, spread
 
 # Of the bias field, along each axis: one cubic polynomial, as the methods that correct such fields use.
 BIAS_NODES = 4
@@ -118,7 +118,7 @@ def _draw_ends(settings, size, step, rng):
 def _draw_bias(settings, rank, rng):
     """Returns the nodes of a field whose logarithm has the mean 0."""
     deviation = rng.uniform(0, settings.bias_field)
-    nodes = rng.normal(0, deviation, (BIAS_NODES,) * rank) * spread(BIAS_NODES, LINE, rank)
+    nodes = rng.normal(0, deviation, (BIAS_NODES,) * rank) * spread(BIAS_NODES, (LINE,) * rank)
     mean = nodes
     for _ in range(rank):
         mean = np.tensordot(smooth_spline(BIAS_NODES, LINE).mean(axis=1), mean, 1)

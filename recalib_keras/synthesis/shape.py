@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
+from recalib_keras.pipeline.line_matrices import along_axes, spline_through
 from recalib_keras.synthesis.deformation import GRID, affine, displacement
-from recalib_keras.synthesis.lines import along_axes, spline_through
 
 # Places in a voxel whose tissues make up its intensity, in quarters of the voxel from its centre: the centre itself,
 # the two points of a body-centred lattice, the corners of a tetrahedron, those of a cube.

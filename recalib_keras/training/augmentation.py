@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
+from recalib_keras.pipeline.line_matrices import along_axes, gaussian, slices, spread
 from recalib_keras.training.deformation import resample, source_places
 from recalib_keras.training.intensities import change_contrast, shade
-from recalib_keras.training.line_matrices import along_axes, gaussian, spline, thick_slices
 
 # Of the bias field, along each axis: one cubic polynomial, as the methods that correct such fields use.
 BIAS_NODES = 4
@@ -136,11 +136,8 @@ def _rotation(deviation, rank, rng):
 
 def _bias(deviation, batch_size, window, rng):
     """Returns nodes whose spline, less its mean over the window, deviates by `deviation` in the mean over it."""
-    splines = [spline(BIAS_NODES, size).astype("float64") for size in window]
-    of_voxels = np.prod([np.square(matrix).sum(axis=0).mean() for matrix in splines])
-    of_mean = np.prod([np.square(matrix.mean(axis=1)).sum() for matrix in splines])
     nodes = rng.normal(0, deviation, (batch_size,) + (BIAS_NODES,) * len(window))
-    return (nodes / np.sqrt(of_voxels - of_mean)).astype("float32")
+    return (nodes * spread(BIAS_NODES, window)).astype("float32")
 
 
 def _resolutions(blur, low_resolution, batch_size, window, rng):
@@ -149,9 +146,9 @@ def _resolutions(blur, low_resolution, batch_size, window, rng):
     if blur:
         deviations = rng.uniform(0, blur, (batch_size, len(window)))
         for example, axis in np.ndindex(deviations.shape):
-            matrices[axis][example] = gaussian(window[axis], max(deviations[example, axis], 1e-6))
+            matrices[axis][example] = gaussian(window[axis], deviations[example, axis])
     if low_resolution:
         chosen, thicknesses = rng.integers(len(window), size=batch_size), rng.uniform(1, low_resolution, batch_size)
         for example, (axis, thickness) in enumerate(zip(chosen, thicknesses)):
-            matrices[axis][example] = matrices[axis][example] @ thick_slices(window[axis], thickness)
+            matrices[axis][example] = matrices[axis][example] @ np.matmul(*slices(window[axis], thickness))
     return tuple(matrices)

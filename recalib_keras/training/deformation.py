@@ -5,7 +5,7 @@ import math
 
 from keras import ops
 
-from recalib_keras.training.line_matrices import along_axes, linear
+from recalib_keras.pipeline.line_matrices import along_axes, linear
 
 
 def source_places(window, matrices, shifts, nodes=None):

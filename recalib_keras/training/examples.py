@@ -9,9 +9,8 @@ import numpy as np
 from keras import ops
 
 from recalib_keras import volumes
+from recalib_keras.pipeline import Ahead, compiled
 from recalib_keras.training import augmentation
-from recalib_keras.training.ahead import Ahead
-from recalib_keras.training.compilation import compiled
 from recalib_keras.training.mirror import Mirror
 
 
@@ -83,7 +82,8 @@ class Examples(keras.utils.PyDataset):
 
     def __init__(self, scans, recipe, epoch, share=slice(None)):
         super().__init__()
-        self.scans, self.recipe, self.epoch, self.share = scans, recipe, epoch, share
+        self.scans, self.recipe, self.share = scans, recipe, share
+        self.seed, self.epoch = recipe.seed, epoch
         self._ahead = None
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from recalib_keras.training.line_matrices import along_axes, spline
+from recalib_keras.pipeline.line_matrices import along_axes, smooth_spline
 
 
 def shade(images, nodes):
@@ -17,7 +17,9 @@ def shade(images, nodes):
         nodes: `(batch, *grid)`, of the field's logarithm.
     """
     images = ops.convert_to_tensor(images)
-    logarithm = along_axes(nodes, [spline(count, size) for count, size in zip(nodes.shape[1:], images.shape[1:])])
+    logarithm = along_axes(
+        nodes, [smooth_spline(count, size) for count, size in zip(nodes.shape[1:], images.shape[1:])]
+    )
     axes = _window_axes(images)
     field = ops.exp(logarithm - ops.mean(logarithm, axis=axes, keepdims=True))
     darkest = ops.min(images, axis=axes, keepdims=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tomli_w
 
+from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.zoo.preset import Input, Label, Network
 from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
 
@@ -21,6 +22,7 @@ class Data:
         dataset: which set, and so which layout, the folder holds; see `recalib datasets`.
         volume: which volume of 4-D scans to learn from, counted from 0; None where there is one only.
         validate_every: every so many scans, sorted by name and starting with the first, one is held out.
+        held_out: names of the scans (or patients) that are held out instead, or patterns of them such as `"site_2_*"`.
         training_scans: how many of the others to learn from, spread evenly over them; None for all.
         merge: numbers of labels in the data, each with the number that it counts as, such as `{ 2 = 1 }`.
     """
@@ -31,6 +33,7 @@ class Data:
     dataset: str = "msd"
     volume: int | None = None
     validate_every: int = 5
+    held_out: tuple[str, ...] = ()
     training_scans: int | None = None
     merge: dict[str, int] = field(default_factory=dict)
 
@@ -157,6 +160,7 @@ class Schedule:
         examples_per_scan: windows (3-D) or slices (2-D) drawn from each scan in a pass.
         foreground: share of the examples that are centred on a voxel of the foreground; the others lie anywhere.
         validate_every: epochs between validations.
+        variety_epochs: over which generated scans come to vary as `[synthesis]` says, from `[synthesis_start]` on.
         precision: dtype policy while training.
         average: momentum of the moving average of the weights that is validated and kept instead of the last ones,
             such as 0.99; 0 for none.
@@ -168,6 +172,7 @@ class Schedule:
     examples_per_scan: int = 1
     foreground: float = 0.0
     validate_every: int = 1
+    variety_epochs: int = 0
     precision: str = "mixed_bfloat16"
     average: float = 0.0
 
@@ -175,6 +180,7 @@ class Schedule:
         _check_positive(self, "epochs", "batch_size", "examples_per_scan", "validate_every")
         if self.steps_per_epoch is not None:
             _check_positive(self, "steps_per_epoch")
+        _check_not_negative(self, "variety_epochs")
         for key in ("foreground", "average"):
             if not 0 <= getattr(self, key) <= 1:
                 raise RecordError(f"{key} must be from 0 to 1, not {getattr(self, key)}")
@@ -210,6 +216,9 @@ class Recipe:
         init: name or folder of a preset to start from instead of fresh weights, see `[fine_tuning]`.
         labels: the structures, background first.
         network, input, data, augmentation, loss, optimizer, schedule, fine_tuning: see the classes of these names.
+        synthesis: how far scans vary that are generated from label maps of heads; the folder of the data then holds
+            the maps and their table, `generation.json`, instead of scans.
+        synthesis_start: how far they vary at first; by default as in `[synthesis]`.
     """
 
     preset: str
@@ -225,6 +234,8 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     init: str | None = None
     fine_tuning: FineTuning = field(default_factory=FineTuning)
+    synthesis: Synthesis | None = None
+    synthesis_start: Synthesis | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -234,9 +245,16 @@ class Recipe:
         for label in self.labels:
             if label.mirror is not None and label.mirror not in ids:
                 raise RecordError(f"label {label.id} has the mirror {label.mirror}, which is no label")
+        self._check_synthesis()
         axis = self.input.slice_axis
         if self.augmentation.flip and axis is not None and self.input.orientation[axis] in "LR":
             raise RecordError("sagittal slices look the same on both sides; set augmentation.flip to 0")
+
+    def _check_synthesis(self):
+        if self.synthesis is None and (self.synthesis_start is not None or self.schedule.variety_epochs):
+            raise RecordError("synthesis_start and schedule.variety_epochs need a table [synthesis]")
+        if self.synthesis is not None and self.augmentation != Augmentation():
+            raise RecordError("generated scans are not augmented too; leave out [augmentation] or [synthesis]")
 
     @classmethod
     def read(cls, path):

@@ -46,8 +46,10 @@ def sample_sheet(recipe, data_root, path, scans=4, samples=8, seed=None, view=No
     import_matplotlib()  # missing, it should be told before the scans are read
     if min(scans, samples) < 1:
         raise ValueError(f"expected at least 1 scan and 1 sample, got {scans} and {samples}")
+    if recipe.synthesis is not None:
+        raise ValueError("expected a recipe whose scans are augmented; generated ones are drawn by recalib synthesize")
     view = view_of(recipe.input, view)
-    training, _ = split(recipe.data, data_root)
+    training, _ = split(recipe, data_root)
     if not training:
         raise ValueError(f"expected scans to train on beside every {recipe.data.validate_every}. held out; found none")
     seed = recipe.seed if seed is None else seed

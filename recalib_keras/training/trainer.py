@@ -3,20 +3,20 @@
 import contextlib
 import dataclasses
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras.inference import Segmenter
+from recalib_keras.inference import Segmenter, typical_of
 from recalib_keras.training.distribution import ONE_DEVICE
-from recalib_keras.training.errors import TrainingError
-from recalib_keras.training.examples import Examples, read_scan, steps_per_epoch
 from recalib_keras.training.fine_tuning import start_from
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.run_folder import RunFolder
-from recalib_keras.training.validation import in_words, split, validate
+from recalib_keras.training.sources import find_source
+from recalib_keras.training.validation import in_words, validate
 from recalib_keras.training.watching import Watch, check_weights
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
@@ -57,25 +57,19 @@ def train(
     share = distribution.share(recipe.schedule.batch_size)
     run = RunFolder(run_folder, recipe.labels[1:], is_writer=distribution.is_first)
     run.claim(resume)
-    training, validation = split(recipe.data, data_root)
-    if not training:
-        raise TrainingError(
-            f"expected scans to train on beside every {recipe.data.validate_every}. held out; found "
-            f"{len(validation)} in all"
-        )
-    scans = [read_scan(scan, recipe.input, recipe.labels, recipe.data.merge) for scan in training]
+    source, validation = find_source(recipe, Path(data_root))
     with distribution.together():
-        distribution.agree("recipe and scans", (recipe, [scan.name for scan in scans]))
+        distribution.agree("recipe and scans", (recipe, source.names))
         distribution.check_shared(run.path)
         with distribution.scope():
-            model = _compiled_model(recipe, scans)
+            model = _compiled_model(recipe, source)
             run.restore(model)
         run.begin()
         described = _describe(recipe, model)
         tested = model if distribution.devices == 1 else described.build(dtype=recipe.schedule.precision)
         for epoch in range(len(run.history), recipe.schedule.epochs):
             with distribution.scope():
-                line = _fit_epoch(model, Examples(scans, recipe, epoch, share), run, on_step)
+                line = _fit_epoch(model, source.examples(epoch, share), run, on_step)
             if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
                 with _averaged(model):
                     _copy_weights(model, tested)
@@ -87,22 +81,21 @@ def train(
         return _with_score(described, run, validation, recipe.data.merge)
 
 
-def _compiled_model(recipe, scans):
+def _compiled_model(recipe, source):
     keras.utils.set_random_seed(recipe.seed)
     model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
     if recipe.init is not None:
         start_from(model, recipe)
-    optimizer = make_optimizer(recipe, steps_per_epoch(len(scans), recipe.schedule))
+    optimizer = make_optimizer(recipe, len(source.examples(0, slice(None))))
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, _loss(recipe, scans))
+    model.compile(optimizer, _loss(recipe, source))
     return model
 
 
-def _loss(recipe, scans):
+def _loss(recipe, source):
     settings, weights = recipe.loss, None
     if settings.class_weights != "none":
-        maps = (scan.classes for scan in scans)
-        weights = class_weights(settings.class_weights, maps, len(recipe.labels))
+        weights = class_weights(settings.class_weights, source.class_maps(), len(recipe.labels))
     return DiceCrossEntropy(settings.dice, settings.cross_entropy, weights)
 
 
@@ -120,7 +113,7 @@ class _TorchSeeds(keras.callbacks.Callback):
 
     def __init__(self, examples):
         super().__init__()
-        self.seeds = [examples.recipe.seed, examples.epoch]
+        self.seeds = [examples.seed, examples.epoch]
 
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "torch":
@@ -173,14 +166,15 @@ def _describe(recipe, model):
 
 
 def _with_score(described, run, validation, merge):
-    """Returns the description completed by the weights' SHA-256 and their score in float32, as they will be used."""
+    """Returns the description completed by the weights' SHA-256, and what validation in float32 says of them."""
     content = run.best.read_bytes()
     model = described.build(dtype="float32")
     zoo_weights.assign(model, zoo_weights.read(run.best))
+    seen = []
     score = {
         "scans": in_words(validation),
-        **validate(Segmenter(described, model), validation, merge),
+        **validate(Segmenter(described, model), validation, merge, seen=seen),
         "epochs": len(run.history),
         "training_minutes": round(sum(line["seconds"] for line in run.history) / 60, 1),
     }
-    return dataclasses.replace(described, sha256=zoo_weights.sha256(content), score=score)
+    return dataclasses.replace(described, sha256=zoo_weights.sha256(content), score=score, typical=typical_of(seen))

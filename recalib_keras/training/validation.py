@@ -6,12 +6,15 @@ import numpy as np
 
 from recalib_keras import datasets, zoo
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Segmenter
+from recalib_keras.inference import Confidence, Segmenter, traits
+from recalib_keras.synthesis import GeneratedScan
+from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.examples import merged
 from recalib_keras.training.recipe import Recipe
+from recalib_keras.volumes.names import stem
 
 
-def validate(segmenter, scans, merge=None, show=None):
+def validate(segmenter, scans, merge=None, show=None, seen=None):
     """Returns the mean Dice over scans: of each structure, of all, and the deviation of the latter between scans.
 
     Args:
@@ -19,6 +22,7 @@ def validate(segmenter, scans, merge=None, show=None):
         scans: list of `recalib_keras.datasets.LabelledScan`.
         merge: labels of the truth that count as another, as in `recalib_keras.training.recipe.Data`.
         show: function called with the first scan, a `recalib_keras.volumes.Volume`, and its predicted labels.
+        seen: list that gets the `recalib_keras.inference.Traits` of each scan's segmentation, or None.
 
     Returns:
         Dict of `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's truth nor in
@@ -27,7 +31,7 @@ def validate(segmenter, scans, merge=None, show=None):
     structures = segmenter.weight_set.labels[1:]
     table = np.ma.masked_invalid(
         [
-            _scan_dice(scan, segmenter, structures, merge, show if index == 0 else None)
+            _scan_dice(scan, segmenter, structures, merge, show if index == 0 else None, seen)
             for index, scan in enumerate(scans)
         ]
     )
@@ -48,7 +52,7 @@ def held_out(preset, weights, data_root):
         weights: name of a weight set, or `"default"`.
         data_root: path that the recipe's data folder is relative to.
     """
-    return split(_recipe(preset, weights).data, data_root)[1]
+    return split(_recipe(preset, weights), data_root)[1]
 
 
 def rescore(preset, weights, data_root):
@@ -60,20 +64,32 @@ def rescore(preset, weights, data_root):
         Dict as from `validate`, with `"scans"` in words.
     """
     recipe = _recipe(preset, weights)
-    _, validation = split(recipe.data, data_root)
+    _, validation = split(recipe, data_root)
     segmenter = Segmenter.from_preset(preset, weights)
     return {"scans": in_words(validation), **validate(segmenter, validation, recipe.data.merge)}
 
 
-def split(data, data_root):
-    """Returns the scans to learn from and those held out.
+def split(recipe, data_root):
+    """Returns the scans to learn from and those held out; or the label maps, and scans generated from others.
+
+    Of each label map that is held out, two scans are generated: one that varies as in the first epoch of training,
+    one as in the last.
 
     Args:
-        data: `recalib_keras.training.recipe.Data`.
-        data_root: path that its folder is relative to.
+        recipe: `Recipe`.
+        data_root: path that the folder of its data is relative to.
+
+    Returns:
+        Two lists of `recalib_keras.datasets.LabelledScan`; the first is empty if all are held out.
     """
-    found = datasets.find_scans(Path(data_root) / data.folder, data.dataset, data.volume)
-    training, validation = datasets.split(found, data.validate_every)
+    data, folder = recipe.data, Path(data_root) / recipe.data.folder
+    if recipe.synthesis is None:
+        found = datasets.find_scans(folder, data.dataset, data.volume)
+    else:
+        found = [datasets.LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
+    training, validation = datasets.split(found, data.validate_every, data.held_out)
+    if recipe.synthesis is not None:
+        validation = [scan for held_out in validation for scan in _generated(held_out, recipe, folder)]
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
         training = [training[index] for index in chosen]
@@ -82,7 +98,24 @@ def split(data, data_root):
 
 def in_words(validation):
     """Returns what the score was measured on, as cards say it."""
+    if validation and isinstance(validation[0], GeneratedScan):
+        maps = {scan.labels for scan in validation}
+        return f"{len(validation)} scans generated from {len(maps)} held-out label maps"
     return f"{len(validation)} held-out validation scans"
+
+
+def _generated(held_out, recipe, folder):
+    """Yields the scans that are generated from a label map which training never sees."""
+    for number, settings in enumerate((recipe.synthesis_start or recipe.synthesis, recipe.synthesis)):
+        yield GeneratedScan(
+            f"{held_out.name}_{number}",
+            held_out.image,
+            held_out.labels,
+            held_out.patient,
+            table=folder,
+            settings=settings,
+            seed=number,
+        )
 
 
 def _recipe(preset, weights):
@@ -90,9 +123,14 @@ def _recipe(preset, weights):
     return Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
 
 
-def _scan_dice(labelled, segmenter, structures, merge, show):
+def _scan_dice(labelled, segmenter, structures, merge, show, seen):
     scan, truth = labelled.read()
-    prediction = segmenter(scan)
+    if seen is None:
+        prediction = segmenter(scan)
+    else:
+        confidence = Confidence()
+        prediction = segmenter(scan, confidence=confidence)
+        seen.append(traits(prediction, scan.grid, structures, confidence))
     if show is not None:
         show(scan, prediction)
     truth = merged(truth.array, merge)

@@ -1,8 +1,10 @@
 import argparse
 import csv
+import dataclasses
 import gzip
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,8 +15,9 @@ import pytest
 from cli.conftest import write_scan
 
 import recalib_keras
+from recalib_keras import zoo
 from recalib_keras.cli.segment import _weights, add_arguments
-from recalib_keras.inference import engines
+from recalib_keras.inference import UnfamiliarScanWarning, engines
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +46,85 @@ def test_python_gives_the_same_labels(recalib, scan, tmp_path, bright_preset):
 def test_table_gives_voxels_and_cubic_millimetres(recalib, scan, tmp_path):
     recalib("segment", scan, "-o", tmp_path)
     rows = list(csv.DictReader((tmp_path / "volumes.csv").read_text().splitlines()))
-    assert rows == [{"scan": str(scan), "structure": "bright", "label": "7", "voxels": "24", "mm3": "48.0"}]
+    (row,) = rows
+    assert list(row.values())[:5] == [str(scan), "bright", "7", "24", "48.0"]
+    assert list(row)[:5] == ["scan", "structure", "label", "voxels", "mm3"]
+
+
+def _rows(folder):
+    return list(csv.DictReader((folder / "volumes.csv").read_text().splitlines()))
+
+
+def test_table_gives_shares_and_how_sure_the_labels_are(recalib, scan, tmp_path):
+    recalib("segment", scan, "-o", tmp_path)
+    (row,) = _rows(tmp_path)
+    assert (row["percent_of_total"], row["asymmetry_percent"]) == ("100.000", "")
+    assert 0 <= float(row["mean_entropy"]) < 0.01
+
+
+def test_labels_that_were_there_have_the_entropy_that_the_table_knows(recalib, scan, tmp_path):
+    recalib("segment", scan, "-o", tmp_path)
+    before = _rows(tmp_path)
+    recalib("segment", scan, "-o", tmp_path)
+    assert _rows(tmp_path) == before and before[0]["mean_entropy"]
+
+    labels = nib.load(tmp_path / "head_labels.nii.gz")
+    array = np.asarray(labels.dataobj).copy()
+    array[5, 5, 5] = 7 - array[5, 5, 5]  # by hand
+    nib.save(nib.Nifti1Image(array, labels.affine), tmp_path / "head_labels.nii.gz")
+    recalib("segment", scan, "-o", tmp_path)
+    assert _rows(tmp_path)[0]["mean_entropy"] == "" and _rows(tmp_path)[0]["voxels"] != before[0]["voxels"]
+
+
+def test_rows_of_a_table_without_the_newer_columns_are_kept(recalib, scan, tmp_path):
+    (tmp_path / "volumes.csv").write_text("scan,structure,label,voxels,mm3\nolder.nii.gz,bright,7,3,6.0\n")
+    recalib("segment", scan, "-o", tmp_path)
+    older, newer = _rows(tmp_path)
+    assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", "", "", ""]
+    assert newer["scan"] == str(scan) and newer["mean_entropy"]
+
+
+@pytest.fixture
+def picky_preset(bright_preset, tmp_path):
+    """The preset, to which bright structures of 0.04 to 0.05 ml are familiar."""
+    folder = shutil.copytree(bright_preset, tmp_path / "picky")
+    described = zoo.info(folder)
+    typical = zoo.Typical(entropy=0.1, volume_ml=(0.04, 0.05), at_edge=0.0, found={"bright": 1.0})
+    familiar = dataclasses.replace(described.weight_sets["bright"], typical=typical)
+    preset = dataclasses.replace(described, weight_sets={"bright": familiar})
+    (folder / "preset.json").write_text(preset.to_json(), encoding="utf-8")
+    return folder
+
+
+def test_an_unfamiliar_scan_gets_a_line_and_the_batch_goes_on(recalib, scan, tmp_path, capsys, picky_preset):
+    large = write_scan(tmp_path / "scans" / "large.nii.gz", box=(5, 5, 5))
+    options = ["-o", tmp_path / "out", "--preset", picky_preset]
+    assert recalib("segment", large, scan, *options) == 0
+    output = capsys.readouterr()
+    expected = f"recalib segment: {large}: the structures have 0.25 ml together, 0.04 to 0.05 ml in validation\n"
+    assert output.err == expected and "labels of 2 scans" in output.out
+    assert recalib("segment", large, scan, *options) == 0  # labels that were there
+    assert capsys.readouterr().err == expected
+
+
+def test_python_warns_of_an_unfamiliar_scan(scan, tmp_path, picky_preset):
+    large = write_scan(tmp_path / "scans" / "large.nii.gz", box=(5, 5, 5))
+    with pytest.warns(UnfamiliarScanWarning, match="large.nii.gz: the structures have 0.25 ml together") as caught:
+        recalib_keras.segment(large, preset=picky_preset)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    recalib_keras.segment(scan, preset=picky_preset)
+
+
+def test_nothing_found_is_said_of_any_preset(recalib, tmp_path, capsys, bright_preset):
+    array = np.full((8, 8, 8), 5, "float32")
+    array[0, 0, 0] = -1000  # no voxel is brighter than the mean by more than a hair
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "empty.nii.gz")
+    assert recalib("segment", tmp_path / "empty.nii.gz", "-o", tmp_path / "out") == 0
+    message = "empty.nii.gz: nothing found: the scan shows none of 1 structure"
+    assert message in capsys.readouterr().err
+    assert _rows(tmp_path / "out")[0]["percent_of_total"] == _rows(tmp_path / "out")[0]["mean_entropy"] == ""
+    with pytest.warns(UnfamiliarScanWarning, match=message):
+        recalib_keras.segment(tmp_path / "empty.nii.gz", preset=bright_preset)
 
 
 def test_table_keeps_the_rows_of_other_scans_and_replaces_its_own(recalib, scan, tmp_path):

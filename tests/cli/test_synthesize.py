@@ -60,7 +60,7 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--samples", 0], "expected at least 1 sample and voxels of up to 192 mm, got 0 and 2 mm"),
+        (["--samples", 0], "expected at least 1 sample and voxels of up to 20 mm, got 0 and 2 mm"),
         (["--spacing", 0], "got 6 and 0 mm"),
         (["--settings", "wild"], "expected settings by the name of mild or varied, or their file; cannot read wild"),
         (["--table", "none.json"], "cannot read the table of labels none.json"),

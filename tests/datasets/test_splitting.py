@@ -34,3 +34,15 @@ def test_official_test_scans_are_in_neither():
 def test_every_must_be_positive(every):
     with pytest.raises(ValueError, match=f"expected to hold out every 1st.*got every={every}"):
         split(scans("ab"), every)
+
+
+def test_named_patients_are_held_out_instead():
+    found = scans(["a_1", "b_1", "a_2", "c_1"])
+    training, validation = split(found, every=2, held_out=("a_*", "c_1"))
+    assert [scan.name for scan in training] == ["b_1"]
+    assert [scan.name for scan in validation] == ["a_1", "a_2", "c_1"]
+
+
+def test_a_name_that_no_patient_has():
+    with pytest.raises(ValueError, match="expected patients to hold out by the name 'x_\\*', got a, b"):
+        split(scans("ab"), every=2, held_out=("a", "x_*"))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from recalib_keras.pipeline.line_matrices import smooth_spline
 from recalib_keras.synthesis import Synthesis
 from recalib_keras.synthesis.deformation import GRID, affine, displacement, followed
-from recalib_keras.synthesis.lines import smooth_spline
 
 EXTENT = (150.0, 180.0, 150.0)
 

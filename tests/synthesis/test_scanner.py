@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from recalib_keras.pipeline.line_matrices import smooth_spline
 from recalib_keras.synthesis import Synthesis
-from recalib_keras.synthesis.lines import smooth_spline
 from recalib_keras.synthesis.scanner import BIAS_NODES, Scanner, draw_scanner, scan, within
 from recalib_keras.synthesis.shape import Frame
 

@@ -35,7 +35,7 @@ APPLY = """
 import pickle, sys
 import keras, numpy as np
 from recalib_keras.training.augmentation import Change, apply
-from recalib_keras.training.compilation import compiled
+from recalib_keras.pipeline import compiled
 folder = sys.argv[1]
 images, labels, change = pickle.load(open(f"{folder}/example.pickle", "rb"))
 images, labels = compiled(apply)(images, labels, Change(**change))

@@ -248,7 +248,7 @@ def test_the_parts_of_a_batch_make_up_the_batch(recipe, data):
     everything = {"flip": 0.5, "scaling": 0.1, "elastic": 1.0, "gamma": 0.2, "contrast": 0.2, "brightness": 0.1}
     everything |= {"blur": 1.0, "bias_field": 0.2, "low_resolution": 2.0}
     recipe = changed(recipe, schedule={"batch_size": 4}, augmentation=everything)
-    scans = [read_scan(scan, recipe.input, recipe.labels) for scan in split(recipe.data, data)[0]]
+    scans = [read_scan(scan, recipe.input, recipe.labels) for scan in split(recipe, data)[0]]
     whole, first, second = (
         [keras.ops.convert_to_numpy(array) for array in Examples(scans, recipe, 1, share)[2]]
         for share in (slice(None), slice(0, 2), slice(2, 4))

@@ -137,7 +137,7 @@ def test_recipes_are_shipped():
 def test_shipped_recipes_describe_what_can_be_trained(path):
     recipe = Recipe.read(path)
     assert (recipe.preset, recipe.weights) == (path.parent.name, path.stem)
-    assert recipe.augmentation != Augmentation()
+    assert (recipe.augmentation == Augmentation()) == (recipe.synthesis is not None)
     assert len({label.id for label in recipe.labels}) == len(recipe.labels) and recipe.labels[0].name == "background"
     small = tuple(16 if size > 1 else 1 for size in recipe.input.window)
     model = recipe.network.build(dataclasses.replace(recipe.input, window=small).shape, len(recipe.labels))

@@ -6,20 +6,20 @@ from recalib_keras.training.validation import split
 
 
 def test_every_so_many_scans_are_held_out(recipe, data):
-    training, validation = split(recipe.data, data)
+    training, validation = split(recipe, data)
     assert [scan.name for scan in validation] == ["ball_0", "ball_3"]
     assert [scan.name for scan in training] == ["ball_1", "ball_2", "ball_4", "ball_5"]
 
 
 @pytest.mark.parametrize("count, names", [(1, ["ball_1"]), (2, ["ball_1", "ball_4"]), (9, None)])
 def test_few_scans_are_spread_over_all(count, names, recipe, data):
-    all_of_them, validation = split(recipe.data, data)
-    few, same = split(changed(recipe, data={"training_scans": count}).data, data)
+    all_of_them, validation = split(recipe, data)
+    few, same = split(changed(recipe, data={"training_scans": count}), data)
     assert [scan.name for scan in few] == (names or [scan.name for scan in all_of_them]) and same == validation
 
 
 def test_a_preset_knows_what_it_was_not_trained_on(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
-    assert held_out(folder, "balls", data) == split(recipe.data, data)[1]
+    assert held_out(folder, "balls", data) == split(recipe, data)[1]
     score = rescore(folder, "default", data)
     assert score["dice"] == run.weight_set.score["dice"] and score["scans"] == "2 held-out validation scans"

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, WeightSet
+from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, Typical, WeightSet
 
 WEIGHT_SET = WeightSet(
     title="balls",
@@ -16,7 +16,9 @@ WEIGHT_SET = WeightSet(
     data={"source": "tests"},
     score={"dice": 0.5, "dice_by_structure": {"Schäle": 0.5}},
 )
-PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)))})
+TYPICAL = Typical(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
+MORE = dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)), typical=TYPICAL)
+PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": MORE})
 
 
 @pytest.fixture
@@ -43,6 +45,16 @@ def test_round_trip(tmp_path):
 def test_the_file_is_readable_and_knows_no_folder():
     assert "Schäle" in PRESET.to_json() and PRESET.to_json().endswith("}\n")
     assert "folder" not in json.loads(PRESET.to_json())
+
+
+def test_what_is_typical_may_be_unknown(write):
+    mapping = json.loads(PRESET.to_json())["weight_sets"]
+    assert "typical" not in mapping["balls"]
+    assert mapping["more"]["typical"] == {
+        "entropy": 0.125, "volume_ml": [0.5, 2.0], "at_edge": 0.01, "found": {"Schäle": 1.0}
+    }  # fmt: skip
+    read = Preset.read(write()).weight_sets
+    assert (read["balls"].typical, read["more"].typical) == (None, TYPICAL)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "tiny",}', "not json"])
@@ -73,6 +85,8 @@ def test_a_file_without_a_weight_set(write):
         ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
         ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
         ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
+        ({"typical": {"entropy": 0.1}}, "typical lacks 'volume_ml', 'at_edge', 'found'"),
+        ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml must have 2 values"),
         ({"parameter": 3}, "unknown key 'parameter'; did you mean 'parameters'?"),
     ],
 )

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from recalib_keras.training.ahead import Ahead
+from recalib_keras.pipeline import Ahead
 
 
 def test_each_result_is_that_of_its_number_in_any_order():

@@ -40,6 +40,11 @@ def along_axes(values, matrices):
     return values
 
 
+def linear(nodes, size):
+    """Returns the matrix `(nodes, size)` that joins evenly placed values by straight lines, from first to last."""
+    return _hats(_evenly(0, nodes - 1, size), nodes).astype("float32")
+
+
 def smooth_spline(nodes, size):
     """Returns the matrix `(nodes, size)` that makes a cubic B-spline of evenly placed values.
 
@@ -56,13 +61,14 @@ def spline_through(nodes, size):
     return line(_evenly(0, nodes - 1, size)).T.astype("float32")
 
 
-def spread(nodes, size, rank):
-    """Returns the factor that gives `smooth_spline` of independent values of deviation 1, on a grid of `rank` axes
-    with its mean taken out, a mean deviation of 1.
+def spread(nodes, window):
+    """Returns the factor that gives `smooth_spline` of independent values of deviation 1, over a window of sizes, less
+    its mean there, a mean deviation of 1.
     """
-    matrix = smooth_spline(nodes, size).astype("float64")
-    of_voxels, of_mean = np.square(matrix).sum(axis=0).mean(), np.square(matrix.mean(axis=1)).sum()
-    return 1 / np.sqrt(of_voxels**rank - of_mean**rank)
+    matrices = [smooth_spline(nodes, size).astype("float64") for size in window]
+    of_voxels = math.prod(np.square(matrix).sum(axis=0).mean() for matrix in matrices)
+    of_mean = math.prod(np.square(matrix.mean(axis=1)).sum() for matrix in matrices)
+    return 1 / np.sqrt(of_voxels - of_mean)
 
 
 def gaussian(size, deviation):
@@ -98,10 +104,14 @@ def slices(size, thickness):
     ends = np.minimum(voxels + 0.5, centres + thickness / 2), np.maximum(voxels - 0.5, centres - thickness / 2)
     shares = np.maximum(0, ends[0] - ends[1])
     places = np.clip((voxels[:, 0] - centres[0]) / thickness, 0, count - 1)
-    hats = np.maximum(0, 1 - np.abs(places - np.arange(count)[:, None]))
     to_slices, to_voxels = np.zeros((2, size, size), "float32")
-    to_slices[:, :count], to_voxels[:count] = shares / shares.sum(axis=0), hats
+    to_slices[:, :count], to_voxels[:count] = shares / shares.sum(axis=0), _hats(places, count)
     return to_slices, to_voxels
+
+
+def _hats(places, count):
+    """Returns the weights `(count, places)` of values at 0, 1, … in the straight line between them at each place."""
+    return np.maximum(0, 1 - np.abs(places - np.arange(count)[:, None]))
 
 
 def _evenly(first, last, size):

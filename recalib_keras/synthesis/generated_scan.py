@@ -1,0 +1,74 @@
+"""A scan generated from a label map, whole and always the same, to measure networks on."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from recalib_keras.datasets import Inspection, LabelledScan
+from recalib_keras.datasets.scan import noted
+from recalib_keras.synthesis.label_maps import LabelMaps
+from recalib_keras.synthesis.label_table import LabelTable
+from recalib_keras.synthesis.random_scan import RandomScan
+from recalib_keras.synthesis.settings import Synthesis
+from recalib_keras.volumes import Grid, Volume
+
+# What a brain with the head around it takes, in mm; the neck lies beyond.
+HEAD = (192.0, 224.0, 192.0)
+# Of the head's size, so that its deformed shape is in the picture.
+ROOM = 1.1
+# Scans kept in memory, so that a training need not generate those it validates on again and again.
+KEPT = 16
+
+
+@dataclass(frozen=True)
+class GeneratedScan(LabelledScan):
+    """A scan of a head that is generated when it is read, in the label map's own resolution, around the brain.
+
+    Args:
+        name, image, labels, patient, part, volume: as of `LabelledScan`; image and labels are both the label map.
+        table: file of the `LabelTable`, or the folder of its `generation.json`.
+        settings: `Synthesis`.
+        seed: integer.
+    """
+
+    table: Path | None = None
+    settings: Synthesis = Synthesis()
+    seed: int = 0
+
+    def inspect(self):
+        """Returns an `Inspection`; intensities are on the scale of the table's prior."""
+        problems = []
+        with noted(problems, self.labels):
+            return Inspection(*_generate(self), problems)
+        return Inspection(None, None, problems)
+
+
+@functools.lru_cache(KEPT)
+def _generate(scan):
+    table = _table(scan.table)
+    maps = LabelMaps.read([scan.labels], table)
+    sizes = np.minimum(np.array(HEAD) / maps.spacing, ROOM * maps.heads[0])
+    window = tuple(int(size) for size in np.ceil(sizes))
+    random_scan, run = _random_scan(scan.table, window, maps.spacing, scan.settings)
+    image, classes = run(maps.arrays, random_scan.draw(maps.centres, scan.seed))
+    image, classes = (ops.convert_to_numpy(array)[0, ..., 0] for array in (image, classes))
+    numbers = np.array([label.id for label in table.structures])
+    affine = np.diag([*maps.spacing, 1.0])
+    affine[:3, 3] = -(np.array(window) - 1) / 2 * maps.spacing
+    grid = Grid(window, affine)
+    return Volume(image, grid), Volume(numbers[classes], grid)
+
+
+@functools.lru_cache(1)
+def _table(path):
+    return LabelTable.read(path)
+
+
+@functools.lru_cache(2)
+def _random_scan(table, window, spacing, settings):
+    """Returns a generator that many scans share, and its call compiled."""
+    random_scan = RandomScan(_table(table), window, settings, spacing, spacing, normalization="none")
+    return random_scan, random_scan.compiled()

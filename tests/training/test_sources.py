@@ -1,0 +1,180 @@
+"""Trainings on scans that are generated from label maps: where examples come from, and what validates."""
+
+import json
+
+import keras
+import nibabel as nib
+import numpy as np
+import pytest
+from synthesis.heads import TABLE, head
+from training.runs import Stop, assert_same_run, stop_after
+from training.synthetic import changed
+
+from recalib_keras.synthesis import GeneratedScan, Synthesis
+from recalib_keras.training import Recipe, held_out, publish, rescore, train
+from recalib_keras.training.sources import find_source, settings_of
+from recalib_keras.zoo.records import RecordError, to_mapping
+
+RECIPE = """
+preset = "tiny_head"
+weights = "heads"
+title = "halves of a phantom's brain"
+seed = 3
+labels = [
+    { id = 0, name = "background" },
+    { id = 2, name = "left cerebral white matter", mirror = 41 },
+    { id = 16, name = "brain-stem" },
+    { id = 41, name = "right cerebral white matter", mirror = 2 },
+]
+[network]
+architecture = "UNet"
+arguments = { levels = 1, filters = 8, normalization = "instance" }
+[input]
+window = [16, 16, 16]
+spacing = [1.0, 1.0, 1.0]
+normalization = "percentile"
+[data]
+folder = "heads"
+source = "phantoms made by the tests"
+licence = "CC0"
+held_out = ["head_1"]
+[synthesis_start]
+texture = 0.2
+[synthesis]
+flip = 0.5
+texture = 1.0
+noise = 5.0
+rotation = 5.0
+[optimizer]
+learning_rate = 0.02
+[schedule]
+epochs = 6
+steps_per_epoch = 16
+batch_size = 2
+validate_every = 2
+variety_epochs = 2
+precision = "float32"
+"""
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """The data root of three label maps and their table."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "heads").mkdir()
+    numbers = TABLE.numbers
+    for index, size in enumerate((24, 22, 20)):
+        nib.save(nib.Nifti1Image(numbers[head(size)].astype("int16"), np.eye(4)), root / f"heads/head_{index}.nii.gz")
+    (root / "heads" / "generation.json").write_text(json.dumps(to_mapping(TABLE)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """The file of the recipe."""
+    path = tmp_path_factory.mktemp("recipe") / "heads.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(path):
+    return Recipe.read(path)
+
+
+@pytest.fixture(scope="module")
+def run(heads, recipe, tmp_path_factory):
+    """A whole run: its folder and the weight set it returned."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, train(recipe, folder, heads)
+
+
+def test_held_out_maps_are_not_trained_on(recipe, heads):
+    source, validation = find_source(recipe, heads)
+    assert source.names == ["head_0", "head_2"] and [path.name for path in source.maps.files] == [
+        "head_0.nii.gz",
+        "head_2.nii.gz",
+    ]
+    assert [scan.name for scan in validation] == ["head_1_0", "head_1_1"]
+    assert [scan.settings for scan in validation] == [recipe.synthesis_start, recipe.synthesis]
+
+
+def test_examples_vary_more_from_epoch_to_epoch(recipe, heads):
+    source, _ = find_source(recipe, heads)
+    assert [settings_of(recipe, epoch).texture for epoch in range(4)] == pytest.approx([0.2, 0.6, 1.0, 1.0])
+    settings = [source.examples(epoch, slice(None)).settings for epoch in range(3)]
+    assert [each.noise for each in settings] == [0.0, 2.5, 5.0]
+    images, classes = source.examples(1, slice(None))[3]
+    assert tuple(images.shape) == tuple(classes.shape) == (2, 16, 16, 16, 1)
+
+
+def test_without_a_start_scans_vary_alike(recipe):
+    constant = changed(recipe, schedule={"variety_epochs": 0})
+    assert settings_of(constant, 0) == recipe.synthesis
+
+
+def test_class_maps_hold_the_structures(recipe, heads):
+    source, _ = find_source(recipe, heads)
+    assert [np.unique(classes).tolist() for classes in source.class_maps()] == [[0, 1, 2, 3]] * 2
+
+
+def test_a_network_learns_from_generated_scans(run):
+    _, weight_set = run
+    assert weight_set.score["dice"] > 0.6
+    assert weight_set.score["scans"] == "2 scans generated from 1 held-out label maps"
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(run, recipe, heads, tmp_path):
+    with pytest.raises(Stop):
+        train(recipe, tmp_path / "run", heads, on_epoch=stop_after(1))
+    train(recipe, tmp_path / "run", heads, resume=True)
+    if keras.backend.backend() == "tensorflow":
+        assert_same_run(run[0], tmp_path / "run")
+
+
+def test_a_preset_knows_the_scans_it_was_measured_on(run, recipe, path, heads, tmp_path):
+    folder, weight_set = run
+    preset = publish(recipe, path, weight_set, folder, tmp_path)
+    scans = held_out(preset, "heads", heads)
+    assert all(isinstance(scan, GeneratedScan) for scan in scans)
+    assert rescore(preset, "default", heads)["dice"] == weight_set.score["dice"]
+
+
+def test_a_generated_scan_is_the_same_each_time_and_fits_its_map(recipe, heads):
+    _, (first, second) = find_source(recipe, heads)
+    image, labels = first.read()
+    again, _ = first.read()
+    other, _ = second.read()
+    assert np.array_equal(image.array, again.array) and not np.array_equal(image.array, other.array)
+    assert image.grid.matches(labels.grid) and image.grid.spacing == (1.0, 1.0, 1.0)
+    assert set(np.unique(labels.array)) == {0, 2, 16, 41}
+    # Undeformed, the scan shows every voxel of the map's structures.
+    assert np.count_nonzero(labels.array) == np.isin(head(22), [1, 2, 3]).sum()
+
+
+def test_a_broken_label_map_is_told(recipe, heads, tmp_path):
+    (tmp_path / "broken.nii.gz").write_bytes(b"no map")
+    scan = GeneratedScan("broken", tmp_path / "broken.nii.gz", tmp_path / "broken.nii.gz", table=heads / "heads")
+    image, labels, problems = scan.inspect()
+    assert image is None and labels is None and "broken.nii.gz" in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("[synthesis]", "[augmentation]\nflip = 0.5\n[synthesis]", "generated scans are not augmented too"),
+        ("noise = 5.0", "noises = 5.0", "synthesis has an unknown key 'noises'; did you mean 'noise'?"),
+        ("variety_epochs = 2", "variety_epochs = -1", "variety_epochs must be at least 0, not -1"),
+        ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
+    ],
+)
+def test_a_mistake_is_named(old, new, message, tmp_path):
+    assert old in RECIPE
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace(old, new))
+    with pytest.raises(RecordError, match=message.replace("?", r"\?")):
+        Recipe.read(tmp_path / "recipe.toml")
+
+
+def test_a_start_needs_an_end(recipe):
+    with pytest.raises(RecordError, match="synthesis_start and schedule.variety_epochs need a table"):
+        Recipe(**{**vars(recipe), "synthesis": None, "synthesis_start": Synthesis()})
