@@ -89,7 +89,7 @@ def unfamiliar(scan, typical):
     """
     if not any(scan.found.values()):
         is_usual = typical is not None and typical.volume_ml[0] == 0
-        return [] if is_usual else [f"nothing found: the scan shows none of {_counted(len(scan.found))}"]
+        return [] if is_usual else [f"nothing found: 0 of {_counted(len(scan.found))}"]
     if typical is None:
         return []
     checks = (_entropy, _volume, _missing, _edge)
@@ -110,7 +110,7 @@ def _volume(scan, typical):
     least, most = typical.volume_ml
     if least / VOLUME_MARGIN <= scan.volume_ml <= most * VOLUME_MARGIN:
         return None
-    return f"the structures have {scan.volume_ml:.3g} ml together, {least:.3g} to {most:.3g} ml in validation"
+    return f"the structures have {_ml(scan.volume_ml)} together, {_ml(least)} to {_ml(most)} in validation"
 
 
 def _missing(scan, typical):
@@ -131,6 +131,10 @@ def _edge(scan, typical):
         f"the scan ends inside the structures: {scan.at_edge:.0%} of their surface lies on its edge, at most "
         f"{typical.at_edge:.0%} in validation"
     )
+
+
+def _ml(volume):
+    return f"{volume:.0f} ml" if volume >= 100 else f"{volume:.3g} ml"
 
 
 def _counted(count):

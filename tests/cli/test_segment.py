@@ -84,16 +84,20 @@ def test_rows_of_a_table_without_the_newer_columns_are_kept(recalib, scan, tmp_p
     assert newer["scan"] == str(scan) and newer["mean_entropy"]
 
 
+def _changed_preset(folder, copy, **changes):
+    """Copies a preset, described otherwise; returns its folder."""
+    described = zoo.info(shutil.copytree(folder, copy))
+    changed = dataclasses.replace(described.weight_sets["bright"], **changes)
+    preset = dataclasses.replace(described, weight_sets={"bright": changed})
+    (copy / "preset.json").write_text(preset.to_json(), encoding="utf-8")
+    return copy
+
+
 @pytest.fixture
 def picky_preset(bright_preset, tmp_path):
     """The preset, to which bright structures of 0.04 to 0.05 ml are familiar."""
-    folder = shutil.copytree(bright_preset, tmp_path / "picky")
-    described = zoo.info(folder)
     typical = zoo.Typical(entropy=0.1, volume_ml=(0.04, 0.05), at_edge=0.0, found={"bright": 1.0})
-    familiar = dataclasses.replace(described.weight_sets["bright"], typical=typical)
-    preset = dataclasses.replace(described, weight_sets={"bright": familiar})
-    (folder / "preset.json").write_text(preset.to_json(), encoding="utf-8")
-    return folder
+    return _changed_preset(bright_preset, tmp_path / "picky", typical=typical)
 
 
 def test_an_unfamiliar_scan_gets_a_line_and_the_batch_goes_on(recalib, scan, tmp_path, capsys, picky_preset):
@@ -101,7 +105,7 @@ def test_an_unfamiliar_scan_gets_a_line_and_the_batch_goes_on(recalib, scan, tmp
     options = ["-o", tmp_path / "out", "--preset", picky_preset]
     assert recalib("segment", large, scan, *options) == 0
     output = capsys.readouterr()
-    expected = f"recalib segment: {large}: the structures have 0.25 ml together, 0.04 to 0.05 ml in validation\n"
+    expected = f"recalib segment: {large}: the structures have 0.25 ml together, 0.04 ml to 0.05 ml in validation\n"
     assert output.err == expected and "labels of 2 scans" in output.out
     assert recalib("segment", large, scan, *options) == 0  # labels that were there
     assert capsys.readouterr().err == expected
@@ -116,15 +120,15 @@ def test_python_warns_of_an_unfamiliar_scan(scan, tmp_path, picky_preset):
 
 
 def test_nothing_found_is_said_of_any_preset(recalib, tmp_path, capsys, bright_preset):
-    array = np.full((8, 8, 8), 5, "float32")
-    array[0, 0, 0] = -1000  # no voxel is brighter than the mean by more than a hair
+    preset = _changed_preset(bright_preset, tmp_path / "dark", input=zoo.Input((8, 8, 8), normalization="none"))
+    array = np.random.default_rng(0).uniform(-2, -1, (8, 8, 8)).astype("float32")
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "empty.nii.gz")
-    assert recalib("segment", tmp_path / "empty.nii.gz", "-o", tmp_path / "out") == 0
-    message = "empty.nii.gz: nothing found: the scan shows none of 1 structure"
+    assert recalib("segment", tmp_path / "empty.nii.gz", "-o", tmp_path / "out", "--preset", preset) == 0
+    message = "empty.nii.gz: nothing found: 0 of 1 structure"
     assert message in capsys.readouterr().err
     assert _rows(tmp_path / "out")[0]["percent_of_total"] == _rows(tmp_path / "out")[0]["mean_entropy"] == ""
     with pytest.warns(UnfamiliarScanWarning, match=message):
-        recalib_keras.segment(tmp_path / "empty.nii.gz", preset=bright_preset)
+        recalib_keras.segment(tmp_path / "empty.nii.gz", preset=preset)
 
 
 def test_table_keeps_the_rows_of_other_scans_and_replaces_its_own(recalib, scan, tmp_path):

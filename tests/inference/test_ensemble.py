@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from recalib_keras.inference import Ensemble, Segmenter, View, average_labels
+from recalib_keras.inference import Confidence, Ensemble, Segmenter, View, average_labels
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Input, Label, Network, WeightSet
+from recalib_keras.zoo import Input, Label, Network, Typical, WeightSet
 
 SIDED = (Label(0, "background"), Label(17, "left", mirror=53), Label(53, "right", mirror=17))
 MERGED = (Label(0, "background"), Label(17, "either side"))
@@ -124,6 +126,36 @@ def test_labels_in_another_order_are_matched_by_their_numbers(scan):
 def test_engines_of_all_members(scan):
     members = [constant(window, (0.2, 0.5, 0.3)) for window in SLICES.values()]
     assert Ensemble([(member, 1) for member in members]).engines == [member.engine for member in members]
+
+
+def familiar(segmenter, *typical):
+    """Returns the segmenter, knowing what is typical of it."""
+    segmenter.weight_set = dataclasses.replace(segmenter.weight_set, typical=Typical(*typical))
+    return segmenter
+
+
+def test_what_any_member_admits_is_typical():
+    found = {"left": 1.0, "right": 0.5}
+    members = [
+        familiar(constant(SLICES["axial"], (0.4, 0.5, 0.1)), 0.1, (2.0, 4.0), 0.01, found),
+        familiar(constant(SLICES["coronal"], (0.4, 0.5, 0.1)), 0.2, (3.0, 5.0), 0.0, {"left": 0.9}),
+    ]
+    assert Ensemble([(member, 1) for member in members]).typical == Typical(0.2, (2.0, 5.0), 0.01, found)
+    unknown = constant(SLICES["axial"], (0.4, 0.5, 0.1))
+    assert unknown.typical is None and Ensemble([(members[0], 1), (unknown, 1)]).typical is None
+
+
+def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
+    """Members that are sure of left give 1.0 to it and 0.2 to right, together an entropy that is no sign of doubt."""
+    sure = (0.0, (1.0, 1.0), 0.0, {})
+    axial = familiar(constant(SLICES["axial"], (0.0, 1.0, 0.0)), *sure)
+    sagittal = familiar(constant(SLICES["sagittal"], (0.0, 1.0), MERGED), *sure)
+    ensemble, seen = Ensemble([(axial, 0.8), (sagittal, 0.2)]), Confidence()
+    assert (ensemble(scan, confidence=seen) == 17).all()
+    left = 1 / 1.2
+    expected = -(left * np.log(left) + (1 - left) * np.log(1 - left)) / np.log(3)
+    assert seen.foreground == pytest.approx(expected, rel=1e-5)
+    assert ensemble.typical.entropy == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

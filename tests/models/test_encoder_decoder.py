@@ -48,7 +48,7 @@ def test_blocks_are_those_of_the_papers(network, spatial_rank):
         ("none", None),
         ("batch", layers.BatchNormalization),
         ("group", keras.layers.GroupNormalization),
-        ("instance", keras.layers.GroupNormalization),
+        ("instance", layers.InstanceNormalization),
     ],
 )
 @every_rank

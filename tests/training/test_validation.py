@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 from training.synthetic import changed
 
-from recalib_keras.training import held_out, publish, rescore
+from recalib_keras.inference import Confidence, Segmenter, typical_of
+from recalib_keras.training import held_out, publish, rescore, validate
 from recalib_keras.training.validation import split
 
 
@@ -23,3 +25,22 @@ def test_a_preset_knows_what_it_was_not_trained_on(run, recipe, recipe_path, dat
     assert held_out(folder, "balls", data) == split(recipe, data)[1]
     score = rescore(folder, "default", data)
     assert score["dice"] == run.weight_set.score["dice"] and score["scans"] == "2 held-out validation scans"
+
+
+def test_training_notes_what_is_typical(run, recipe, recipe_path, data, tmp_path):
+    folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
+    segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
+    assert validate(segmenter, scans, seen=seen) == validate(segmenter, scans)
+    assert segmenter.typical == run.weight_set.typical == typical_of(seen)
+    assert segmenter.typical.found == {"shell": 1.0, "core": 1.0}
+
+
+def test_what_was_seen_is_what_was_predicted(run, recipe, recipe_path, data, tmp_path):
+    folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
+    segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
+    validate(segmenter, scans, seen=seen)
+    for scan, noted in zip(scans, seen, strict=True):
+        confidence = Confidence()
+        labels = segmenter(scan.read()[0], confidence=confidence)
+        assert [structure.voxels for structure in noted.volumes] == [np.sum(labels == n) for n in (17, 53)]
+        assert noted.entropy == confidence.foreground > 0

@@ -1,0 +1,116 @@
+"""What a whole-brain preset makes of the MNI152 template: `python -m benchmarks.whole_brain [--preset NAME]`.
+
+The template (ICBM 2009, T1, brain only, 1 mm) is no training scan, and its maps of grey and white matter are no work of
+ours. Reported are the Dice of both tissues, and how far the labels stay the same (mean Dice of all structures against
+those of the scan as it is) when the scan is turned, resampled, cropped, mirrored, or changed in its intensities.
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+
+from benchmarks import timing
+from examples.demo import template
+from recalib_keras import volumes
+from recalib_keras.evaluation import dice
+from recalib_keras.inference import Segmenter
+from recalib_keras.volumes import Grid, Volume
+
+# FreeSurfer's numbers of what the template's tissue maps call grey and white.
+GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
+WHITE = (2, 41, 7, 46)
+SPACINGS = ((0.7, 0.7, 0.7), (1.5, 1.5, 1.5), (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), (1.0, 1.0, 3.0))
+GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise in shares of the 99th percentile
+CUT = 20  # voxels that a cropped scan lacks above and below
+COLUMNS = ("preset", "what", "Dice", "seconds")
+
+
+def main():
+    """Measures, prints a table and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="densenet3d_pe")
+    parser.add_argument("--weights", default="whole_brain")
+    parser.add_argument("--flip", action="store_true", help="average with the mirror image")
+    parser.add_argument("--orientations", type=int, default=48, metavar="N", help="how many of the 48 to try")
+    parser.add_argument("--quick", action="store_true", help="tissues only")
+    arguments = parser.parse_args()
+    segmenter = Segmenter.from_preset(arguments.preset, arguments.weights, flips=arguments.flip)
+    scan = volumes.read(template())
+    segmenter(scan)  # the first call compiles
+    start = time.perf_counter()
+    labels = segmenter(scan)
+    seconds = time.perf_counter() - start
+    rows = [(f"{name} matter", value) for name, value in tissues(scan, labels).items()]
+    if not arguments.quick:
+        rows += changes(segmenter, scan, labels, arguments.orientations)
+    rows = [{"preset": arguments.preset, "what": what, "Dice": value} for what, value in rows]
+    rows[0]["seconds"] = seconds
+    timing.show(rows, COLUMNS)
+    if not arguments.quick:
+        print("written to", timing.write("whole_brain", rows))
+
+
+def tissues(scan, labels):
+    """Returns the Dice of grey and white matter against the template's own maps."""
+    from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
+
+    grey, white = (
+        volumes.read(load(resolution=1)).on(scan.grid).array
+        for load in (load_mni152_gm_template, load_mni152_wm_template)
+    )
+    rest = np.clip(1 - grey - white, 0, None)
+    truth = np.argmax([rest, grey, white], axis=0)
+    found = np.select([np.isin(labels, GREY), np.isin(labels, WHITE)], [1, 2], 0)
+    # What is both, or neither, in anatomy: the brain-stem and the ventral diencephalon count for nothing.
+    counts = ~np.isin(labels, (16, 28, 60))
+    return {name: dice(found[counts], truth[counts], label) for name, label in (("grey", 1), ("white", 2))}
+
+
+def changes(segmenter, scan, labels, orientations):
+    """Yields what was changed, and the mean Dice of all structures between the labels then and before."""
+    reference = Volume(labels, scan.grid)
+
+    def same(changed, truth=reference):
+        found = segmenter(changed)
+        truth = truth.on(changed.grid, order=0).array
+        return float(np.nanmean([dice(found, truth, label.id) for label in segmenter.labels[1:]]))
+
+    letters = itertools.permutations(("RL", "AP", "SI"))
+    codes = ["".join(code) for axes in letters for code in itertools.product(*axes)][:orientations]
+    agreements = [same(scan.conform(code)) for code in codes]
+    yield f"turned to {len(codes)} orientations, the least", min(agreements)
+    for spacing in SPACINGS:
+        yield f"resampled to {' × '.join(f'{size:g}' for size in spacing)} mm", same(scan.conform("RAS", spacing))
+    low, high = scan.array.min(), np.percentile(scan.array, 99)
+    for gamma in GAMMAS:
+        array = low + (high - low) * (np.clip(scan.array - low, 0, None) / (high - low)) ** gamma
+        yield f"gamma {gamma}", same(Volume(array.astype("float32"), scan.grid))
+    for noise in NOISES:
+        added = np.random.default_rng(0).normal(0, noise * (high - low), scan.array.shape)
+        yield f"noise {noise:.0%}", same(Volume((scan.array + added).astype("float32"), scan.grid))
+    inner = slice(CUT, -CUT)
+    yield f"without {CUT} mm above and below", same(_cropped(scan, inner), _cropped(reference, inner))
+    yield "left and right exchanged", _mirrored(segmenter, scan, labels)
+
+
+def _cropped(volume, rows):
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * rows.start
+    array = volume.array[:, :, rows]
+    return Volume(array, Grid(array.shape, affine))
+
+
+def _mirrored(segmenter, scan, labels):
+    found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid))[::-1]
+    pairs = [(label.id, label.id if label.mirror is None else label.mirror) for label in segmenter.labels[1:]]
+    scores = [
+        dice(np.where(found == other, number, 0), np.where(labels == number, number, 0), number)
+        for number, other in pairs
+    ]
+    return float(np.nanmean(scores))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What every recipe in the package must hold to."""
+
+from pathlib import Path
+
+import pytest
+
+from recalib_keras import zoo
+from recalib_keras.training import Recipe
+
+RECIPES = Path(zoo.__file__).parent / "recipes"
+OF_PRESETS = sorted(RECIPES.glob("*/*.toml"))
+ARCHITECTURES = {"unet": "UNet", "sdnet": "SDNet", "densenet": "DenseNet"}
+BLOCKS = {3: ("none", "cse", "sse", "scse", "pe"), 2: ("none", "cse", "sse", "scse")}
+
+
+def test_the_grid_is_whole():
+    names = {
+        f"{architecture}{rank}d" + f"_{block}" * (block != "none")
+        for architecture in ARCHITECTURES
+        for rank, blocks in BLOCKS.items()
+        for block in blocks
+    }
+    assert {path.stem for path in RECIPES.glob("hippocampus/*.toml")} == names and len(names) == 27
+
+
+@pytest.mark.parametrize("path", OF_PRESETS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_recipe_is_what_its_name_says(path):
+    recipe = Recipe.read(path)
+    architecture, *block = path.stem.split("_")
+    assert (recipe.preset, recipe.weights) == (path.stem, path.parent.name)
+    assert recipe.network.architecture == ARCHITECTURES[architecture[:-2]]
+    assert len(recipe.input.shape) == int(architecture[-2]) + 1
+    assert recipe.network.arguments.get("recalibration", "none") == (block[0] if block else "none")
+
+
+@pytest.mark.parametrize("rank", BLOCKS)
+def test_presets_of_the_grid_differ_in_nothing_but_their_network(rank):
+    shared = [
+        vars(Recipe.read(path)) | {"preset": None, "network": None}
+        for path in RECIPES.glob(f"hippocampus/*{rank}d*.toml")
+    ]
+    assert all(recipe == shared[0] for recipe in shared)
+
+
+@pytest.mark.parametrize("path", OF_PRESETS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_its_network_builds(path):
+    recipe = Recipe.read(path)
+    model = recipe.network.build(recipe.input.shape, len(recipe.labels))
+    assert model.output_shape == (None, *recipe.input.shape[:-1], len(recipe.labels))
