@@ -14,6 +14,7 @@ from benchmarks import timing, torch_passes
 from benchmarks.straight_keras import straight
 from benchmarks.torch_networks import Network
 from recalib_keras import models
+from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.losses import DiceCrossEntropy
 
 NETWORKS = {
@@ -35,6 +36,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
     parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
     arguments = parser.parse_args()
+    keep_memory()  # as in every training; PyTorch gains by it as well
     rows = []
     for name, (network, shape, settings) in NETWORKS.items():
         rng = np.random.default_rng(0)

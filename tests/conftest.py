@@ -1,8 +1,9 @@
-"""Fixtures shared by all tests: where the real scans are, and a cache of their own."""
+"""Fixtures shared by all tests: where the real scans are, a cache of their own, and an affine as scanners make them."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -27,3 +28,13 @@ def data_root():
     if not root.is_dir():
         pytest.skip(f"needs the real scans: {root} does not exist (set RECALIB_DATA)")
     return root
+
+
+@pytest.fixture
+def oblique_affine():
+    """An affine of unequal spacing (1, 1.5 and 2 mm), rotated by 0.3 rad about z, as scanners make them."""
+    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([-1.0, 1.5, 2.0])
+    affine[:3, 3] = (40, -30, 12)
+    return affine.astype(np.float32).astype(np.float64)

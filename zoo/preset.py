@@ -122,7 +122,7 @@ class WeightSet:
         file: name of the safetensors file beside `preset.json`.
         sha256: of that file.
         parameters: number of weights.
-        data: what it was trained on, and its licence.
+        data: the source of what it was trained on, its licence, and whether it is synthetic, if it is.
         score: what it reached, and on what: free keys and numbers.
         typical: what its segmentations of familiar scans are like, or None where that was never measured.
     """

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
-from recalib_keras.cli.files import LABEL_SUFFIXES, stem, write_table
 from recalib_keras.cli.options import add_preset_arguments
 
 ERRORS = (ValueError, OSError, ImportError)
@@ -107,6 +106,7 @@ def _segment_one(segmenter, path, target, arguments, show_windows):
         The `Traits` of the segmentation, and a dict from labels to mean entropies: empty where the labels were there.
     """
     from recalib_keras import evaluation, inference, volumes
+    from recalib_keras.volumes.names import stem
 
     structures = segmenter.labels[1:]
     picture = target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
@@ -168,6 +168,8 @@ class _Table:
             volumes_of_structures: list of `recalib_keras.evaluation.StructureVolume`.
             entropies: dict from labels to mean entropies, as far as they are known.
         """
+        from recalib_keras.evaluation.tables import write_table
+
         known = {row[:4]: row[-1] for row in self.rows}
         self.rows = [row for row in self.rows if row[0] != scan]
         for found in volumes_of_structures:
@@ -175,7 +177,7 @@ class _Table:
             entropy = _number(entropies.get(found.label), 4) or known.get(identity, "")
             shares = _number(found.percent_of_total, 3), _number(found.asymmetry_percent, 2)
             self.rows.append((*identity, f"{found.cubic_millimetres:.1f}", *shares, entropy))
-        write_table(self.path, [self.COLUMNS, *self.rows])
+        write_table(self.path, self.COLUMNS, self.rows)
 
 
 def _number(value, digits):
@@ -189,6 +191,8 @@ def _targets(scans, output):
         ValueError: if two scans would be written to one file, or several scans to a single file.
         OSError: if the folder cannot be made.
     """
+    from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
+
     if output.name.endswith(LABEL_SUFFIXES) and not output.is_dir():
         if len(scans) > 1:
             raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")

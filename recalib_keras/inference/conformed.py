@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
+from recalib_keras.inference.lines import lines_between
 
 
 class ConformedScan:
@@ -12,16 +13,21 @@ class ConformedScan:
     A scan whose voxels need only be turned is never copied as a whole: each slice is turned and normalised when it is
     asked for, by the statistics of the whole scan.
 
+    Attributes:
+        grid: `recalib_keras.volumes.Grid` of the voxels that the network looks at.
+        lines: where the scan's own voxels, oriented alike, lie among them, see `recalib_keras.inference.lines`; None if
+            they are the same.
+
     Args:
         scan: `recalib_keras.volumes.Volume`.
         expects: `recalib_keras.zoo.Input`.
     """
 
     def __init__(self, scan, expects):
-        self.grid = scan.grid.oriented(expects.orientation)
-        if expects.spacing is not None:
-            self.grid = self.grid.resampled(expects.spacing)
-        if self.grid.matches(scan.grid.oriented(expects.orientation)):
+        turned = scan.grid.oriented(expects.orientation)
+        self.grid = turned if expects.spacing is None else turned.resampled(expects.spacing)
+        self.lines = lines_between(self.grid, turned)
+        if self.lines is None:
             self._array = _turned(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array

@@ -86,14 +86,14 @@ class Ensemble:
         """Returns the labels of a scan; as `Segmenter.__call__`."""
         return scan_labels(self, scan, progress, confidence)
 
-    def predict_classes(self, image, progress=None, confidence=None):
-        """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
+    def predict_classes(self, image, progress=None, confidence=None, lines=None):
+        """Returns the index of each voxel's label, for an image as expected; as `Segmenter.predict_classes`."""
         views = [
             _relabelled(segmenter.view(image, weight), classes)
             for (segmenter, weight), classes in zip(self.members, self._classes)
         ]
         observe = confidence and confidence.observe
-        return average_labels(image, views, len(self.labels), progress=progress, observe=observe)
+        return average_labels(image, views, len(self.labels), progress=progress, observe=observe, lines=lines)
 
 
 def _relabelled(view, classes):

@@ -76,10 +76,18 @@ class Segmenter:
         """
         return scan_labels(self, scan, progress, confidence)
 
-    def predict_classes(self, image, progress=None, confidence=None):
-        """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected."""
+    def predict_classes(self, image, progress=None, confidence=None, lines=None):
+        """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected.
+
+        Args:
+            image: array, or anything like one, as `recalib_keras.inference.average_labels` takes it.
+            progress, confidence: as above.
+            lines: of another grid that the labels are wanted on, see there; or None.
+        """
         observe = confidence and confidence.observe
-        return average_labels(image, [self.view(image)], len(self.labels), progress=progress, observe=observe)
+        return average_labels(
+            image, [self.view(image)], len(self.labels), progress=progress, observe=observe, lines=lines
+        )
 
     def view(self, image, weight=1.0):
         """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""
@@ -111,6 +119,7 @@ def scan_labels(segmenter, scan, progress=None, confidence=None):
         scan, progress, confidence: as in `Segmenter.__call__`.
     """
     image = ConformedScan(scan, segmenter.input)
-    classes = segmenter.predict_classes(image, progress, confidence)
+    classes = segmenter.predict_classes(image, progress, confidence, image.lines)
     ids = np.array([label.id for label in segmenter.labels])
-    return ids.astype(volumes.smallest_integer(ids))[volumes.restore_labels(classes, image.grid, scan.grid)]
+    turned = scan.grid.oriented(segmenter.input.orientation)
+    return ids.astype(volumes.smallest_integer(ids))[volumes.resample(classes, turned, scan.grid, order=0)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from recalib_keras.inference.lattice import OVERLAP, Lattice, cut
 from recalib_keras.inference.partition import partition
+from recalib_keras.inference.rows import ResampledRows, Rows
 from recalib_keras.inference.slab import Slab
 
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
@@ -47,7 +48,9 @@ def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progres
     return average_labels(image, [View(predict, window)], num_classes, overlap, progress, slab_memory)
 
 
-def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY, observe=None):
+def average_labels(
+    image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY, observe=None, lines=None
+):
     """Returns the most probable class of each voxel by the weighted average of several networks.
 
     The image is covered by overlapping windows of each view, where it is larger than they are, and continued by its
@@ -68,21 +71,24 @@ def average_labels(image, views, num_classes, overlap=OVERLAP, progress=None, sl
         observe: function called with classes `(Y, Z)` and the sums of probabilities they come from,
             `(Y, Z, num_classes)`, of one row of a block at a time, such as `Confidence.observe`; or None. The sums of a
             voxel's probabilities add up to the sum of the views' weights.
+        lines: three `recalib_keras.inference.lines.Line`, of the voxels of another grid among those of the image; the
+            labels are then wanted there, by interpolated probabilities. Or None.
 
     Returns:
-        Integer array `(X, Y, Z)` of class indices, the smallest type that holds them.
+        Integer array `(X, Y, Z)`, or of the other grid's shape, of class indices, the smallest type that holds them.
     """
     lattices = [Lattice(image.shape, view.window, overlap) for view in views]
     blocks = partition(image.shape, lattices, num_classes, slab_memory)
-    tasks = [task for block in blocks for task in _tasks(block, lattices)]
-    labels = np.empty(image.shape, np.min_scalar_type(num_classes - 1))
+    labels = np.empty(image.shape if lines is None else [len(line) for line in lines], _smallest_integer(num_classes))
+    tasks = [task for block in blocks for task in _tasks(_rows(labels, lines, block, observe), lattices)]
+    depth = max(lattice.reach[0] for lattice in lattices)
     slab = None
     for task, probabilities in _predicted(image, views, tasks, progress):
-        if slab is None or slab.block != task.block:
+        if slab is None or slab.rows is not task.rows:
             if slab is not None:
                 slab.finish()
-            slab = Slab(labels, task.block, max(lattice.reach[0] for lattice in lattices), num_classes, observe)
-        spans = lattices[task.view].spans(task.place, task.block)
+            slab = Slab(task.rows, depth, num_classes)
+        spans = lattices[task.view].spans(task.place, task.rows.needs)
         slab.add(spans, probabilities, views[task.view].weight)
     slab.finish()
     return labels
@@ -95,17 +101,26 @@ def central_windows(image, window, most_voxels=VOXELS_PER_BATCH):
     return np.stack([cut(image, place, window) for place in places]).astype("float32")[..., None]
 
 
-class _Task(NamedTuple):
-    """A window to predict for a block: the index of its view, and where it starts."""
+def _smallest_integer(num_classes):
+    return np.min_scalar_type(num_classes - 1)
 
-    block: tuple
+
+def _rows(labels, lines, block, observe):
+    """Returns what makes labels of a block's rows."""
+    return Rows(labels, block, observe) if lines is None else ResampledRows(labels, lines, block, observe)
+
+
+class _Task(NamedTuple):
+    """A window to predict for the rows of a block: the index of its view, and where it starts."""
+
+    rows: Rows | ResampledRows
     view: int
     place: tuple
 
 
-def _tasks(block, lattices):
-    """Returns the windows that reach into a block, in the order of their start along the first axis."""
-    tasks = [_Task(block, view, place) for view, lattice in enumerate(lattices) for place in lattice.places(block)]
+def _tasks(rows, lattices):
+    """Returns the windows that a block's rows need, in the order of their start along the first axis."""
+    tasks = [_Task(rows, view, place) for view, lattice in enumerate(lattices) for place in lattice.places(rows.needs)]
     return sorted(tasks, key=lambda task: (task.place[0], task.view, task.place))
 
 

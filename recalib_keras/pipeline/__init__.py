@@ -1,6 +1,7 @@
-"""What makes examples, augmented or generated: matrices for lines of voxels, compiled functions, batches ahead."""
+"""What training stands on: matrices for lines of voxels, compiled functions, batches ahead, memory that is kept."""
 
 from recalib_keras.pipeline.ahead import Ahead
 from recalib_keras.pipeline.compilation import compiled
+from recalib_keras.pipeline.memory import keep_memory
 
-__all__ = ["Ahead", "compiled"]
+__all__ = ["Ahead", "compiled", "keep_memory"]

@@ -2,7 +2,7 @@
 
 CARD = """# {name}
 
-{architecture} with {parameters:,} parameters. For research; not a medical device.
+For research; not a medical device.
 {sections}"""
 
 SECTION = """
@@ -12,16 +12,26 @@ Segments {title}.
 
 | | |
 |---|---|
+| network | {architecture}, {parameters:,} parameters |
 | labels | {labels} |
 | input | {window} voxels, {spacing}, orientation {orientation}, normalisation `{normalization}` |
 | training data | {source} ({licence}) |
 | training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {epochs} epochs, {minutes} min |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
-Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} over scans ({by_structure}). The weights kept are those of the
+Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} over scans. The weights kept are those of the
 validated epoch that scored best on these same scans, so the figure leans to the bright side.
+{caution}
+| structure | Dice |
+|---|---|
+{by_structure}
 
     recalib evaluate --preset {name} --weights {weights} --data $RECALIB_DATA
+"""
+
+SYNTHETIC = """
+It never saw a real scan: it learnt from synthetic images alone, and these scores are of such images too. Labels of real
+scans can be worse; look at them before you rely on them.
 """
 
 
@@ -36,12 +46,7 @@ def card(preset):
         _section(preset.name, weights, described, is_default=described is first)
         for weights, described in preset.weight_sets.items()
     ]
-    return CARD.format(
-        name=preset.name,
-        architecture=_architecture(first.network),
-        parameters=first.parameters,
-        sections="".join(sections),
-    )
+    return CARD.format(name=preset.name, sections="".join(sections))
 
 
 def _architecture(network):
@@ -56,6 +61,8 @@ def _section(name, weights, described, is_default):
         weights=weights,
         default=" (default)" if is_default else "",
         title=described.title,
+        architecture=_architecture(described.network),
+        parameters=described.parameters,
         labels=", ".join(f"{label.id} {label.name}" for label in described.labels),
         window=" × ".join(map(str, expects.window)),
         spacing=f"{' × '.join(f'{size:g}' for size in expects.spacing)} mm"
@@ -72,5 +79,6 @@ def _section(name, weights, described, is_default):
         scans=score["scans"],
         dice=score["dice"],
         dice_sd=score["dice_sd"],
-        by_structure=", ".join(f"{key} {value:.4f}" for key, value in score["dice_by_structure"].items()),
+        caution=SYNTHETIC if described.data.get("synthetic") else "",
+        by_structure="\n".join(f"| {name} | {dice:.4f} |" for name, dice in score["dice_by_structure"].items()),
     )

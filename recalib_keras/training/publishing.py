@@ -25,7 +25,7 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
 
     Returns:
         Path of the preset's folder: `preset.json`, `README.md`, and the weight set's `.safetensors`, `.toml` and
-        `.jsonl`. Other weight sets of the preset stay as they are.
+        `.jsonl`. Other weight sets of the preset stay as they are, behind this one if the recipe's `default` says so.
     """
     folder = Path(presets_folder) / recipe.preset
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,8 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
     _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
     _keep_recipe(recipe, Path(recipe_path), folder / f"{recipe.weights}.toml")
     preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
-    preset = dataclasses.replace(preset, weight_sets={**preset.weight_sets, recipe.weights: weight_set})
+    before = {recipe.weights: weight_set} if recipe.default else {}
+    preset = dataclasses.replace(preset, weight_sets=before | preset.weight_sets | {recipe.weights: weight_set})
     _write(folder / FILE_NAME, preset.to_json())
     _write(folder / "README.md", card(preset))
     return folder

@@ -211,6 +211,7 @@ class Recipe:
     Args:
         preset: name of the preset the weights belong to.
         weights: name of the weight set.
+        default: whether these become the weights that the preset has unless others are asked for.
         title: what is segmented, in words.
         seed: of everything random.
         init: name or folder of a preset to start from instead of fresh weights, see `[fine_tuning]`.
@@ -236,6 +237,7 @@ class Recipe:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     synthesis: Synthesis | None = None
     synthesis_start: Synthesis | None = None
+    default: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -255,6 +257,12 @@ class Recipe:
             raise RecordError("synthesis_start and schedule.variety_epochs need a table [synthesis]")
         if self.synthesis is not None and self.augmentation != Augmentation():
             raise RecordError("generated scans are not augmented too; leave out [augmentation] or [synthesis]")
+
+    @property
+    def origin(self):
+        """What the weights come from, as a `recalib_keras.zoo.WeightSet` says it in `data`."""
+        origin = {"source": self.data.source, "licence": self.data.licence}
+        return origin if self.synthesis is None else {**origin, "synthetic": True}
 
     @classmethod
     def read(cls, path):

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.inference import Segmenter, typical_of
+from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.distribution import ONE_DEVICE
 from recalib_keras.training.fine_tuning import start_from
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
@@ -57,6 +58,7 @@ def train(
     share = distribution.share(recipe.schedule.batch_size)
     run = RunFolder(run_folder, recipe.labels[1:], is_writer=distribution.is_first)
     run.claim(resume)
+    keep_memory()
     source, validation = find_source(recipe, Path(data_root))
     with distribution.together():
         distribution.agree("recipe and scans", (recipe, source.names))
@@ -161,7 +163,7 @@ def _describe(recipe, model):
         file=f"{recipe.weights}.safetensors",
         sha256="",
         parameters=model.count_params(),
-        data={"source": recipe.data.source, "licence": recipe.data.licence},
+        data=recipe.origin,
     )
 
 

@@ -7,7 +7,6 @@ from recalib_keras.volumes.atomic import atomic_write
 from recalib_keras.volumes.dicom import read_series
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.label_restoring import restore_labels
 from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
 from recalib_keras.volumes.reading import read, read_labels
 from recalib_keras.volumes.resampling import resample
@@ -27,7 +26,6 @@ __all__ = [
     "read_labels",
     "read_series",
     "resample",
-    "restore_labels",
     "save",
     "smallest_integer",
 ]

@@ -2,8 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.interpolate import interp1d
 
-from recalib_keras.inference import predict_labels, windows
+from recalib_keras.inference import View, average_labels, predict_labels, windows
+from recalib_keras.inference.lines import TIE_BREAK, Line
 
 
 @pytest.fixture
@@ -91,6 +93,46 @@ def test_the_labels_are_the_same_whatever_the_memory(voxels, rng):
     labels = predict_labels(image, predict, window, 3, slab_memory=memory, progress=recorder(starts))
     assert np.array_equal(labels, expected)
     assert (len(starts) > len(set(starts))) == (voxels < 17 * 11)
+
+
+def interpolated(values, places):
+    """Interpolates linearly along the first three axes, one after the other, and continues the edges."""
+    for axis, along in enumerate(places):
+        known = np.arange(values.shape[axis])
+        values = interp1d(known, values, axis=axis)(np.clip(along, 0, known[-1]))
+    return values
+
+
+@pytest.mark.parametrize("memory", [2**29, 3000, 40])
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_labels_on_a_finer_grid_are_those_of_interpolated_probabilities(memory, num_classes, rng):
+    image, window = rng.normal(size=(9, 7, 11)).astype("float32"), (4, 5, 6)
+    predict, starts, observed = position_dependent(window, num_classes), [], []
+    predict_labels(image, predict, window, num_classes, progress=recorder(starts))
+    places = [np.arange(-0.3, size - 0.5, step) for size, step in zip(image.shape, (0.4, 0.7, 0.5))]
+    labels = average_labels(
+        image,
+        [View(predict, window)],
+        num_classes,
+        slab_memory=memory,
+        observe=lambda classes, sums: observed.append(np.array_equal(classes, sums.argmax(-1)) and classes.size),
+        lines=[Line(along, size) for along, size in zip(places, image.shape)],
+    )
+    total = interpolated(naive_labels(image, predict, window, num_classes, starts), [p + TIE_BREAK for p in places])
+    assert labels.shape == total.shape[:3] and labels.dtype == np.uint8
+    ordered = np.sort(total, axis=-1)
+    clear = ordered[..., -1] - ordered[..., -2] > 1e-4
+    assert clear.mean() > 0.98 and np.array_equal(labels[clear], total.argmax(-1)[clear])
+    assert sum(observed) == image.size  # each voxel that the network looked at once
+
+
+def test_coarser_labels_are_those_of_what_most_voxels_are(rng):
+    image = np.repeat([0.0, 1.0, 0.0, 2.0], (8, 8, 4, 12))[:, None, None] * np.ones((1, 8, 8))
+    line = Line(np.arange(0.5, 32, 2), 32)
+    labels = average_labels(
+        image, [View(one_hot_of_values(3), (8, 8, 8))], 3, lines=[line, Line(np.arange(8), 8), Line(np.arange(8), 8)]
+    )
+    assert labels[:, 4, 4].tolist() == [0] * 4 + [1] * 4 + [0] * 2 + [2] * 6
 
 
 def test_the_middle_of_a_window_counts_more_than_its_rim():

@@ -74,10 +74,27 @@ def test_the_card_states_what_the_description_does(published, run):
         "0 background, 17 shell, 53 core",
         "12 × 12 × 12 voxels, the scan's spacing, orientation RAS",
         "scans made by the tests (CC0)",
-        f"shell {score['dice_by_structure']['shell']:.4f}",
+        f"| shell | {score['dice_by_structure']['shell']:.4f} |",
         "5 epochs",
     ]:
         assert part in text
+
+
+def test_the_recipe_says_which_weights_are_the_default(published, run, recipe, recipe_path):
+    other = dataclasses.replace(run.weight_set, file="more.safetensors")
+    again = dataclasses.replace(recipe, weights="more", default=True)
+    publish(again, recipe_path, other, run.folder, published.parent)
+    assert list(Preset.read(published).weight_sets) == ["more", "balls"]
+    assert zoo.weight_set(published) == other
+    publish(recipe, recipe_path, run.weight_set, run.folder, published.parent)
+    assert list(Preset.read(published).weight_sets) == ["more", "balls"]
+
+
+def test_the_card_warns_of_what_never_saw_a_scan(run):
+    warning = "It never saw a real scan"
+    synthetic = dataclasses.replace(run.weight_set, data={**run.weight_set.data, "synthetic": True})
+    assert warning not in card(Preset("tiny3d", {"balls": run.weight_set}))
+    assert warning in card(Preset("tiny3d", {"balls": synthetic}))
 
 
 def test_the_card_states_the_spacing(run):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recalib_keras.volumes import Grid, resample, restore_labels, slabs
+from recalib_keras.volumes import Grid, resample, slabs
 
 
 @pytest.fixture
@@ -38,25 +38,6 @@ def test_resampling_in_slabs_is_resampling(kind, order, cval, source, oblique_af
     parts = resample(array, source, wanted, order, cval)
     assert parts.dtype == whole.dtype
     np.testing.assert_allclose(parts, whole, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", TARGETS)
-def test_restoring_labels_in_slabs_is_restoring_them(kind, source, oblique_affine, rng, small_slabs):
-    labels = rng.choice(np.array([0, 3, 70], "uint8"), (5, 4, 4)).repeat(4, 0).repeat(4, 1).repeat(4, 2)
-    labels, wanted = labels[:19, :16, :14], target(source, oblique_affine, kind)
-    whole = restore_labels(labels, source, wanted)
-    small_slabs()
-    assert np.array_equal(restore_labels(labels, source, wanted), whole)
-
-
-def test_background_is_that_of_the_whole_map_in_every_slab(source, small_slabs):
-    labels = np.full(source.shape, 5, "uint8")
-    labels[:3] = 1
-    small_slabs()
-    far = source.affine.copy()
-    far[0, 3] -= 10  # beyond the last voxels of the first axis, where no label 1 is near
-    restored = restore_labels(labels, source, Grid((19, 16, 14), far))
-    assert (restored[-5:] == 1).all() and (restored[:5] == 5).all()
 
 
 def test_every_voxel_lies_in_one_slab(source, small_slabs):

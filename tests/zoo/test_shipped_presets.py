@@ -58,7 +58,7 @@ def test_its_recipe_agrees_with_it(name, weights):
     recipe = Recipe.read(preset.folder / f"{weights}.toml")
     assert (recipe.preset, recipe.weights, recipe.title) == (name, weights, described.title)
     assert (recipe.labels, recipe.input, recipe.network) == (described.labels, described.input, described.network)
-    assert described.data == {"source": recipe.data.source, "licence": recipe.data.licence}
+    assert described.data == recipe.origin
     assert recipe.schedule.epochs == described.score["epochs"]
 
 
