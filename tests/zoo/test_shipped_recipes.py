@@ -7,6 +7,7 @@ import pytest
 from recalib_keras import zoo
 from recalib_keras.training import Recipe
 
+ROOT = Path(__file__).parents[2]
 RECIPES = Path(zoo.__file__).parent / "recipes"
 OF_PRESETS = sorted(RECIPES.glob("*/*.toml"))
 ARCHITECTURES = {"unet": "UNet", "sdnet": "SDNet", "densenet": "DenseNet"}
@@ -31,6 +32,17 @@ def test_a_recipe_is_what_its_name_says(path):
     assert recipe.network.architecture == ARCHITECTURES[architecture[:-2]]
     assert len(recipe.input.shape) == int(architecture[-2]) + 1
     assert recipe.network.arguments.get("recalibration", "none") == (block[0] if block else "none")
+
+
+@pytest.mark.parametrize("path", OF_PRESETS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_it_starts_from_is_there_and_of_the_same_kind(path):
+    recipe = Recipe.read(path)
+    if recipe.init is None:
+        return
+    start = zoo.weight_set(ROOT / recipe.init, recipe.fine_tuning.weights)
+    content = (ROOT / recipe.init / start.file).read_bytes()
+    assert zoo.weights.sha256(content) == start.sha256
+    assert (start.network, start.input, start.labels) == (recipe.network, recipe.input, recipe.labels)
 
 
 @pytest.mark.parametrize("rank", BLOCKS)
