@@ -72,9 +72,10 @@ def _engines(folder):
     _write_scan(folder / "small.nii", (40, 56, 40), MOST_CLASSES)
     rows = []
     for engine, precision in ENGINES:
-        case = {"what": "command", "folder": str(folder), "engine": engine, "precision": precision}
-        _in_process(**case)  # OpenVINO compiles once
-        peak, seconds = _in_process(**case)
+        settings = ["--weights", "hippocampus", "--engine", engine, "--precision", precision]
+        command = ["segment", str(folder / "small.nii"), "-o", str(folder), "--overwrite", *settings]
+        of_command(command)  # OpenVINO compiles once
+        peak, seconds = of_command(command)
         rows.append({"engine": f"{engine}, {precision}", "peak MB": peak, "seconds": seconds})
     return rows
 
@@ -87,6 +88,11 @@ def _write_scan(path, shape, classes):
     boxes = np.random.default_rng(0).integers(0, classes, [-(-size // 8) for size in shape], dtype="int16")
     array = boxes.repeat(8, 0).repeat(8, 1).repeat(8, 2)[tuple(map(slice, shape))]
     nib.save(nib.Nifti1Image(array, np.diag([-0.7, -0.7, 1.0, 1.0])), path)
+
+
+def of_command(arguments):
+    """Returns the peak MB of a process that runs `recalib` with these arguments, and its seconds."""
+    return _in_process(what="command", arguments=arguments)
 
 
 def _in_process(**what):
@@ -144,15 +150,15 @@ def _scan(folder, classes):
     return round(peak), round(seconds, 1), is_right
 
 
-def _command(folder, engine, precision):
-    """Returns the peak MB of this process and the seconds of `recalib segment` for `small.nii`."""
+def _command(arguments):
+    """Returns the peak MB of this process and the seconds of `recalib` with these arguments."""
     import time
 
     from recalib_keras.cli.main import main as recalib
 
     start = time.perf_counter()
-    scan = [str(Path(folder, "small.nii")), "-o", folder, "--overwrite"]
-    recalib(["segment", *scan, "--engine", engine, "--precision", precision])
+    if recalib(arguments):
+        raise SystemExit(f"recalib {' '.join(arguments)} failed")
     return round(_peak()), round(time.perf_counter() - start, 1)
 
 
