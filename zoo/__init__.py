@@ -60,11 +60,14 @@ def weight_set(name, weights="default"):
     """Returns the description of one weight set of a preset.
 
     Raises:
-        ValueError: for an unknown preset or weight set.
+        ValueError: for an unknown preset or weight set, and for an ensemble.
     """
     preset = info(name)
     if weights == "default":
         return next(iter(preset.weight_sets.values()))
+    if weights in preset.ensembles:
+        members = ", ".join(preset.ensembles[weights])
+        raise ValueError(f"the weights {weights!r} of preset {preset.name!r} are those of several networks: {members}")
     if weights not in preset.weight_sets:
         raise ValueError(f"preset {preset.name!r} has no weights {weights!r}; it has {', '.join(preset.weight_sets)}")
     return preset.weight_sets[weights]

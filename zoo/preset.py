@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,11 +151,47 @@ class WeightSet:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named network and its weight sets; the first is the default."""
+    """A named network and its weight sets; the first is the default.
+
+    Args:
+        name: of the preset.
+        weight_sets: each by its name.
+        ensembles: what is segmented by several weight sets together, such as 2-D networks of three views: the share
+            of each in the average of their probabilities, by the name of the whole.
+        folder: that `preset.json` lies in.
+    """
 
     name: str
     weight_sets: dict[str, WeightSet]
+    ensembles: dict[str, dict[str, float]] = field(default_factory=dict)
     folder: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self):
+        for name, shares in self.ensembles.items():
+            if name in self.weight_sets or not set(shares) <= set(self.weight_sets):
+                raise RecordError(
+                    f"an ensemble must average weight sets, {', '.join(self.weight_sets)}, under another name; "
+                    f"{name!r} averages {', '.join(shares)}"
+                )
+            if not shares or min(shares.values()) <= 0:
+                raise RecordError(f"the shares of the ensemble {name!r} must be above 0, not {shares}")
+
+    def shares(self, weights="default"):
+        """Returns the share of each weight set, by its name, in what a name stands for.
+
+        Args:
+            weights: name of a weight set or an ensemble; `"default"` for the first weight set, or the ensemble that it
+                is part of; or several weight sets: a sequence of names, which count alike, or a dict from names to
+                shares.
+        """
+        if isinstance(weights, Mapping):
+            return dict(weights)
+        if not isinstance(weights, str):
+            return dict.fromkeys(weights, 1.0)
+        if weights == "default":
+            first = next(iter(self.weight_sets))
+            return next((shares for shares in self.ensembles.values() if first in shares), {first: 1.0})
+        return self.ensembles.get(weights, {weights: 1.0})
 
     @classmethod
     def read(cls, folder):
@@ -176,4 +213,6 @@ class Preset:
     def to_json(self):
         """Returns the content of `preset.json`."""
         mapping = to_mapping(dataclasses.replace(self, folder=None))
+        if not self.ensembles:
+            del mapping["ensembles"]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
-from recalib_keras.cli.options import add_data_argument, add_preset_arguments
+from recalib_keras.cli.options import add_data_argument, add_preset_arguments, named_weights
 
 ERRORS = (ValueError, OSError, ImportError)
 DEFINITIONS = """\
@@ -140,23 +140,20 @@ def _preset_subject(arguments):
     start_backend()
     from recalib_keras import zoo
     from recalib_keras.evaluation import Case
-    from recalib_keras.inference import Segmenter
+    from recalib_keras.inference import load_segmenter
     from recalib_keras.inference.gates import shown_blocks
-    from recalib_keras.training import Recipe, held_out
-    from recalib_keras.training.examples import merged
+    from recalib_keras.training import held_out
     from recalib_keras.volumes import Volume
 
-    described = zoo.weight_set(arguments.preset, arguments.weights)
-    model = zoo.load(arguments.preset, arguments.weights)
+    weights = named_weights(arguments.weights)
+    segmenter = load_segmenter(arguments.preset, weights, "keras", "float32")
     if arguments.gates:
+        model = zoo.load(arguments.preset, arguments.weights)
         shown_blocks(model)  # a plain network has none, and says so before the first scan
-    segmenter = Segmenter(described, model)
-    recipe = Recipe.read(zoo.info(arguments.preset).folder / f"{Path(described.file).stem}.toml")
 
     def case_of(scan):
         def read_maps():
             image, truth = scan.read()
-            truth = Volume(merged(truth.array, recipe.data.merge), truth.grid)
             return Volume(segmenter(image), image.grid), truth
 
         return Case(scan.name, read_maps, lambda: scan.read()[0])
@@ -165,12 +162,12 @@ def _preset_subject(arguments):
         from recalib_keras.evaluation.gate_maps import gate_figure
         from recalib_keras.inference.gates import gate_maps
 
-        seen = gate_maps(model, described.input, case.read_image(), case.read_maps()[1].array)
+        seen = gate_maps(model, segmenter.input, case.read_image(), case.read_maps()[1].array)
         title = f"{case.name}: what the network saw, true structures outlined"
-        gate_figure(seen.image, seen.blocks, path, seen.labels, described.labels[1:], title)
+        gate_figure(seen.image, seen.blocks, path, seen.labels, segmenter.labels[1:], title)
 
-    scans = held_out(arguments.preset, arguments.weights, arguments.data)
-    return [case_of(scan) for scan in scans], described.labels[1:], draw_gates
+    scans = held_out(arguments.preset, weights, arguments.data)
+    return [case_of(scan) for scan in scans], segmenter.labels[1:], draw_gates
 
 
 def _print_summary(report):

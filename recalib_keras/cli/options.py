@@ -24,5 +24,28 @@ def add_preset_arguments(parser, default):
         help=f"see `recalib presets`, or a preset's folder (default: {default})",
     )
     parser.add_argument(
-        "--weights", default="default", metavar="NAME", help="one of the preset's weight sets (default: its first)"
+        "--weights",
+        default="default",
+        metavar="NAME",
+        help="one of the preset's weight sets or ensembles, or several as NAME:0.4,NAME:0.6 (default: its first)",
     )
+
+
+def named_weights(text):
+    """Returns the name that `--weights` gives, or from `NAME:0.4,NAME:0.6` several with their shares.
+
+    Raises:
+        ValueError: if a share is no number above 0.
+    """
+    if "," not in text and ":" not in text:
+        return text
+    shares = {}
+    for part in text.split(","):
+        name, colon, share = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            shares[name] = 0.0
+        if not shares[name] > 0:
+            raise ValueError(f"expected --weights NAME:SHARE with a share above 0, got {part.strip()!r}")
+    return shares

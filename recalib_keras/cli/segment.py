@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
-from recalib_keras.cli.options import add_preset_arguments
+from recalib_keras.cli.options import add_preset_arguments, named_weights
 
 ERRORS = (ValueError, OSError, ImportError)
 TABLE = "volumes.csv"
@@ -67,36 +67,16 @@ def run(arguments):
 
 def _load_segmenter(arguments):
     """Returns the segmenter; Keras is started first where it is needed, which takes several seconds."""
-    from recalib_keras import inference
+    from recalib_keras import inference, zoo
 
-    weights, settings = _weights(arguments.weights), (arguments.engine, arguments.precision)
-    names = [weights] if isinstance(weights, str) else weights
+    weights, settings = named_weights(arguments.weights), (arguments.engine, arguments.precision)
+    names = zoo.info(arguments.preset).shares(weights)
     if any(inference.needs_keras(arguments.preset, name, *settings) for name in names):
         start_backend(arguments.threads)
     segmenter = inference.load_segmenter(arguments.preset, weights, *settings, arguments.flip, arguments.threads)
     if sys.stderr.isatty() and any(isinstance(engine, inference.Undecided) for engine in segmenter.engines):
         print("recalib segment: the first scan decides on the engine; this takes a while, once", file=sys.stderr)
     return segmenter
-
-
-def _weights(text):
-    """Returns the name of a weight set, or of several with their weights, from `NAME` or `NAME:0.4,NAME:0.6`.
-
-    Raises:
-        ValueError: if a weight is no number above 0.
-    """
-    if "," not in text and ":" not in text:
-        return text
-    shares = {}
-    for part in text.split(","):
-        name, colon, share = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
-        try:
-            shares[name] = float(share)
-        except ValueError:
-            shares[name] = 0.0
-        if not shares[name] > 0:
-            raise ValueError(f"expected --weights NAME:SHARE with a share above 0, got {part.strip()!r}")
-    return shares
 
 
 def _segment_one(segmenter, path, target, arguments, show_windows):

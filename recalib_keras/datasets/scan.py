@@ -34,6 +34,7 @@ class LabelledScan:
         patient: whose scan it is; all scans of a patient stay on one side of a split. Default: `name`.
         part: `"train"` or `"test"` where the set is officially split, else None.
         volume: which volume of a 4-D image, counted from 0; None for a 3-D image.
+        merge: pairs of label numbers, of which the first counts as the second.
     """
 
     name: str
@@ -42,13 +43,14 @@ class LabelledScan:
     patient: str = ""
     part: str | None = None
     volume: int | None = None
+    merge: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):
         if not self.patient:
             object.__setattr__(self, "patient", self.name)
 
     def read(self):
-        """Returns image and labels, two `recalib_keras.volumes.Volume` on one grid: float32, and integers.
+        """Returns image and labels, merged, two `recalib_keras.volumes.Volume` on one grid: float32, and integers.
 
         Raises:
             DatasetError: a file cannot be read, or the files do not fit each other (all that is wrong is told).
@@ -57,7 +59,7 @@ class LabelledScan:
         image, labels, problems = self.inspect()
         if problems:
             raise DatasetError(problems)
-        return image, labels
+        return image, replace(labels, array=_merged(labels.array, self.merge))
 
     def inspect(self):
         """Returns an `Inspection`: reads all that can be read, and collects problems instead of raising the first."""
@@ -72,6 +74,13 @@ class LabelledScan:
         if problems:
             return Inspection(image, labels, problems)
         return Inspection(image, replace(labels, grid=image.grid), problems)
+
+
+def _merged(label_map, merge):
+    merged = label_map.copy() if merge else label_map
+    for number, other in merge:
+        merged[label_map == number] = other
+    return merged
 
 
 @contextlib.contextmanager

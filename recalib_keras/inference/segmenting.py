@@ -3,7 +3,6 @@
 import functools
 import os
 import warnings
-from collections.abc import Mapping
 
 from recalib_keras import volumes, zoo
 from recalib_keras.inference.confidence import Confidence
@@ -17,21 +16,22 @@ def load_segmenter(preset, weights="default", engine="auto", precision="auto", f
 
     Args:
         preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
-        weights: name of one of the preset's weight sets; or several, whose probabilities are averaged: a sequence of
-            names, or a dict from names to weights such as `{"axial": 0.4, "coronal": 0.4, "sagittal": 0.2}`. Defaults
-            to the preset's first.
+        weights: name of one of the preset's weight sets or ensembles; or several weight sets, whose probabilities are
+            averaged: a sequence of names, or a dict from names to shares such as
+            `{"axial": 0.4, "coronal": 0.4, "sagittal": 0.2}`. Defaults to the preset's first weight set, or to the
+            ensemble that it is part of.
         engine, precision, threads: see `recalib_keras.inference.open_engine`.
         flips: as in `Segmenter`.
 
     Raises:
         ValueError, ImportError: as `recalib_keras.inference.open_engine`, `Segmenter` and `Ensemble`.
     """
-    shares = _shares(weights)
+    shares = zoo.info(preset).shares(weights)
     members = [
         (Segmenter.from_preset(preset, name, engine, precision, flips, threads), share)
         for name, share in shares.items()
     ]
-    return members[0][0] if isinstance(weights, str) else Ensemble(members)
+    return members[0][0] if isinstance(weights, str) and len(members) == 1 else Ensemble(members)
 
 
 @functools.lru_cache(maxsize=1)
@@ -46,7 +46,7 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
     Args:
         scan: path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
         preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
-        weights: name of one of the preset's weight sets, or several to be averaged: see
+        weights: name of one of the preset's weight sets or ensembles, or several weight sets to be averaged: see
             `recalib_keras.inference.load_segmenter`. Defaults to its first.
         volume: index of the volume to take from a 4-D file.
         engine: `"keras"`, `"openvino"` or `"auto"`: whichever is faster on this machine for the same labels.
@@ -69,7 +69,7 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
         image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
         image.to_filename("labels.nii.gz")
     """
-    shares = _shares(weights)
+    shares = zoo.info(preset).shares(weights)
     digests = tuple(zoo.weight_set(preset, name).sha256 for name in shares)
     key = weights if isinstance(weights, str) else tuple(shares.items())
     segmenter = _cached_segmenter(str(preset), key, digests, engine=engine, precision=precision, flips=flips)
@@ -81,10 +81,3 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
         name = f"{source}: " if isinstance(source, (str, os.PathLike)) else ""
         warnings.warn(name + "; ".join(unusual), UnfamiliarScanWarning, stacklevel=2)
     return volumes.label_image(labels, scan)
-
-
-def _shares(weights):
-    """Returns the weight of each weight set that is named."""
-    if isinstance(weights, str):
-        return {weights: 1.0}
-    return dict(weights) if isinstance(weights, Mapping) else dict.fromkeys(weights, 1.0)

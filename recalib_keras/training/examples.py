@@ -36,14 +36,13 @@ class Scan:
         return np.flatnonzero(self.classes)
 
 
-def read_scan(labelled, expects, labels, merge=None):
+def read_scan(labelled, expects, labels):
     """Returns a labelled scan as the network expects it.
 
     Args:
         labelled: `recalib_keras.datasets.LabelledScan`.
         expects: `recalib_keras.zoo.Input`.
         labels: sequence of `recalib_keras.zoo.Label`.
-        merge: dict from label numbers, as text, to the label number that they count as.
 
     Raises:
         DatasetError: if the scan cannot be read, or its label map stands on another grid.
@@ -53,16 +52,8 @@ def read_scan(labelled, expects, labels, merge=None):
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    classes = _classes(merged(truth.array, merge), labels, labelled.labels)
+    classes = _classes(truth.array, labels, labelled.labels)
     return Scan(labelled.name, normalized, classes, labelled.image)
-
-
-def merged(label_map, merge):
-    """Returns a label map in which some numbers count as others; `merge` is a dict from text to number, or None."""
-    result = label_map.copy() if merge else label_map
-    for number, other in (merge or {}).items():
-        result[label_map == int(number)] = other
-    return result
 
 
 class Examples(keras.utils.PyDataset):

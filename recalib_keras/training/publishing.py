@@ -34,10 +34,21 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
     _keep_recipe(recipe, Path(recipe_path), folder / f"{recipe.weights}.toml")
     preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
     before = {recipe.weights: weight_set} if recipe.default else {}
-    preset = dataclasses.replace(preset, weight_sets=before | preset.weight_sets | {recipe.weights: weight_set})
+    preset = dataclasses.replace(
+        preset,
+        weight_sets=before | preset.weight_sets | {recipe.weights: weight_set},
+        ensembles=_with_member(preset.ensembles, recipe),
+    )
     _write(folder / FILE_NAME, preset.to_json())
     _write(folder / "README.md", card(preset))
     return folder
+
+
+def _with_member(ensembles, recipe):
+    if recipe.ensemble is None:
+        return ensembles
+    name = recipe.ensemble.name
+    return {**ensembles, name: ensembles.get(name, {}) | {recipe.weights: recipe.ensemble.share}}
 
 
 def _keep_recipe(recipe, path, target):

@@ -205,6 +205,22 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """The ensemble that the weights are part of, such as 2-D networks of three views that segment together.
+
+    Args:
+        name: of the ensemble.
+        share: of these weights in the average of all members' probabilities.
+    """
+
+    name: str
+    share: float = 1.0
+
+    def __post_init__(self):
+        _check_positive(self, "share")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training from data to preset.
 
@@ -220,6 +236,7 @@ class Recipe:
         synthesis: how far scans vary that are generated from label maps of heads; the folder of the data then holds
             the maps and their table, `generation.json`, instead of scans.
         synthesis_start: how far they vary at first; by default as in `[synthesis]`.
+        ensemble: see the class `Membership`; by default the weights segment alone.
     """
 
     preset: str
@@ -237,6 +254,7 @@ class Recipe:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     synthesis: Synthesis | None = None
     synthesis_start: Synthesis | None = None
+    ensemble: Membership | None = None
     default: bool = False
     seed: int = 0
 

@@ -55,7 +55,7 @@ def sample_sheet(recipe, data_root, path, scans=4, samples=8, seed=None, view=No
     seed = recipe.seed if seed is None else seed
     rows = []
     for place in np.linspace(0, len(training), min(scans, len(training)), endpoint=False, dtype=int):
-        scan = read_scan(training[place], recipe.input, recipe.labels, recipe.data.merge)
+        scan = read_scan(training[place], recipe.input, recipe.labels)
         rows.append(make_samples(scan, recipe, view, samples, np.random.default_rng([seed, place])))
     return save_figure(draw(rows, recipe, view), path)
 

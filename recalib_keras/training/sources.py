@@ -16,7 +16,7 @@ class Scans:
 
     def __init__(self, recipe, training):
         self.recipe = recipe
-        self.scans = [read_scan(scan, recipe.input, recipe.labels, recipe.data.merge) for scan in training]
+        self.scans = [read_scan(scan, recipe.input, recipe.labels) for scan in training]
 
     @property
     def names(self):

@@ -75,12 +75,12 @@ def train(
             if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
                 with _averaged(model):
                     _copy_weights(model, tested)
-                    line.update(validate(Segmenter(described, tested), validation, recipe.data.merge, show=run.draw))
+                    line.update(validate(Segmenter(described, tested), validation, show=run.draw))
                     run.keep_if_best(line, tested)
             run.end_epoch(line, model)
             on_epoch(line)
         distribution.wait()
-        return _with_score(described, run, validation, recipe.data.merge)
+        return _with_score(described, run, validation)
 
 
 def _compiled_model(recipe, source):
@@ -167,7 +167,7 @@ def _describe(recipe, model):
     )
 
 
-def _with_score(described, run, validation, merge):
+def _with_score(described, run, validation):
     """Returns the description completed by the weights' SHA-256, and what validation in float32 says of them."""
     content = run.best.read_bytes()
     model = described.build(dtype="float32")
@@ -175,7 +175,7 @@ def _with_score(described, run, validation, merge):
     seen = []
     score = {
         "scans": in_words(validation),
-        **validate(Segmenter(described, model), validation, merge, seen=seen),
+        **validate(Segmenter(described, model), validation, seen=seen),
         "epochs": len(run.history),
         "training_minutes": round(sum(line["seconds"] for line in run.history) / 60, 1),
     }

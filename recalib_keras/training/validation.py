@@ -1,5 +1,6 @@
 """Scores of a network on scans that training held out."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,16 @@ from recalib_keras.evaluation import dice
 from recalib_keras.inference import Confidence, Segmenter, traits
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
-from recalib_keras.training.examples import merged
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes.names import stem
 
 
-def validate(segmenter, scans, merge=None, show=None, seen=None):
+def validate(segmenter, scans, show=None, seen=None):
     """Returns the mean Dice over scans: of each structure, of all, and the deviation of the latter between scans.
 
     Args:
         segmenter: `recalib_keras.inference.Segmenter`.
         scans: list of `recalib_keras.datasets.LabelledScan`.
-        merge: labels of the truth that count as another, as in `recalib_keras.training.recipe.Data`.
         show: function called with the first scan, a `recalib_keras.volumes.Volume`, and its predicted labels.
         seen: list that gets the `recalib_keras.inference.Traits` of each scan's segmentation, or None.
 
@@ -31,7 +30,7 @@ def validate(segmenter, scans, merge=None, show=None, seen=None):
     structures = segmenter.weight_set.labels[1:]
     table = np.ma.masked_invalid(
         [
-            _scan_dice(scan, segmenter, structures, merge, show if index == 0 else None, seen)
+            _scan_dice(scan, segmenter, structures, show if index == 0 else None, seen)
             for index, scan in enumerate(scans)
         ]
     )
@@ -49,10 +48,16 @@ def held_out(preset, weights, data_root):
 
     Args:
         preset: name or folder of a preset.
-        weights: name of a weight set, or `"default"`.
+        weights: name of a weight set, or of an ensemble whose members all held out the same; or `"default"`.
         data_root: path that the recipe's data folder is relative to.
+
+    Raises:
+        ValueError: for an unknown preset or weight set, and if members of an ensemble held out different scans.
     """
-    return split(_recipe(preset, weights), data_root)[1]
+    first, *others = (split(_recipe(preset, name), data_root)[1] for name in zoo.info(preset).shares(weights))
+    if any(scans != first for scans in others):
+        raise ValueError(f"expected an ensemble whose members all held out the same scans, got {preset} {weights!r}")
+    return first
 
 
 def rescore(preset, weights, data_root):
@@ -66,7 +71,7 @@ def rescore(preset, weights, data_root):
     recipe = _recipe(preset, weights)
     _, validation = split(recipe, data_root)
     segmenter = Segmenter.from_preset(preset, weights)
-    return {"scans": in_words(validation), **validate(segmenter, validation, recipe.data.merge)}
+    return {"scans": in_words(validation), **validate(segmenter, validation)}
 
 
 def split(recipe, data_root):
@@ -87,6 +92,8 @@ def split(recipe, data_root):
         found = datasets.find_scans(folder, data.dataset, data.volume)
     else:
         found = [datasets.LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
+    merge = tuple((int(number), other) for number, other in data.merge.items())
+    found = [dataclasses.replace(scan, merge=merge) for scan in found]
     training, validation = datasets.split(found, data.validate_every, data.held_out)
     if recipe.synthesis is not None:
         validation = [scan for held_out in validation for scan in _generated(held_out, recipe, folder)]
@@ -112,6 +119,7 @@ def _generated(held_out, recipe, folder):
             held_out.image,
             held_out.labels,
             held_out.patient,
+            merge=held_out.merge,
             table=folder,
             settings=settings,
             seed=number,
@@ -123,7 +131,7 @@ def _recipe(preset, weights):
     return Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
 
 
-def _scan_dice(labelled, segmenter, structures, merge, show, seen):
+def _scan_dice(labelled, segmenter, structures, show, seen):
     scan, truth = labelled.read()
     if seen is None:
         prediction = segmenter(scan)
@@ -133,5 +141,4 @@ def _scan_dice(labelled, segmenter, structures, merge, show, seen):
         seen.append(traits(prediction, scan.grid, structures, confidence))
     if show is not None:
         show(scan, prediction)
-    truth = merged(truth.array, merge)
-    return [dice(prediction, truth, label.id) for label in structures]
+    return [dice(prediction, truth.array, label.id) for label in structures]

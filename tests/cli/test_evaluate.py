@@ -241,6 +241,24 @@ def gated_preset(preset):
     return preset
 
 
+def test_an_ensemble_is_measured_too(recalib, preset, boxes, tmp_path, capsys):
+    described = Preset.read(preset).weight_sets["bright"]
+    for name in ("bright", "again"):
+        (preset / f"{name}.toml").write_text(RECIPE)
+        shutil.copyfile(preset / described.file, tmp_path / "again.safetensors")
+    shutil.move(tmp_path / "again.safetensors", preset / "again.safetensors")
+    again = dataclasses.replace(described, file="again.safetensors")
+    both = Preset("bright", {"bright": described, "again": again}, {"both": {"bright": 1.0, "again": 2.0}})
+    (preset / "preset.json").write_text(both.to_json(), encoding="utf-8")
+    for weights_of, file in (("bright", "one.csv"), ("both", "both.csv"), ("bright:1,again:1", "named.csv")):
+        measured = ("--preset", preset, "--weights", weights_of, "--data", boxes, "-o", tmp_path / file)
+        assert recalib("evaluate", *measured) == 0
+    assert _rows(tmp_path / "one.csv") == _rows(tmp_path / "both.csv") == _rows(tmp_path / "named.csv")
+    gates = ("--gates", "--preset", preset, "--weights", "both", "--data", boxes, "-o", tmp_path / "gates")
+    assert recalib("evaluate", *gates) == 2
+    assert "are those of several networks: bright, again" in capsys.readouterr().err
+
+
 def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset, boxes, tmp_path, capsys):
     assert recalib("evaluate", "--preset", preset, "--data", boxes, "-o", tmp_path / "r", "--figures") == 0
     rows = _rows(tmp_path / "r" / "report.csv")

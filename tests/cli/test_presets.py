@@ -13,6 +13,22 @@ def test_presets_lists_every_weight_set(recalib, capsys):
     assert all(any(line.startswith(name + " ") for line in lines) for name in zoo.names())
 
 
+def test_presets_lists_ensembles(recalib, capsys, monkeypatch):
+    (name, *_), described = zoo.names(), zoo.weight_set(zoo.names()[0])
+    sets = dict.fromkeys(("axial", "coronal"), described)
+    preset = zoo.Preset(name, sets, {"both": {"axial": 0.4, "coronal": 0.6}})
+    monkeypatch.setattr(zoo, "names", lambda: [name])
+    monkeypatch.setattr(zoo, "info", lambda _: preset)
+    assert recalib("presets") == 0
+    words = capsys.readouterr().out.splitlines()[-1].split()
+    assert words == [
+        name,
+        "both",
+        f"{2 * described.parameters:,}",
+        *["average", "of", "0.4", "axial,", "0.6", "coronal"],
+    ]
+
+
 def test_info_shows_card_and_colours(recalib, capsys, bright_preset):
     assert recalib("info", bright_preset) == 0
     output = capsys.readouterr().out

@@ -16,7 +16,8 @@ from cli.conftest import write_scan
 
 import recalib_keras
 from recalib_keras import zoo
-from recalib_keras.cli.segment import _weights, add_arguments
+from recalib_keras.cli.options import named_weights
+from recalib_keras.cli.segment import add_arguments
 from recalib_keras.inference import UnfamiliarScanWarning, engines
 
 
@@ -324,7 +325,7 @@ def test_flip(recalib, scan, tmp_path):
     ],
 )
 def test_weights_of_several_weight_sets(text, expected):
-    assert _weights(text) == expected
+    assert named_weights(text) == expected
 
 
 def test_average_of_several_weight_sets(recalib, scan, tmp_path, capsys):

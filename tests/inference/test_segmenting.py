@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import recalib_keras
-from recalib_keras import volumes
+from recalib_keras import volumes, zoo
 from recalib_keras.inference import Ensemble, Segmenter, Undecided, load_segmenter, segment
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input, Label, Network, Preset, WeightSet, weights
@@ -62,6 +63,17 @@ def test_several_weight_sets_are_averaged(views, image):
     assert np.array_equal(labels, expected) and len(np.unique(labels)) == 3
     for name in shares:
         assert not np.array_equal(labels, labels_of(segment(image, views, weights=name, **EXACT)))
+
+
+def test_an_ensemble_of_the_preset_goes_by_its_name(views, image, tmp_path):
+    folder, shares = shutil.copytree(views, tmp_path / "views"), {"sagittal": 0.2, "axial": 0.8}
+    preset = dataclasses.replace(zoo.info(folder), ensembles={"all": shares})
+    (folder / "preset.json").write_text(preset.to_json())
+    expected = labels_of(segment(image, views, weights=shares, **EXACT))
+    assert np.array_equal(labels_of(segment(image, folder, weights="all", **EXACT)), expected)
+    assert np.array_equal(labels_of(segment(image, folder, **EXACT)), expected)  # the first weights are part of it
+    alone = labels_of(segment(image, views, weights="sagittal", **EXACT))
+    assert np.array_equal(labels_of(segment(image, folder, weights="sagittal", **EXACT)), alone)
 
 
 def test_names_alone_count_the_same(views, image):

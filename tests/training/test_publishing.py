@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from recalib_keras import zoo
-from recalib_keras.training import publish, rescore
+from recalib_keras.training import Recipe, held_out, publish, rescore
 from recalib_keras.training.card import card
+from recalib_keras.training.recipe import Membership
 from recalib_keras.zoo import Preset
 
 
@@ -88,6 +89,20 @@ def test_the_recipe_says_which_weights_are_the_default(published, run, recipe, r
     assert zoo.weight_set(published) == other
     publish(recipe, recipe_path, run.weight_set, run.folder, published.parent)
     assert list(Preset.read(published).weight_sets) == ["more", "balls"]
+
+
+def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tmp_path):
+    for name, share in (("axial", 0.4), ("coronal", 0.6)):
+        member = dataclasses.replace(recipe, weights=name, ensemble=Membership("balls", share))
+        weight_set = dataclasses.replace(run.weight_set, file=f"{name}.safetensors")
+        folder = publish(member, recipe_path, weight_set, run.folder, tmp_path)
+    assert Preset.read(folder).ensembles == {"balls": {"axial": 0.4, "coronal": 0.6}}
+    assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
+    assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
+    other = dataclasses.replace(member, weights="axial", data=dataclasses.replace(member.data, validate_every=2))
+    publish(other, recipe_path, dataclasses.replace(weight_set, file="axial.safetensors"), run.folder, tmp_path)
+    with pytest.raises(ValueError, match="an ensemble whose members all held out the same scans"):
+        held_out(folder, "balls", data)
 
 
 def test_the_card_warns_of_what_never_saw_a_scan(run):

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from recalib_keras import zoo
 from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, Typical, WeightSet
 
 WEIGHT_SET = WeightSet(
@@ -55,6 +56,46 @@ def test_what_is_typical_may_be_unknown(write):
     }  # fmt: skip
     read = Preset.read(write()).weight_sets
     assert (read["balls"].typical, read["more"].typical) == (None, TYPICAL)
+
+
+VIEWS = dataclasses.replace(PRESET, ensembles={"both": {"balls": 0.4, "more": 0.6}})
+
+
+@pytest.mark.parametrize(
+    "preset, weights, shares",
+    [
+        (PRESET, "default", {"balls": 1.0}),
+        (PRESET, "more", {"more": 1.0}),
+        (PRESET, ["more", "balls"], {"more": 1.0, "balls": 1.0}),
+        (PRESET, {"more": 3}, {"more": 3}),
+        (VIEWS, "default", {"balls": 0.4, "more": 0.6}),
+        (VIEWS, "both", {"balls": 0.4, "more": 0.6}),
+        (VIEWS, "more", {"more": 1.0}),
+    ],
+)
+def test_what_names_stand_for(preset, weights, shares):
+    assert preset.shares(weights) == shares
+
+
+def test_an_ensemble_is_kept_and_is_no_single_network(tmp_path):
+    (tmp_path / "preset.json").write_text(VIEWS.to_json(), encoding="utf-8")
+    assert Preset.read(tmp_path) == VIEWS and "ensembles" not in json.loads(PRESET.to_json())
+    with pytest.raises(ValueError, match="weights 'both' of preset 'tiny' are those of several networks: balls, more"):
+        zoo.load(tmp_path, "both")
+
+
+@pytest.mark.parametrize(
+    "ensembles, message",
+    [
+        ({"balls": {"more": 1}}, "under another name; 'balls' averages more"),
+        ({"both": {"balls": 1, "less": 1}}, "an ensemble must average weight sets, balls, more"),
+        ({"both": {"balls": 1, "more": 0}}, "the shares of the ensemble 'both' must be above 0"),
+        ({"both": {}}, "must be above 0"),
+    ],
+)
+def test_a_wrong_ensemble_is_an_error(write, ensembles, message):
+    with pytest.raises(RecordError, match=message):
+        Preset.read(write(lambda mapping: mapping.update(ensembles=ensembles)))
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "tiny",}', "not json"])
