@@ -48,7 +48,7 @@ def run(arguments):
     from keras import ops
 
     from recalib_keras import synthesis
-    from recalib_keras.synthesis.generated_scan import HEAD
+    from recalib_keras.synthesis.head import HEAD
     from recalib_keras.synthesis.picture import picture
 
     settings = _settings(arguments.settings)

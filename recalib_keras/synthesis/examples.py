@@ -11,7 +11,8 @@ class GeneratedExamples(keras.utils.PyDataset):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
     The label maps take turns in a random order. Each window lies around the brain or, as often as the settings'
-    `anywhere` says, with its centre anywhere in the head.
+    `anywhere` says, with its centre anywhere in the head. The slices of a batch for a 2-D network come from one scan,
+    so that its brightness is normalised as a whole, as it will be when the network is used.
 
     Args:
         maps: `LabelMaps`.
@@ -22,14 +23,13 @@ class GeneratedExamples(keras.utils.PyDataset):
         epoch: integer.
         settings: `Synthesis`, if others than those of `random_scan`, such as more varied ones in later epochs; nothing
             is compiled again while the same of them are 0.
-        slice_axis: the axis of size 1 of a 2-D network's window, which its examples lack; or None.
+        slice_axis: the axis that a 2-D network slices the scans along, which its examples lack; or None.
         share: slice, which examples of each batch to make; random numbers are drawn for all of it.
 
     Items: images `(batch, *spatial, 1)` float32 and classes of the same shape.
 
     Raises:
-        ValueError: if the windows have not a size of 1 along `slice_axis`, or the label maps have not the voxels that
-            `random_scan` takes them to have.
+        ValueError: if the label maps have not the voxels that `random_scan` takes them to have.
     """
 
     def __init__(
@@ -46,8 +46,6 @@ class GeneratedExamples(keras.utils.PyDataset):
     ):
         super().__init__()
         frame = random_scan.frame
-        if slice_axis is not None and frame.window[slice_axis] != 1:
-            raise ValueError(f"windows must have a size of 1 along axis {slice_axis}. Received: {frame.window}")
         if not np.allclose(frame.map_spacing, maps.spacing, rtol=1e-3):
             raise ValueError(
                 f"expected label maps with voxels of {frame.map_spacing} mm, got {maps.spacing}; "
@@ -57,7 +55,8 @@ class GeneratedExamples(keras.utils.PyDataset):
         self.steps, self.batch_size, self.seed, self.epoch = steps, batch_size, seed, epoch
         self.settings = settings or random_scan.settings
         rng = np.random.default_rng([seed, epoch])
-        passes = -(-steps * batch_size // len(maps))
+        self._scans = batch_size if slice_axis is None else 1  # a batch
+        passes = -(-steps * self._scans // len(maps))
         self.order = np.concatenate([rng.permutation(len(maps)) for _ in range(passes)])
         self._run = random_scan.compiled()
         self._ahead = None
@@ -84,14 +83,21 @@ class GeneratedExamples(keras.utils.PyDataset):
         rng = np.random.default_rng([self.seed, self.epoch, step])
         centres = [self._centre(place, rng) for place in places]
         draw = self.random_scan.draw(centres, rng, self.settings)
+        if self.slice_axis is not None:
+            return self._slices(self._run(self.maps.arrays[places], draw), rng)
         draw = keras.tree.map_structure(lambda x: None if x is None else x[self.share], draw)
-        examples = self._run(self.maps.arrays[places[self.share]], draw)
-        if self.slice_axis is None:
-            return examples
-        return tuple(ops.squeeze(tensor, self.slice_axis + 1) for tensor in examples)
+        return self._run(self.maps.arrays[places[self.share]], draw)
+
+    def _slices(self, examples, rng):
+        """Returns a batch of slices of one scan, different ones if it has so many."""
+        size = self.random_scan.frame.window[self.slice_axis]
+        chosen = rng.permutation(np.resize(rng.permutation(size), self.batch_size))[self.share]
+        return tuple(
+            ops.moveaxis(ops.take(tensor[0], chosen, self.slice_axis), self.slice_axis, 0) for tensor in examples
+        )
 
     def _places(self, step):
-        return self.order[step * self.batch_size : (step + 1) * self.batch_size]
+        return self.order[step * self._scans : (step + 1) * self._scans]
 
     def _centre(self, place, rng):
         if rng.random() < self.settings.anywhere:

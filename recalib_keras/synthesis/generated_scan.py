@@ -9,14 +9,13 @@ from keras import ops
 
 from recalib_keras.datasets import Inspection, LabelledScan
 from recalib_keras.datasets.scan import noted
+from recalib_keras.synthesis.head import HEAD
 from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.random_scan import RandomScan
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.volumes import Grid, Volume
 
-# What a brain with the head around it takes, in mm; the neck lies beyond.
-HEAD = (192.0, 224.0, 192.0)
 # Of the head's size, so that its deformed shape is in the picture.
 ROOM = 1.1
 # Scans kept in memory, so that a training need not generate those it validates on again and again.

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.pipeline import compiled
+from recalib_keras.synthesis.head import whole_slices
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.noise import normal_pair
 from recalib_keras.synthesis.normalization import METHODS, normalize
@@ -121,6 +122,8 @@ class RandomScan(keras.layers.Layer):
     def for_input(cls, expects, table, settings, map_spacing=1.0, labels=None, merge=None, **kwargs):
         """Returns the layer that makes what a network expects to see, from label maps of the same orientation.
 
+        For a 2-D network it makes scans of the whole head along the axis of its slices.
+
         Args:
             expects: `recalib_keras.zoo.Input`; without a spacing, scans have that of the label maps.
             table, settings, map_spacing, **kwargs: as for the layer.
@@ -130,11 +133,12 @@ class RandomScan(keras.layers.Layer):
         Raises:
             RecordError: if a structure of the table is not among the labels.
         """
+        spacing = np.broadcast_to(expects.spacing or map_spacing, 3)
         return cls(
             table,
-            expects.window,
+            whole_slices(expects.window, expects.orientation, spacing),
             settings,
-            spacing=expects.spacing or map_spacing,
+            spacing=tuple(spacing.tolist()),
             map_spacing=map_spacing,
             classes=table.classes(labels, merge),
             lateral_axis=next(axis for axis, letter in enumerate(expects.orientation) if letter in "LR"),

@@ -7,6 +7,8 @@ import pytest
 from synthesis.heads import TABLE, head
 
 from recalib_keras.synthesis import MILD, GeneratedExamples, LabelMaps, RandomScan, Synthesis
+from recalib_keras.synthesis.head import whole_slices
+from recalib_keras.zoo import Input
 
 MAPS = LabelMaps(
     files=(Path("first.nii"), Path("second.nii"), Path("third.nii")),
@@ -71,9 +73,30 @@ def test_a_share_of_a_batch_is_that_of_the_whole():
         np.testing.assert_allclose(other, one[1:3], atol=1e-4)
 
 
-def test_networks_of_slices_get_slices():
-    images, classes = arrays(examples(window=(16, 1, 14), slice_axis=1, batch_size=3)[0])
-    assert images.shape == classes.shape == (3, 16, 14, 1)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_networks_of_slices_get_slices_of_one_scan(axis):
+    slices, whole = examples(slice_axis=axis, batch_size=16), examples()
+    assert len(slices.files(0)) == 1 and len(slices) == 4
+    for found, scan in zip(arrays(slices[1]), arrays(whole[1])):
+        assert found.shape == (16, 16, 16, 1) and found.dtype == scan.dtype
+        expected = [part.tobytes() for part in np.moveaxis(scan[0], axis, 0)]
+        assert sorted(part.tobytes() for part in found) == sorted(expected)
+        assert [part.tobytes() for part in found] != expected
+    few = arrays(examples(slice_axis=axis, batch_size=3)[1])[1]
+    many = arrays(examples(slice_axis=axis, batch_size=40)[1])[1]
+    assert few.shape == (3, 16, 16, 1) and many.shape == (40, 16, 16, 1)
+    shared = arrays(examples(slice_axis=axis, batch_size=16, share=slice(4, 9))[1])
+    assert all(np.array_equal(one, other[4:9]) for one, other in zip(shared, arrays(slices[1])))
+
+
+@pytest.mark.parametrize(
+    "window, orientation, whole",
+    [((8, 9, 7), "RAS", (8, 9, 7)), ((1, 9, 7), "RAS", (96, 9, 7)), ((8, 9, 1), "SLP", (8, 9, 112))],
+)
+def test_slices_come_from_all_of_the_head(window, orientation, whole):
+    assert whole_slices(window, orientation, (2.0, 2.0, 2.0)) == whole
+    expects = Input(window, orientation, (2.0, 2.0, 2.0))
+    assert RandomScan.for_input(expects, TABLE, MILD, 1.0).frame.window == whole
 
 
 def test_windows_lie_around_the_brain_or_anywhere():
@@ -102,7 +125,5 @@ def test_a_network_learns_from_them():
 
 
 def test_windows_and_maps_must_fit():
-    with pytest.raises(ValueError, match=r"windows must have a size of 1 along axis 0. Received: \(16, 16, 16\)"):
-        examples(slice_axis=0)
     with pytest.raises(ValueError, match=r"expected label maps with voxels of \(2.0, 2.0, 2.0\) mm, got \(1.0"):
         GeneratedExamples(MAPS, RandomScan(TABLE, (8, 8, 8), MILD, map_spacing=2.0), 1)

@@ -1,5 +1,6 @@
 """Trainings on scans that are generated from label maps: where examples come from, and what validates."""
 
+import dataclasses
 import json
 
 import keras
@@ -13,6 +14,7 @@ from training.synthetic import changed
 from recalib_keras.synthesis import GeneratedScan, Synthesis
 from recalib_keras.training import Recipe, held_out, publish, rescore, train
 from recalib_keras.training.sources import find_source, settings_of
+from recalib_keras.zoo import Input
 from recalib_keras.zoo.records import RecordError, to_mapping
 
 RECIPE = """
@@ -111,6 +113,15 @@ def test_examples_vary_more_from_epoch_to_epoch(recipe, heads):
 def test_without_a_start_scans_vary_alike(recipe):
     constant = changed(recipe, schedule={"variety_epochs": 0})
     assert settings_of(constant, 0) == recipe.synthesis
+
+
+@pytest.mark.parametrize("window, slices", [((1, 4, 4), (24, 4, 4, 1)), ((4, 4, 1), (24, 4, 4, 1))])
+def test_networks_of_slices_learn_from_scans_as_a_whole(recipe, heads, window, slices):
+    expects = Input(window, spacing=(4.0, 4.0, 4.0), normalization="percentile")
+    sliced = changed(dataclasses.replace(recipe, input=expects), schedule={"batch_size": 24})
+    images, classes = find_source(sliced, heads)[0].examples(0, slice(None))[0]
+    assert images.shape == classes.shape == slices
+    assert keras.ops.convert_to_numpy(classes).max() > 0
 
 
 def test_class_maps_hold_the_structures(recipe, heads):

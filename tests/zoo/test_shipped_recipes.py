@@ -27,8 +27,10 @@ def test_the_grid_is_whole():
 @pytest.mark.parametrize("path", OF_PRESETS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_recipe_is_what_its_name_says(path):
     recipe = Recipe.read(path)
-    architecture, *block = path.stem.split("_")
-    assert (recipe.preset, recipe.weights) == (path.stem, path.parent.name)
+    architecture, *block = recipe.preset.split("_")
+    view = path.stem.removeprefix(recipe.preset)
+    assert (path.stem, recipe.weights) == (recipe.preset + view, path.parent.name + view)
+    assert bool(view) == (recipe.ensemble is not None)
     assert recipe.network.architecture == ARCHITECTURES[architecture[:-2]]
     assert len(recipe.input.shape) == int(architecture[-2]) + 1
     assert recipe.network.arguments.get("recalibration", "none") == (block[0] if block else "none")
