@@ -21,15 +21,17 @@ Mean ± standard deviation over the scans that training held out; HD95 in mm, th
 that of Wilcoxon's signed-rank test of the mean Dice of each scan against the same network without a block, corrected by
 Holm's method over the blocks of that network; the sign before it says which one is ahead. All presets of a table are
 trained by one recipe; the best of their validated epochs was chosen on these same scans, and each was trained once
-unless the table says otherwise, so small differences are no verdict on the blocks.
+unless the table says otherwise, so small differences are no verdict on the blocks. The best come first.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}
+MOST_STRUCTURES = 4  # that have a column each; of more, the presets' cards tell
 
 
 def page():
-    """Returns the Markdown of the scoreboard: for each weight set a table of 3-D and one of 2-D networks."""
+    """Returns the Markdown of the scoreboard: for each kind of weights a table of 3-D and one of 2-D networks."""
     sections = [HEAD]
-    for weights in dict.fromkeys(name for preset in zoo.names() for name in zoo.info(preset).weight_sets):
+    presets = [zoo.info(name) for name in zoo.names()]
+    for weights in dict.fromkeys(name for preset in presets for name in (*preset.weight_sets, *preset.ensembles)):
         reports = _reports(weights)
         for family, mark in FAMILIES.items():
             presets = {name: report for name, report in reports.items() if mark in name.split("_")[0]}
@@ -45,16 +47,19 @@ def _reports(weights):
 
 def _table(weights, reports):
     structures = list(reports.values())[0].structures
+    structures = structures if len(structures) <= MOST_STRUCTURES else []
     p_values = _against_plain(reports)
     head = ["preset", *structures, "mean Dice", "HD95", "parameters", "training, min", "p against plain"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, report in reports.items():
-        described = zoo.info(name).weight_sets[weights]
-        found = {(summary.structure, summary.measure): summary for summary in summarize(report)}
+    summaries = {name: {(s.structure, s.measure): s for s in summarize(report)} for name, report in reports.items()}
+    for name in sorted(summaries, key=lambda name: -summaries[name][MEAN, "dice"].mean):
+        found, preset = summaries[name], zoo.info(name)
+        parts = [preset.weight_sets[part] for part in preset.shares(weights)]
         dice = [f"{found[s, 'dice'].mean:.4f} ± {found[s, 'dice'].sd:.4f}" for s in (*structures, MEAN)]
+        minutes = sum(part.score["training_minutes"] for part in parts)
         lines.append(
             f"| [`{name}`](presets/{name}/README.md) | {' | '.join(dice)} | {found[MEAN, 'hd95_mm'].mean:.2f} | "
-            f"{described.parameters:,} | {described.score['training_minutes']:.0f} | {p_values.get(name, '')} |"
+            f"{sum(part.parameters for part in parts):,} | {minutes:.0f} | {p_values.get(name, '')} |"
         )
     return "\n".join(lines) + "\n"
 

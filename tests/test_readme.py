@@ -2,8 +2,9 @@
 
 import re
 
-from docs import recipe_keys
+from docs import recipe_keys, scoreboard
 from docs.presets_table import README, with_table
+from recalib_keras import zoo
 
 MAKEFILE = README.with_name("Makefile")
 
@@ -11,6 +12,12 @@ MAKEFILE = README.with_name("Makefile")
 def test_table_of_presets_is_that_of_the_zoo():
     text = README.read_text(encoding="utf-8")
     assert with_table(text) == text, "run `python -m docs.presets_table`"
+
+
+def test_scoreboard_is_that_of_the_reports():
+    assert scoreboard.PAGE.read_text(encoding="utf-8") == scoreboard.page(), "run `python -m docs.scoreboard`"
+    names = [name for name in zoo.names() if f"[`{name}`](presets/{name}/README.md)" in scoreboard.page()]
+    assert names == [name for name in zoo.names() if list(zoo.info(name).folder.glob("*.csv"))]
 
 
 def test_reference_of_recipes_is_that_of_the_records():

@@ -12,7 +12,7 @@ from recalib_keras.tuning.devices import share
 from recalib_keras.tuning.study import StudyError
 
 GRACE = 10.0  # seconds that a worker has to end by itself
-LARGEST_DEATH = 3  # times in a row that a worker may die before the study is given up
+MOST_DEATHS = 3  # times in a row that a worker may die before the study is given up
 PROGRAM = [sys.executable, "-m", "recalib_keras.cli.main"]
 BAD_INPUT = 2  # exit code of a worker that says what is wrong
 
@@ -108,7 +108,7 @@ class Crew:
             if progress() > member.progress:
                 member.progress, member.deaths = progress(), 0
             member.deaths += 1
-            if member.deaths == LARGEST_DEATH:
+            if member.deaths == MOST_DEATHS:
                 raise StudyError(
                     f"{member.name} died {member.deaths} times while no trial ended ({_in_words(code)}); its last "
                     f"words: {member.last_words()}; see {member.log}"

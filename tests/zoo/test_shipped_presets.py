@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from recalib_keras import zoo
+from recalib_keras.evaluation import Report, summarize
+from recalib_keras.evaluation.summary import MEAN
 from recalib_keras.training import Recipe
 from recalib_keras.volumes import METHODS
 
@@ -22,7 +24,8 @@ def test_a_folder_holds_its_weight_sets_and_nothing_else(name):
     preset = zoo.info(name)
     assert preset.name == name
     files = {f"{weights}{ending}" for weights in preset.weight_sets for ending in (".safetensors", ".toml", ".jsonl")}
-    assert {path.name for path in preset.folder.iterdir()} == {"preset.json", "README.md"} | files
+    reports = {f"{weights}.csv" for weights in (*preset.weight_sets, *preset.ensembles)}
+    assert {path.name for path in preset.folder.iterdir()} - reports == {"preset.json", "README.md"} | files
 
 
 @pytest.mark.parametrize("name, weights", SHIPPED)
@@ -50,6 +53,17 @@ def test_its_description_is_one_of_a_segmentation(name, weights):
     assert 0.5 < score["dice"] < 1
     assert list(score["dice_by_structure"]) == [label.name for label in described.labels[1:]]
     assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.01)
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_its_report_is_of_these_weights(name, weights):
+    preset, described = zoo.info(name), zoo.weight_set(name, weights)
+    path = preset.folder / f"{weights}.csv"
+    if not path.exists():
+        pytest.skip("no report yet")
+    found = {summary.structure: summary.mean for summary in summarize(Report.read(path)) if summary.measure == "dice"}
+    assert found.pop(MEAN) == pytest.approx(described.score["dice"], abs=1e-4)
+    assert found == pytest.approx(described.score["dice_by_structure"], abs=1e-4)
 
 
 @pytest.mark.parametrize("name, weights", SHIPPED)
