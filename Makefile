@@ -23,7 +23,8 @@ test-slow: $(VENV)/installed-test
 MATHS_OF_TRAINING := $(addprefix tests/training/test_,$(addsuffix .py,\
     augmentation deformation intensities losses optimizers)) tests/pipeline tests/synthesis
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
-	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models $(MATHS_OF_TRAINING)
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python -m pytest -n auto \
+	    -m "not slow" tests/layers tests/models $(MATHS_OF_TRAINING)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
 	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 

@@ -19,7 +19,8 @@ from examples.demo import template
 from recalib_keras import volumes
 from recalib_keras.evaluation import dice
 from recalib_keras.inference import Segmenter
-from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes import Volume
+from recalib_keras.volumes.slabs import cropped
 
 # FreeSurfer's numbers of what the template's tissue maps call grey and white.
 GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
@@ -85,9 +86,7 @@ def changes(segmenter, scan, labels, orientations):
     reference = Volume(labels, scan.grid)
 
     def same(changed, truth=reference):
-        found = segmenter(changed)
-        truth = truth.on(changed.grid, order=0).array
-        return float(np.nanmean([dice(found, truth, label.id) for label in segmenter.labels[1:]]))
+        return _mean_dice(segmenter, segmenter(changed), truth.on(changed.grid, order=0).array)
 
     letters = itertools.permutations(("RL", "AP", "SI"))
     codes = ["".join(code) for axes in letters for code in itertools.product(*axes)][:orientations]
@@ -102,26 +101,26 @@ def changes(segmenter, scan, labels, orientations):
     for noise in NOISES:
         added = np.random.default_rng(0).normal(0, noise * (high - low), scan.array.shape)
         yield f"noise {noise:.0%}", same(Volume((scan.array + added).astype("float32"), scan.grid))
-    inner = slice(CUT, -CUT)
-    yield f"without {CUT} mm above and below", same(_cropped(scan, inner), _cropped(reference, inner))
-    yield "left and right exchanged", _mirrored(segmenter, scan, labels)
-
-
-def _cropped(volume, rows):
-    affine = volume.grid.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * rows.start
-    array = volume.array[:, :, rows]
-    return Volume(array, Grid(array.shape, affine))
-
-
-def _mirrored(segmenter, scan, labels):
+    inner = (*(slice(0, size) for size in scan.grid.shape[:2]), slice(CUT, scan.grid.shape[2] - CUT))
+    yield f"without {CUT} mm above and below", same(*(_cropped(volume, inner) for volume in (scan, reference)))
     found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid))[::-1]
-    pairs = [(label.id, label.id if label.mirror is None else label.mirror) for label in segmenter.labels[1:]]
-    scores = [
-        dice(np.where(found == other, number, 0), np.where(labels == number, number, 0), number)
-        for number, other in pairs
-    ]
-    return float(np.nanmean(scores))
+    yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
+
+
+def _mean_dice(segmenter, found, truth):
+    return float(np.nanmean([dice(found, truth, label.id) for label in segmenter.labels[1:]]))
+
+
+def _cropped(volume, box):
+    return Volume(volume.array[box], cropped(volume.grid, box))
+
+
+def _other_side(segmenter, labels):
+    """Returns labels in which each structure that has a counterpart on the other side has its number."""
+    exchanged = np.arange(1 + max(label.id for label in segmenter.labels))
+    for label in segmenter.labels:
+        exchanged[label.id] = label.id if label.mirror is None else label.mirror
+    return exchanged[labels]
 
 
 if __name__ == "__main__":

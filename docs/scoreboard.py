@@ -34,9 +34,9 @@ def page():
     for weights in dict.fromkeys(name for preset in presets for name in (*preset.weight_sets, *preset.ensembles)):
         reports = _reports(weights)
         for family, mark in FAMILIES.items():
-            presets = {name: report for name, report in reports.items() if mark in name.split("_")[0]}
-            if presets:
-                sections.append(f"## `{weights}`, {family}\n\n{_table(weights, presets)}")
+            rivals = {name: report for name, report in reports.items() if mark in name.split("_")[0]}
+            if rivals:
+                sections.append(f"## `{weights}`, {family}\n\n{_table(weights, rivals)}")
     return "\n".join(sections)
 
 

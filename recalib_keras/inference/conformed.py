@@ -15,8 +15,8 @@ class ConformedScan:
 
     Attributes:
         grid: `recalib_keras.volumes.Grid` of the voxels that the network looks at.
-        lines: where the scan's own voxels, oriented alike, lie among them, see `recalib_keras.inference.lines`; None if
-            they are the same.
+        turned: that of the scan's own voxels, oriented alike.
+        lines: where the latter lie among the former, see `recalib_keras.inference.lines`; None if they are the same.
 
     Args:
         scan: `recalib_keras.volumes.Volume`.
@@ -24,9 +24,9 @@ class ConformedScan:
     """
 
     def __init__(self, scan, expects):
-        turned = scan.grid.oriented(expects.orientation)
-        self.grid = turned if expects.spacing is None else turned.resampled(expects.spacing)
-        self.lines = lines_between(self.grid, turned)
+        self.turned = scan.grid.oriented(expects.orientation)
+        self.grid = self.turned if expects.spacing is None else self.turned.resampled(expects.spacing)
+        self.lines = lines_between(self.grid, self.turned)
         if self.lines is None:
             self._array = _turned(scan, expects.orientation)
         else:

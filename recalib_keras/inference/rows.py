@@ -2,8 +2,7 @@
 
 import numpy as np
 
-# Probabilities of so many voxels and classes are made at a time: they stay in the processor's cache.
-VALUES_AT_ONCE = 2**18
+from recalib_keras.inference.confidence import VALUES_AT_ONCE
 
 
 class Rows:

@@ -121,5 +121,4 @@ def scan_labels(segmenter, scan, progress=None, confidence=None):
     image = ConformedScan(scan, segmenter.input)
     classes = segmenter.predict_classes(image, progress, confidence, image.lines)
     ids = np.array([label.id for label in segmenter.labels])
-    turned = scan.grid.oriented(segmenter.input.orientation)
-    return ids.astype(volumes.smallest_integer(ids))[volumes.resample(classes, turned, scan.grid, order=0)]
+    return ids.astype(volumes.smallest_integer(ids))[volumes.resample(classes, image.turned, scan.grid, order=0)]

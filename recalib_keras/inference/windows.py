@@ -79,7 +79,8 @@ def average_labels(
     """
     lattices = [Lattice(image.shape, view.window, overlap) for view in views]
     blocks = partition(image.shape, lattices, num_classes, slab_memory)
-    labels = np.empty(image.shape if lines is None else [len(line) for line in lines], _smallest_integer(num_classes))
+    shape = image.shape if lines is None else [len(line) for line in lines]
+    labels = np.empty(shape, np.min_scalar_type(num_classes - 1))
     tasks = [task for block in blocks for task in _tasks(_rows(labels, lines, block, observe), lattices)]
     depth = max(lattice.reach[0] for lattice in lattices)
     slab = None
@@ -99,10 +100,6 @@ def central_windows(image, window, most_voxels=VOXELS_PER_BATCH):
     lattice = Lattice(image.shape, window)
     places = lattice.central_places(max(1, most_voxels // lattice.voxels))
     return np.stack([cut(image, place, window) for place in places]).astype("float32")[..., None]
-
-
-def _smallest_integer(num_classes):
-    return np.min_scalar_type(num_classes - 1)
 
 
 def _rows(labels, lines, block, observe):

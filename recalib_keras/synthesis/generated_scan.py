@@ -14,7 +14,7 @@ from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.random_scan import RandomScan
 from recalib_keras.synthesis.settings import Synthesis
-from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes import Grid, Volume, smallest_integer
 
 # Of the head's size, so that its deformed shape is in the picture.
 ROOM = 1.1
@@ -55,6 +55,7 @@ def _generate(scan):
     image, classes = run(maps.arrays, random_scan.draw(maps.centres, scan.seed))
     image, classes = (ops.convert_to_numpy(array)[0, ..., 0] for array in (image, classes))
     numbers = np.array([label.id for label in table.structures])
+    numbers = numbers.astype(smallest_integer(numbers))  # many such maps are kept
     affine = np.diag([*maps.spacing, 1.0])
     affine[:3, 3] = -(np.array(window) - 1) / 2 * maps.spacing
     grid = Grid(window, affine)

@@ -14,7 +14,7 @@ def whole_slices(window, orientation, spacing):
     Args:
         window: three sizes in voxels.
         orientation: three letters, such as `"RAS"`.
-        spacing: three voxel sizes in mm.
+        spacing: voxel size in mm, one number or three.
     """
     axes = nib.orientations.axcodes2ornt(orientation)[:, 0].astype(int)
     sizes = np.rint(np.array(HEAD)[axes] / spacing).astype(int)

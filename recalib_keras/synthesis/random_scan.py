@@ -133,12 +133,12 @@ class RandomScan(keras.layers.Layer):
         Raises:
             RecordError: if a structure of the table is not among the labels.
         """
-        spacing = np.broadcast_to(expects.spacing or map_spacing, 3)
+        spacing = expects.spacing or map_spacing
         return cls(
             table,
             whole_slices(expects.window, expects.orientation, spacing),
             settings,
-            spacing=tuple(spacing.tolist()),
+            spacing=spacing,
             map_spacing=map_spacing,
             classes=table.classes(labels, merge),
             lateral_axis=next(axis for axis, letter in enumerate(expects.orientation) if letter in "LR"),

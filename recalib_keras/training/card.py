@@ -80,5 +80,5 @@ def _section(name, weights, described, is_default):
         dice=score["dice"],
         dice_sd=score["dice_sd"],
         caution=SYNTHETIC if described.data.get("synthetic") else "",
-        by_structure="\n".join(f"| {name} | {dice:.4f} |" for name, dice in score["dice_by_structure"].items()),
+        by_structure="\n".join(f"| {label} | {value:.4f} |" for label, value in score["dice_by_structure"].items()),
     )

@@ -68,8 +68,7 @@ def rescore(preset, weights, data_root):
     Returns:
         Dict as from `validate`, with `"scans"` in words.
     """
-    recipe = _recipe(preset, weights)
-    _, validation = split(recipe, data_root)
+    validation = held_out(preset, weights, data_root)
     segmenter = Segmenter.from_preset(preset, weights)
     return {"scans": in_words(validation), **validate(segmenter, validation)}
 

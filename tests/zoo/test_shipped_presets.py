@@ -10,6 +10,7 @@ from recalib_keras import zoo
 from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.summary import MEAN
 from recalib_keras.training import Recipe
+from recalib_keras.training.card import card
 from recalib_keras.volumes import METHODS
 
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
@@ -26,6 +27,12 @@ def test_a_folder_holds_its_weight_sets_and_nothing_else(name):
     files = {f"{weights}{ending}" for weights in preset.weight_sets for ending in (".safetensors", ".toml", ".jsonl")}
     reports = {f"{weights}.csv" for weights in (*preset.weight_sets, *preset.ensembles)}
     assert {path.name for path in preset.folder.iterdir()} - reports == {"preset.json", "README.md"} | files
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_its_card_is_that_of_its_description(name):
+    preset = zoo.info(name)
+    assert (preset.folder / "README.md").read_text(encoding="utf-8") == card(preset)
 
 
 @pytest.mark.parametrize("name, weights", SHIPPED)
