@@ -6,7 +6,7 @@ import keras
 from keras import KerasTensor, ops
 
 from recalib_keras.layers.acceleration import fused
-from recalib_keras.layers.interleaving import deinterleave, doubled, halved, interleave, spatial_axes
+from recalib_keras.layers.interleaving import by_place, doubled, halved, places, repeat
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
@@ -42,7 +42,10 @@ class MaxPoolingWithIndices(keras.layers.Layer):
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
-        self._pool = fused(functools.partial(_pool, data_format=self.data_format))
+        self._pool = fused(
+            functools.partial(_pool, data_format=self.data_format),
+            transpose=functools.partial(_unpool, data_format=self.data_format),
+        )
 
     def call(self, inputs):
         halved(inputs.shape, self.data_format)  # names odd sizes before an operation stumbles over them
@@ -93,7 +96,10 @@ class MaxUnpooling(keras.layers.Layer):
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
-        self._unpool = fused(functools.partial(_unpool, data_format=self.data_format))
+        self._unpool = fused(
+            functools.partial(_unpool, data_format=self.data_format),
+            transpose=functools.partial(_pick, data_format=self.data_format),
+        )
 
     def call(self, inputs, indices):
         _check_same_shape(inputs.shape, indices.shape)
@@ -108,26 +114,26 @@ class MaxUnpooling(keras.layers.Layer):
 
 
 def _pool(inputs, data_format):
-    maxima, indices = inputs, None
-    # The innermost axis first: so a tie along an outer axis falls to the first place in C order.
-    for bit, axis in enumerate(reversed(spatial_axes(len(inputs.shape), data_format))):
-        even, odd = deinterleave(maxima, axis)
-        is_odd = odd > even
-        maxima = ops.where(is_odd, odd, even)
-        inner = 0 if indices is None else ops.where(is_odd, *reversed(deinterleave(indices, axis)))
-        indices = ops.cast(is_odd, "uint8") * 2**bit + inner
+    maxima, *others = by_place(inputs, data_format)
+    indices = ops.zeros_like(maxima, dtype="uint8")
+    for place, values in enumerate(others, start=1):
+        is_larger = values > maxima
+        maxima = ops.where(is_larger, values, maxima)
+        indices = ops.where(is_larger, ops.cast(place, "uint8"), indices)
     return maxima, indices
 
 
 def _unpool(inputs, indices, data_format):
-    zeros = ops.zeros((), dtype=inputs.dtype)
-    axes = spatial_axes(len(inputs.shape), data_format)
-    for bit, axis in zip(reversed(range(len(axes))), axes):
-        is_odd = indices >= 2**bit
-        indices = ops.where(is_odd, indices - 2**bit, indices)
-        inputs = interleave(ops.where(is_odd, zeros, inputs), ops.where(is_odd, inputs, zeros), axis)
-        indices = interleave(indices, indices, axis)
-    return inputs
+    is_place = repeat(indices, data_format) == places(doubled(ops.shape(indices), data_format), data_format)
+    return ops.where(is_place, repeat(inputs, data_format), ops.zeros((), dtype=inputs.dtype))
+
+
+def _pick(inputs, indices, data_format):
+    """Returns the value at the indexed place of each window: the transpose of unpooling."""
+    picked, *others = by_place(inputs, data_format)
+    for place, values in enumerate(others, start=1):
+        picked = ops.where(indices == place, values, picked)
+    return picked
 
 
 def _check_same_shape(inputs_shape, indices_shape):

@@ -61,9 +61,8 @@ class ProjectExcite(BottleneckRecalibration):
         hidden = [self.reduce.project(projection) for projection in descriptor]
         hidden[0] = self.reduce.add_bias(hidden[0])
         *small, last = hidden
-        last = ops.cast(last, self.compute_dtype)
         if small:  # all but the last sum are smaller than the feature map and stay in float32
-            last = ops.cast(functools.reduce(operator.add, small), self.compute_dtype) + last
+            last = functools.reduce(operator.add, small) + last
         return self.expand(ops.relu(last))
 
 

@@ -20,7 +20,8 @@ class Recalibration(keras.layers.Layer):
     lose the mean of a large volume, and a bfloat16 sigmoid saturates early.
 
     A block made of element-wise work, reductions and products alone, without convolutions, may set the class attribute
-    `is_fused = True`: TensorFlow then runs it in one piece, several times faster.
+    `is_fused = True`: TensorFlow then runs it in one piece, several times faster. What `compress` returns, which should
+    then be small, is kept for the gradient, and all else is computed again.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
@@ -69,7 +70,7 @@ class Recalibration(keras.layers.Layer):
                 f"`data_format` must be 'channels_last' or 'channels_first'. Received: data_format={data_format!r}"
             )
         self.use_identity_start = use_identity_start
-        self._follow = fused(self._pipeline) if self.is_fused else self._pipeline
+        self._recalibrated = fused(self._excite, summarize=self.compress) if self.is_fused else None
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -89,10 +90,10 @@ class Recalibration(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes={self.channel_axis: self.channels})
 
     def call(self, inputs):
-        return self._follow(inputs)
+        return self._recalibrated(inputs) if self.is_fused else self._excite(inputs, self.compress(inputs))
 
-    def _pipeline(self, inputs):
-        return self.recalibrate(inputs, self.process(self.compress(inputs)))
+    def _excite(self, inputs, descriptor):
+        return self.recalibrate(inputs, self.process(descriptor))
 
     def compress(self, inputs):
         """Returns what the gates are computed from; here the feature map itself."""

@@ -1,12 +1,13 @@
 """Up-sampling by two in any number of dimensions."""
 
 import functools
+import operator
 
 import keras
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
-from recalib_keras.layers.interleaving import doubled, interleave, spatial_axes
+from recalib_keras.layers.interleaving import by_place, doubled, interleave, repeat, spatial_axes
 
 INTERPOLATIONS = ("nearest", "linear")
 
@@ -46,9 +47,13 @@ class UpSampling(keras.layers.Layer):
             )
         self.interpolation = interpolation
         self.data_format = data_format or keras.config.image_data_format()
-        self._up_sample = fused(
-            functools.partial(_up_sample, interpolation=interpolation, data_format=self.data_format)
-        )
+        if interpolation == "nearest":
+            self._up_sample = fused(
+                functools.partial(repeat, data_format=self.data_format),
+                transpose=functools.partial(_sum, data_format=self.data_format),
+            )
+        else:
+            self._up_sample = fused(functools.partial(_interpolate, data_format=self.data_format))
 
     def call(self, inputs):
         return self._up_sample(inputs)
@@ -60,10 +65,14 @@ class UpSampling(keras.layers.Layer):
         return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}
 
 
-def _up_sample(inputs, interpolation, data_format):
+def _sum(inputs, data_format):
+    """Returns the sum of each window: the transpose of repetition."""
+    return functools.reduce(operator.add, by_place(inputs, data_format))
+
+
+def _interpolate(inputs, data_format):
     for axis in spatial_axes(len(inputs.shape), data_format):
-        even, odd = (inputs, inputs) if interpolation == "nearest" else _halfway(inputs, axis)
-        inputs = interleave(even, odd, axis)
+        inputs = interleave(*_halfway(inputs, axis), axis)
     return inputs
 
 

@@ -12,6 +12,8 @@ from scipy.interpolate import BSpline, make_interp_spline
 from scipy.ndimage import gaussian_filter1d
 
 DEGREE = 3
+# Nodes of a scan's bias field along each axis: one cubic polynomial, as the methods that correct such fields use.
+BIAS_NODES = 4
 
 
 def along_axes(values, matrices):

@@ -91,7 +91,7 @@ class GeneratedExamples(keras.utils.PyDataset):
     def _slices(self, examples, rng):
         """Returns a batch of slices of one scan, different ones if it has so many."""
         size = self.random_scan.frame.window[self.slice_axis]
-        chosen = rng.permutation(np.resize(rng.permutation(size), self.batch_size))[self.share]
+        chosen = np.resize(rng.permutation(size), self.batch_size)[self.share]
         return tuple(
             ops.moveaxis(ops.take(tensor[0], chosen, self.slice_axis), self.slice_axis, 0) for tensor in examples
         )

@@ -5,10 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from recalib_keras.pipeline.line_matrices import along_axes, gaussian, slices, smooth_spline, spread
+from recalib_keras.pipeline.line_matrices import BIAS_NODES, along_axes, gaussian, slices, smooth_spline, spread
 
-# Of the bias field, along each axis: one cubic polynomial, as the methods that correct such fields use.
-BIAS_NODES = 4
 # Voxels of the line on which the field's mean and deviation are reckoned; more would change neither.
 LINE = 64
 # The scale of the prior's intensities; a power leaves 0 and this as they are.

@@ -10,12 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from recalib_keras.pipeline.line_matrices import along_axes, gaussian, slices, spread
+from recalib_keras.pipeline.line_matrices import BIAS_NODES, along_axes, gaussian, slices, spread
 from recalib_keras.training.deformation import resample, source_places
 from recalib_keras.training.intensities import change_contrast, shade
-
-# Of the bias field, along each axis: one cubic polynomial, as the methods that correct such fields use.
-BIAS_NODES = 4
 
 
 class Change(NamedTuple):

@@ -44,7 +44,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         self.dice_weight = dice_weight
         self.cross_entropy_weight = cross_entropy_weight
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
-        self._terms = fused(functools.partial(_terms, class_weights=self.class_weights))
+        self._terms = fused(functools.partial(_terms, class_weights=self.class_weights), summarize=_sums)
 
     def call(self, y_true, y_pred):
         logits = getattr(y_pred, "_keras_logits", None)  # where Keras's softmax leaves them, to save its inverse
@@ -63,22 +63,32 @@ class DiceCrossEntropy(keras.losses.Loss):
         }
 
 
-def _terms(y_true, logits, class_weights):
-    """Returns the Dice loss and the cross-entropy of integer labels `(…, 1)` and float32 logits `(…, classes)`."""
+def _sums(y_true, logits):
+    """Returns, for each class, sums over all voxels of integer labels `(…, 1)` and float32 logits `(…, classes)`.
+
+    They are the probability where the class is, the voxels where it is, the probability anywhere, and the cross-entropy
+    where it is.
+    """
     voxels = tuple(range(len(logits.shape) - 1))
     log_probabilities = ops.log_softmax(logits)
     probabilities = ops.exp(log_probabilities)
     truth = ops.cast(ops.equal(y_true, ops.arange(logits.shape[-1], dtype="int32")), "float32")
-    overlap, in_truth = ops.sum(truth * probabilities, axis=voxels), ops.sum(truth, axis=voxels)
-    total = in_truth + ops.sum(probabilities, axis=voxels)
+    return tuple(
+        ops.sum(summand, axis=voxels)
+        for summand in (truth * probabilities, truth, probabilities, -truth * log_probabilities)
+    )
+
+
+def _terms(y_true, logits, sums, class_weights):
+    """Returns the Dice loss and the cross-entropy."""
+    overlap, in_truth, in_prediction, of_classes = sums
     is_present = ops.cast(in_truth > 0, "float32")[1:]
-    dice = (1 - 2 * overlap / ops.maximum(total, keras.config.epsilon()))[1:]
+    dice = (1 - 2 * overlap / ops.maximum(in_truth + in_prediction, keras.config.epsilon()))[1:]
     weights = 1.0 if class_weights is None else ops.convert_to_tensor(class_weights, "float32")
-    of_classes = -ops.sum(truth * log_probabilities, axis=voxels) * weights
     number_of_voxels = ops.cast(ops.size(logits) // logits.shape[-1], "float32")
     return (
         ops.sum(dice * is_present) / ops.maximum(ops.sum(is_present), 1.0),
-        ops.sum(of_classes) / number_of_voxels,
+        ops.sum(of_classes * weights) / number_of_voxels,
     )
 
 

@@ -12,8 +12,10 @@ COINCIDENT = 1e-3
 NEAREST, LINEAR = 0, 1
 
 
-def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1, cval: float | None = None) -> np.ndarray:
+def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1) -> np.ndarray:
     """Return the values that `array`, standing on the grid `source`, has at the voxels of the grid `target`.
+
+    Beyond the source's field of view its edge is continued.
 
     Where the two grids' voxel centres coincide up to permuted and flipped axes, the values are moved, not
     interpolated: the result is exact and keeps the dtype, whatever the order.
@@ -27,8 +29,6 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1, cval
         source: The grid `array` stands on.
         target: The grid wanted.
         order: 1 = linear, for intensities and probabilities; 0 = nearest voxel, for labels.
-        cval: Value of the voxels that lie outside the source's field of view, that is more than half a voxel beyond
-            its outermost voxel centres. `None` (default) continues the edge of `array`.
 
     Returns:
         Contiguous array of shape `target.shape`. Order 0 keeps the dtype and makes no value that `array` has not;
@@ -51,10 +51,10 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1, cval
     array = np.asarray(array)
     _check(array, source, order)
     if not is_large(source, target) or _is_turned(source, target):
-        return _resample(array, source, target, order, cval)
+        return _resample(array, source, target, order)
     values = np.empty(target.shape, array.dtype if order == NEAREST else np.float32)
     for part, box in slabs(source, target, smoothing_reach(source, target)):
-        values[part] = _resample(array[box], cropped(source, box), cropped(target, part), order, cval)
+        values[part] = _resample(array[box], cropped(source, box), cropped(target, part), order)
     return values
 
 
@@ -62,16 +62,12 @@ def _is_turned(source, target):
     return source.oriented(target.orientation).matches(target, COINCIDENT * min(source.spacing))
 
 
-def _resample(array, source, target, order, cval):
+def _resample(array, source, target, order):
     to_source = np.linalg.solve(source.affine, target.affine)
     axes = _axis_order(to_source, target.shape)
     if axes is None:
-        values = _interpolate_oblique(array, to_source, target.shape, order)
-    else:
-        values = _interpolate_axes(array, to_source, target.shape, order, axes)
-    if cval is not None:
-        values[_outside(to_source, source.shape, target.shape)] = cval
-    return values
+        return _interpolate_oblique(array, to_source, target.shape, order)
+    return _interpolate_axes(array, to_source, target.shape, order, axes)
 
 
 def _check(array, source, order):
@@ -160,13 +156,3 @@ def _interpolate_oblique(array, to_source, target_shape, order):
     return ndimage.affine_transform(
         array, to_source[:3, :3], to_source[:3, 3], target_shape, output=array.dtype, order=order, mode="nearest"
     )
-
-
-def _outside(to_source, source_shape, target_shape):
-    """Mark the target voxels that lie more than half a voxel beyond the source's outermost voxel centres."""
-    i, j, k = np.ogrid[tuple(slice(size) for size in target_shape)]
-    outside = np.zeros(target_shape, bool)
-    for (a, b, c, start), size in zip(to_source[:3], source_shape, strict=True):
-        where = a * i + b * j + (c * k + start)
-        outside |= (where < -0.5 - COINCIDENT) | (where > size - 0.5 + COINCIDENT)
-    return outside

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from recalib_keras.pipeline.line_matrices import smooth_spline
+from recalib_keras.pipeline.line_matrices import BIAS_NODES, smooth_spline
 from recalib_keras.synthesis import Synthesis
-from recalib_keras.synthesis.scanner import BIAS_NODES, Scanner, draw_scanner, scan, within
+from recalib_keras.synthesis.scanner import Scanner, draw_scanner, scan, within
 from recalib_keras.synthesis.shape import Frame
 
 FRAME = Frame((16, 18, 20), (2.0, 2.0, 2.0), (1.0, 1.0, 1.0), 0)
