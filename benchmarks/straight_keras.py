@@ -28,14 +28,43 @@ class StraightProjectExcite(layers.ProjectExcite):
         return self.expand(ops.relu(self.reduce(descriptor)))
 
 
+class StraightPooling(keras.layers.Layer):
+    """Stock max pooling, and a mask of the places that equal the maximum of their window in place of indices."""
+
+    def __init__(self, data_format, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, inputs):
+        maxima = ops.max_pool(inputs, 2, data_format="channels_last")
+        return maxima, ops.cast(inputs == _repeated(maxima), inputs.dtype)
+
+
+class StraightUnpooling(keras.layers.Layer):
+    """Repetition, times the mask."""
+
+    def __init__(self, data_format, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, inputs, mask):
+        return _repeated(inputs) * mask
+
+
+def _repeated(inputs):
+    for axis in range(1, len(inputs.shape) - 1):
+        inputs = ops.repeat(inputs, 2, axis=axis)
+    return inputs
+
+
 @contextlib.contextmanager
 def straight():
-    """Networks built inside use stock batch normalization, the straight PE, and no fused functions."""
+    """Networks built inside use stock batch normalization and pooling, the straight PE, and no fused functions."""
     from recalib_keras.models import encoder_decoder
 
     with (
         mock.patch.object(acceleration, "_can_fuse", lambda: False),
         mock.patch.object(layers, "BatchNormalization", keras.layers.BatchNormalization),
+        mock.patch.object(layers, "MaxPoolingWithIndices", StraightPooling),
+        mock.patch.object(layers, "MaxUnpooling", StraightUnpooling),
         mock.patch.dict(encoder_decoder.RECALIBRATIONS, pe=StraightProjectExcite),
     ):
         yield

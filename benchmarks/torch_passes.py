@@ -25,7 +25,7 @@ def of_block(module, array, dtype, use_compile, device="cpu"):
     layout = torch.channels_last if array.ndim == 4 else torch.channels_last_3d
     for layout_name, x in (("contiguous", plain), ("channels_last", plain.contiguous(memory_format=layout))):
         for mode in ("eager", "compiled") if use_compile else ("eager",):
-            run = torch.compile(module) if mode == "compiled" else module
+            run = _compiled(module) if mode == "compiled" else module
             candidates[f"{layout_name}, {mode}", "forward"] = lambda run=run, x=x: _forward(run, x)
             candidates[f"{layout_name}, {mode}", "forward + backward"] = lambda run=run, x=x: _both(run, x)
     return candidates
@@ -49,7 +49,7 @@ def training_step(twin, x, y, layout, precision, mode, device="cpu"):
     truth = torch.from_numpy(y[..., 0]).long().to(device)
     twin = twin.to(device, memory_format=memory)
     optimizer = torch.optim.Adam(twin.parameters(), 1e-3)
-    run = torch.compile(twin) if mode == "compiled" else twin
+    run = _compiled(twin) if mode == "compiled" else twin
 
     def step():
         optimizer.zero_grad()
@@ -60,6 +60,11 @@ def training_step(twin, x, y, layout, precision, mode, device="cpu"):
         _wait(device)
 
     return step
+
+
+def _compiled(module):
+    torch._dynamo.config.recompile_limit = 64  # of many layouts, types and networks; the default gives up after 8
+    return torch.compile(module)
 
 
 def _forward(module, x):

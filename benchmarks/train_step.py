@@ -2,13 +2,15 @@
 
 One step is forward, loss, backward and Adam on a batch of a preset's window. PyTorch counts at its best of
 {float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}; straight Keras
-is the same network of stock layers in float32 without XLA.
+is the same network of stock layers in float32 without XLA. "convolutions" is the time of our step's convolutions
+alone: each forward and with its gradients, one after the other, with nothing between them.
 """
 
 import argparse
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from benchmarks import timing, torch_passes
 from benchmarks.straight_keras import straight
@@ -27,7 +29,10 @@ NETWORKS = {
     "sdnet3d_pe": ("SDNet", (4, 40, 56, 40, 1), {"levels": 3, "filters": 16, "recalibration": "pe"}),
     "densenet2d_scse": ("DenseNet", (16, 64, 48, 1), {"levels": 3, "filters": 32, "recalibration": "scse"}),
 }
-COLUMNS = ("network", "ours", "straight Keras", "over straight", "PyTorch", "PyTorch's best", "over PyTorch")
+COLUMNS = (
+    *("network", "ours", "convolutions", "straight Keras", "over straight"),
+    *("PyTorch", "PyTorch's best", "over PyTorch"),
+)
 
 
 def main():
@@ -43,16 +48,18 @@ def main():
         x, y = rng.standard_normal(shape).astype("float32"), rng.integers(0, 3, shape).astype("uint8")
         candidates = {
             "ours": _keras_step(network, settings, x, y, "mixed_bfloat16"),
+            "convolutions": _convolutions(network, settings, shape),
             "straight": _straight_step(network, settings, x, y),
             **_torch_steps(network, settings, x, y, arguments.compile),
         }
         seconds = timing.alternate(candidates, repeats=2 if arguments.quick else 7)
-        ours, plain = seconds.pop("ours"), seconds.pop("straight")
+        ours, alone, plain = (seconds.pop(name) for name in ("ours", "convolutions", "straight"))
         best = min(seconds, key=lambda key: seconds[key]["median"])
         rows.append(
             {
                 "network": name,
                 "ours": ours,
+                "convolutions": alone,
                 "straight Keras": plain,
                 "over straight": plain["median"] / ours["median"],
                 "PyTorch": seconds[best],
@@ -69,6 +76,43 @@ def _keras_step(network, settings, x, y, dtype):
     model.compile(keras.optimizers.Adam(1e-3), DiceCrossEntropy(), jit_compile=False)
     model.train_on_batch(x, y)
     return lambda: model.train_on_batch(x, y)
+
+
+def _convolutions(network, settings, shape):
+    """Returns a function that runs all convolutions of a step on random maps, and nothing else."""
+    model = getattr(models, network)(shape[1:], 3, dtype="mixed_bfloat16", **settings)
+    passes = []
+    for layer in model.layers:
+        if not layer.__class__.__name__.startswith("Conv"):
+            continue
+        kernel = tf.cast(layer.kernel, tf.bfloat16)
+        maps = [tf.random.normal((shape[0], *tensor.shape[1:])) for tensor in (layer.input, layer.output)]
+        maps = [tf.cast(array, tf.bfloat16) for array in maps]
+        passes.append((_passes_of(layer, is_first=not passes), kernel, *maps))
+
+    def run():
+        for function, *tensors in passes:
+            function(*tensors)
+
+    return run
+
+
+def _passes_of(layer, is_first):
+    """Returns a function of kernel, input and the output's gradient: forward, and the gradients of both."""
+    is_transposed = "Transpose" in layer.__class__.__name__
+
+    @tf.function
+    def passes(kernel, inputs, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch([kernel, inputs])
+            if is_transposed:
+                outputs = tf.nn.conv_transpose(inputs, kernel, tf.shape(upstream), layer.strides, "SAME")
+            else:
+                outputs = tf.nn.convolution(inputs, kernel, layer.strides, "SAME")
+        # The image needs no gradient.
+        return outputs, tape.gradient(outputs, [kernel] if is_first else [kernel, inputs], upstream)
+
+    return passes
 
 
 def _straight_step(network, settings, x, y):
