@@ -1,6 +1,7 @@
 """Run a study: in this process, with workers of its own on this host, or as the chief of a cluster."""
 
 import contextlib
+import signal
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recalib_keras.tuning.worker import work
 LEASE = 60.0  # seconds without a sign of life after which a worker's trial is given to another
 TICK = 0.2  # seconds between two looks after workers and leases
 REFRESH = 0.5  # seconds between two looks at what is shown
+LAST_LOOK = 5.0  # seconds that the last of these may take
 PATIENCE = 600.0  # seconds for which the workers of this host bear with a chief that thinks; they end with it anyway
 WORKER_LOGS = "workers"
 
@@ -74,10 +76,11 @@ def launch(
         crew.start()  # they load their libraries while the chief does
         if prepare is not None:
             prepare()
-        with _chief(study, folder, lease, False, overwrite) as chief:
+        with _chief(study, folder, lease, False, overwrite) as chief, _signals_held() as let_signals_in:
             door.open(chief)
             with _shown(chief, show):
                 while not chief.is_over:
+                    let_signals_in()
                     chief.wait(TICK)
                     chief.look()
                     crew.replace_dead(on_death=chief.lost, progress=lambda: chief.ended)
@@ -100,10 +103,11 @@ def serve(study, folder, address, overwrite=False, show=None, lease=LEASE):
     """
     door = Door(address)
     try:
-        with _chief(study, folder, lease, True, overwrite) as chief:
+        with _chief(study, folder, lease, True, overwrite) as chief, _signals_held() as let_signals_in:
             door.open(chief)
             with _shown(chief, show):
                 while not chief.is_over or chief.workers:
+                    let_signals_in()
                     chief.wait(TICK)
                     chief.look()
             return _finish(chief)
@@ -140,8 +144,31 @@ def _shown(chief, show):
         yield
     finally:
         done.set()
-        thread.join()
+        thread.join(LAST_LOOK)  # not for ever: what Ctrl-C has interrupted may hold the lock that it waits for
         show(chief)
+
+
+@contextlib.contextmanager
+def _signals_held():
+    """Holds back Ctrl-C and SIGTERM; yields a function that lets those through that have come meanwhile.
+
+    Python raises their exceptions anywhere, also just after a lock was taken, which then stays taken for ever.
+    """
+    come, handlers = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda number, _: come.append(number))
+
+    def let_in():
+        for number in come:
+            handlers[number](number, None)
+
+    try:
+        yield let_in
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _finish(chief):
