@@ -109,14 +109,14 @@ def _block(block, size, whose):
     """Returns the MB that forward and backward of a block on (1, size, size, size, 64) take beyond input and output."""
     import numpy as np
 
-    from benchmarks import blocks
+    from benchmarks import blocks, torch_passes
 
     array = np.random.default_rng(0).standard_normal((1, size, size, size, 64)).astype("float32")
     _, ours, theirs, _ = next(entry for entry in blocks.blocks(64, 3) if entry[0] == block)
     if whose == "ours":
         runs = blocks.ours_passes(ours, array, "float32")
     else:
-        runs = blocks.torch_passes(theirs, array, "float32", use_compile=False)
+        runs = torch_passes.of_block(theirs, array, "float32", use_compile=False)
     run = next(run for (_, kind), run in runs.items() if kind == "forward + backward")
     before = _peak()
     run()

@@ -57,3 +57,23 @@ def test_scans_of_the_memory_benchmark_get_the_right_labels(tmp_path):
     peak, _, is_right = memory._scan(str(tmp_path), classes=5)
     assert is_right and peak > 0
     (tmp_path / "labels.nii").unlink()
+
+
+@pytest.mark.parametrize("whose", ["ours", "torch"])
+def test_memory_of_a_block_is_measured(whose):
+    from benchmarks import memory
+
+    assert memory._block("sSE", size=16, whose=whose) >= 0
+
+
+def test_straight_keras_gives_the_same_probabilities():
+    from benchmarks.straight_keras import straight
+
+    settings = {"levels": 2, "filters": 4, "recalibration": "pe", "dtype": "float32"}
+    x = np.random.default_rng(0).standard_normal((2, 8, 8, 8, 1)).astype("float32")
+    ours = models.UNet((8, 8, 8, 1), 3, normalization="batch", **settings)
+    with straight():
+        theirs = models.UNet((8, 8, 8, 1), 3, normalization="batch", **settings)
+        theirs.set_weights(ours.get_weights())
+        straight_probabilities = ops.convert_to_numpy(theirs(x))
+    np.testing.assert_allclose(straight_probabilities, ops.convert_to_numpy(ours(x)), atol=1e-5)
