@@ -29,7 +29,7 @@ class StraightProjectExcite(layers.ProjectExcite):
 
 
 class StraightPooling(keras.layers.Layer):
-    """Stock max pooling, and in place of indices a mask of what equals the maximum of its window: on ties, all of it."""
+    """Stock max pooling, and for indices a mask of what equals the maximum of its window: on ties, all of it."""
 
     def __init__(self, data_format, **kwargs):
         super().__init__(**kwargs)
