@@ -33,14 +33,15 @@ def fused(function, summarize=None, transpose=None):
 
     @functools.wraps(function)
     def call(*tensors):
-        if _can_fuse():
+        if can_fuse():
             return compiled()(*tensors)
         return function(*tensors) if summarize is None else function(*tensors, summarize(*tensors))
 
     return call
 
 
-def _can_fuse():
+def can_fuse():
+    """Returns whether fused functions are compiled here, and bfloat16 tensors are float32 ones inside."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

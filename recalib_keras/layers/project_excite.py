@@ -51,21 +51,19 @@ class ProjectExcite(BottleneckRecalibration):
         super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs):
-        """Returns one projection for each spatial axis; the axes averaged over are kept with size 1.
-
-        The last is of the map's type: with it the others are broadcast to full size, which they best have in that type.
-        """
+        """Returns one projection for each spatial axis; the axes averaged over are kept with size 1."""
         *first_axes, last_axis = self.spatial_axes
         without_last = self.mean(inputs, last_axis) if first_axes else None
         onto_first = [self.mean(without_last, _others(axis, first_axes)) for axis in first_axes]
-        return (*onto_first, ops.cast(self.mean(inputs, tuple(first_axes)), inputs.dtype))
+        return (*onto_first, self.mean(inputs, tuple(first_axes)))
 
     def process(self, descriptor):
         hidden = [self.reduce.project(projection) for projection in descriptor]
         hidden[0] = self.reduce.add_bias(hidden[0])
         *small, last = hidden
-        if small:
-            last = ops.cast(functools.reduce(operator.add, small), last.dtype) + last
+        last = ops.cast(last, self.map_dtype)
+        if small:  # all but the last sum are smaller than the feature map and stay in float32
+            last = ops.cast(functools.reduce(operator.add, small), self.map_dtype) + last
         return self.expand(ops.relu(last))
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from recalib_keras.layers.acceleration import fused
+from recalib_keras.layers import acceleration
 
 
 class Recalibration(keras.layers.Layer):
@@ -70,7 +70,7 @@ class Recalibration(keras.layers.Layer):
                 f"`data_format` must be 'channels_last' or 'channels_first'. Received: data_format={data_format!r}"
             )
         self.use_identity_start = use_identity_start
-        self._recalibrated = fused(self._excite, summarize=self.compress) if self.is_fused else None
+        self._recalibrated = acceleration.fused(self._excite, summarize=self.compress) if self.is_fused else None
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -124,6 +124,11 @@ class Recalibration(keras.layers.Layer):
     def wide_dtype(self):
         """The type of reductions and gates: the layer's compute type, float32 at least."""
         return "float64" if self.compute_dtype == "float64" else "float32"
+
+    @property
+    def map_dtype(self):
+        """The type of what is as large as the map: the compute type, or the wide one inside a fused block."""
+        return self.wide_dtype if self.is_fused and acceleration.can_fuse() else self.compute_dtype
 
     def pointwise(self, units, name, makes_logits=False, use_bias=True):
         """Returns a 1×1 convolution over the channels; one that `makes_logits` starts at zero on identity start."""

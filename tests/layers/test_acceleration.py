@@ -16,7 +16,7 @@ def test_fused_block_equals_plain_one(block, monkeypatch):
     layer = block.randomized(inputs.shape)
     cotangent = np.random.default_rng(1).normal(size=(*inputs.shape[:-1], 8 * block.widening)).astype("float32")
     outputs, (by_inputs, by_weights) = numpy(layer(inputs)), layer_gradients(layer, inputs, cotangent)
-    monkeypatch.setattr(acceleration, "_can_fuse", lambda: False)
+    monkeypatch.setattr(acceleration, "can_fuse", lambda: False)
     np.testing.assert_allclose(outputs, numpy(layer(inputs)), rtol=1e-5, atol=1e-5)
     plain_by_inputs, plain_by_weights = layer_gradients(layer, inputs, cotangent)
     for fused, plain in zip([by_inputs, *by_weights], [plain_by_inputs, *plain_by_weights], strict=True):
@@ -42,7 +42,7 @@ def test_fused_resizing_equals_the_plain_one(make, monkeypatch):
     outputs = numpy(layer(inputs))
     cotangent = np.random.default_rng(1).normal(size=outputs.shape).astype("float32")
     by_inputs, _ = layer_gradients(layer, inputs, cotangent)
-    monkeypatch.setattr(acceleration, "_can_fuse", lambda: False)
+    monkeypatch.setattr(acceleration, "can_fuse", lambda: False)
     plain = make()
     np.testing.assert_allclose(outputs, numpy(plain(inputs)), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(by_inputs, layer_gradients(plain, inputs, cotangent)[0], rtol=1e-5, atol=1e-6)
