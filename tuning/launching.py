@@ -169,6 +169,7 @@ def _signals_held():
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+    let_in()  # what has come since the last look
 
 
 def _finish(chief):

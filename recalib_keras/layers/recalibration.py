@@ -70,7 +70,7 @@ class Recalibration(keras.layers.Layer):
                 f"`data_format` must be 'channels_last' or 'channels_first'. Received: data_format={data_format!r}"
             )
         self.use_identity_start = use_identity_start
-        self._recalibrated = acceleration.fused(self._excite, summarize=self.compress) if self.is_fused else None
+        self._run_fused = acceleration.fused(self._excite, summarize=self.compress)
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -90,7 +90,7 @@ class Recalibration(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes={self.channel_axis: self.channels})
 
     def call(self, inputs):
-        return self._recalibrated(inputs) if self.is_fused else self._excite(inputs, self.compress(inputs))
+        return self._run_fused(inputs) if self.is_fused else self._excite(inputs, self.compress(inputs))
 
     def _excite(self, inputs, descriptor):
         return self.recalibrate(inputs, self.process(descriptor))

@@ -1,7 +1,6 @@
 """Up-sampling by two in any number of dimensions."""
 
 import functools
-import operator
 
 import keras
 from keras import ops
@@ -67,7 +66,7 @@ class UpSampling(keras.layers.Layer):
 
 def _sum(inputs, data_format):
     """Returns the sum of each window: the transpose of repetition."""
-    return functools.reduce(operator.add, by_place(inputs, data_format))
+    return sum(by_place(inputs, data_format))
 
 
 def _interpolate(inputs, data_format):

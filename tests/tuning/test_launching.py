@@ -1,6 +1,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from study_processes import LONGEST, hold, release, wait_until_held
 from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.cli.main import COMMANDS
-from recalib_keras.tuning import Study, launch, search
+from recalib_keras.tuning import Study, launch, launching, search
 
 REAL = """
 recipe = "balls.toml"
@@ -111,3 +112,24 @@ def test_real_trainings_come_to_the_same_with_and_without_workers(tmp_path):
     two = launch(study, tmp_path / "study.toml", tmp_path / "two", tmp_path, workers=2)
     assert [trial.scores for trial in two.trials] == [trial.scores for trial in alone.trials]
     assert [len(trial.scores) for trial in alone.trials] == [2, 2]
+
+
+@pytest.mark.parametrize("looks_again", [True, False])
+def test_a_signal_takes_effect_at_the_next_look_or_at_the_end(looks_again):
+    steps = []
+
+    def stop(*_):
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemExit), launching._signals_held() as let_signals_in:
+            os.kill(os.getpid(), signal.SIGTERM)
+            steps.append("went on")
+            if looks_again:
+                let_signals_in()
+                steps.append("went on after the look")
+        assert steps == ["went on"]
+        assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
