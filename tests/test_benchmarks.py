@@ -1,5 +1,6 @@
 """The peers that benchmarks measure against compute the same as our networks."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -59,6 +60,7 @@ def test_scans_of_the_memory_benchmark_get_the_right_labels(tmp_path):
     (tmp_path / "labels.nii").unlink()
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the benchmark measures TensorFlow")
 @pytest.mark.parametrize("whose", ["ours", "torch"])
 def test_memory_of_a_block_is_measured(whose):
     from benchmarks import memory
