@@ -44,7 +44,8 @@ def main():
                 for row in rows[-2:]:
                     row["input"] = shape_name
     timing.show(rows, COLUMNS)
-    print("written to", timing.write("blocks", rows))
+    if not arguments.quick:
+        print("written to", timing.write("blocks", rows))
 
 
 def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_compile):

@@ -34,7 +34,8 @@ def main():
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
-    repeats = 2 if parser.parse_args().quick else 15
+    arguments = parser.parse_args()
+    repeats = 2 if arguments.quick else 15
     maps, table = _head()
     rows, scans = [], {}
     for (spacing, (window, size)), (name, settings) in ((w, s) for w in WINDOWS.items() for s in SETTINGS.items()):
@@ -48,9 +49,9 @@ def main():
         row["seconds a scan"] = walls[name]
         row["processor's"] = float(np.median([_seconds(scan, time.process_time) for _ in range(repeats)]))
     timing.show(rows, COLUMNS)
-    print(
-        "times with extremes in ms, others in s; written to", timing.write(f"synthesis_{keras.backend.backend()}", rows)
-    )
+    print("times with extremes in ms, others in s")
+    if not arguments.quick:
+        print("written to", timing.write(f"synthesis_{keras.backend.backend()}", rows))
 
 
 class _Scans:

@@ -68,7 +68,8 @@ def main():
             }
         )
     timing.show(rows, COLUMNS)
-    print("written to", timing.write("train_step", rows))
+    if not arguments.quick:
+        print("written to", timing.write("train_step", rows))
 
 
 def _keras_step(network, settings, x, y, dtype):

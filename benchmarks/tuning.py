@@ -1,8 +1,9 @@
-"""What workers gain and what the launcher costs: `python -m benchmarks.tuning [--trials 24] [--repeats 1] [--quick]`.
+"""What workers gain and what the launcher costs: `python -m benchmarks.tuning [--trials 24] [--repeats 3] [--quick]`.
 
-The same study, whose trials are real but small trainings on scans made here, is run by keras-tuner alone in one
-process, by `recalib tune` in its own process, and by `recalib tune --workers` 1 and 2. Each worker has one core, and
-the chief none of its own. A time is that of the whole command, start-up included.
+The same study, whose trials are real but small trainings on scans made here (of about six seconds on one core), is run
+by keras-tuner alone in one process, by `recalib tune` in its own process, and by `recalib tune --workers` 1 and 2. Each
+worker has one core, and the chief none of its own. A time is that of the whole command, start-up included; the ways
+take turns, in half an hour altogether.
 """
 
 import argparse
@@ -25,7 +26,7 @@ labels = [{ id = 0, name = "background" }, { id = 1, name = "shell" }, { id = 2,
 
 [network]
 architecture = "UNet"
-arguments = { levels = 2, filters = 8, normalization = "batch", recalibration = "scse" }
+arguments = { levels = 1, filters = 8, normalization = "batch" }
 
 [input]
 window = [24, 24, 24]
@@ -40,10 +41,9 @@ validate_every = 4
 learning_rate = 0.01
 
 [schedule]
-epochs = 2
+epochs = 1
 batch_size = 4
-steps_per_epoch = 30
-validate_every = 2
+steps_per_epoch = 20
 """
 STUDY = """
 recipe = "recipe.toml"
@@ -60,16 +60,16 @@ def main():
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=24)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="two trials, to see that it runs")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="two trials, once, to see that it runs")
     parser.add_argument("--alone", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    trials = 2 if arguments.quick else arguments.trials
+    trials, repeats = (2, 1) if arguments.quick else (arguments.trials, arguments.repeats)
     if arguments.alone:
         _keras_tuner_alone(arguments.alone, trials)
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = _measure(Path(folder), trials, arguments.repeats)
+        rows = _measure(Path(folder), trials, repeats)
     timing.show(rows, COLUMNS)
     if not arguments.quick:
         print("written to", timing.write("tuning", rows))

@@ -2,12 +2,14 @@
 
 The template (ICBM 2009, T1, brain only, 1 mm) is no training scan, and its maps of grey and white matter are no work of
 ours. Reported are the Dice of both tissues; how far the labels stay the same (mean Dice of all structures against those
-of the scan as it is) when the scan is turned, resampled, cropped, mirrored, or changed in its intensities; and the time
-and the peak memory of the whole command, `recalib segment`, start-up included.
+of the scan as it is) when the scan is turned, resampled, cropped, padded, mirrored, or changed in its intensities;
+which scans get a warning, the template itself among them, which should get none; and the time and the peak memory of
+the whole command, `recalib segment`, start-up included.
 """
 
 import argparse
 import itertools
+import os
 import tempfile
 from pathlib import Path
 
@@ -18,17 +20,19 @@ from benchmarks.memory import of_command
 from examples.demo import template
 from recalib_keras import volumes
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Segmenter
-from recalib_keras.volumes import Volume
+from recalib_keras.inference import Confidence, load_segmenter, traits, unfamiliar
+from recalib_keras.volumes import Grid, Volume
 from recalib_keras.volumes.slabs import cropped
 
 # FreeSurfer's numbers of what the template's tissue maps call grey and white.
 GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
 WHITE = (2, 41, 7, 46)
+MIXED = (16, 28, 60)  # brain-stem and ventral diencephalon: both in anatomy, or neither
 SPACINGS = ((0.7, 0.7, 0.7), (1.5, 1.5, 1.5), (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), (1.0, 1.0, 3.0))
 GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise in shares of the 99th percentile
 CUT = 20  # voxels that a cropped scan lacks above and below
-COLUMNS = ("preset", "what", "Dice", "seconds", "peak MB")
+PADDED = 256  # voxels along each axis of a scan that FreeSurfer has conformed
+COLUMNS = ("preset", "what", "Dice", "warning", "seconds", "peak MB")
 
 
 def main():
@@ -40,13 +44,15 @@ def main():
     parser.add_argument("--orientations", type=int, default=48, metavar="N", help="how many of the 48 to try")
     parser.add_argument("--quick", action="store_true", help="tissues only")
     arguments = parser.parse_args()
-    segmenter = Segmenter.from_preset(arguments.preset, arguments.weights, flips=arguments.flip)
+    segmenter = load_segmenter(arguments.preset, arguments.weights, "keras", "float32", arguments.flip)
     scan = volumes.read(template())
     labels = segmenter(scan)
-    rows = [(f"{name} matter", value) for name, value in tissues(scan, labels).items()]
+    rows = list(tissues(scan, labels).items())
     if not arguments.quick:
         rows += changes(segmenter, scan, labels, arguments.orientations)
     rows = [{"preset": arguments.preset, "what": what, "Dice": value} for what, value in rows]
+    for what, warning in warnings_of(segmenter, scan) if not arguments.quick else ():
+        rows.append({"preset": arguments.preset, "what": what, "warning": warning or "none"})
     rows.append({"preset": arguments.preset, "what": "recalib segment", **_command(arguments)})
     timing.show(rows, COLUMNS)
     if not arguments.quick:
@@ -66,19 +72,26 @@ def _command(arguments):
 
 
 def tissues(scan, labels):
-    """Returns the Dice of grey and white matter against the template's own maps."""
+    """Returns the Dice of grey and white matter against the template's own maps.
+
+    What is labelled as brain-stem or ventral diencephalon counts for nothing, or all of it as white matter.
+    """
     from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 
     grey, white = (
         volumes.read(load(resolution=1)).on(scan.grid).array
         for load in (load_mni152_gm_template, load_mni152_wm_template)
     )
-    rest = np.clip(1 - grey - white, 0, None)
-    truth = np.argmax([rest, grey, white], axis=0)
-    found = np.select([np.isin(labels, GREY), np.isin(labels, WHITE)], [1, 2], 0)
-    # What is both, or neither, in anatomy: the brain-stem and the ventral diencephalon count for nothing.
-    counts = ~np.isin(labels, (16, 28, 60))
-    return {name: dice(found[counts], truth[counts], label) for name, label in (("grey", 1), ("white", 2))}
+    truth = np.argmax([np.clip(1 - grey - white, 0, None), grey, white], axis=0)
+    counts = ~np.isin(labels, MIXED)
+    found, most = (
+        np.select([np.isin(labels, GREY), np.isin(labels, white)], [1, 2], 0) for white in (WHITE, WHITE + MIXED)
+    )
+    return {
+        "grey matter": dice(found[counts], truth[counts], 1),
+        "white matter": dice(found[counts], truth[counts], 2),
+        "white matter, with the brain-stem": dice(most, truth, 2),
+    }
 
 
 def changes(segmenter, scan, labels, orientations):
@@ -103,8 +116,43 @@ def changes(segmenter, scan, labels, orientations):
         yield f"noise {noise:.0%}", same(Volume((scan.array + added).astype("float32"), scan.grid))
     inner = (*(slice(0, size) for size in scan.grid.shape[:2]), slice(CUT, scan.grid.shape[2] - CUT))
     yield f"without {CUT} mm above and below", same(*(_cropped(volume, inner) for volume in (scan, reference)))
+    wide = [_padded(volume) for volume in (scan, reference)]
+    yield f"padded to {PADDED} voxels along each axis", same(*wide)
     found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid))[::-1]
     yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
+
+
+def warnings_of(segmenter, scan):
+    """Yields names of scans, and what `recalib segment` warns of: nothing, it should be, for the first two."""
+    low, high = scan.array.min(), scan.array.max()
+    half = tuple(slice(size // 2 if axis == 2 else 0, size) for axis, size in enumerate(scan.grid.shape))
+    upper = Volume(scan.array[half], cropped(scan.grid, half))
+    noise = np.random.default_rng(0).normal(0, 1, scan.array.shape).astype("float32")
+    scans = {
+        "the template": scan,
+        "the template, padded": _padded(scan),
+        "its upper half": upper,
+        "its upper half, padded": _padded(upper),
+        "its negative": Volume(high + low - scan.array, scan.grid),
+        "nothing but noise": Volume(noise, scan.grid),
+    }
+    computed_tomography = Path(os.environ.get("RECALIB_DATA", "."), "ct_example", "example_ct_sm.nii.gz")
+    if computed_tomography.exists():
+        scans["CT of the trunk"] = volumes.read(computed_tomography)
+    for name, other in scans.items():
+        confidence = Confidence()
+        labels = segmenter(other, confidence=confidence)
+        seen = traits(labels, other.grid, segmenter.labels[1:], confidence)
+        yield name, "; ".join(unfamiliar(seen, segmenter.typical))
+
+
+def _padded(volume):
+    """Returns the volume in the middle of a larger one of zeros."""
+    before = [(PADDED - size) // 2 for size in volume.grid.shape]
+    pairs = [(start, PADDED - size - start) for start, size in zip(before, volume.grid.shape)]
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ before
+    return Volume(np.pad(volume.array, pairs), Grid((PADDED,) * 3, affine))
 
 
 def _mean_dice(segmenter, found, truth):

@@ -51,21 +51,13 @@ def test_sliding_window_of_the_peer_gives_the_same_labels():
     assert agreement["same labels"] >= 99.5 and agreement["same structures"] >= 98
 
 
-def test_scans_of_the_memory_benchmark_get_the_right_labels(tmp_path):
-    from benchmarks import memory
-
-    memory._write_scan(tmp_path / "scan.nii", (70, 66, 20), classes=5)
-    peak, _, is_right = memory._scan(str(tmp_path), classes=5)
-    assert is_right and peak > 0
-    (tmp_path / "labels.nii").unlink()
-
-
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the benchmark measures TensorFlow")
-@pytest.mark.parametrize("whose", ["ours", "torch"])
+@pytest.mark.parametrize("whose", ["ours", "channels_last"])
 def test_memory_of_a_block_is_measured(whose):
     from benchmarks import memory
 
-    assert memory._in_process(what="block", block="sSE", size=64, whose=whose) > 67  # one more map at the least
+    # The map, its gradient, and less than ten more: what comes before the block's own work does not count.
+    assert 2 * 67 < memory._in_process(what="block", block="sSE", size=64, whose=whose) < 12 * 67
 
 
 def test_straight_keras_gives_the_same_probabilities():

@@ -3,8 +3,9 @@
 import difflib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo.records import RecordError, from_mapping
 
 _ARGUMENTS = "network.arguments"
@@ -26,10 +27,8 @@ SHORT_NAMES = {
     "weight_decay": "optimizer.weight_decay",
     "batch_size": "schedule.batch_size",
 }
-TABLES = (
-    *("network", "input", "data", "augmentation", "loss", "optimizer", "schedule", "fine_tuning"),
-    *("init", "preset", "weights", "title"),
-)
+# The study has seeds of its own, and what it varies cannot be compared over other structures.
+TABLES = tuple(field.name for field in fields(Recipe) if field.name not in ("seed", "labels", "default"))
 # Conditions name single values of these, so that their ranges are lists of integers.
 LISTED = ("filters", "levels", "reduction_ratio")
 

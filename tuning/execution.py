@@ -23,6 +23,9 @@ class _Over(Exception):
 def execute(task, seed, folder, data_root, on_line):
     """Trains once by a trial's recipe, or goes on where an earlier attempt was stopped.
 
+    What another study, or this one before it was overwritten, has left in the folder is removed: a training goes on
+    with its own recipe and scans alone.
+
     Args:
         task: dict, see `Plan.task`.
         seed: integer.
@@ -38,10 +41,13 @@ def execute(task, seed, folder, data_root, on_line):
     import keras
 
     from recalib_keras.training import Recipe, TrainingError, train
+    from recalib_keras.training.identity import identity
     from recalib_keras.zoo.records import from_mapping
 
     folder, message = Path(folder), ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
+
+    _remove_other(folder, identity(recipe, data_root))
 
     def on_epoch(line):
         lines = read_lines(folder, task["objective"])
@@ -62,6 +68,23 @@ def execute(task, seed, folder, data_root, on_line):
         keras.backend.clear_session()
         gc.collect()
     return _outcome(task, seed, folder, message)
+
+
+def _remove_other(folder, identity):
+    """Removes the folder of a training if its checkpoint is of another one, or of none that can be told."""
+    from safetensors import SafetensorError
+
+    from recalib_keras.training.checkpoint import read_identity
+    from recalib_keras.training.identity import difference
+
+    if not (folder / CHECKPOINT).exists():
+        return
+    try:
+        begun = read_identity(folder / CHECKPOINT)
+    except SafetensorError:
+        begun = None
+    if begun is None or difference(begun, identity):
+        shutil.rmtree(folder)
 
 
 def read_lines(folder, objective):
@@ -101,7 +124,8 @@ def end_of(lines, task):
 def start_from_past(task, seed, trials_folder):
     """Begins a training with the state in which an earlier trial left its own (Hyperband).
 
-    Where there is none, on another disk say, the training begins at the beginning, and comes to the same.
+    The recipes of both say how long the last round trains, so that they are the same. Where there is no such state, on
+    another disk say, or only that of another study, the training begins at the beginning, and comes to the same.
     """
     past, folder = (Path(trials_folder) / trial / f"seed_{seed}" for trial in (task["past"] or "", task["trial"]))
     if task["past"] is None or not (past / CHECKPOINT).exists() or folder.exists():

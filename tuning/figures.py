@@ -3,8 +3,9 @@
 import math
 from pathlib import Path
 
-from recalib_keras.tuning.comparison import ABSENT, compare, interval
+from recalib_keras.tuning.comparison import ABSENT, compare
 from recalib_keras.tuning.dimensions import label
+from recalib_keras.tuning.intervals import interval
 from recalib_keras.volumes import atomic_write
 
 PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
@@ -12,12 +13,15 @@ DOTS_PER_INCH = 120
 COLUMNS = 3  # of panels
 PANEL = (4.2, 3.2)  # inches
 LANE = 0.2  # share of the space between two values that the lines of one value take
+BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
 BINS = 4  # of a range, of equally many trials
 DOTS, MEANS, BASELINE = "0.65", "#0072B2", "#D55E00"
 
 
 def draw_figures(results, folder):
     """Writes the pictures of a study as PNG files; returns their paths, none if no trial is complete.
+
+    Parallel coordinates are drawn from two dimensions on; a picture of before that is no longer drawn is removed.
 
     Args:
         results: `Results`.
@@ -28,19 +32,15 @@ def draw_figures(results, folder):
         VolumeError: if a file cannot be written.
     """
     _check_matplotlib()
-    trials = results.comparable
-    if not trials or not results.plan.space.dimensions:
-        return []
-    figures = {PARALLEL: parallel_coordinates(results, trials), BY_DIMENSION: score_by_dimension(results, trials)}
-    paths = []
-    for name, figure in figures.items():
-        path = Path(folder) / name
-        paths.append(
-            atomic_write(
-                path, lambda temporary, figure=figure: figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
-            )
-        )
-    return paths
+    trials, dimensions, figures = results.comparable, results.plan.space.dimensions, {}
+    if trials and len(dimensions) > 1:
+        figures[PARALLEL] = parallel_coordinates(results, trials)
+    if trials and dimensions:
+        figures[BY_DIMENSION] = score_by_dimension(results, trials)
+    for name in (PARALLEL, BY_DIMENSION):
+        if name not in figures:
+            (Path(folder) / name).unlink(missing_ok=True)
+    return [_save(figure, Path(folder) / name) for name, figure in figures.items()]
 
 
 def parallel_coordinates(results, trials):
@@ -61,7 +61,8 @@ def parallel_coordinates(results, trials):
     for place, scale in enumerate(scales):
         axes.axvline(place, color="black", linewidth=0.8)
         for height, text in scale.ticks():
-            axes.annotate(text, (place, height), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center")
+            style = {"fontsize": 7, "va": "center", "bbox": BEHIND_TEXT}
+            axes.annotate(text, (place, height), xytext=(3, 0), textcoords="offset points", **style)
     axes.axvline(len(scales), color="black", linewidth=0.8)
     for height, score in ((0, low), (1, high)):
         axes.annotate(f"{score:.3f}", (len(scales), height), xytext=(3, 0), textcoords="offset points", fontsize=7)
@@ -74,20 +75,30 @@ def parallel_coordinates(results, trials):
 
 
 def score_by_dimension(results, trials):
-    """Returns a `matplotlib.figure.Figure` with a panel for each dimension: scores, their means and 95 % intervals."""
-    dimensions = results.plan.space.dimensions
-    columns = min(COLUMNS, len(dimensions))
-    rows = math.ceil(len(dimensions) / columns)
+    """Returns a `matplotlib.figure.Figure` with a panel for each dimension: scores, their means and 95 % intervals.
+
+    A dimension whose differences others tell has none; see `Comparison.is_elsewhere`.
+    """
+    panels = [_panel(results, dimension, trials) for dimension in results.plan.space.dimensions]
+    panels = [(dimension, draw) for dimension, draw in panels if draw is not None]
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
     figure = _figure((PANEL[0] * columns, PANEL[1] * rows))
-    for number, dimension in enumerate(dimensions, start=1):
+    for number, (dimension, draw) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, columns, number)
-        if dimension.options is not None:
-            _draw_options(axes, compare(results, dimension))
-        else:
-            _draw_range(axes, dimension, [trial for trial in trials if dimension.name in trial.values])
+        draw(axes)
         axes.set_xlabel(dimension.name)
         axes.set_ylabel(results.plan.study.objective)
     return figure
+
+
+def _panel(results, dimension, trials):
+    """Returns a dimension and the function that draws its panel, or None in place of it."""
+    if dimension.options is None:
+        taking_part = [trial for trial in trials if dimension.name in trial.values]
+        return dimension, lambda axes: _draw_range(axes, dimension, taking_part)
+    comparison = compare(results, dimension)
+    return dimension, None if comparison.is_elsewhere else lambda axes: _draw_options(axes, comparison)
 
 
 def _draw_options(axes, comparison):
@@ -121,23 +132,25 @@ def _draw_mean(axes, place, mean, bounds, color):
 
 
 class _Scale:
-    """Where the values of a dimension lie on its axis, from 0 to 1; trials of one value lie beside each other."""
+    """Where the values of a dimension lie on its axis, from 0 to 1.
+
+    Trials of one value lie beside each other, around the value; one that is alone lies on it.
+    """
 
     def __init__(self, dimension, trials):
-        self.dimension, self.trials = dimension, [trial.id for trial in trials]
-        self.texts = None
+        self.dimension, self.texts = dimension, None
         if dimension.options is not None:
             is_absent = any(dimension.name not in trial.values for trial in trials)
             self.texts = [*([ABSENT] if is_absent else []), *map(label, dimension.options)]
+            self.lanes = {text: [trial.id for trial in trials if self._text(trial) == text] for text in self.texts}
 
     def height(self, trial):
         """Returns the place of a trial's value."""
-        value = trial.values.get(self.dimension.name)
         if self.texts is not None:
-            place = self.texts.index(ABSENT if value is None else label(value))
-            aside = LANE * (self.trials.index(trial.id) / max(1, len(self.trials) - 1) - 0.5)
+            place, lanes = self.texts.index(self._text(trial)), self.lanes[self._text(trial)]
+            aside = LANE * (lanes.index(trial.id) / (len(lanes) - 1) - 0.5) if len(lanes) > 1 else 0.0
             return (place + aside) / max(1, len(self.texts) - 1)
-        low, high = self.dimension.range.min, self.dimension.range.max
+        value, low, high = trial.values[self.dimension.name], self.dimension.range.min, self.dimension.range.max
         if self.dimension.range.scale == "log":
             low, high, value = math.log(low), math.log(high), math.log(value)
         return (value - low) / (high - low)
@@ -147,6 +160,13 @@ class _Scale:
         if self.texts is not None:
             return [(place / max(1, len(self.texts) - 1), text) for place, text in enumerate(self.texts)]
         return [(0, f"{self.dimension.range.min:g}"), (1, f"{self.dimension.range.max:g}")]
+
+    def _text(self, trial):
+        return label(trial.values[self.dimension.name]) if self.dimension.name in trial.values else ABSENT
+
+
+def _save(figure, path):
+    return atomic_write(path, lambda temporary: figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH))
 
 
 def _spread(count):

@@ -1,7 +1,5 @@
 """The space of a study as a plain `keras_tuner.HyperModel`."""
 
-from pathlib import Path
-
 import keras_tuner
 
 from recalib_keras.training import DiceCrossEntropy, Recipe
@@ -15,8 +13,8 @@ from recalib_keras.zoo.records import from_mapping
 class RecipeHyperModel(keras_tuner.HyperModel):
     """Networks of a recipe, for any of keras-tuner's tuners.
 
-    Reduction ratios above the number of channels, aggregations of other blocks than scSE and the like are never
-    drawn, since each dimension is a conditional hyperparameter.
+    Reduction ratios above the number of channels, aggregations of other blocks than scSE, levels that the window does
+    not allow and the like are never drawn, since each dimension is a conditional hyperparameter.
 
     Args:
         recipe: name or folder of a preset, path of a recipe (`.toml`), or a recipe's mapping.
@@ -42,7 +40,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def __init__(self, recipe, space, steps_per_epoch=100):
         super().__init__(name="recipe")
         if not isinstance(recipe, dict):
-            recipe = read_toml(recipe if str(recipe).endswith(".toml") else preset_recipe(Path(recipe).name))
+            recipe = read_toml(recipe if str(recipe).endswith(".toml") else preset_recipe(recipe))
         self.space = Space(space, recipe)
         self.steps_per_epoch = steps_per_epoch
 

@@ -1,6 +1,7 @@
 """keras-tuner's search algorithms, made to draw only what is possible, and nothing twice."""
 
 import contextlib
+import functools
 import itertools
 import warnings
 
@@ -125,19 +126,22 @@ class Grid(_Possible, keras_tuner.Oracle):
     def populate_space(self, trial_id):
         """Returns the next mix, as `keras_tuner.Oracle` has it."""
         for values in self._mixes({}, self.hyperparameters.space):
-            if not self._duplicate(values):
+            if not self._duplicate(values) and self.is_possible(values):
                 return {"status": TrialStatus.RUNNING, "values": values}
         return {"status": TrialStatus.STOPPED}
 
     def number_of_trials(self):
-        """Returns how many mixes there are."""
-        count = sum(1 for _ in self._mixes({}, self.hyperparameters.space))
-        return min(count, self.max_trials or count)
+        """Returns how many possible mixes there are, or how many of them are asked for."""
+        return self._count
+
+    @functools.cached_property
+    def _count(self):
+        possible = filter(self.is_possible, self._mixes({}, self.hyperparameters.space))
+        return sum(1 for _ in itertools.islice(possible, self.max_trials))
 
     def _mixes(self, values, space):
         if not space:
-            if self.is_possible(values):
-                yield values
+            yield values
             return
         first, *rest = space
         if not all(condition.is_active(values) for condition in first.conditions):

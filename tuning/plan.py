@@ -1,9 +1,5 @@
 """A study worked out: the recipe it varies, its space, and what each trial has to do."""
 
-import difflib
-import inspect
-
-from recalib_keras import models
 from recalib_keras.models.encoder_decoder import SKIPS
 from recalib_keras.models.parts import NORMALIZATIONS, UPSAMPLINGS
 from recalib_keras.training import Recipe
@@ -14,6 +10,7 @@ from recalib_keras.tuning.study import fingerprint
 from recalib_keras.zoo.records import RecordError, from_mapping
 
 CHOICES = {"skip": SKIPS, "normalization": NORMALIZATIONS, "upsampling": UPSAMPLINGS}
+EPOCHS, VALIDATE_EVERY = "schedule.epochs", "schedule.validate_every"
 
 
 class Plan:
@@ -30,8 +27,8 @@ class Plan:
         fingerprint: text that stands for the recipe that is varied.
 
     Raises:
-        RecordError: if the study does not fit its recipe: a key or a value that a recipe cannot have, an unknown
-            argument of the network, an objective that is no structure.
+        RecordError: if the study does not fit its recipe: a key or a value that a recipe cannot have, or that the
+            study decides itself, an unknown argument of the network, an objective that is no structure.
     """
 
     def __init__(self, study):
@@ -47,19 +44,25 @@ class Plan:
     @property
     def validates_once(self):
         """Whether a training is scored by its last epoch alone, and not by the best of several."""
-        is_hyperband = self.study.algorithm == "hyperband"
-        return not is_hyperband and self.space.base["schedule"].get("validate_every", 1) >= self.epochs
+        every = [self.space.base["schedule"].get("validate_every", 1)]
+        for dimension in self.space.dimensions:
+            if dimension.key == VALIDATE_EVERY:
+                every = dimension.options or [dimension.range.min]
+        return self.study.algorithm != "hyperband" and min(every) >= self.epochs
 
     def recipe(self, trial):
         """Returns the recipe of a trial, a mapping, as `recalib train` takes it."""
         recipe = self.space.recipe(trial.values)
         recipe["schedule"]["epochs"] = self.epochs
+        if self.study.patience:
+            recipe["schedule"]["patience"] = self.study.patience
         recipe["seed"] = self.seeds[0]
         return recipe
 
     def task(self, trial):
         """Returns what a worker needs to know to run a trial; JSON can hold it."""
         recipe = self.recipe(trial)
+        patience = recipe["schedule"].pop("patience", 0)  # a worker has it with the study's objective, not with Dice
         is_hyperband = self.study.algorithm == "hyperband"
         if is_hyperband:
             recipe["schedule"]["validate_every"] = 1  # its rounds may end with any epoch
@@ -70,7 +73,7 @@ class Plan:
             "seeds": list(self.seeds),
             "epochs": trial.epochs,
             "objective": self.study.objective,
-            "patience": self.study.patience,
+            "patience": patience,
             "past": trial.past,
             "keep_checkpoints": is_hyperband,
         }
@@ -78,6 +81,7 @@ class Plan:
     def _check(self, recipe):
         """Checks every option by itself, so that a study does not fail at the first trial that draws a bad one."""
         where = f"{self.study.name}: space"
+        self._check_schedule(where)
         structures = [label.name for label in recipe.labels[1:]]
         if self.study.objective not in ("dice", *structures):
             raise RecordError(
@@ -95,6 +99,21 @@ class Plan:
             if label(value) not in options.get(name, ()):
                 raise RecordError(f"{self.study.name}: baseline has {name} = {value!r}, which is none of {options}")
 
+    def _check_schedule(self, where):
+        """Checks that the study varies nothing that it decides itself."""
+        if EPOCHS in [dimension.key for dimension in self.space.dimensions]:
+            raise RecordError(
+                f"{where} must not vary {EPOCHS}, since trainings of different lengths cannot be compared; give the "
+                "study its `epochs`, or let the algorithm 'hyperband' choose"
+            )
+        if EPOCHS in self.study.space and self.study.epochs is not None:
+            raise RecordError(f"{where} gives {EPOCHS}, and the study its `epochs`; take one away")
+        if VALIDATE_EVERY in self.study.space and self.study.algorithm == "hyperband":
+            raise RecordError(
+                f"{where} must not give {VALIDATE_EVERY}, since 'hyperband' validates each epoch; take it out, or "
+                "choose another algorithm"
+            )
+
     def _samples(self):
         """Yields mixes that have every option once with every block."""
         blocks = [dimension for dimension in self.space.dimensions if dimension.name == "recalibration"]
@@ -106,14 +125,8 @@ class Plan:
 
 
 def _check_network(recipe):
-    """Checks the network's arguments without building it."""
+    """Checks the values of the network's arguments without building it; a recipe checks their names."""
     arguments = recipe["network"]["arguments"]
-    known = set(inspect.signature(models.EncoderDecoder.__init__).parameters) - {"self", "input_shape", "num_classes"}
-    for name in arguments:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known arguments: {', '.join(sorted(known))}"
-            raise ValueError(f"the network has no argument {name!r}; {hint}")
     for name, choices in CHOICES.items():
         if arguments.get(name) not in (None, *choices):
             raise ValueError(f"{name} must be one of {', '.join(choices)}, not {arguments[name]!r}")

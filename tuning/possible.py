@@ -1,13 +1,16 @@
 """Which mixes of a network's arguments can be built, told without building them."""
 
 import inspect
+import re
 
 import keras
 
-from recalib_keras.models import POSITIONS, RECALIBRATIONS
+from recalib_keras.models import POSITIONS, RECALIBRATIONS, EncoderDecoder
 from recalib_keras.zoo.records import RecordError
 
 NONE = "none"  # what a study calls a network without blocks
+LEVELS = inspect.signature(EncoderDecoder).parameters["levels"].default
+STAGE = re.compile(r"(encoder|decoder)_([1-9]\d*)")  # a single block
 
 
 def argument(recipe, name, default=None):
@@ -51,6 +54,18 @@ def block_argument(recipe, name):
     return None
 
 
+def levels(recipe):
+    """Returns the number of levels.
+
+    Raises:
+        RecordError: if it is none.
+    """
+    found = argument(recipe, "levels", LEVELS)
+    if not isinstance(found, int) or found < 1:
+        raise RecordError(f"levels must be an integer of at least 1, not {found!r}")
+    return found
+
+
 def positions(recipe):
     """Returns where the blocks stand, `P5` and its like spelled out.
 
@@ -60,20 +75,27 @@ def positions(recipe):
     chosen = argument(recipe, "positions", POSITIONS["P5"])
     chosen = POSITIONS.get(chosen, (chosen,)) if isinstance(chosen, str) else tuple(chosen)
     for place in chosen:
-        if place not in POSITIONS["P6"]:
-            raise ValueError(
-                f"positions must be of {', '.join(POSITIONS)} or {', '.join(POSITIONS['P6'])}, not {place!r}"
+        if place not in POSITIONS["P6"] and not STAGE.fullmatch(str(place)):
+            raise RecordError(
+                f"positions must be of {', '.join(POSITIONS)}, {', '.join(POSITIONS['P6'])}, or single blocks such as "
+                f"'encoder_1', not {place!r}"
             )
     return chosen
+
+
+def has_encoder_block(recipe):
+    """Returns whether a block stands in an encoder."""
+    return any(place.startswith("encoder") for place in positions(recipe))
 
 
 def channels(recipe):
     """Returns the smallest number of channels that a block of the recipe's network sees."""
     filters = argument(recipe, "filters") or (64 if 1 in recipe["input"]["window"] else 32)
-    widths = [filters] * 2 if isinstance(filters, int) else list(filters)
-    narrowest = min(widths[:-1], default=widths[-1])
-    seen = {"encoder": narrowest, "decoder": narrowest, "bottleneck": widths[-1], "classifier": len(recipe["labels"])}
-    return min(seen[place] for place in positions(recipe))
+    *outer, bottleneck = [filters] * (levels(recipe) + 1) if isinstance(filters, int) else filters
+    seen = {"encoder": outer, "decoder": outer, "bottleneck": [bottleneck], "classifier": [len(recipe["labels"])]}
+    for part in ("encoder", "decoder"):
+        seen |= {f"{part}_{level}": [width] for level, width in enumerate(outer, start=1)}
+    return min((width for place in positions(recipe) for width in seen.get(place, ())), default=bottleneck)
 
 
 def ratio_problem(recipe):
@@ -96,12 +118,16 @@ def aggregation_problem(recipe):
 
 def levels_problem(recipe):
     """Returns why the levels cannot be, or None."""
-    levels, filters = argument(recipe, "levels", 4), argument(recipe, "filters")
+    count, filters = levels(recipe), argument(recipe, "filters")
     sizes = [size for size in recipe["input"]["window"] if size != 1]
-    if any(size % 2**levels for size in sizes):
-        return f"{levels} levels cannot halve a window of {' × '.join(map(str, sizes))}"
-    if isinstance(filters, (list, tuple)) and len(filters) != levels + 1:
-        return f"{levels} levels need {levels + 1} numbers of filters, not {len(filters)}"
+    if any(size % 2**count for size in sizes):
+        return f"{count} levels cannot halve a window of {' × '.join(map(str, sizes))}"
+    if isinstance(filters, (list, tuple)) and len(filters) != count + 1:
+        return f"{count} levels need {count + 1} numbers of filters, not {len(filters)}"
+    for place in positions(recipe) if block(recipe) is not None else ():
+        stage = STAGE.fullmatch(place)
+        if stage and int(stage[2]) > count:
+            return f"{count} levels have no {place!r} for a block to stand at"
     return None
 
 
@@ -110,4 +136,4 @@ def problem(recipe):
 
     Every rule is one of the networks' own; here it is known before anything is built.
     """
-    return ratio_problem(recipe) or aggregation_problem(recipe) or levels_problem(recipe)
+    return levels_problem(recipe) or ratio_problem(recipe) or aggregation_problem(recipe)

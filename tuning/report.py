@@ -1,28 +1,32 @@
 """A study in words: what was tried, what came out, and what can and cannot be concluded from it."""
 
-import math
 import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
 
-from recalib_keras.tuning.comparison import ABSENT, compare
+from recalib_keras.tuning import findings
+from recalib_keras.tuning.comparison import ABSENT, compare, rivals
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.figures import draw_figures
 from recalib_keras.tuning.importance import FEWEST_TRIALS, importance
+from recalib_keras.tuning.markdown import header, names, number, row
 from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, write_results
+from recalib_keras.tuning.settings import settings
+from recalib_keras.tuning.trials import FAILED, PRUNED
 from recalib_keras.volumes import atomic_write
 
-MOST_TRIALS = 10  # in the table of the best
+MOST_TRIALS = 10  # in a table
 
 
-def write_report(results):
+def write_report(results, data_root=None):
     """Writes all results anew from what is known of the trials: table, best recipe, HParams, figures, report.
 
     What needs a library that is not installed is left out, with a warning that names the command to install it.
 
     Args:
         results: `Results`.
+        data_root: path that the recipe's data folder is relative to, to state the number of scans; None leaves it out.
 
     Returns:
         Path of the report.
@@ -30,12 +34,14 @@ def write_report(results):
     write_results(results.folder, results.plan, results.trials)
     figures = _or_warn(draw_figures, results, results.folder / FIGURES) or []
     found = _or_warn(importance, results)
-    text = "\n".join(_sections(results, found, figures)) + "\n"
+    text = "\n".join(_sections(results, found, figures, data_root)) + "\n"
     return atomic_write(results.folder / REPORT, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def publish(results, folder):
     """Copies the results that are small enough to keep, all but the trainings and events, to `folder/NAME`.
+
+    What an earlier copy has there is replaced.
 
     Returns:
         The path of that folder.
@@ -47,13 +53,14 @@ def publish(results, folder):
         if name == EVENTS or not source.exists():
             continue
         if source.is_dir():
-            shutil.copytree(source, target / name, dirs_exist_ok=True)
+            shutil.rmtree(target / name, ignore_errors=True)
+            shutil.copytree(source, target / name)
         else:
             shutil.copyfile(source, target / name)
     return target
 
 
-def _sections(results, found, figures):
+def _sections(results, found, figures, data_root):
     study, trials = results.plan.study, results.trials
     counts = Counter(trial.status for trial in trials)
     yield f"# {study.title or study.name}\n"
@@ -61,70 +68,99 @@ def _sections(results, found, figures):
     seeds = ", ".join(map(str, results.plan.seeds))
     yield (
         f"{len(trials)} trials ({ended}) of the {study.algorithm} search `{study.name}`; each trained with seeds "
-        f"{seeds} for {results.plan.epochs} epochs at most. Objective: {_objective(study)} on the validation scans, "
+        f"{seeds} for {_epochs(results.plan)}. Objective: {_objective(study)} on the validation scans, "
         f"{'the last' if results.plan.validates_once else 'the best'} epoch of each training.\n"
     )
+    yield from _settings(results, data_root)
     if results.best is None:
-        yield "No trial is complete: nothing can be concluded."
+        yield "No trial is complete: nothing can be concluded.\n"
+        yield from _unscored_trials(results)
         return
-    yield from _best_table(results)
+    yield from _best_trials(results)
+    yield from _unscored_trials(results)
     for path in figures:
         yield f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})\n"
-    for dimension in results.plan.space.dimensions:
-        if dimension.options is not None:
-            yield from _dimension_section(compare(results, dimension))
+    dimensions = [dimension for dimension in results.plan.space.dimensions if dimension.options is not None]
+    comparisons = [compare(results, dimension) for dimension in dimensions]
+    for comparison in comparisons:
+        yield from findings.section(comparison)
     yield from _importance_section(results, found)
-    yield from _limits(results)
+    yield from _limits(results, comparisons)
+
+
+def _epochs(plan):
+    study = plan.study
+    if study.patience:
+        return f"{plan.epochs} epochs at most, fewer after {study.patience} validations without a better one"
+    return f"{plan.epochs} epochs{' at most, by rounds' if study.algorithm == 'hyperband' else ''}"
 
 
 def _objective(study):
     return "mean Dice of all structures" if study.objective == "dice" else f"Dice of the {study.objective}"
 
 
-def _best_table(results):
-    names = [dimension.name for dimension in results.plan.space.dimensions]
-    yield "## The best trials\n"
-    yield f"The best recipe is `best.toml` (trial {results.best.id}).\n"
-    yield from _header("trial", "mean", "sd", *names, "parameters", "minutes")
-    completed = sorted((trial for trial in results.trials if trial.scores), key=lambda trial: -trial.score)
-    for trial in completed[:MOST_TRIALS]:
-        values = [label(trial.values[name]) if name in trial.values else ABSENT for name in names]
-        size = "" if trial.parameters is None else f"{trial.parameters:,}"
-        yield _row(trial.id, _number(trial.score), _number(trial.deviation), *values, size, f"{trial.minutes:.1f}")
+def _settings(results, data_root):
+    if not results.trials:
+        return
+    yield header("", "each training")
+    for name, text in settings(results.plan, results.trials[0], data_root).items():
+        yield row(name, text)
     yield ""
 
 
-def _dimension_section(comparison):
-    if not comparison.levels:
-        return
-    unit = "trainings" if comparison.by_seed else "trials"
-    yield f"## {comparison.name}\n"
-    yield from _header(comparison.name, unit, "mean", "95 % interval", "difference", "its interval", "taken", "")
-    for level in comparison.levels:
-        verdict = "baseline" if level.is_baseline else level.verdict
-        yield _row(
-            *(level.value, len(level.scores), _number(level.mean), _interval(level.interval)),
-            *(_signed(level.difference), _interval(level.difference_interval, _signed), level.how, verdict),
-        )
-    yield f"\n{_conclusion(comparison)}\n"
+def _best_trials(results):
+    yield "## The best trials\n"
+    yield f"{_best_in_words(results)}\n"
+    yield header("trial", "mean", "sd", *_dimensions(results), "parameters", "minutes")
+    completed = sorted((trial for trial in results.trials if trial.scores), key=lambda trial: -trial.score)
+    for trial in completed[:MOST_TRIALS]:
+        size = "" if trial.parameters is None else f"{trial.parameters:,}"
+        scores = number(trial.score), number(trial.deviation)
+        yield row(trial.id, *scores, *_values(results, trial), size, f"{trial.minutes:.1f}")
+    yield ""
 
 
-def _conclusion(comparison):
-    baseline = next(level.value for level in comparison.levels if level.is_baseline)
-    others = [level for level in comparison.levels if not level.is_baseline]
+def _best_in_words(results):
+    """Returns which trial has the highest mean, and what it cannot be told apart from."""
+    best, others = results.best, rivals(results)
+    said = f"Trial {best.id} has the highest mean; its recipe is `best.toml`."
+    if sum(bool(trial.scores) and trial.epochs == best.epochs for trial in results.trials) == 1:
+        return said
+    if len(results.plan.seeds) == 1:
+        return f"{said} One training a trial does not tell it apart from any other."
+    held = "95 %, all pairs of trials together"
     if not others:
-        return "Only one value has a complete trial: there is nothing to compare."
-    said = []
-    for verdict, words in (
-        ("higher", f"scored higher than `{baseline}`"),
-        ("lower", f"scored lower than `{baseline}`"),
-        ("not told apart", f"cannot be told apart from `{baseline}`"),
-        ("", f"cannot be compared with `{baseline}`: the scores are too few"),
-    ):
-        values = [f"`{level.value}`" for level in others if level.verdict == verdict]
-        if values:
-            said.append(f"{', '.join(values)} {words}")
-    return f"The intervals of the differences hold together at 95 %: {'; '.join(said)}."
+        return f"{said} Seed by seed it scored higher than every other that was trained as long ({held})."
+    more = f" and {len(others) - MOST_TRIALS} more" if len(others) > MOST_TRIALS else ""
+    listed = names(trial.id for trial in others[:MOST_TRIALS])
+    return f"{said} Seed by seed it cannot be told apart from {listed}{more} ({held})."
+
+
+def _unscored_trials(results):
+    """Yields a table of the trials that ended without a score, and why."""
+    ended = [trial for trial in results.trials if trial.status in (PRUNED, FAILED)]
+    if not ended:
+        return
+    yield "## Trials without a score\n"
+    yield header("trial", "status", "trainings before", *_dimensions(results), "message")
+    for trial in ended[:MOST_TRIALS]:
+        before = f"{sum(not _is_broken(run) for run in trial.executions)} of {len(results.plan.seeds)}"
+        yield row(trial.id, trial.status, before, *_values(results, trial), trial.message)
+    if len(ended) > MOST_TRIALS:
+        yield f"\nAnd {len(ended) - MOST_TRIALS} more, see `trials.csv`."
+    yield ""
+
+
+def _is_broken(execution):
+    return execution.stopped == "not finite"
+
+
+def _dimensions(results):
+    return [dimension.name for dimension in results.plan.space.dimensions]
+
+
+def _values(results, trial):
+    return [label(trial.values[name]) if name in trial.values else ABSENT for name in _dimensions(results)]
 
 
 def _importance_section(results, found):
@@ -139,21 +175,19 @@ def _importance_section(results, found):
         f"error); the mean of the other trials does to {found.plain_error:.4f}. Shuffling one dimension makes the "
         "forest worse by:\n"
     )
-    yield from _header("dimension", "by", "sd over folds")
+    yield header("dimension", "by", "sd over folds")
     for name, (mean, deviation) in sorted(found.by_dimension.items(), key=lambda item: -item[1][0]):
-        yield _row(name, _number(mean), _number(deviation))
+        yield row(name, number(mean), number(deviation))
     if not found.is_meaningful:
         yield "\nThe forest does no better than the mean: this study does not show which dimension matters."
     yield ""
 
 
-def _limits(results):
+def _limits(results, comparisons):
     yield "## What this does not show\n"
-    yield (
-        "- The intervals tell how far the result depends on the random start and order of the training, not how it "
-        "would differ on other scans: all trials are scored on the same validation scans.\n"
-        f"- Trainings of {results.plan.epochs} epochs rank what learns fast; longer ones may rank otherwise."
-    )
+    yield from findings.meanings(comparisons)
+    yield "- How scores would differ on other scans: all trials are scored on the same validation scans."
+    yield f"- Trainings of {results.plan.epochs} epochs rank what learns fast; longer ones may rank otherwise."
     if not results.plan.validates_once:
         yield "- Each score is that of a training's best epoch on these scans, which flatters all trials alike."
     if len(results.comparable) < len([trial for trial in results.trials if trial.scores]):
@@ -168,23 +202,3 @@ def _or_warn(act, *arguments):
     except ImportError as error:
         warnings.warn(str(error), stacklevel=3)
         return None
-
-
-def _header(*names):
-    return _row(*names), "|" + "---|" * len(names)
-
-
-def _row(*cells):
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def _number(value):
-    return "" if math.isnan(value) else f"{value:.4f}"
-
-
-def _signed(value):
-    return "" if math.isnan(value) else f"{value:+.4f}"
-
-
-def _interval(bounds, write=_number):
-    return "" if math.isnan(bounds[0]) else f"{write(bounds[0])} to {write(bounds[1])}"

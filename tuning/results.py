@@ -59,7 +59,7 @@ def read_results(study, folder):
         StudyError: if there is no study in the folder, or another one.
     """
     plan, saved = Plan(study), read(folder)
-    if (saved["study"], saved["recipe"]) != (study.fingerprint, plan.fingerprint):
+    if not study.asks(saved["study"]) or saved["recipe"] != plan.fingerprint:
         raise StudyError(f"{folder} holds another study than {study.name!r}; choose another folder with --output")
     return Results(Path(folder), plan, [from_mapping(Trial, item, "trial") for item in saved["trials"]])
 
@@ -114,7 +114,7 @@ def best_recipe(plan, trial, number_of_trials):
     spread = f" ± {trial.deviation:.4f}" if len(plan.seeds) > 1 else ""
     seeds = ", ".join(map(str, plan.seeds))
     return (
-        f"# The best of {number_of_trials} trials of the study {plan.study.name!r}, number {trial.id}:\n"
+        f"# Of {number_of_trials} trials of the study {plan.study.name!r}, number {trial.id} has the highest mean:\n"
         f"# {plan.study.objective} {trial.score:.4f}{spread} on the validation scans, seeds {seeds}.\n"
         f"# recalib train {BEST} --data $RECALIB_DATA\n"
         f"{recipe.to_toml()}"

@@ -1,14 +1,17 @@
 """The recipes that a study chooses among: what varies, what depends on what, and what cannot be."""
 
 import copy
+import itertools
 
 from recalib_keras.tuning import possible
 from recalib_keras.tuning.dimensions import read_dimensions
 from recalib_keras.zoo.records import RecordError
 
 _BLOCK_ARGUMENT = "network.arguments.recalibration_args."
+# What has to fit each other, and is chosen in this order.
+SHAPE = ("input.window", "filters", "levels", "positions")
 # What has to be chosen before the dimensions that depend on it, in this order.
-PARENTS = ("architecture", "recalibration", "filters", "levels", "positions")
+PARENTS = ("architecture", "recalibration", *SHAPE)
 
 
 class Space:
@@ -16,7 +19,8 @@ class Space:
 
     A dimension takes part in a trial only where it matters: the arguments of a block where the block takes them,
     `positions` where there is a block, `skip` where one stands in the encoder. Reduction ratios above the number of
-    channels, and aggregations that the network refuses, are no options there.
+    channels, aggregations that the network refuses, and levels that do not fit the window, the filters or the
+    positions, are no options there.
 
     Args:
         table: dict from names to a fixed value, a list of values or a range; see
@@ -38,12 +42,13 @@ class Space:
         self.dimensions = tuple(sorted(dimensions, key=lambda dimension: order.get(dimension.name, len(order))))
         self.base = _with(recipe, fixed)
         self._by_name = {dimension.name: dimension for dimension in self.dimensions}
-        self._cases = {dimension.name: self._find_cases(dimension) for dimension in self.dimensions}
-        for name, cases in self._cases.items():
-            if not cases:
+        self._cases = {}
+        for dimension in self.dimensions:
+            self._cases[dimension.name] = self._find_cases(dimension)
+            if not self._cases[dimension.name]:
                 raise RecordError(
-                    f"{where}: {name} has no effect, or no possible value, with anything else that the study varies; "
-                    "take it out or vary what it depends on"
+                    f"{where}: {dimension.name} has no effect, or no possible value, with anything else that the study "
+                    "varies; take it out or vary what it depends on"
                 )
         if not self.dimensions and self.problem({}):
             raise RecordError(f"{where}: {self.problem({})}")
@@ -98,9 +103,20 @@ class Space:
             return [(dimension.name, {}, None)]
         parents = [self._by_name[name] for name in _parents(dimension) if name in self._by_name]
         boxes = [(conditions, labels) for conditions, labels in self._boxes(dimension, parents, {}) if labels]
+        boxes = [(mix, labels) for conditions, labels in boxes for mix in self._by_case(conditions)]
         boxes.sort(key=lambda box: -len(box[1]))
         names = [dimension.name, *(f"{dimension.name} ({number})" for number in range(2, len(boxes) + 1))]
-        return [(name, dict(conditions), labels) for name, (conditions, labels) in zip(names, boxes)]
+        return [(name, conditions, labels) for name, (conditions, labels) in zip(names, boxes)]
+
+    def _by_case(self, conditions):
+        """Yields conditions on dimensions as conditions on their cases, a dict for each mix of these."""
+        cases = [
+            [(name, tuple(text for text in texts if text in labels)) for name, _, labels in self._cases[parent]]
+            for parent, texts in conditions
+        ]
+        for mix in itertools.product(*cases):
+            if all(texts for _, texts in mix):
+                yield dict(mix)
 
     def _boxes(self, dimension, parents, chosen):
         """Returns pairs of conditions and the labels that are left under them, all cases of the parents covered."""
@@ -122,10 +138,12 @@ class Space:
         """Returns whether an option matters and is possible beside what is chosen of its parents."""
         recipe = self.recipe({**chosen, dimension.name: option})
         block = possible.block(recipe)
-        if dimension.name == "positions":
-            return block is not None
+        if dimension.name == "positions" and block is None:
+            return False
+        if dimension.name in SHAPE:
+            return self._has_shape({**chosen, dimension.name: option})
         if dimension.name == "skip":
-            return block is not None and "encoder" in possible.positions(recipe)
+            return block is not None and possible.has_encoder_block(recipe)
         if not dimension.key.startswith(_BLOCK_ARGUMENT):
             return True
         if not possible.takes(block, dimension.key.removeprefix(_BLOCK_ARGUMENT)):
@@ -133,14 +151,22 @@ class Space:
         problems = {"reduction_ratio": possible.ratio_problem, "aggregation": possible.aggregation_problem}
         return problems.get(dimension.name, lambda recipe: None)(recipe) is None
 
+    def _has_shape(self, chosen):
+        """Returns whether what is chosen fits each other, with some choice of what is not chosen yet."""
+        left = [dimension for dimension in self.dimensions if dimension.name in SHAPE and dimension.name not in chosen]
+        mixes = itertools.product(*([(dimension.name, option) for option in dimension.options] for dimension in left))
+        return any(possible.levels_problem(self.recipe({**chosen, **dict(mix)})) is None for mix in mixes)
+
 
 def _parents(dimension):
     """Returns the names of what decides whether, and among what, a dimension is chosen."""
+    if dimension.name in SHAPE:
+        return "recalibration", *SHAPE[: SHAPE.index(dimension.name)]
     if dimension.name == "reduction_ratio":
         return "recalibration", "filters", "positions"
     if dimension.name in ("aggregation", "skip"):
         return "recalibration", "positions"
-    return ("recalibration",) if dimension.key.startswith(_BLOCK_ARGUMENT) or dimension.name == "positions" else ()
+    return ("recalibration",) if dimension.key.startswith(_BLOCK_ARGUMENT) else ()
 
 
 def _hyperparameter(dimension, name, labels, conditions):

@@ -34,7 +34,7 @@ class Study:
         seeds: each trial is trained once with each; empty for the recipe's own seed alone.
         epochs: of each training; None for the recipe's.
         objective: `"dice"`, the mean over all structures on the validation scans, or the name of one structure.
-        patience: a training ends early after so many validations without a new best one; 0 for never.
+        patience: a training ends early after so many validations without a new best one; 0 for the recipe's.
         factor: of `"hyperband"`: of so many trials one is trained so many times longer.
         seed: of the search itself.
         baseline: values that the report compares all others of their dimension with; by default the best.
@@ -90,9 +90,19 @@ class Study:
 
     @property
     def fingerprint(self):
-        """Short text that two studies share only if they ask the same; how many trials is no part of it."""
-        mapping = {key: value for key, value in to_mapping(self).items() if key not in ("trials", "name", "folder")}
-        return fingerprint(mapping)
+        """Short text that two studies share only if they ask the same.
+
+        How many trials, and what only the report reads, are no part of it.
+        """
+        return self._fingerprint_without("trials", "title", "baseline")
+
+    def asks(self, other):
+        """Returns whether a fingerprint is of a study that asks the same; older ones say title and baseline too."""
+        return other in (self.fingerprint, self._fingerprint_without("trials"))
+
+    def _fingerprint_without(self, *keys):
+        left_out = (*keys, "name", "folder")
+        return fingerprint({key: value for key, value in to_mapping(self).items() if key not in left_out})
 
     @property
     def most_trials(self):

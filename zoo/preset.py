@@ -1,33 +1,20 @@
 """What a preset is: a network by name, and a description of each of its weight sets."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
+from recalib_keras.zoo.labels import Label, check_labels
+from recalib_keras.zoo.records import RecordError, check_keys, from_mapping, to_mapping
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
-
-
-@dataclass(frozen=True)
-class Label:
-    """One structure.
-
-    Args:
-        id: the number it has in label maps.
-        name: in words.
-        color: red, green and blue, 0 to 255 each.
-        mirror: number of its counterpart on the other side of the body, for structures that come in pairs.
-    """
-
-    id: int
-    name: str
-    color: tuple[int, int, int] = (0, 0, 0)
-    mirror: int | None = None
+# What no description says: a network is built with it, and gives it to its blocks.
+GIVEN = ("self", "input_shape", "num_classes", "dtype", "name")
 
 
 @dataclass(frozen=True)
@@ -78,14 +65,29 @@ class Network:
         if self.architecture not in NETWORKS:
             raise RecordError(f"architecture must be one of {', '.join(NETWORKS)}, not {self.architecture!r}")
 
+    def check(self):
+        """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.
+
+        Raises:
+            RecordError: if the network, or its block, knows no such argument; the nearest is named.
+        """
+        from recalib_keras import models  # here, so that descriptions can be read without Keras
+
+        check_keys(self.arguments, _arguments_of(getattr(models, self.architecture)), "network.arguments")
+        block = models.RECALIBRATIONS.get(str(self.arguments.get("recalibration")))
+        settings = self.arguments.get("recalibration_args")
+        if block is not None and isinstance(settings, dict):
+            check_keys(settings, _arguments_of(block), "network.arguments.recalibration_args")
+
     def build(self, input_shape, num_classes, dtype=None):
         """Returns the network, built from code, with fresh weights.
 
         Raises:
-            RecordError: if the network knows no such argument.
+            RecordError: as `check`, and for an argument of another type than the network takes.
         """
-        from recalib_keras import models  # here, so that descriptions can be read without Keras
+        from recalib_keras import models
 
+        self.check()
         try:
             return getattr(models, self.architecture)(input_shape, num_classes, dtype=dtype, **self.arguments)
         except TypeError as error:
@@ -142,6 +144,7 @@ class WeightSet:
     def __post_init__(self):
         if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":
             raise RecordError(f"file must name a .safetensors file beside {FILE_NAME}, not {self.file!r}")
+        check_labels(self.labels)
 
     def build(self, num_classes=None, input_shape=None, dtype=None):
         """Returns the network with fresh weights, of the preset's own input shape and classes unless told otherwise."""
@@ -216,3 +219,14 @@ class Preset:
         if not self.ensembles:
             del mapping["ensembles"]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
+
+
+def _arguments_of(kind):
+    """Returns the names of a class's arguments, those that it hands on to its base classes counted in."""
+    names = []
+    for base in kind.__mro__:
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names += [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            break
+    return [name for name in dict.fromkeys(names) if name not in GIVEN]

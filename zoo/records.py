@@ -27,11 +27,7 @@ def from_mapping(record_class, mapping, where):
         raise RecordError(f"{where} must be a table of keys and values, not {mapping!r}")
     hints = typing.get_type_hints(record_class)
     fields = {field.name: field for field in dataclasses.fields(record_class) if field.init}
-    for key in mapping:
-        if key not in fields:
-            nearest = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(fields)}"
-            raise RecordError(f"{where} has an unknown key {key!r}; {hint}")
+    check_keys(mapping, fields, where)
     missing = [name for name, field in fields.items() if name not in mapping and not _has_default(field)]
     if missing:
         raise RecordError(f"{where} lacks {', '.join(map(repr, missing))}")
@@ -40,6 +36,24 @@ def from_mapping(record_class, mapping, where):
         return record_class(**values)
     except RecordError as error:
         raise RecordError(f"{where}: {error}") from None
+
+
+def check_keys(mapping, known, where):
+    """Checks that a mapping has known keys alone.
+
+    Args:
+        mapping: dict.
+        known: the names of the keys it may have.
+        where: what the mapping is, for messages.
+
+    Raises:
+        RecordError: for an unknown key; the nearest known one is named.
+    """
+    for key in mapping:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
+            raise RecordError(f"{where} has an unknown key {key!r}; {hint}")
 
 
 def to_mapping(record):

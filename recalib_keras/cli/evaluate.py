@@ -1,11 +1,11 @@
-"""recalib evaluate: measure label maps against the truth, or a preset on the scans its training held out."""
+"""recalib evaluate: measure label maps against the truth, or a preset on scans that it was not trained on."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
-from recalib_keras.cli.options import add_data_argument, add_preset_arguments, named_weights
+from recalib_keras.cli.options import add_data_argument, add_preset_arguments
+from recalib_keras.cli.preset_cases import preset_cases
 
 ERRORS = (ValueError, OSError, ImportError)
 DEFINITIONS = """\
@@ -28,6 +28,9 @@ in neither has no measures at all and is left out of all means. The column found
 truth only, prediction only, neither.
 
 The mean of structures is taken in each scan first, then over the scans.
+
+A truth without a prediction has no row and is in no mean: where scans are missing because segmenting them failed, the
+means are those of the others. Such scans are counted and named when the command starts.
 """
 FORMATS = {"dice": ("Dice", 4, 1), "hd95_mm": ("HD95 (mm)", 2, 1), "assd_mm": ("ASSD (mm)", 2, 1)}
 FORMATS["relative_volume_difference"] = ("volume (%)", 1, 100)
@@ -51,8 +54,20 @@ def add_arguments(parser):
         "--label-names",
         type=Path,
         metavar="FILE",
-        help="colour table (FreeSurfer, 3D Slicer, ITK-SNAP) or dataset.json",
+        help="colour table (FreeSurfer, 3D Slicer, ITK-SNAP) or dataset.json; with --dataset, that set's",
     )
+    parser.add_argument(
+        "--part",
+        choices=("validation", "test"),
+        help="scans to measure the preset on: those that chose its weights (default), or the set's official test part",
+    )
+    parser.add_argument(
+        "--dataset",
+        nargs=2,
+        metavar=("NAME", "FOLDER"),
+        help="measure the preset on all scans of another set (see `recalib datasets`); labels are matched by name",
+    )
+    parser.add_argument("--volume", type=int, metavar="I", help="which volume of that set's 4-D images to take, from 0")
     parser.add_argument("--labels", type=int, nargs="+", metavar="N", help="measure these only (default: all but 0)")
     parser.add_argument("--figures", action="store_true", help="draw boxplots.png, volumes.png and panels.png too")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for the panels")
@@ -68,7 +83,7 @@ def add_arguments(parser):
 def run(arguments):
     """Measures all scans, prints a summary, writes what is asked for; returns 1 if some of several scans failed."""
     _check(arguments)
-    cases, structures, draw_gates = (_preset_subject if arguments.preset else _label_map_subject)(arguments)
+    cases, structures, draw_gates = (preset_cases if arguments.preset else _label_map_cases)(arguments)
     _prepare(arguments)
     from recalib_keras import evaluation
 
@@ -90,20 +105,38 @@ def run(arguments):
 
 
 def _check(arguments):
-    if arguments.preset is not None:
-        of_label_maps = {"PREDICTIONS": arguments.predictions, "--label-names": arguments.label_names}
-        of_label_maps |= {"--labels": arguments.labels, "--images": arguments.images}
-        given = [name for name, value in of_label_maps.items() if value is not None]
-        if given:
-            raise ValueError(f"expected either two sets of label maps or --preset, got {given[0]} too; leave one out")
-    elif arguments.truths is None:
-        raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
-    elif arguments.gates:
-        raise ValueError("expected --preset with --gates: label maps have no gates")
+    (_check_label_maps if arguments.preset is None else _check_preset)(arguments)
     if (arguments.figures or arguments.gates) and (arguments.output is None or arguments.output.suffix == ".csv"):
         raise ValueError(f"expected a folder for the figures, got -o {arguments.output}; give -o a folder")
+
+
+def _check_label_maps(arguments):
+    of_preset = {"--part": arguments.part, "--dataset": arguments.dataset, "--volume": arguments.volume}
+    given = _given(of_preset)
+    if given:
+        raise ValueError(f"expected --preset with {given[0]}; name the preset to measure")
+    if arguments.truths is None:
+        raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
+    if arguments.gates:
+        raise ValueError("expected --preset with --gates: label maps have no gates")
     if arguments.images is not None and not arguments.figures:
         raise ValueError("expected --figures with --images, which are for the panels; add it")
+
+
+def _check_preset(arguments):
+    is_other = arguments.dataset is not None
+    of_label_maps = {"PREDICTIONS": arguments.predictions, "--labels": arguments.labels, "--images": arguments.images}
+    given = _given(of_label_maps if is_other else of_label_maps | {"--label-names": arguments.label_names})
+    if given:
+        raise ValueError(f"expected either two sets of label maps or --preset, got {given[0]} too; leave one out")
+    if arguments.volume is not None and not is_other:
+        raise ValueError("expected --dataset with --volume: of the preset's own set, the recipe tells the volume")
+    if arguments.part == "validation" and is_other:
+        raise ValueError("expected --part test with --dataset, or none: no scan of another set chose the weights")
+
+
+def _given(arguments):
+    return [name for name, value in arguments.items() if value is not None]
 
 
 def _prepare(arguments):
@@ -119,11 +152,11 @@ def _prepare(arguments):
         )
 
 
-def _label_map_subject(arguments):
+def _label_map_cases(arguments):
     """Returns the scans, their structures (None for all there are), and no way to draw gates."""
     from recalib_keras import evaluation
 
-    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images)
+    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images, _tell_unmatched)
     if arguments.label_names is None:
         return cases, arguments.labels and evaluation.unnamed_structures(arguments.labels), None
     named = evaluation.read_structures(arguments.label_names)
@@ -135,39 +168,11 @@ def _label_map_subject(arguments):
     return cases, [structure for structure in named if structure.id in arguments.labels], None
 
 
-def _preset_subject(arguments):
-    """Returns the scans that the preset's training held out, its structures, and how to draw its gates."""
-    start_backend()
-    from recalib_keras import zoo
-    from recalib_keras.evaluation import Case
-    from recalib_keras.inference import load_segmenter
-    from recalib_keras.inference.gates import shown_blocks
-    from recalib_keras.training import held_out
-    from recalib_keras.volumes import Volume
-
-    weights = named_weights(arguments.weights)
-    segmenter = load_segmenter(arguments.preset, weights, "keras", "float32")
-    if arguments.gates:
-        model = zoo.load(arguments.preset, arguments.weights)
-        shown_blocks(model)  # a plain network has none, and says so before the first scan
-
-    def case_of(scan):
-        def read_maps():
-            image, truth = scan.read()
-            return Volume(segmenter(image), image.grid), truth
-
-        return Case(scan.name, read_maps, lambda: scan.read()[0])
-
-    def draw_gates(case, path):
-        from recalib_keras.evaluation.gate_maps import gate_figure
-        from recalib_keras.inference.gates import gate_maps
-
-        seen = gate_maps(model, segmenter.input, case.read_image(), case.read_maps()[1].array)
-        title = f"{case.name}: what the network saw, true structures outlined"
-        gate_figure(seen.image, seen.blocks, path, seen.labels, segmenter.labels[1:], title)
-
-    scans = held_out(arguments.preset, weights, arguments.data)
-    return [case_of(scan) for scan in scans], segmenter.labels[1:], draw_gates
+def _tell_unmatched(names):
+    print(
+        f"recalib evaluate: without a prediction, so in no mean: {len(names)} of the truths: {', '.join(names)}",
+        file=sys.stderr,
+    )
 
 
 def _print_summary(report):

@@ -13,7 +13,7 @@ COMMANDS = {
     "datasets": "list sets of scans, and check a folder of one",
     "augment": "draw training examples as augmentation changes them",
     "train": "train networks by their recipes",
-    "evaluate": "measure label maps against the truth, or a preset on its held-out scans",
+    "evaluate": "measure label maps against the truth, or a preset on scans it was not trained on",
     "tune": "search for a better recipe",
     "synthesize": "draw scans generated from label maps",
     "compare": "tell whether reports of the same scans differ",

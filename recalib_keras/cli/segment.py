@@ -1,13 +1,15 @@
 """recalib segment: labels, volumes and pictures of one scan or thousands."""
 
 import argparse
-import csv
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.label_targets import label_targets
 from recalib_keras.cli.options import add_preset_arguments, named_weights
+from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative
 
 ERRORS = (ValueError, OSError, ImportError)
 TABLE = "volumes.csv"
@@ -19,12 +21,21 @@ def add_arguments(parser):
         "scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI or MGZ file, or a folder with one DICOM series"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder, or a .nii.gz file for a single scan"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder, or a .nii.gz file for a single scan; scans of one name keep the folders that they lie in",
     )
     add_preset_arguments(parser, default="densenet3d_pe")
     parser.add_argument("--volume", type=int, metavar="I", help="which volume of 4-D scans to take, from 0")
     parser.add_argument("--overlay", action="store_true", help="draw a picture of each scan with its labels too")
-    parser.add_argument("--overwrite", action="store_true", help="segment again what is there already")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="segment again what is there already; without it, labels that are there stay",
+    )
     parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
     parser.add_argument(
         "--engine",
@@ -43,25 +54,23 @@ def add_arguments(parser):
 
 def run(arguments):
     """Segments each scan; returns 1 if some of several could not be segmented."""
-    targets = _targets(arguments.scans, arguments.output)
+    targets, folder = label_targets(arguments.scans, arguments.output)
+    table = VolumeTable(folder / TABLE)
     if arguments.overlay:
         import matplotlib  # noqa: F401  (missing, it should stop the batch before the first scan)
-    from recalib_keras.volumes import VolumeError
 
-    segmenter = _load_segmenter(arguments)
-    table = _Table(targets[0][1].parent / TABLE)
+    batch = _Batch(_load_segmenter(arguments), table, arguments)
     failures = []
-    for scan, target in _progress(targets, "scans", disable=None if len(targets) > 1 else True):
-        try:
-            seen, entropies = _segment_one(segmenter, scan, target, arguments, show_windows=len(targets) == 1)
-        except (VolumeError, OSError) as error:
-            if len(targets) == 1:
-                raise
-            failures.append(f"{scan}: {' '.join(str(error).split())}")
-        else:
-            table.replace(str(scan), seen.volumes, entropies)
-            _warn(scan, seen, segmenter.typical)
-    _report(targets, failures, table, segmenter)
+    try:
+        for scan, target in _progress(targets, "scans", disable=None if len(targets) > 1 else True):
+            try:
+                batch.label(scan, target)
+            except Exception as error:  # whatever one scan does, the others are segmented
+                if len(targets) == 1:
+                    raise
+                failures.append(f"{scan}: {_in_one_line(error)}")
+    finally:
+        _report(targets, failures, batch)
     return 1 if failures else 0
 
 
@@ -79,134 +88,109 @@ def _load_segmenter(arguments):
     return segmenter
 
 
-def _segment_one(segmenter, path, target, arguments, show_windows):
-    """Writes the labels of a scan, and its picture if asked for.
+class _Batch:
+    """Labels scans, one after the other.
 
-    Returns:
-        The `Traits` of the segmentation, and a dict from labels to mean entropies: empty where the labels were there.
+    Attributes:
+        made, found: how many scans were labelled, and of how many the labels were there.
     """
-    from recalib_keras import evaluation, inference, volumes
+
+    def __init__(self, segmenter, table, arguments):
+        from recalib_keras import zoo
+
+        preset, weights = zoo.info(arguments.preset), named_weights(arguments.weights)
+        self.segmenter, self.table, self.arguments = segmenter, table, arguments
+        self.made_by = made_by(preset, weights, arguments.volume, arguments.flip)
+        self.made = self.found = 0
+
+    def label(self, path, target):
+        """Sees to it that the labels of a scan, its rows in the table, and its picture if asked for, are there."""
+        name = relative(target, self.table.path.parent)
+        labelled = Labelled(os.path.abspath(path), name, self.made_by)
+        if target.exists() and not self.arguments.overwrite:
+            volumes_of_structures, entropies, unusual = self._found(path, target, labelled)
+            self.found += 1
+        else:
+            volumes_of_structures, entropies, unusual = self._made(path, target)
+            self.made += 1
+        self.table.replace(labelled, volumes_of_structures, entropies, unusual)
+        if unusual:
+            from tqdm import tqdm
+
+            tqdm.write(f"recalib segment: {path}: {unusual}", file=sys.stderr)  # above the bar, if there is one
+
+    def _made(self, path, target):
+        """Returns the volumes of the structures, their mean entropies, and what is unusual about them."""
+        from recalib_keras import inference, volumes
+
+        scan = volumes.read(path, volume=self.arguments.volume, keep_integers=True)
+        confidence = inference.Confidence()
+        show = None if len(self.arguments.scans) == 1 else True
+        labels = self.segmenter(
+            scan, progress=lambda windows: _progress(windows, "windows", disable=show), confidence=confidence
+        )
+        if not self.arguments.overlay:
+            scan = dataclasses.replace(scan, array=labels)  # a large scan need not stay in memory beside its labels
+        volumes.save(volumes.label_image(labels, scan), target)
+        if self.arguments.overlay:
+            self._draw(scan, labels, target)
+        seen = inference.traits(labels, scan.grid, self.segmenter.labels[1:], confidence)
+        return seen.volumes, confidence.by_structure(self.segmenter.labels), self._unusual(seen)
+
+    def _found(self, path, target, labelled):
+        """As `_made`, for labels that are there, and stay."""
+        from recalib_keras import inference, volumes
+
+        is_known = self.table.check(labelled)
+        labels = volumes.read_labels(target)
+        has_picture = not self.arguments.overlay or _picture(target).exists()
+        if not is_known or not has_picture:
+            scan = volumes.read(path, volume=self.arguments.volume, keep_integers=True)
+            if not scan.grid.matches(labels.grid):
+                raise ValueError(
+                    f"expected {target} to be labels of {path}, but it has another grid; give another folder with -o, "
+                    "or replace it with --overwrite"
+                )
+        if not has_picture:
+            self._draw(scan, labels.array, target)
+        seen = inference.traits(labels.array, labels.grid, self.segmenter.labels[1:])
+        warning = self.table.warning(labelled, seen.volumes)
+        return seen.volumes, {}, self._unusual(seen) if warning is None else warning
+
+    def _draw(self, scan, labels, target):
+        from recalib_keras import evaluation
+
+        evaluation.overlay(scan, labels, self.segmenter.labels[1:], _picture(target))
+
+    def _unusual(self, seen):
+        from recalib_keras.inference import unfamiliar
+
+        return "; ".join(unfamiliar(seen, self.segmenter.typical))
+
+
+def _picture(target):
     from recalib_keras.volumes.names import stem
 
-    structures = segmenter.labels[1:]
-    picture = target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
-    is_done = target.exists() and (picture.exists() or not arguments.overlay)
-    if is_done and not arguments.overwrite:
-        labels = volumes.read_labels(target)
-        return inference.traits(labels.array, labels.grid, structures), {}
-    scan = volumes.read(path, volume=arguments.volume, keep_integers=True)
-    confidence = inference.Confidence()
-    labels = segmenter(
-        scan,
-        progress=lambda windows: _progress(windows, "windows", disable=None if show_windows else True),
-        confidence=confidence,
-    )
-    if not arguments.overlay:
-        scan = dataclasses.replace(scan, array=labels)  # a large scan need not stay in memory beside its labels
-    volumes.save(volumes.label_image(labels, scan), target)
-    if arguments.overlay:
-        evaluation.overlay(scan, labels, structures, picture)
-    seen = inference.traits(labels, scan.grid, structures, confidence)
-    return seen, confidence.by_structure(segmenter.labels)
+    return target.with_name(f"{stem(target).removesuffix('_labels')}_overlay.png")
 
 
-def _warn(scan, seen, typical):
-    """Says on stderr what is unusual about a segmentation, on one line."""
-    from tqdm import tqdm
-
-    from recalib_keras.inference import unfamiliar
-
-    unusual = unfamiliar(seen, typical)
-    if unusual:
-        tqdm.write(f"recalib segment: {scan}: {'; '.join(unusual)}", file=sys.stderr)  # above the bar, if there is one
-
-
-class _Table:
-    """The table of volumes: written after every scan, rows of other scans kept.
-
-    Percentages are of the volume of all structures together, and of the mean of a pair's two sides. A mean entropy is
-    known of labels just made; of others it stays what the table says, as long as their voxels are as many.
-    """
-
-    COLUMNS = (
-        *("scan", "structure", "label", "voxels", "mm3"),
-        *("percent_of_total", "asymmetry_percent", "mean_entropy"),
-    )
-
-    def __init__(self, path):
-        self.path = path
-        self.rows = []
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [tuple(row.get(column, "") for column in self.COLUMNS) for row in csv.DictReader(file)]
-
-    def replace(self, scan, volumes_of_structures, entropies):
-        """Sets the rows of one scan and writes the table.
-
-        Args:
-            scan: its name in the table.
-            volumes_of_structures: list of `recalib_keras.evaluation.StructureVolume`.
-            entropies: dict from labels to mean entropies, as far as they are known.
-        """
-        from recalib_keras.evaluation.tables import write_table
-
-        known = {row[:4]: row[-1] for row in self.rows}
-        self.rows = [row for row in self.rows if row[0] != scan]
-        for found in volumes_of_structures:
-            identity = (scan, found.name, str(found.label), str(found.voxels))
-            entropy = _number(entropies.get(found.label), 4) or known.get(identity, "")
-            shares = _number(found.percent_of_total, 3), _number(found.asymmetry_percent, 2)
-            self.rows.append((*identity, f"{found.cubic_millimetres:.1f}", *shares, entropy))
-        write_table(self.path, self.COLUMNS, self.rows)
-
-
-def _number(value, digits):
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _targets(scans, output):
-    """Returns each scan with the path of its label map.
-
-    Raises:
-        ValueError: if two scans would be written to one file, or several scans to a single file.
-        OSError: if the folder cannot be made.
-    """
-    from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
-
-    if output.name.endswith(LABEL_SUFFIXES) and not output.is_dir():
-        if len(scans) > 1:
-            raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")
-        targets = [(scans[0], output)]
-    else:
-        targets = [(scan, output / f"{stem(scan.absolute())}_labels.nii.gz") for scan in scans]
-    by_target = {}
-    for scan, target in targets:
-        if target in by_target:
-            raise ValueError(
-                f"{by_target[target]} and {scan} would both be written to {target}; segment them into two folders"
-            )
-        by_target[target] = scan
-    folder = targets[0][1].parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".recalib-writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"expected a folder to write to, but {folder} cannot be written ({error.strerror})") from None
-    return targets
-
-
-def _report(targets, failures, table, segmenter):
-    done = len(targets) - len(failures)
-    where = targets[0][1] if len(targets) == 1 else targets[0][1].parent
+def _report(targets, failures, batch):
+    done, path = batch.made + batch.found, batch.table.path
     if done:
-        engines = ", ".join(sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines}))
-        print(f"labels of {done} {'scan' if done == 1 else 'scans'} in {where}, volumes in {table.path} (by {engines})")
+        where = targets[0][1] if len(targets) == 1 else path.parent
+        engines = ", ".join(sorted({f"{engine.name} in {engine.precision}" for engine in batch.segmenter.engines}))
+        remarks = [f"by {engines}"] * (batch.made > 0) + [f"{batch.found} there already"] * (batch.found > 0)
+        scans = "scan" if done == 1 else "scans"
+        print(f"labels of {done} {scans} in {where}, volumes in {path} ({', '.join(remarks)})")
     for failure in failures:
         print(f"recalib segment: {failure}", file=sys.stderr)
     if failures:
         print(f"recalib segment: {len(failures)} of {len(targets)} scans could not be segmented", file=sys.stderr)
+
+
+def _in_one_line(error):
+    words = " ".join(str(error).split())
+    return words if isinstance(error, ERRORS) else f"{type(error).__name__}: {words}"
 
 
 def _progress(items, unit, disable):

@@ -1,6 +1,6 @@
 """recalib synthesize: draw scans generated from label maps."""
 
-import tomllib
+import dataclasses
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
@@ -20,7 +20,7 @@ def add_arguments(parser):
         "--settings",
         default="varied",
         metavar="FILE.toml",
-        help="how far scans vary: the table [synthesis] of a recipe or a file of its keys, or `mild`; default: varied",
+        help="how far scans vary: a recipe with a table [synthesis] or a file of its keys, or `mild`; default: varied",
     )
     parser.add_argument(
         "--table",
@@ -64,23 +64,24 @@ def run(arguments):
 
 
 def _settings(text):
-    """Returns built-in settings by their name, or those of a file.
+    """Returns built-in settings by their name, or those of a file: a recipe, which may extend others, or its table.
 
     Raises:
         ValueError: if there is no such file, or it does not hold settings.
     """
     from recalib_keras import synthesis
+    from recalib_keras.training.recipe import Recipe, read_toml
     from recalib_keras.zoo.records import from_mapping
 
     if text in BUILT_IN:
         return getattr(synthesis, text.upper())
-    try:
-        mapping = tomllib.loads(Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
+    if not Path(text).is_file():
         raise ValueError(
-            f"expected settings by the name of {' or '.join(BUILT_IN)}, or their file; cannot read {text}: "
-            f"{error.strerror}"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{text} is not valid TOML: {error}") from None
-    return from_mapping(synthesis.Synthesis, mapping.get("synthesis", mapping), text)
+            f"expected settings by the name of {' or '.join(BUILT_IN)}, or their file; cannot read {text}: no such file"
+        )
+    mapping = read_toml(text)
+    if "synthesis" in mapping:
+        return from_mapping(synthesis.Synthesis, mapping["synthesis"], f"{text}: synthesis")
+    if any(field.name in mapping for field in dataclasses.fields(Recipe)):
+        raise ValueError(f"expected a recipe with a table [synthesis], got {text} without it; it generates no scans")
+    return from_mapping(synthesis.Synthesis, mapping, text)

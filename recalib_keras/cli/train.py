@@ -8,7 +8,7 @@ from pathlib import Path
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
 
-ERRORS = (ValueError, OSError, RuntimeError)
+ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 
 
 def add_arguments(parser):
@@ -101,6 +101,8 @@ def _train(path, arguments, distribution):
         told = {"on_epoch": report.epoch, "on_step": report.step}
     weight_set = train(recipe, folder, arguments.data, resume=arguments.resume, distribution=distribution, **told)
     if distribution.is_first:
+        if recipe.schedule.patience and weight_set.score["epochs"] < recipe.schedule.epochs:
+            print(f"ended early: no validation of the last {recipe.schedule.patience} was better")
         preset = publish(recipe, path, weight_set, folder, arguments.publish or folder)
         print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
 

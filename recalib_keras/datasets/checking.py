@@ -15,7 +15,7 @@ class Review:
     Attributes:
         problems: list of `Problem`.
         shapes, spacings, orientations: how many scans there are of each (voxels; millimetres, rounded to 0.001).
-        labels: in how many scans each label number stands.
+        labels: in how many scans each label number stands, those that are merged as what they count as.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -61,7 +61,7 @@ def review(scans, labels=None):
             found.spacings[tuple(round(size, 3) for size in grid.spacing)] += 1
             found.orientations[grid.orientation] += 1
         if inspection.labels is not None:
-            numbers = np.unique(inspection.labels.array)
+            numbers = np.unique(scan.merged(np.unique(inspection.labels.array)))
             found.labels.update(numbers.tolist())
             found.problems += _unknown(scan, numbers, known)
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from recalib_keras.volumes import VolumeError
 
 # How the messages of `recalib_keras.volumes` are built.
-MESSAGE = re.compile(r"(?:(?P<file>.+?): )?expected (?P<expected>.+?), got (?P<received>.+)")
+MESSAGE = re.compile(r"(?:(?P<file>.+?): )?expected (?P<expected>.+?), (?:got|found) (?P<received>.+)")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 from recalib_keras import volumes
 from recalib_keras.datasets.problems import DatasetError, Problem
-
-# Two grids are the same if no voxel differs in place by more than this share of the smallest voxel's edge.
-SAME_PLACE = 0.01
+from recalib_keras.volumes.coincidence import coincide
 
 
 class Inspection(NamedTuple):
@@ -59,7 +57,14 @@ class LabelledScan:
         image, labels, problems = self.inspect()
         if problems:
             raise DatasetError(problems)
-        return image, replace(labels, array=_merged(labels.array, self.merge))
+        return image, replace(labels, array=self.merged(labels.array))
+
+    def merged(self, numbers):
+        """Returns an array of label numbers in which those that are merged are the numbers they count as."""
+        merged = numbers.copy() if self.merge else numbers
+        for number, other in self.merge:
+            merged[numbers == number] = other
+        return merged
 
     def inspect(self):
         """Returns an `Inspection`: reads all that can be read, and collects problems instead of raising the first."""
@@ -76,18 +81,13 @@ class LabelledScan:
         return Inspection(image, replace(labels, grid=image.grid), problems)
 
 
-def _merged(label_map, merge):
-    merged = label_map.copy() if merge else label_map
-    for number, other in merge:
-        merged[label_map == number] = other
-    return merged
-
-
 @contextlib.contextmanager
 def noted(problems, file):
     """Adds an error that is met while reading a file to `problems`, and lets the reading go on behind the block."""
     try:
         yield
+    except DatasetError as error:
+        problems += error.problems
     except (volumes.VolumeError, OSError) as error:
         problems.append(Problem.of(file, error))
 
@@ -96,7 +96,7 @@ def grid_problems(file, grid, expected):
     """Returns as a list what is wrong with the grid of a label map: nothing, its shape, or its place."""
     if grid.shape != expected.shape:
         return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not grid.matches(expected, SAME_PLACE * min(expected.spacing)):
+    if not coincide(grid, expected):
         return [
             Problem(
                 file,

@@ -9,6 +9,7 @@ from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.structures import unnamed_structures
 from recalib_keras.volumes import Volume, VolumeError
+from recalib_keras.volumes.coincidence import coincide
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
@@ -30,13 +31,17 @@ class Case:
     read_image: Callable[[], Volume] | None = None
 
 
-def find_cases(predictions, truths, images=None):
+def find_cases(predictions, truths, images=None, on_unmatched=None):
     """Returns a `Case` for each prediction, by name.
+
+    A truth without a prediction is no case: what is averaged over the cases then leaves out scans, maybe the hardest.
 
     Args:
         predictions: path of a label map, or of a folder of them.
         truths: the same; each prediction needs a truth of its name. `_labels` at the end of a name does not count.
         images: path of a scan, or of a folder of them, or None. `_0000` at the end of a name does not count.
+        on_unmatched: function called with the sorted names of the truths that have no prediction, if there are any; or
+            None.
 
     Raises:
         ValueError: if one is a folder and the other is not, there is no prediction, a prediction has no truth or no
@@ -52,6 +57,9 @@ def find_cases(predictions, truths, images=None):
     if not found:
         raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {predictions}; there are none")
     of_truth = _partners(found, truths, "label map", LABEL_SUFFIXES)
+    unmatched = sorted(of_truth.keys() - found.keys())
+    if unmatched and on_unmatched is not None:
+        on_unmatched(unmatched)
     of_image = {} if images is None else _partners(found, images, "scan", LABEL_SUFFIXES)
     return [_case(name, path, of_truth[name], of_image.get(name)) for name, path in sorted(found.items())]
 
@@ -96,12 +104,12 @@ def _measure_case(case, structures):
 
 
 def check_grids(prediction, truth):
-    """Checks that prediction and truth stand on one grid.
+    """Checks that prediction and truth stand on one grid, to a hundredth of a voxel.
 
     Raises:
         VolumeError: if not.
     """
-    if not prediction.grid.matches(truth.grid):
+    if not coincide(prediction.grid, truth.grid):
         raise VolumeError(
             f"{prediction.source or 'the prediction'} must stand on the grid of {truth.source or 'the truth'}: "
             f"expected {truth.grid}, got {prediction.grid}; resample it there"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from recalib_keras.evaluation.canvas import add_axes, new_figure, plain, save_figure
+from recalib_keras.evaluation.sides import without_side
 from recalib_keras.evaluation.slices import VIEWS, centre_of, grey_limits, letter_ends, show_slice, show_structures
 from recalib_keras.volumes import Volume
 
@@ -12,6 +13,7 @@ LARGEST_WIDTH, LARGEST_HEIGHT = 9.0, 12.0
 SMALLEST_WIDTH = 4.5  # of the picture, so that the legend has room
 GAP, TITLE, LINE = 0.25, 0.3, 0.22  # inches
 LEGEND_COLUMNS, LEGEND_ENTRIES = 3, 24
+SAME_COLOR = 2  # of 255: FreeSurfer's table tells the left pallidum from the right one by 1
 CONVENTION = "neurological convention: the patient's left (L) is on the left"
 
 
@@ -82,12 +84,23 @@ def _layout(sizes, legend_lines):
 
 
 def _legend(structures):
-    """Returns names and colours for the legend; of too many structures the first, and how many are left out."""
-    entries = [(structure.name, plain(structure.color)) for structure in structures]
+    """Returns names and colours for the legend; of too many structures the first, and how many are left out.
+
+    The two sides of a structure are one entry where they look alike.
+    """
+    entries = list({_name(each, structures): plain(each.color) for each in structures}.items())
     if len(entries) > LEGEND_ENTRIES:
         left_out = len(entries) - LEGEND_ENTRIES + 1
         entries[LEGEND_ENTRIES - 1 :] = [(f"and {left_out} more", "none")]
     return entries or [("no structure found", "none")]
+
+
+def _name(structure, structures):
+    """Returns the name of a structure, without its side if the other side is there in the same colour."""
+    mirror = getattr(structure, "mirror", None)
+    others = [each for each in structures if each.id == mirror and each.id != structure.id]
+    is_alike = others and np.abs(np.subtract(others[0].color, structure.color)).max() <= SAME_COLOR
+    return without_side(structure.name) if is_alike else structure.name
 
 
 def _add_legend(figure, entries):

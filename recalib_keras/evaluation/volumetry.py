@@ -1,9 +1,10 @@
 """Volumes of structures, what share they have of the whole, how the sides differ, and whether the scan holds them."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
+
+from recalib_keras.evaluation.sides import side
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,5 @@ def _ends(inside):
 def _asymmetry_of_pair(number, mirror, names, voxels):
     if mirror not in names:
         return None
-    sides = {_side(names[each]): voxels[each] for each in (number, mirror)}
+    sides = {side(names[each]): voxels[each] for each in (number, mirror)}
     return asymmetry(sides["left"], sides["right"]) if sides.keys() == {"left", "right"} else None
-
-
-def _side(name):
-    """Returns "left" or "right", whichever of the two words a name has; None for neither or both."""
-    found = {"left", "right"} & set(re.split(r"[\W_]+", name.lower()))
-    return found.pop() if len(found) == 1 else None

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from recalib_keras.zoo.labels import counterpart_classes
+
 
 def mirrored(predict, labels, axis):
     """Returns a predict function that averages windows and their left-right mirror images.
@@ -17,7 +19,7 @@ def mirrored(predict, labels, axis):
     Raises:
         ValueError: if a label's counterpart is not among the labels, or names another one as its own.
     """
-    counterparts = counterpart_classes(labels)
+    counterparts = list(counterpart_classes(labels))
 
     def predict_both(windows):
         there = predict(windows)
@@ -26,26 +28,6 @@ def mirrored(predict, labels, axis):
         return (there + back[..., counterparts]) / 2
 
     return predict_both
-
-
-def counterpart_classes(labels):
-    """Returns for each class the class of its counterpart on the other side; for an unpaired one its own.
-
-    Raises:
-        ValueError: as `mirrored`.
-    """
-    mirrors = {label.id: label.id if label.mirror is None else label.mirror for label in labels}
-    ids = list(mirrors)
-    for label in labels:
-        other = mirrors[label.id]
-        if mirrors.get(other) != label.id:
-            raise ValueError(
-                f"expected the labels of the two sides to name each other as `mirror`, got {label.id} "
-                f"({label.name!r}), whose mirror {other} "
-                + ("is no label" if other not in mirrors else f"has the mirror {mirrors[other]}")
-                + "; mend the labels of the preset"
-            )
-    return np.array([ids.index(mirrors[number]) for number in ids])
 
 
 def left_right_axis(orientation):

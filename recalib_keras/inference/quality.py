@@ -6,10 +6,9 @@ from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, s
 from recalib_keras.zoo import Typical
 
 # How far a scan may go beyond all validation scans. By chance alone one more scan of their kind exceeds the most
-# uncertain of n with a probability of 1 / (n + 1), though not by much: of 42 scans of the hippocampus the largest mean
-# entropy is 1.2 times the median, while that of mirrored, turned, inverted and noisy ones is 1.6 to 5 times as large.
+# uncertain of n with a probability of 1 / (n + 1), though not by much.
 ENTROPY_MARGIN = 1.3
-# Structures of adults differ by half from the mean (those 42 by a third), and shrink and grow with age and disease.
+# Structures of adults differ by half from the mean, and shrink and grow with age and disease.
 VOLUME_MARGIN = 1.5
 # Share of the structures' surface; what is not cut touches the edge with single voxels at most.
 EDGE_MARGIN = 0.02

@@ -133,6 +133,8 @@ class LabelTable:
     def classes(self, structures=None, merge=None):
         """Returns for each label the index of the structure it is segmented as, uint8 or uint16 `(labels,)`.
 
+        A label whose own number is among the structures is segmented as itself, whatever its target.
+
         Args:
             structures: sequence of things with an `id`, the background first; default: those of the table.
             merge: dict from numbers, as text, to the number that they count as; or None.
@@ -142,7 +144,8 @@ class LabelTable:
         """
         places = {label.id: place for place, label in enumerate(structures or self.structures)}
         merge = {int(number): other for number, other in (merge or {}).items()}
-        targets = [merge.get(entry.target, entry.target) for entry in self.labels]
+        targets = [entry.label if entry.label in places else entry.target for entry in self.labels]
+        targets = [merge.get(target, target) for target in targets]
         missing = sorted(set(targets) - places.keys())
         if missing:
             raise RecordError(

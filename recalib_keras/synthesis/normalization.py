@@ -4,8 +4,9 @@ import math
 
 from keras import ops
 
-from recalib_keras.volumes.normalization import ROBUST_PERCENTILES
+from recalib_keras.volumes.normalization import HIGH_PERCENTILE, LOW_PERCENTILE, THRESHOLD_STEPS
 
+PERCENTILES = LOW_PERCENTILE, HIGH_PERCENTILE
 METHODS = ("zscore", "percentile", "none")
 # Percentiles are those of about this many voxels, evenly spread: to sort all would take longer than all the rest, and
 # the rank of a percentile differs by some hundredths of one.
@@ -25,21 +26,42 @@ def normalize(images, method):
     if method == "zscore":
         mean, deviation = (f(images, axis=axes, keepdims=True) for f in (ops.mean, ops.std))
         return (images - mean) / ops.maximum(deviation, 1e-6)
-    low, high = (ops.reshape(value, (-1,) + (1,) * len(axes)) for value in _percentiles(images))
+    low, high = (ops.reshape(value, (-1,) + (1,) * len(axes)) for value in _range(images))
     return ops.clip((images - low) / ops.maximum(high - low, 1e-6), 0, 1)
 
 
-def _percentiles(images):
+def _range(images):
+    """Returns the values that are to become 0 and 1, `(batch,)` each."""
     flat = ops.reshape(images, (images.shape[0], -1))
     step = flat.shape[1] // SORTED or 1
     while math.gcd(step, math.prod(images.shape[2:])) > 1:  # the sample meets every part of every line
         step += 1
-    values = ops.sort(flat[:, ::step], axis=1)
-    return [_at(values, percent / 100 * (values.shape[1] - 1)) for percent in ROBUST_PERCENTILES]
+    sample = flat[:, ::step]
+    values, last = ops.sort(sample, axis=1), sample.shape[1] - 1
+    low, most = (_at(values, ops.full_like(values[:, 0], percent / 100 * last)) for percent in PERCENTILES)
+    is_bright = sample > _threshold(ops.clip(sample, low[:, None], most[:, None]))
+    dark = ops.sum(
+        ops.cast(ops.logical_not(is_bright), values.dtype), axis=1
+    )  # how many: the bright ones follow in `values`
+    return low, _at(values, ops.minimum(dark + HIGH_PERCENTILE / 100 * (last - dark), last))
 
 
-def _at(values, place):
-    """Returns the value at a place between two of a sorted row."""
-    below = int(place)
-    above = min(below + 1, values.shape[1] - 1)
-    return values[:, below] + (place - below) * (values[:, above] - values[:, below])
+def _threshold(rows):
+    """Returns the threshold of each row between dark and bright, `(batch, 1)`, as `recalib_keras.volumes` has it."""
+    threshold = ops.mean(rows, axis=1, keepdims=True)
+    for _ in range(THRESHOLD_STEPS):
+        is_bright = ops.cast(rows > threshold, rows.dtype)
+        means = [
+            ops.sum(rows * weights, axis=1, keepdims=True) / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
+            for weights in (1 - is_bright, is_bright)
+        ]
+        threshold = ops.where(ops.any(rows > threshold, axis=1, keepdims=True), (means[0] + means[1]) / 2, threshold)
+    return threshold
+
+
+def _at(values, places):
+    """Returns for each sorted row the value at a place, which lies between two of the row."""
+    below = ops.cast(places, "int32")
+    above = ops.minimum(below + 1, values.shape[1] - 1)
+    first, second = (ops.take_along_axis(values, place[:, None], axis=1)[:, 0] for place in (below, above))
+    return first + (places - ops.cast(below, values.dtype)) * (second - first)

@@ -171,7 +171,7 @@ class RandomScan(keras.layers.Layer):
         image = scan(paint(places, draw.tissues, of_tissues), draw.scanner, of_scanner)
         classes = of_labels(draw.classes, labels)
         if draw.removal is not None:
-            image = remove(image, labels, draw.removal, self.frame.spacing)
+            image, classes = remove(image, classes, labels, draw.removal, self.frame.spacing)
         if draw.scanner.seen is not None:
             image, classes = within(image, draw.scanner.lit), within(classes, draw.scanner.seen)
         return ops.expand_dims(normalize(image, self.normalization), -1), ops.expand_dims(classes, -1)

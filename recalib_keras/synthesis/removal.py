@@ -42,16 +42,18 @@ def draw_removal(settings, table, rng):
     return Removal(kept.astype("float32"), np.float32(share), np.float32(fill))
 
 
-def remove(image, labels, removal, spacing):
-    """Returns the image with what is not kept filled by one value.
+def remove(image, classes, labels, removal, spacing):
+    """Returns the image with what is not kept filled by one value, and the classes, 0 where a structure is so gone.
 
     Args:
         image: `(batch, *window)`.
+        classes: `(batch, *window)`, integer; those of labels to keep stay as they are.
         labels: `(batch, *window)`, integer.
         removal: `Removal`.
         spacing: size of the voxels along each axis in mm.
     """
     around = [gaussian(size, SURROUNDINGS / step) for size, step in zip(image.shape[1:], spacing)]
-    shares = along_axes(of_labels(removal.kept, labels), around)
+    kept = of_labels(removal.kept, labels)
     cuts, fills = (ops.reshape(x, (-1,) + (1,) * len(spacing)) for x in (removal.shares, removal.fills))
-    return ops.where(shares >= cuts, image, fills)
+    is_seen = along_axes(kept, around) >= cuts
+    return ops.where(is_seen, image, fills), ops.where(ops.logical_or(is_seen, kept > 0), classes, 0)

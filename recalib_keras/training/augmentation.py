@@ -14,12 +14,16 @@ from recalib_keras.pipeline.line_matrices import BIAS_NODES, along_axes, gaussia
 from recalib_keras.training.deformation import resample, source_places
 from recalib_keras.training.intensities import change_contrast, shade
 
+# Voxels are cubes if the ratios of their edges are, rounded to so many decimals: headers store float32.
+SAME_SHAPE = 3
+
 
 class Change(NamedTuple):
     """One random change for each example of a batch, for windows of n axes.
 
     Args:
-        matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre.
+        matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre, both
+            in voxels.
         shifts: `(batch, n)`, in voxels.
         nodes: `(batch, n, *[elastic_nodes] * n)`, displacements in voxels, or None.
         gammas, contrasts, brightnesses: `(batch,)`.
@@ -42,8 +46,10 @@ class Change(NamedTuple):
     resolutions: tuple[np.ndarray, ...] | None = None
 
 
-def draw(settings, batch_size, window, rng, mirror=None):
+def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
     """Returns a random `Change`.
+
+    Rotations turn what the voxels show, whatever their shape; shifts, displacements and blur are in voxels.
 
     A kind of change that was added after weights were published draws no numbers while it is 0 in the settings, so
     that older recipes still give the examples that their weights were trained with.
@@ -54,10 +60,14 @@ def draw(settings, batch_size, window, rng, mirror=None):
         window: tuple of n sizes.
         rng: `numpy.random.Generator`.
         mirror: `recalib_keras.training.mirror.Mirror`; needed if the settings flip.
+        spacings: `(batch, n)`, sizes of the voxels of each example along the axes of the window, in one unit; None for
+            voxels that are cubes.
     """
     rank = len(window)
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
     rotations = np.stack([_rotation(np.deg2rad(settings.rotation), rank, rng) for _ in range(batch_size)])
+    if spacings is not None:
+        rotations = _in_voxels(rotations, np.asarray(spacings))
     scales = np.exp(rng.normal(0, settings.scaling, (batch_size, 1, rank)))
     nodes = noise = sides = bias = resolutions = None
     if settings.flip:
@@ -129,6 +139,12 @@ def _rotation(deviation, rank, rng):
             plane[first, second], plane[second, first] = -np.sin(angle), np.sin(angle)
             matrix = matrix @ plane
     return matrix
+
+
+def _in_voxels(rotations, spacings):
+    """Returns what rotations of space do to voxel indices; nothing else than to space where the voxels are cubes."""
+    shapes = np.round(spacings / spacings.min(axis=1, keepdims=True), SAME_SHAPE)
+    return rotations * (shapes[:, None, :] / shapes[:, :, None])
 
 
 def _bias(deviation, batch_size, window, rng):

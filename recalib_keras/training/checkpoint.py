@@ -1,7 +1,6 @@
 """All of a training's state in one file, written atomically: a run killed at any moment goes on from the last one."""
 
 import json
-import os
 
 import numpy as np
 from keras import ops
@@ -11,17 +10,18 @@ from safetensors.numpy import save
 from recalib_keras.volumes import atomic_write
 
 
-def save_checkpoint(path, model, progress):
-    """Writes the variables of the model and of its optimizer, and how far the training has come.
+def save_checkpoint(path, model, progress, identity=None):
+    """Writes the variables of the model and of its optimizer, how far the training has come, and which it is.
 
     Args:
         path: where to; an existing file is replaced once the new one is complete.
         model: compiled and built `keras.Model`.
-        progress: dict that JSON can hold.
+        progress: what JSON can hold.
+        identity: what JSON can hold; see `recalib_keras.training.identity`.
     """
     tensors = {name: np.asarray(ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
-    content = save(tensors, metadata={"progress": json.dumps(progress)})
-    atomic_write(path, lambda temporary: _write_to_disk(temporary, content))
+    content = save(tensors, metadata={"progress": json.dumps(progress), "identity": json.dumps(identity)})
+    atomic_write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def restore_checkpoint(path, model):
@@ -40,12 +40,14 @@ def restore_checkpoint(path, model):
         return json.loads(stored.metadata()["progress"])
 
 
-def _write_to_disk(path, content):
-    """Writes a file and waits until the disk has it, so that not even a power failure leaves an empty one."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def read_identity(path):
+    """Returns which training a checkpoint is of, or None if it does not say.
+
+    Raises:
+        SafetensorError: if the file is no checkpoint.
+    """
+    with safe_open(path, framework="numpy") as stored:
+        return json.loads((stored.metadata() or {}).get("identity", "null"))
 
 
 def _place(name):

@@ -13,7 +13,8 @@ def source_places(window, matrices, shifts, nodes=None):
 
     Args:
         window: tuple of n sizes.
-        matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre.
+        matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre, both
+            in voxels.
         shifts: `(batch, n)`, in voxels.
         nodes: `(batch, n, *grid)`, displacements in voxels at the nodes of a coarse grid over the window, joined by
             straight lines; or None.

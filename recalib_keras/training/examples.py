@@ -1,5 +1,6 @@
 """Training examples: windows of labelled scans, changed at random."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras import volumes
+from recalib_keras.datasets import DatasetError, Inspection, Problem
 from recalib_keras.pipeline import Ahead, compiled
 from recalib_keras.training import augmentation
 from recalib_keras.training.mirror import Mirror
@@ -23,12 +25,14 @@ class Scan:
         image: float32 `(X, Y, Z)`, oriented, resampled and normalised.
         classes: uint8 or uint16 `(X, Y, Z)`, index into the labels.
         file: where it was read from, for messages too.
+        spacing: three voxel sizes in mm.
     """
 
     name: str
     image: np.ndarray
     classes: np.ndarray
     file: Path | None = None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @functools.cached_property
     def foreground(self):
@@ -45,15 +49,33 @@ def read_scan(labelled, expects, labels):
         labels: sequence of `recalib_keras.zoo.Label`.
 
     Raises:
-        DatasetError: if the scan cannot be read, or its label map stands on another grid.
-        VolumeError: if the label map holds a number that is no label.
+        DatasetError: if the scan cannot be read, its label map stands on another grid, or holds a number that is no
+            label.
     """
-    image, truth = labelled.read()
+    image, truth, problems = inspect(labelled, labels)
+    if problems:
+        raise DatasetError(problems)
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    classes = _classes(truth.array, labels, labelled.labels)
-    return Scan(labelled.name, normalized, classes, labelled.image)
+    classes = _classes(truth.array, labels)
+    return Scan(labelled.name, normalized, classes, labelled.image, expects.spacing or image.grid.spacing)
+
+
+def inspect(labelled, labels):
+    """Returns an `recalib_keras.datasets.Inspection` of a scan: labels merged, a number that is no label a problem too.
+
+    Args: those of `read_scan`.
+    """
+    image, truth, problems = labelled.inspect()
+    if truth is None:
+        return Inspection(image, truth, problems)
+    numbers, ids = labelled.merged(truth.array), [label.id for label in labels]
+    unknown = np.setdiff1d(numbers, ids)
+    if unknown.size:
+        found = f"{unknown[:10].tolist()} too; add them to the recipe's labels, or merge them by data.merge"
+        problems = [*problems, Problem(labelled.labels, f"the labels {ids}", found)]
+    return Inspection(image, dataclasses.replace(truth, array=numbers), problems)
 
 
 class Examples(keras.utils.PyDataset):
@@ -101,12 +123,11 @@ class Examples(keras.utils.PyDataset):
     def _prepare(self, step):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.epoch, step])
-        windows = [
-            random_window(self.scans[place], recipe.input, recipe.schedule.foreground, rng)
-            for place in self._places(step)
-        ]
+        scans = [self.scans[place] for place in self._places(step)]
+        windows = [random_window(scan, recipe.input, recipe.schedule.foreground, rng) for scan in scans]
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
-        change = augmentation.draw(recipe.augmentation, len(images), images.shape[1:], rng, self.mirror)
+        spacings = [window_spacing(scan, recipe.input) for scan in scans]
+        change = augmentation.draw(recipe.augmentation, len(images), images.shape[1:], rng, self.mirror, spacings)
         images, classes, change = self._shared((images, classes, change))
         images, classes = _apply(images, classes, change)
         return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
@@ -155,19 +176,24 @@ def random_window(scan, expects, foreground, rng):
     return (image, classes) if axis is None else (image.squeeze(axis), classes.squeeze(axis))
 
 
+def window_spacing(scan, expects):
+    """Returns the voxel sizes (mm) along the axes of a scan's windows: two of a slice, for a 2-D network.
+
+    Args:
+        scan: `Scan`.
+        expects: `recalib_keras.zoo.Input`.
+    """
+    return [size for axis, size in enumerate(scan.spacing) if axis != expects.slice_axis]
+
+
 def _foreground_voxel(scan, rng):
     """Returns the place of a random voxel that is not background, or None if there is none."""
     places = scan.foreground
     return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 
-def _classes(label_map, labels, name):
+def _classes(label_map, labels):
     """Returns the index of each voxel's label."""
     ids = np.array([label.id for label in labels])
-    unknown = np.setdiff1d(label_map, ids)
-    if unknown.size:
-        raise volumes.VolumeError(
-            f"{name}: expected the labels {ids.tolist()}, found {unknown[:10].tolist()} too; add them to the recipe"
-        )
     order = np.argsort(ids)
     return order[np.searchsorted(ids[order], label_map)].astype(np.min_scalar_type(len(ids) - 1))

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from recalib_keras.zoo.labels import counterpart_classes
+
 
 class Mirror(NamedTuple):
     """What a left-right flip does: which axis it turns round, and the class that each one becomes, or None for all."""
@@ -22,6 +24,5 @@ class Mirror(NamedTuple):
             return None
         if expects.slice_axis is not None and expects.slice_axis < axis:
             axis -= 1
-        places = {label.id: place for place, label in enumerate(labels)}
-        classes = tuple(places[label.id if label.mirror is None else label.mirror] for label in labels)
+        classes = counterpart_classes(labels)
         return cls(axis, None if classes == tuple(range(len(labels))) else classes)

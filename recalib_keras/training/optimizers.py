@@ -26,7 +26,10 @@ class _Recipe:
     def update_step(self, gradient, variable, learning_rate):
         if self.gradient_decay:
             gradient = gradient + keras.ops.cast(self.gradient_decay * variable, gradient.dtype)
-        return super().update_step(gradient, variable, learning_rate * self._rates[self._get_variable_index(variable)])
+        return super().update_step(gradient, variable, learning_rate * self._rate_of(variable))
+
+    def _rate_of(self, variable):
+        return self._rates[self._get_variable_index(variable)]
 
     def _clip_gradients(self, grads):
         return grads if _number_of_replicas() > 1 else super()._clip_gradients(grads)
@@ -57,7 +60,16 @@ class RecipeAdam(_Recipe, keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class RecipeAdamW(_Recipe, keras.optimizers.AdamW):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019), at each variable's own rate."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self._use_weight_decay(variable):
+            shrinkage = keras.ops.cast(self.weight_decay * learning_rate * self._rate_of(variable), variable.dtype)
+            self.assign_sub(variable, keras.ops.multiply(variable, shrinkage))
+        return super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        """Leaves the decay to `update_step`; Keras would take the same rate for all variables."""
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")

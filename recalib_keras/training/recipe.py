@@ -1,5 +1,6 @@
 """What a training is: everything that decides its outcome, in one file."""
 
+import difflib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import tomli_w
 
 from recalib_keras.synthesis.settings import Synthesis
-from recalib_keras.zoo.preset import Input, Label, Network
+from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
+from recalib_keras.zoo.preset import Input, Network
 from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
 
 
@@ -21,8 +23,10 @@ class Data:
         licence: of the scans, for the card.
         dataset: which set, and so which layout, the folder holds; see `recalib datasets`.
         volume: which volume of 4-D scans to learn from, counted from 0; None where there is one only.
-        validate_every: every so many scans, sorted by name and starting with the first, one is held out.
-        held_out: names of the scans (or patients) that are held out instead, or patterns of them such as `"site_2_*"`.
+        validate_every: every so many patients, in the order of their scans' names and starting with the first, one is
+            held out with all of their scans.
+        held_out: names of the patients that are held out instead, or of scans, which stand for all of their patient's;
+            or patterns of them such as `"site_2_*"`.
         training_scans: how many of the others to learn from, spread evenly over them; None for all.
         merge: numbers of labels in the data, each with the number that it counts as, such as `{ 2 = 1 }`.
     """
@@ -51,7 +55,7 @@ class Augmentation:
 
     Args:
         flip: probability of a left-right mirror image; labels with a `mirror` change sides with it.
-        rotation: standard deviation of the angle about each axis, in degrees.
+        rotation: standard deviation of the angle about each axis of space, in degrees.
         scaling: standard deviation of the logarithm of the scale of each axis.
         translation: standard deviation of the shift along each axis, in voxels.
         elastic: standard deviation of the displacement of the nodes of a coarse grid, in voxels. An eighth of the
@@ -160,8 +164,9 @@ class Schedule:
         examples_per_scan: windows (3-D) or slices (2-D) drawn from each scan in a pass.
         foreground: share of the examples that are centred on a voxel of the foreground; the others lie anywhere.
         validate_every: epochs between validations.
+        patience: training ends early after so many validations without a better mean Dice; 0 for never.
         variety_epochs: over which generated scans come to vary as `[synthesis]` says, from `[synthesis_start]` on.
-        precision: dtype policy while training.
+        precision: dtype policy while training, `"mixed_bfloat16"` or `"float32"`.
         average: momentum of the moving average of the weights that is validated and kept instead of the last ones,
             such as 0.99; 0 for none.
     """
@@ -172,6 +177,7 @@ class Schedule:
     examples_per_scan: int = 1
     foreground: float = 0.0
     validate_every: int = 1
+    patience: int = 0
     variety_epochs: int = 0
     precision: str = "mixed_bfloat16"
     average: float = 0.0
@@ -180,7 +186,8 @@ class Schedule:
         _check_positive(self, "epochs", "batch_size", "examples_per_scan", "validate_every")
         if self.steps_per_epoch is not None:
             _check_positive(self, "steps_per_epoch")
-        _check_not_negative(self, "variety_epochs")
+        _check_not_negative(self, "patience", "variety_epochs")
+        _check_choice(self, "precision", ("mixed_bfloat16", "float32"))
         for key in ("foreground", "average"):
             if not 0 <= getattr(self, key) <= 1:
                 raise RecordError(f"{key} must be from 0 to 1, not {getattr(self, key)}")
@@ -259,12 +266,13 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
-        ids = [label.id for label in self.labels]
-        if len(ids) < 2 or len(set(ids)) < len(ids):
-            raise RecordError(f"labels must be two or more with different numbers, background first, not {ids}")
-        for label in self.labels:
-            if label.mirror is not None and label.mirror not in ids:
-                raise RecordError(f"label {label.id} has the mirror {label.mirror}, which is no label")
+        if len(self.labels) < 2:
+            raise RecordError(
+                f"labels must be the background and at least one structure, not {len(self.labels)} in all"
+            )
+        check_labels(self.labels)
+        counterpart_classes(self.labels)
+        self.network.check()
         self._check_synthesis()
         axis = self.input.slice_axis
         if self.augmentation.flip and axis is not None and self.input.orientation[axis] in "LR":
@@ -340,5 +348,8 @@ def _check_not_negative(record, *keys):
 
 
 def _check_choice(record, key, choices):
-    if getattr(record, key) not in choices:
-        raise RecordError(f"{key} must be one of {', '.join(map(repr, choices))}, not {getattr(record, key)!r}")
+    value = getattr(record, key)
+    if value not in choices:
+        nearest = difflib.get_close_matches(value, choices, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise RecordError(f"{key} must be one of {', '.join(map(repr, choices))}, not {value!r}{hint}")

@@ -1,12 +1,14 @@
 """The folder of a run: all that a training leaves on disk, and goes on from."""
 
 import re
+import warnings
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from recalib_keras.training.checkpoint import restore_checkpoint, save_checkpoint
+from recalib_keras.training.checkpoint import read_identity, restore_checkpoint, save_checkpoint
 from recalib_keras.training.errors import TrainingError
+from recalib_keras.training.identity import difference
 from recalib_keras.training.journal import Journal
 from recalib_keras.volumes import VolumeError, atomic_write
 from recalib_keras.zoo import weights as zoo_weights
@@ -29,7 +31,7 @@ class RunFolder:
     def __init__(self, path, structures, is_writer=True):
         self.path, self.structures, self.is_writer = Path(path), structures, is_writer
         self.checkpoint, self.best = self.path / CHECKPOINT, self.path / BEST
-        self.history, self._journal = [], None
+        self.history, self._identity, self._journal = [], None, None
 
     def claim(self, resume):
         """Makes the folder, and takes away what a killed run did not finish writing.
@@ -56,21 +58,41 @@ class RunFolder:
                 f"({error.strerror}); choose another, or change who may write it"
             ) from None
 
+    def identify(self, identity):
+        """Takes the identity of the run, which the one that the folder holds must have too, if there is one.
+
+        Args:
+            identity: see `recalib_keras.training.identity`.
+
+        Raises:
+            TrainingError: if the folder holds a run of another recipe or other scans, or no checkpoint.
+        """
+        self._identity = identity
+        if not self._holds_a_run():
+            return
+        begun = self._read(lambda: read_identity(self.checkpoint))
+        if begun is None:
+            warnings.warn(
+                f"{self.checkpoint} does not say by which recipe and on which scans its run was begun; make sure that "
+                "they are the same",
+                stacklevel=3,
+            )
+            return
+        found = difference(begun, identity)
+        if found:
+            raise TrainingError(
+                f"{self.checkpoint} is of another run: {found}; resume with the recipe and the scans the run was begun "
+                "with, or choose another folder"
+            )
+
     def restore(self, model):
         """Sets the state of a compiled model from the checkpoint, if there is one; keeps the lines of its log.
 
         Raises:
             TrainingError: if the checkpoint is of another network, or none at all.
         """
-        if not self._holds_a_run():
-            return
-        try:
-            self.history = restore_checkpoint(self.checkpoint, model)
-        except (SafetensorError, ValueError) as error:
-            raise TrainingError(
-                f"{self.checkpoint} is no checkpoint of this recipe's network ({error}); resume with the recipe the "
-                "run was begun with, or choose another folder"
-            ) from None
+        if self._holds_a_run():
+            self.history = self._read(lambda: restore_checkpoint(self.checkpoint, model))
 
     def begin(self):
         """Opens the journal where the checkpoint ends."""
@@ -94,7 +116,7 @@ class RunFolder:
         self.history.append(line)
         if self.is_writer:
             self._written(lambda: self._journal.add(line))
-            save_checkpoint(self.checkpoint, model, self.history)
+            save_checkpoint(self.checkpoint, model, self.history, self._identity)
 
     def last_good(self):
         """Returns where a stopped training goes on from, in words."""
@@ -107,6 +129,16 @@ class RunFolder:
             return self.checkpoint.exists()
         except OSError as error:
             raise VolumeError(f"expected to read {self.checkpoint}, got {error.strerror!r}; check its folder") from None
+
+    def _read(self, read):
+        """Returns the result of `read`, which reads the checkpoint."""
+        try:
+            return read()
+        except (SafetensorError, ValueError) as error:
+            raise TrainingError(
+                f"{self.checkpoint} is no checkpoint of this recipe's network ({error}); resume with the recipe the "
+                "run was begun with, or choose another folder"
+            ) from None
 
     def _written(self, write):
         """Returns the result of `write`; TensorBoard's writer does not say which file could not be written."""

@@ -8,7 +8,7 @@ from keras import ops
 
 from recalib_keras.evaluation.slices import VIEWS
 from recalib_keras.training import augmentation
-from recalib_keras.training.examples import random_window
+from recalib_keras.training.examples import random_window, window_spacing
 from recalib_keras.training.mirror import Mirror
 
 
@@ -40,7 +40,8 @@ def make_samples(scan, recipe, view, count, rng):
     """
     image, classes = random_window(scan, recipe.input, 1.0, rng)
     mirror = Mirror.of(recipe.input, recipe.labels)
-    change = augmentation.draw(recipe.augmentation, count, image.shape, rng, mirror)
+    spacings = [window_spacing(scan, recipe.input)] * count
+    change = augmentation.draw(recipe.augmentation, count, image.shape, rng, mirror, spacings)
     copies = (np.repeat(array[None], count, axis=0) for array in (image, classes))
     changed_images, changed_classes = (ops.convert_to_numpy(tensor) for tensor in augmentation.apply(*copies, change))
     images = _turned(np.stack([image, *changed_images]), recipe.input)

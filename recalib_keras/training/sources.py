@@ -1,9 +1,12 @@
 """Where training examples come from: labelled scans, or label maps that scans are generated from."""
 
+from recalib_keras.datasets import DatasetError, Problem
+from recalib_keras.datasets.scan import noted
 from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan
 from recalib_keras.training.errors import TrainingError
-from recalib_keras.training.examples import Examples, read_scan, steps_per_epoch
+from recalib_keras.training.examples import Examples, inspect, read_scan, steps_per_epoch
 from recalib_keras.training.validation import split
+from recalib_keras.volumes import VolumeError
 
 
 class Scans:
@@ -12,11 +15,21 @@ class Scans:
     Args:
         recipe: `Recipe`.
         training: list of `recalib_keras.datasets.LabelledScan`.
+        validation: list of those held out, which are checked now and read again when they validate.
+
+    Raises:
+        DatasetError: if any of them cannot be read or has a label that the recipe has not; all that is wrong is told.
     """
 
-    def __init__(self, recipe, training):
-        self.recipe = recipe
-        self.scans = [read_scan(scan, recipe.input, recipe.labels) for scan in training]
+    def __init__(self, recipe, training, validation):
+        self.recipe, self.scans, problems = recipe, [], []
+        for labelled in training:
+            with noted(problems, labelled.image):
+                self.scans.append(read_scan(labelled, recipe.input, recipe.labels))
+        for labelled in validation:
+            problems += inspect(labelled, recipe.labels).problems
+        if problems:
+            raise DatasetError(problems)
 
     @property
     def names(self):
@@ -38,13 +51,18 @@ class Maps:
     Args:
         recipe: `Recipe` with a table of synthesis.
         training: list of `recalib_keras.datasets.LabelledScan`, whose label maps are meant.
+        validation: list of those held out, whose label maps are checked.
         folder: path of the table, `generation.json`.
+
+    Raises:
+        DatasetError: if any of the maps cannot be used; all that is wrong is told.
     """
 
-    def __init__(self, recipe, training, folder):
+    def __init__(self, recipe, training, validation, folder):
         self.recipe = recipe
         table = LabelTable.read(folder)
-        self.maps = LabelMaps.read([scan.labels for scan in training], table, recipe.input.orientation)
+        files, held_out = ([scan.labels for scan in scans] for scans in (training, validation))
+        self.maps = _read_maps(files, dict.fromkeys(held_out), table, recipe.input.orientation)
         self.random_scan = RandomScan.for_input(
             recipe.input, table, recipe.synthesis, self.maps.spacing, recipe.labels, recipe.data.merge
         )
@@ -70,6 +88,27 @@ class Maps:
         )
 
 
+def _read_maps(files, held_out, table, orientation):
+    """Returns the `LabelMaps` of some files, or tells all that is wrong with them and with those held out."""
+    problems = _problems(held_out, table)
+    try:
+        maps = LabelMaps.read(files, table, orientation)
+    except VolumeError as error:
+        problems = [*(_problems(files, table) or [Problem.of(files[0].parent, error)]), *problems]
+    if problems:
+        raise DatasetError(problems)
+    return maps
+
+
+def _problems(files, table):
+    """Returns what is wrong with label maps, each by itself."""
+    problems = []
+    for file in files:
+        with noted(problems, file):
+            LabelMaps.read([file], table)
+    return problems
+
+
 def settings_of(recipe, epoch):
     """Returns how far the scans of an epoch vary, a `recalib_keras.synthesis.Synthesis`."""
     first, last = recipe.synthesis_start or recipe.synthesis, recipe.synthesis
@@ -86,6 +125,7 @@ def find_source(recipe, data_root):
 
     Raises:
         TrainingError: if no scan is left to learn from.
+        DatasetError: if any scan cannot be used, to learn from or held out; all that is wrong is told.
     """
     training, validation = split(recipe, data_root)
     if not training:
@@ -94,5 +134,5 @@ def find_source(recipe, data_root):
             "see data.validate_every and data.held_out"
         )
     if recipe.synthesis is None:
-        return Scans(recipe, training), validation
-    return Maps(recipe, training, data_root / recipe.data.folder), validation
+        return Scans(recipe, training, validation), validation
+    return Maps(recipe, training, validation, data_root / recipe.data.folder), validation

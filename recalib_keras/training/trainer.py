@@ -13,10 +13,12 @@ from recalib_keras.inference import Segmenter, typical_of
 from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.distribution import ONE_DEVICE
 from recalib_keras.training.fine_tuning import start_from
+from recalib_keras.training.identity import identity
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.run_folder import RunFolder
 from recalib_keras.training.sources import find_source
+from recalib_keras.training.stopping import is_no_better
 from recalib_keras.training.validation import in_words, validate
 from recalib_keras.training.watching import Watch, check_weights
 from recalib_keras.zoo import weights as zoo_weights
@@ -40,7 +42,8 @@ def train(
             the log (see `recalib_keras.training.journal`) and `checkpoint.safetensors` (to resume from).
         data_root: path that the recipe's data folder is relative to.
         resume: whether to go on from the checkpoint in `run_folder`, if there is one. The result is the same, bit for
-            bit on CPU, as that of a run that was never stopped.
+            bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the run
+            was begun with, but for what only describes the weights, the patience and, without cosine decay, the epochs.
         distribution: `recalib_keras.training.distribution.Distribution`, the devices and hosts to train on. Of several
             hosts, all call this function, and the first one writes the files.
         on_epoch: function called with the log's line, a dict, after each epoch.
@@ -50,8 +53,8 @@ def train(
         `WeightSet` that describes the best weights, with the score they reach in float32.
 
     Raises:
-        TrainingError: if the folder holds a run and `resume` is False, the run to go on with is of another network,
-            no scan is left to train on, the loss is no longer finite, or another host is lost.
+        TrainingError: if the folder holds a run and `resume` is False, the run to go on with is of another recipe or
+            other scans, no scan is left to train on, the loss is no longer finite, or another host is lost.
         VolumeError: if the folder cannot be written or its disk is full; its last checkpoint is intact.
         ValueError: if the devices cannot share a batch evenly, or the hosts were given different things.
     """
@@ -59,10 +62,12 @@ def train(
     run = RunFolder(run_folder, recipe.labels[1:], is_writer=distribution.is_first)
     run.claim(resume)
     keep_memory()
-    source, validation = find_source(recipe, Path(data_root))
+    asked = identity(recipe, data_root)
     with distribution.together():
-        distribution.agree("recipe and scans", (recipe, source.names))
+        distribution.agree("recipe and scans", asked)
         distribution.check_shared(run.path)
+        run.identify(asked)
+        source, validation = find_source(recipe, Path(data_root))
         with distribution.scope():
             model = _compiled_model(recipe, source)
             run.restore(model)
@@ -70,6 +75,8 @@ def train(
         described = _describe(recipe, model)
         tested = model if distribution.devices == 1 else described.build(dtype=recipe.schedule.precision)
         for epoch in range(len(run.history), recipe.schedule.epochs):
+            if is_no_better(run.history, recipe.schedule.patience):
+                break
             with distribution.scope():
                 line = _fit_epoch(model, source.examples(epoch, share), run, on_step)
             if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:

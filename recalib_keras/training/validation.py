@@ -13,6 +13,8 @@ from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes.names import stem
 
+PARTS = ("validation", "test")
+
 
 def validate(segmenter, scans, show=None, seen=None):
     """Returns the mean Dice over scans: of each structure, of all, and the deviation of the latter between scans.
@@ -43,18 +45,24 @@ def validate(segmenter, scans, show=None, seen=None):
     }
 
 
-def held_out(preset, weights, data_root):
+def held_out(preset, weights, data_root, part="validation"):
     """Returns the labelled scans that the training of a preset's weights held out.
 
     Args:
         preset: name or folder of a preset.
         weights: name of a weight set, or of an ensemble whose members all held out the same; or `"default"`.
         data_root: path that the recipe's data folder is relative to.
+        part: `"validation"` for the scans that the weights were chosen by, or `"test"` for the official test part of
+            the set, which had no part in the training at all.
 
     Raises:
-        ValueError: for an unknown preset or weight set, and if members of an ensemble held out different scans.
+        ValueError: for an unknown preset, weight set or part, for a set without a test part if that is asked for, and
+            if members of an ensemble held out different scans.
     """
-    first, *others = (split(_recipe(preset, name), data_root)[1] for name in zoo.info(preset).shares(weights))
+    if part not in PARTS:
+        raise ValueError(f"`part` must be one of {', '.join(PARTS)}. Received: {part!r}")
+    find = _find_validation if part == "validation" else _find_test
+    first, *others = (find(_recipe(preset, name), data_root) for name in zoo.info(preset).shares(weights))
     if any(scans != first for scans in others):
         raise ValueError(f"expected an ensemble whose members all held out the same scans, got {preset} {weights!r}")
     return first
@@ -63,7 +71,7 @@ def held_out(preset, weights, data_root):
 def rescore(preset, weights, data_root):
     """Returns the score of a preset on the scans its training held out, as training measured it.
 
-    Args: those of `held_out`.
+    Args: those of `held_out`, without the part.
 
     Returns:
         Dict as from `validate`, with `"scans"` in words.
@@ -86,20 +94,40 @@ def split(recipe, data_root):
     Returns:
         Two lists of `recalib_keras.datasets.LabelledScan`; the first is empty if all are held out.
     """
+    data = recipe.data
+    training, validation = datasets.split(_find_all(recipe, data_root), data.validate_every, data.held_out)
+    if recipe.synthesis is not None:
+        folder = Path(data_root) / data.folder
+        validation = [scan for held_out in validation for scan in _generated(held_out, recipe, folder)]
+    if data.training_scans is not None:
+        chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
+        training = [training[index] for index in chosen]
+    return training, validation
+
+
+def _find_all(recipe, data_root):
+    """Returns all labelled scans, or label maps, in the folder of a recipe's data."""
     data, folder = recipe.data, Path(data_root) / recipe.data.folder
     if recipe.synthesis is None:
         found = datasets.find_scans(folder, data.dataset, data.volume)
     else:
         found = [datasets.LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
     merge = tuple((int(number), other) for number, other in data.merge.items())
-    found = [dataclasses.replace(scan, merge=merge) for scan in found]
-    training, validation = datasets.split(found, data.validate_every, data.held_out)
-    if recipe.synthesis is not None:
-        validation = [scan for held_out in validation for scan in _generated(held_out, recipe, folder)]
-    if data.training_scans is not None:
-        chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
-        training = [training[index] for index in chosen]
-    return training, validation
+    return [dataclasses.replace(scan, merge=merge) for scan in found]
+
+
+def _find_validation(recipe, data_root):
+    return split(recipe, data_root)[1]
+
+
+def _find_test(recipe, data_root):
+    found = [scan for scan in _find_all(recipe, data_root) if scan.part == "test"]
+    if not found:
+        raise ValueError(
+            f"expected an official test part in {Path(data_root) / recipe.data.folder}, got none; name its scans in "
+            "scans.csv there (columns name, patient, part), or measure on the validation scans"
+        )
+    return found
 
 
 def in_words(validation):

@@ -28,8 +28,8 @@ class Watch(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {epoch}, step {batch + 1}, on {self._files(batch)}"
-                f"{f' (the step before: {self._files(batch - 1)})' if batch else ''}; look at these scans or lower "
-                f"the learning rate, then --resume: {self.last_good()}"
+                f"{f' (the step before: {self._files(batch - 1)})' if batch else ''}; look at these scans and mend "
+                f"them, then --resume: {self.last_good()}; or begin anew in another folder, with a lower learning rate"
             )
         self.on_step(epoch, batch + 1, len(self.examples), loss)
 
@@ -48,6 +48,6 @@ def check_weights(model, epoch, last_good):
     for variable in model.trainable_variables:
         if not np.isfinite(ops.convert_to_numpy(variable)).all():
             raise TrainingError(
-                f"a weight ({variable.path}) is no longer finite at the end of epoch {epoch}; lower the learning "
-                f"rate, then --resume: {last_good()}"
+                f"a weight ({variable.path}) is no longer finite at the end of epoch {epoch}; begin anew in another "
+                f"folder, with a lower learning rate, or mend the scans of that epoch, then --resume: {last_good()}"
             )

@@ -11,8 +11,8 @@ from recalib_keras.volumes.errors import VolumeError
 def atomic_write(path: str | os.PathLike, write: Callable[[Path], None]) -> Path:
     """Let `write` make a file beside `path` and put it in the place of `path` only once it is complete.
 
-    A run that is stopped, or a disk that fills up, thus leaves the old file (or none), never half a new one. Missing
-    parent folders are made.
+    A run that is stopped, a disk that fills up, or a power failure thus leaves the old file (or none), never half a new
+    one; and files that were written one after the other are there in that order. Missing parent folders are made.
 
     Args:
         path: The file to make or replace.
@@ -37,7 +37,9 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], None]) -> Path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        _wait_for_disk(temporary, os.O_RDWR)  # Windows waits for nothing that is opened to be read
         os.replace(temporary, path)
+        _wait_for_name(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise VolumeError(
@@ -46,6 +48,23 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], None]) -> Path
     finally:
         _remove(temporary)
     return path
+
+
+def _wait_for_disk(path, access):
+    """Waits until the disk has what was written to a file, or the names in a folder."""
+    descriptor = os.open(path, access)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_name(path):
+    # Some systems cannot wait for a folder, and one that may be written need not be readable.
+    try:
+        _wait_for_disk(path.parent, os.O_RDONLY)
+    except OSError:
+        pass
 
 
 def _remove(temporary):

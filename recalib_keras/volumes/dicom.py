@@ -10,7 +10,8 @@ import numpy as np
 
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.headers import place
+from recalib_keras.volumes.names import SCAN_SUFFIXES
+from recalib_keras.volumes.placement import place
 from recalib_keras.volumes.volume import Volume
 
 # DICOM counts x to the patient's left and y to the back; RAS+ is the other way round.
@@ -69,9 +70,12 @@ def _image_headers(folder):
     headers = _dicom_headers(folder)
     images = [(path, header) for path, header in headers if "Rows" in header]
     if not images:
+        scans = sum(path.name.lower().endswith(SCAN_SUFFIXES) for path in Path(folder).iterdir())
+        held = f"no DICOM images in it but {scans} of another format" if scans else "no DICOM images in it"
+        mend = f"give those by their names, such as {folder}/*" if scans else "give the folder that holds the slices"
         raise VolumeError(
-            f"{folder}: expected a folder of DICOM slices, got a folder with no DICOM images in it (its subfolders "
-            "are not searched); give the folder that holds the slices themselves"
+            f"{folder}: expected a folder of DICOM slices, got a folder with {held} (its subfolders are not searched); "
+            f"{mend}"
         )
     kinds = {_kind(header) for _, header in images}
     for path, header in headers:

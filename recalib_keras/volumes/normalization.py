@@ -7,8 +7,13 @@ import numpy as np
 
 # The window of a CT in Hounsfield units: air to dense bone.
 CT_RANGE = (-1000.0, 1000.0)
-# Bright vessels and a few broken voxels lie beyond these percentiles.
-ROBUST_PERCENTILES = (1.0, 99.0)
+# Bright vessels and a few broken voxels lie beyond these percentiles: the one of all voxels, the other of the bright
+# ones, which are the body: how much air a scan shows does not change how bright its tissues are.
+LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
+# The threshold between dark and bright begins at the mean, and becomes so often that of the means of both.
+THRESHOLD_STEPS = 4
+# Of larger arrays, percentiles are those of every n-th slice: about this many voxels.
+MOST_SORTED = 2**24
 # Sums over large arrays are taken this many values at a time.
 VALUES_AT_ONCE = 2**22
 
@@ -19,8 +24,8 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
     Args:
         array: Intensities of any shape, all finite.
         method: `"zscore"`: mean 0 and standard deviation 1 over the whole array.
-            `"percentile"`: the 1st percentile to 0, the 99th to 1, and what lies beyond clipped (the full range if
-            these two percentiles are equal).
+            `"percentile"`: the 1st percentile to 0, the 99th of the bright voxels (the body, without the air) to 1,
+            and what lies beyond clipped (the full range if these two are equal).
             `"ct"`: Hounsfield units from -1000…1000, clipped, to -1…1.
             `"none"`: unchanged.
 
@@ -78,12 +83,34 @@ def _deviation(array, mean):
 
 
 def _percentile(array):
-    low, high = (float(value) for value in np.percentile(array, ROBUST_PERCENTILES))
+    sample = array[_every_few_slices(array)]
+    low, most = (float(value) for value in np.percentile(sample, (LOW_PERCENTILE, HIGH_PERCENTILE)))
+    bright = sample[sample > _threshold(np.clip(sample, low, most))]
+    high = float(np.percentile(bright, HIGH_PERCENTILE)) if bright.size else low
     if low == high:
         low, high = float(array.min()), float(array.max())
     if low == high:
         return _zero
     return _rescaling(low, high - low, clip=(0, 1))
+
+
+def _threshold(values):
+    """Return the threshold between dark and bright values (Ridler and Calvard, IEEE Trans. SMC 8, 1978)."""
+    threshold = values.mean(dtype=np.float64)
+    for _ in range(THRESHOLD_STEPS):
+        is_bright = values > threshold
+        if not is_bright.any():
+            break
+        dark, bright = (values[where].mean(dtype=np.float64) for where in (~is_bright, is_bright))
+        threshold = (dark + bright) / 2
+    return threshold
+
+
+def _every_few_slices(array):
+    """Return the index of evenly spread slices along the longest axis; of all in an array that is not too large."""
+    step = -(-array.size // MOST_SORTED)
+    longest = int(np.argmax(array.shape))
+    return tuple(slice(None, None, step if axis == longest else None) for axis in range(array.ndim))
 
 
 def _ct(array):

@@ -1,6 +1,6 @@
 """Read a scan or a label map: NIfTI, MGH/MGZ, Analyze or a folder of DICOM slices."""
 
-import gzip
+import contextlib
 import math
 import os
 import warnings
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.fileholders import FileHolder
+from nibabel.arrayproxy import ArrayProxy, get_obj_dtype
+from nibabel.openers import ImageOpener
 
 from recalib_keras.volumes import dicom
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.headers import check_voxel_size, grid_of, quiet_nibabel, stored_header
+from recalib_keras.volumes.headers import check_voxel_size, grid_of, is_unplaced, quiet_nibabel, stored_header
 from recalib_keras.volumes.volume import Volume
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh", ".hdr", ".img")
@@ -21,6 +22,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 # Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
 GZIP_MOST = 1032
 COMPRESSED = (".gz", ".mgz")
+# Files are read about this many voxels at a time: nibabel scales them in float64, in several copies.
+VOXELS_AT_ONCE = 2**18
 IN_MEMORY = "the image in memory"
 
 Source = str | os.PathLike | nib.spatialimages.SpatialImage
@@ -31,7 +34,7 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
 
     Args:
         path: A `.nii`, `.nii.gz`, `.mgz`, `.mgh`, `.hdr` or `.img` file, a folder that holds one DICOM series, or a
-            nibabel image.
+            nibabel image, whose affine is taken as it is.
         volume: Which volume of a 4-D file to read, counted from 0. A fourth axis of length 1 needs none.
         keep_integers: Whether integers of 8 or 16 bits that need no scaling stay what they are, in half the memory or
             a quarter of it.
@@ -41,7 +44,8 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
 
     Warns:
         UserWarning: Single voxels are NaN or infinite (they are set to the smallest finite value), or the header
-            leaves the orientation open (neither qform nor sform).
+            leaves left and right open: NIfTI with neither qform nor sform, Analyze without a .mat file that tells
+            them, MGH whose `goodRASFlag` is 0 (its voxel size is then assumed to be 1 mm, too).
 
     Raises:
         VolumeError: The scan cannot be read or used; one line says what was expected, what came and how to mend it.
@@ -51,9 +55,8 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
         _check_volume_index(volume, 1, str(path))
         array, grid, header = scan.array, scan.grid, scan.header
     else:
-        array, grid, header = _load(path, volume, None if keep_integers else np.float32)
-        if array.dtype.kind not in "iu" or array.dtype.itemsize > 2:
-            array = array.astype(np.float32, copy=False)
+        is_kept = _is_small_integer if keep_integers else lambda dtype: False
+        array, grid, header = _load(path, volume, is_kept)
     array = _usable_intensities(array, _name(path))
     return Volume(array, grid, header, _source(path))
 
@@ -68,11 +71,12 @@ def read_labels(path: Source, volume: int | None = None) -> Volume:
     """
     if _is_folder(path):
         raise VolumeError(f"{path}: expected a label map in one file ({_extensions()}), got a folder")
-    array, grid, header = _load(path, volume, None)
+    array, grid, header = _load(path, volume, is_kept=lambda dtype: True)
     return Volume(_whole_numbers(array, _name(path)), grid, header, _source(path))
 
 
-def _load(path, volume, dtype) -> tuple[np.ndarray, Grid, object]:
+def _load(path, volume, is_kept) -> tuple[np.ndarray, Grid, object]:
+    """Return array, grid and header; a type of values that `is_kept` does not tell to keep becomes float32."""
     name = _name(path)
     with quiet_nibabel():
         in_memory = isinstance(path, nib.spatialimages.SpatialImage)
@@ -80,9 +84,14 @@ def _load(path, volume, dtype) -> tuple[np.ndarray, Grid, object]:
         _check_dtype(image, name)
         select = _select_volume(image.shape, volume, name)
         check_voxel_size(header, name)
-        grid = grid_of(image, name)
-        array = _values(image, None if in_memory else Path(path), select, dtype)
-    return array, grid, image.header.copy()
+        grid = grid_of(image, header, name)
+        array = _values(image, None if in_memory else Path(path), select, is_kept)
+    # In a copy of an MGH header nibabel would set the goodRASFlag.
+    return array, grid, header if is_unplaced(header) else image.header.copy()
+
+
+def _is_small_integer(dtype):
+    return dtype.kind in "iu" and dtype.itemsize <= 2
 
 
 def _open(path):
@@ -164,21 +173,48 @@ def _check_volume_index(volume, count, name):
         )
 
 
-def _values(image, path, select, dtype):
+def _values(image, path, select, is_kept):
     try:
         if path is not None:
             _check_length(image)
-        if path is not None and path.name.lower().endswith(COMPRESSED):
-            values = _decompressed(image, path, select)
-        else:
-            values = image.dataobj[select]
-        # A copy in native byte order: a memory-mapped file may change or vanish after the reading.
-        return np.array(values, dtype=dtype or values.dtype.newbyteorder("="), order="F")
+        with _opened(image.dataobj) as voxels:
+            return _slab_by_slab(voxels, select, is_kept)
+    except MemoryError as error:
+        raise VolumeError(
+            f"{path or IN_MEMORY}: expected room for {math.prod(image.shape):,} voxels, got too little memory; see "
+            "that the shape in the header is right, or use a machine with more memory"
+        ) from error
     except Exception as error:  # EOFError, OSError, zlib.error, ValueError: whatever breaks in the middle of a file
         raise VolumeError(
             f"{path or IN_MEMORY}: expected {math.prod(image.shape):,} voxels, got a truncated or damaged file "
             f"({error}); export or download it again"
         ) from error
+
+
+def _slab_by_slab(voxels, select, is_kept):
+    """Return a copy of the selected voxels in native byte order: a file may change or vanish after the reading."""
+    dtype = get_obj_dtype(voxels).newbyteorder("=")
+    values = np.empty(voxels.shape[:3], dtype if is_kept(dtype) else np.float32, order="F")
+    slices = max(1, VOXELS_AT_ONCE // math.prod(values.shape[:2]))
+    for start in range(0, values.shape[2], slices):
+        slab = slice(start, min(start + slices, values.shape[2]))
+        np.copyto(values[..., slab], voxels[(*select[:2], slab, *select[3:])])
+    return values
+
+
+@contextlib.contextmanager
+def _opened(dataobj):
+    """Yield the voxels of an image with their file held open, so that a compressed one is unpacked only once."""
+    if type(dataobj) is not ArrayProxy or not isinstance(dataobj.file_like, str):
+        yield dataobj
+        return
+    layout = dataobj.shape, dataobj.dtype, dataobj.offset, dataobj.slope, dataobj.inter
+    with ImageOpener(dataobj.file_like) as stream:
+        yield ArrayProxy(stream, layout, mmap=False, order=dataobj.order)
+        if dataobj.file_like.lower().endswith(COMPRESSED):
+            # To the end, where the checksum stands; nibabel stops before and lets damage pass.
+            while stream.read(2**20):
+                pass
 
 
 def _check_length(image):
@@ -190,19 +226,10 @@ def _check_length(image):
         raise EOFError(f"its header claims {claimed:,} bytes of voxels, it can hold {held:,} at most")
 
 
-def _decompressed(image, path, select):
-    """Read on to the end of the file, where its checksum stands; nibabel stops before and lets damage pass."""
-    with gzip.open(path) as stream:
-        values = type(image).from_file_map({"image": FileHolder(fileobj=stream)}).dataobj[select]
-        while stream.read(2**20):
-            pass
-    return values
-
-
 def _usable_intensities(array, name):
     lowest, highest = float(array.min()), float(array.max())
     if not np.isfinite([lowest, highest]).all():
-        array, lowest, highest = _without_holes(array, name)
+        lowest, highest = _fill_holes(array, name)
     if lowest == highest:
         raise VolumeError(
             f"{name}: expected an image with contrast, got {lowest:g} in every voxel (a constant image); "
@@ -211,17 +238,20 @@ def _usable_intensities(array, name):
     return array
 
 
-def _without_holes(array, name):
+def _fill_holes(array, name):
+    """Set what is NaN or infinite to the lowest of the other values; return these others' lowest and highest."""
     finite = np.isfinite(array)
     if not finite.any():
         raise VolumeError(f"{name}: expected intensities, got NaN or infinity in every voxel; export it again")
-    lowest, highest = float(array[finite].min()), float(array[finite].max())
+    lowest = float(array.min(where=finite, initial=np.inf))
+    highest = float(array.max(where=finite, initial=-np.inf))
     warnings.warn(
         f"{name}: {array.size - np.count_nonzero(finite):,} of {array.size:,} voxels were NaN or infinite and were "
         f"set to {lowest:g}, the smallest finite value",
         stacklevel=4,
     )
-    return np.where(finite, array, np.float32(lowest)), lowest, highest
+    array[~finite] = lowest
+    return lowest, highest
 
 
 def _whole_numbers(array, name):

@@ -9,7 +9,8 @@ import numpy as np
 
 from recalib_keras.volumes.atomic import atomic_write
 from recalib_keras.volumes.errors import VolumeError
-from recalib_keras.volumes.headers import is_nifti, millimetres, place
+from recalib_keras.volumes.headers import is_nifti, millimetres
+from recalib_keras.volumes.placement import place, placement_codes
 from recalib_keras.volumes.volume import Volume
 
 DESCRIPTION = "recalib-keras"
@@ -31,7 +32,8 @@ def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
 
     The image is stored in the smallest integer type that holds the labels and overlays the scan in any viewer: it has
     the scan's affine to the bit, its qform and sform with their codes, and its unit. A scan that is not NIfTI gives
-    both codes "scanner". The image is NIfTI-2 where the scan is, or where an axis is too long for NIfTI-1.
+    both codes "scanner"; one whose place is uncertain (Analyze, MGH without valid geometry) an sform "aligned" alone,
+    the least that readers heed. The image is NIfTI-2 where the scan is, or where an axis is too long for NIfTI-1.
 
     Args:
         labels: Integer or boolean array of the scan's shape.
@@ -103,8 +105,7 @@ def _placed_header(header, volume):
         # In another unit than mm the grid's affine is not the header's.
         return header, volume.grid.affine if millimetres(source) == 1 else source.get_best_affine()
     header.set_data_shape(volume.grid.shape)
-    codes = [int(source[field]) for field in ("qform_code", "sform_code")] if is_nifti(source) else []
-    place(header, volume.grid.affine, *codes)
+    place(header, volume.grid.affine, *placement_codes(source))
     return header, volume.grid.affine
 
 
@@ -114,7 +115,9 @@ def _as_mgh(image):
         values = values.astype(_first_that_holds(MGH_INTEGERS, int(values.min()), int(values.max())))
     else:
         values = values.astype(np.float32)
-    return nib.MGHImage(values, image.affine)
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= millimetres(image.header)  # MGH knows no other unit
+    return nib.MGHImage(values, affine)
 
 
 def _first_that_holds(choices, lowest, highest):

@@ -1,3 +1,4 @@
+import argparse
 import csv
 import dataclasses
 import shutil
@@ -10,6 +11,7 @@ import pytest
 from cli.conftest import write_scan
 
 from recalib_keras import zoo
+from recalib_keras.cli import preset_cases
 from recalib_keras.cli.evaluate import DEFINITIONS
 from recalib_keras.evaluation import MEASURES, Measures
 from recalib_keras.zoo import weights
@@ -80,6 +82,15 @@ def test_folders_are_compared_by_name(recalib, folders, tmp_path, capsys):
         ("b", "2", "neither"),
     ]
     assert float(_rows(tmp_path / "report.csv")[0]["dice"]) == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_truths_without_a_prediction_are_told(recalib, folders, tmp_path, capsys):
+    for name in ("c", "d"):
+        _write(tmp_path / "t" / f"{name}.nii.gz", [1, 1, 0, 0])
+    assert recalib("evaluate", *folders) == 0
+    told = capsys.readouterr().err
+    assert told == "recalib evaluate: without a prediction, so in no mean: 2 of the truths: c, d\n"
+    assert "A truth without a prediction has no row" in DEFINITIONS
 
 
 def test_two_files_are_compared(recalib, tmp_path, capsys):
@@ -158,6 +169,11 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
         (["p"], "expected PREDICTIONS and TRUTHS"),
         (["p", "t", "--preset", "bright"], "got PREDICTIONS too; leave one out"),
         (["--preset", "bright", "--labels", "3"], "got --labels too; leave one out"),
+        (["--preset", "bright", "--label-names", "names.txt"], "got --label-names too; leave one out"),
+        (["--preset", "bright", "--volume", "1"], "expected --dataset with --volume"),
+        (["--preset", "bright", "--part", "validation", "--dataset", "msd", "t"], "expected --part test with"),
+        (["p", "t", "--part", "test"], "expected --preset with --part"),
+        (["p", "t", "--dataset", "msd", "t"], "expected --preset with --dataset"),
         (["--preset", "brigt"], "there is no preset 'brigt'"),
         (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
         (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
@@ -277,9 +293,63 @@ def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset
     assert mean[:6] == ["mean", "of", "structures", f"{score['dice']:.4f}", "±", f"{score['dice_sd']:.4f}"]
 
 
-def test_gates_are_drawn_of_presets_that_have_some(recalib, gated_preset, boxes, tmp_path):
+def test_a_preset_is_measured_on_the_test_part(recalib, preset, boxes, tmp_path, capsys):
+    arguments = ("--preset", preset, "--data", boxes, "--part", "test", "-o", tmp_path / "r.csv")
+    assert recalib("evaluate", *arguments) == 2
+    assert f"expected an official test part in {boxes / 'boxes'}, got none" in capsys.readouterr().err
+    (boxes / "boxes" / "scans.csv").write_text("name,patient,part\nbox_1,1,test\nbox_2,2,test\n")
+    assert recalib("evaluate", *arguments) == 0
+    # The truth of box_2 is merged as the recipe says; see above.
+    assert [(row["scan"], float(row["dice"])) for row in _rows(tmp_path / "r.csv")] == [
+        ("box_1", 1),
+        ("box_2", pytest.approx(2 * 18 / 42, abs=1e-6)),
+    ]
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder of two scans and label maps of another origin, in which what is bright has the number 3."""
+    for part in ("images", "labels"):
+        (tmp_path / "elsewhere" / part).mkdir(parents=True)
+    for index in range(2):
+        image = nib.load(write_scan(tmp_path / "elsewhere" / "images" / f"scan_{index}.nii.gz", box=(2 + index, 3, 4)))
+        truth = np.where(image.get_fdata() > 50, 3, 0).astype("uint8")
+        truth[9, 8, 7] = 7  # the preset's number for what is bright
+        nib.save(nib.Nifti1Image(truth, image.affine), tmp_path / "elsewhere" / "labels" / f"scan_{index}.nii.gz")
+    return tmp_path / "elsewhere"
+
+
+def test_a_preset_is_measured_on_another_set(recalib, preset, elsewhere, tmp_path, capsys):
+    arguments = ("--preset", preset, "--dataset", "nifti_folder", elsewhere)
+    assert recalib("evaluate", *arguments) == 2
+    assert "expected names of the label numbers" in capsys.readouterr().err
+    (elsewhere / "labels.json").write_text('{"3": "Bright", "7": "dark"}')
+    assert recalib("evaluate", *arguments, "-o", tmp_path / "r.csv") == 0
+    (tmp_path / "names.txt").write_text("3 bright\n7 something\n")
+    assert recalib("evaluate", *arguments, "--label-names", tmp_path / "names.txt", "-o", tmp_path / "named.csv") == 0
+    rows = _rows(tmp_path / "r.csv")
+    assert rows == _rows(tmp_path / "named.csv")
+    assert [(row["scan"], row["label"], float(row["dice"])) for row in rows] == [("scan_0", "7", 1), ("scan_1", "7", 1)]
+    (elsewhere / "scans.csv").write_text("name,patient,part\nscan_1,1,test\n")
+    assert recalib("evaluate", *arguments, "--part", "test", "-o", tmp_path / "r.csv") == 0
+    assert [row["scan"] for row in _rows(tmp_path / "r.csv")] == ["scan_1"]
+
+
+def test_structures_that_another_set_lacks_are_told(elsewhere, capsys):
+    (elsewhere / "labels.json").write_text('{"3": "Bright", "7": "dark"}')
+    arguments = argparse.Namespace(dataset=("nifti_folder", elsewhere), volume=None, part=None, label_names=None)
+    labels = (zoo.Label(7, "bright"), zoo.Label(8, "grey"))
+    scans, structures = preset_cases._other_scans(arguments, labels)
+    assert len(scans) == 2 and structures == [labels[0]]
+    assert capsys.readouterr().err.endswith("elsewhere by name, so not measured: grey\n")
+
+
+def test_gates_are_drawn_of_presets_that_have_some(recalib, gated_preset, boxes, tmp_path, monkeypatch):
+    loaded, load = [], zoo.load
+    monkeypatch.setattr(zoo, "load", lambda *args, **kwargs: loaded.append(args) or load(*args, **kwargs))
     assert recalib("evaluate", "--preset", gated_preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 0
     assert _names(tmp_path / "r") == ["definitions.txt", "gates.png", "report.csv", "summary.csv"]
+    assert len(loaded) == 1
 
 
 def test_a_plain_network_has_no_gates_and_says_so_at_once(recalib, preset, boxes, tmp_path, capsys):

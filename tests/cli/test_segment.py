@@ -18,6 +18,8 @@ import recalib_keras
 from recalib_keras import zoo
 from recalib_keras.cli.options import named_weights
 from recalib_keras.cli.segment import add_arguments
+from recalib_keras.cli.volume_table import Labelled, VolumeTable
+from recalib_keras.evaluation import StructureVolume
 from recalib_keras.inference import UnfamiliarScanWarning, engines
 
 
@@ -59,7 +61,7 @@ def _rows(folder):
 def test_table_gives_shares_and_how_sure_the_labels_are(recalib, scan, tmp_path):
     recalib("segment", scan, "-o", tmp_path)
     (row,) = _rows(tmp_path)
-    assert (row["percent_of_total"], row["asymmetry_percent"]) == ("100.000", "")
+    assert (row["percent_of_total"], row["total_mm3"], row["asymmetry_percent"]) == ("100.000", "48.0", "")
     assert 0 <= float(row["mean_entropy"]) < 0.01
 
 
@@ -81,7 +83,7 @@ def test_rows_of_a_table_without_the_newer_columns_are_kept(recalib, scan, tmp_p
     (tmp_path / "volumes.csv").write_text("scan,structure,label,voxels,mm3\nolder.nii.gz,bright,7,3,6.0\n")
     recalib("segment", scan, "-o", tmp_path)
     older, newer = _rows(tmp_path)
-    assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", "", "", ""]
+    assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", *[""] * 7]
     assert newer["scan"] == str(scan) and newer["mean_entropy"]
 
 
@@ -228,7 +230,7 @@ def test_batch_goes_on_and_reports_at_the_end(recalib, scan, tmp_path, capsys):
     good = write_scan(tmp_path / "scans" / "other.nii.gz")
     assert recalib("segment", scan, tmp_path / "nowhere.nii.gz", good, "-o", tmp_path / "out") == 1
     output = capsys.readouterr()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [
         "head_labels.nii.gz",
         "other_labels.nii.gz",
         "volumes.csv",
@@ -238,11 +240,111 @@ def test_batch_goes_on_and_reports_at_the_end(recalib, scan, tmp_path, capsys):
     assert "1 of 3 scans could not be segmented" in output.err
 
 
-def test_two_scans_of_one_name_are_refused_before_anything_is_done(recalib, scan, tmp_path, capsys):
+def test_scans_of_one_name_keep_their_folders(recalib, scan, tmp_path):
+    twin = tmp_path / "scans" / "more" / "head.nii.gz"
+    twin.parent.mkdir()
+    write_scan(twin, box=(2, 2, 2))
+    assert recalib("segment", scan, twin, "-o", tmp_path / "out") == 0
+    assert {(row["scan"], row["labels"], row["voxels"]) for row in _rows(tmp_path / "out")} == {
+        (str(scan), "head_labels.nii.gz", "24"),
+        (str(twin), "more/head_labels.nii.gz", "8"),
+    }
+    assert (tmp_path / "out" / "more" / "head_labels.nii.gz").exists()
+
+
+def test_one_scan_given_twice_is_refused_before_anything_is_done(recalib, scan, tmp_path, capsys):
+    assert recalib("segment", scan, scan, "-o", tmp_path / "out") == 2
+    assert "would both be written to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
+def test_labels_never_take_the_place_of_a_scan(recalib, scan, tmp_path, capsys, options):
+    before = scan.read_bytes()
+    assert recalib("segment", scan, "-o", scan, *options) == 2
+    assert "given as a scan" in capsys.readouterr().err
+    other = write_scan(scan.with_name("head_labels.nii.gz"))
+    assert recalib("segment", scan, other, "-o", scan.parent, *options) == 2
+    assert scan.read_bytes() == before
+
+
+def test_labels_of_another_scan_of_the_name_are_not_taken_for_its_own(recalib, scan, tmp_path, capsys):
+    recalib("segment", scan, "-o", tmp_path / "out")
+    before = (tmp_path / "out" / "volumes.csv").read_text()
     (tmp_path / "more").mkdir()
     twin = write_scan(tmp_path / "more" / "head.nii.gz")
-    assert recalib("segment", scan, twin, "-o", tmp_path / "out") == 2
-    assert "would both be written to" in capsys.readouterr().err
+    assert recalib("segment", twin, "-o", tmp_path / "out") == 2
+    message = capsys.readouterr().err
+    assert f"those of {scan} by bright" in message and "--overwrite" in message
+    assert (tmp_path / "out" / "volumes.csv").read_text() == before
+    assert recalib("segment", twin, "-o", tmp_path / "out", "--overwrite") == 0
+
+
+def test_labels_that_were_made_otherwise_are_not_taken(recalib, scan, tmp_path, capsys):
+    recalib("segment", scan, "-o", tmp_path)
+    assert recalib("segment", scan, "-o", tmp_path, "--flip") == 2
+    assert "averaged with the mirror image, but it is those of" in capsys.readouterr().err
+
+
+def test_labels_that_no_table_knows_must_lie_on_the_grid(recalib, scan, tmp_path, capsys):
+    recalib("segment", scan, "-o", tmp_path)
+    (tmp_path / "volumes.csv").unlink()
+    assert recalib("segment", scan, "-o", tmp_path) == 0  # a run that was stopped before the table
+    (tmp_path / "volumes.csv").unlink()
+    labels = nib.load(tmp_path / "head_labels.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(labels.dataobj), np.eye(4)), tmp_path / "head_labels.nii.gz")
+    assert recalib("segment", scan, "-o", tmp_path) == 2
+    assert "another grid" in capsys.readouterr().err
+
+
+def test_pictures_of_labels_that_were_there_leave_them_alone(recalib, scan, tmp_path, capsys):
+    recalib("segment", scan, "-o", tmp_path)
+    labels = tmp_path / "head_labels.nii.gz"
+    os.utime(labels, (0, 0))
+    assert recalib("segment", scan, "-o", tmp_path, "--overlay") == 0
+    assert (tmp_path / "head_overlay.png").exists() and labels.stat().st_mtime == 0
+    assert capsys.readouterr().out.endswith("(1 there already)\n")
+
+
+@pytest.mark.parametrize("text", ["name;age\na;3\n", "", "scan;structure;label;voxels;mm3\n"])
+def test_another_table_is_left_alone(recalib, scan, tmp_path, capsys, text):
+    (tmp_path / "volumes.csv").write_text(text)
+    assert recalib("segment", scan, "-o", tmp_path) == 2
+    assert "to be a table of volumes with the columns scan, structure" in capsys.readouterr().err
+    assert (tmp_path / "volumes.csv").read_text() == text
+
+
+def test_a_table_that_a_spreadsheet_saved_keeps_its_rows_and_columns(recalib, scan, tmp_path):
+    (tmp_path / "volumes.csv").write_text(
+        "scan,structure,label,voxels,mm3,group\nolder.nii.gz,bright,7,3,6.0,control\n", encoding="utf-8-sig"
+    )
+    recalib("segment", scan, "-o", tmp_path)
+    older, newer = _rows(tmp_path)
+    assert (older["scan"], older["group"], newer["group"]) == ("older.nii.gz", "control", "")
+
+
+def test_processes_that_share_a_table_keep_each_others_rows(recalib, scan, tmp_path):
+    first, second = VolumeTable(tmp_path / "volumes.csv"), VolumeTable(tmp_path / "volumes.csv")
+    found = [StructureVolume("bright", 7, 24, 48.0)]
+    for table, name in ((first, "a"), (second, "b"), (first, "c")):
+        table.replace(Labelled(name, f"{name}_labels.nii.gz", "bright"), found, {}, "")
+    assert [row["scan"] for row in _rows(tmp_path)] == ["a", "b", "c"]
+
+
+def test_whatever_one_scan_does_the_others_are_segmented(recalib, scan, tmp_path, capsys, monkeypatch):
+    from recalib_keras import volumes
+
+    def read(path, *arguments, **settings):
+        if "other" in str(path):
+            raise MemoryError("too large")
+        return _read(path, *arguments, **settings)
+
+    _read = volumes.read
+    monkeypatch.setattr(volumes, "read", read)
+    other = write_scan(tmp_path / "scans" / "other.nii.gz")
+    assert recalib("segment", other, scan, "-o", tmp_path / "out") == 1
+    output = capsys.readouterr()
+    assert "other.nii.gz: MemoryError: too large" in output.err and "labels of 1 scan" in output.out
 
 
 def test_several_scans_into_one_file_are_refused(recalib, scan, tmp_path, capsys):

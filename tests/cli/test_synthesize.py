@@ -1,5 +1,6 @@
 import argparse
 import json
+from pathlib import Path
 
 import matplotlib.image
 import nibabel as nib
@@ -8,6 +9,8 @@ import pytest
 from synthesis.heads import TABLE, head
 
 from recalib_keras.cli import synthesize
+from recalib_keras.synthesis import Synthesis
+from recalib_keras.training import Recipe
 from recalib_keras.zoo.records import to_mapping
 
 
@@ -72,9 +75,36 @@ def test_bad_input_is_one_error(words, message, heads, tmp_path):
     assert not (tmp_path / "picture.png").exists()
 
 
-def test_bad_settings_are_one_error(heads, tmp_path):
+RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain/*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_settings_of_a_recipe_that_extends_another(path):
+    settings = synthesize._settings(str(path))
+    assert settings == Recipe.read(path).synthesis != Synthesis()
+
+
+def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path):
+    (tmp_path / "base.toml").write_text('title = "heads"\n[synthesis]\nflip = 0.5\nnoise = 3\n', encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text('extends = "base.toml"\n[synthesis]\nnoise = 4\n', encoding="utf-8")
+    assert synthesize._settings(str(tmp_path / "recipe.toml")) == Synthesis(flip=0.5, noise=4.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("flip = ", "not valid TOML"),
+        ("flop = 1", "unknown key 'flop'; did you mean 'flip'"),
+        ("[synthesis]\nflop = 1", "synthesis has an unknown key 'flop'; did you mean 'flip'"),
+        ("synthesis = 1", "synthesis must be a table"),
+        ('title = "scans"\n[schedule]\nepochs = 1', r"expected a recipe with a table \[synthesis\], got .* without it"),
+        ('extends = "none.toml"', "cannot read the recipe .*none.toml"),
+        ('extends = "settings.toml"', "extends itself"),
+    ],
+)
+def test_bad_settings_are_one_error(text, message, heads, tmp_path):
     path = tmp_path / "settings.toml"
-    for text, message in (("flip = ", "not valid TOML"), ("flop = 1", "unknown key 'flop'; did you mean 'flip'")):
-        path.write_text(text, encoding="utf-8")
-        with pytest.raises(ValueError, match=message):
-            run(heads, "-o", tmp_path / "picture.png", "--settings", path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        run(heads, "-o", tmp_path / "picture.png", "--settings", path)
+    assert "\n" not in str(caught.value)

@@ -60,6 +60,34 @@ def test_a_batch_of_recipes_goes_on_with_the_rest(recalib, folder, data, capsys)
     assert json.loads((folder / "runs" / "tiny3d-balls" / "log.jsonl").read_text().splitlines()[1])["epoch"] == 2
 
 
+def test_a_missing_extra_is_one_line_and_the_rest_goes_on(recalib, folder, data, monkeypatch, capsys):
+    (folder / "other.toml").write_text('extends = "short.toml"\nweights = "other"\n')
+    begun = []
+
+    def begin(recipe, *args, **kwargs):
+        begun.append(recipe.weights)
+        raise ImportError("reading DICOM needs pydicom: pip install 'recalib-keras[dicom]'")
+
+    monkeypatch.setattr(training, "train", begin)
+    assert recalib("train", "short.toml", "other.toml", "--data", data) == 1
+    assert begun == ["balls", "other"]
+    error = capsys.readouterr().err
+    assert error.count("needs pydicom") == 2 and "2 of 2 recipes failed" in error
+    assert recalib("train", "short.toml", "--data", data) == 2
+    assert capsys.readouterr().err.startswith("recalib train: reading DICOM needs pydicom: pip install ")
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_training_that_ends_early_says_why(epochs, recalib, folder, data, monkeypatch, capsys):
+    (folder / "patient.toml").write_text('extends = "short.toml"\n[schedule]\npatience = 1\n')
+    score = {"dice": 0.9, "scans": "scans", "epochs": epochs}
+    monkeypatch.setattr(training, "train", lambda *args, **kwargs: SimpleNamespace(score=score))
+    monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
+    assert recalib("train", "patient.toml", "--data", data) == 0
+    told = "ended early: no validation of the last 1 was better\n" if epochs == 1 else ""
+    assert capsys.readouterr().out == told + "mean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
+
+
 def test_one_bad_recipe_is_one_line(recalib, folder, data, capsys):
     assert recalib("train", "none.toml", "--data", data) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -29,6 +29,12 @@ def test_every_problem_of_every_scan_is_told(msd_folder, write_nifti):
     assert problems[0].received == "1 too" and problems[5].received == "7 too"
 
 
+def test_numbers_that_are_merged_are_those_they_count_as(msd_folder):
+    scans = [replace(scan, merge=((7, 2), (0, 5))) for scan in find_scans(msd_folder("a", label=7))]
+    assert check(scans, labels=[2, 5]) == [] and review(scans).labels == {2: 1, 5: 1}
+    assert check(scans, labels=[0, 7])[0].received == "2, 5 too"
+
+
 def test_any_number_will_do_where_none_are_given(msd_folder):
     assert check(find_scans(msd_folder("a", label=200))) == []
 

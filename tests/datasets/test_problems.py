@@ -20,6 +20,7 @@ def test_a_problem_in_words():
         ),
         ("series/IM1: expected slices, got none", Problem(Path("series/IM1"), "slices", "none")),
         ("expected a shape, got 3", Problem(Path("a.nii"), "a shape", "3")),
+        ("expected 1, found 2 too", Problem(Path("a.nii"), "1", "2 too")),
         ("a.nii: no\nsuch thing", Problem(Path("a.nii"), "a file that can be read", "no such thing")),
     ],
 )

@@ -43,6 +43,12 @@ def test_named_patients_are_held_out_instead():
     assert [scan.name for scan in validation] == ["a_1", "a_2", "c_1"]
 
 
-def test_a_name_that_no_patient_has():
-    with pytest.raises(ValueError, match="expected patients to hold out by the name 'x_\\*', got a, b"):
-        split(scans("ab"), every=2, held_out=("a", "x_*"))
+@pytest.mark.parametrize("name", ["MR_02", "MR_02_t2", "*_02_t2"])
+def test_a_named_scan_holds_out_its_patient(name):
+    found = scans(["MR_01_t2", "MR_02_t1", "MR_02_t2"], ["MR_01", "MR_02", "MR_02"])
+    assert [scan.name for scan in split(found, every=1, held_out=(name,))[1]] == ["MR_02_t1", "MR_02_t2"]
+
+
+def test_a_name_that_nobody_has():
+    with pytest.raises(ValueError, match="expected patients or scans to hold out by the name 'x_\\*', got P, a, b"):
+        split(scans("ab", ["P", "b"]), every=2, held_out=("a", "x_*"))

@@ -34,6 +34,16 @@ def test_files_in_folders_are_matched_by_name(tmp_path):
         assert tuple(volume.source.name for volume in found) == files
 
 
+def test_truths_without_a_prediction_are_told(tmp_path):
+    for name in ("p/b.nii", "t/a.nii", "t/b.nii", "t/d_labels.nii", "t/c.nii"):
+        write(tmp_path / name, [0, 1])
+    told = []
+    (case,) = find_cases(tmp_path / "p", tmp_path / "t", on_unmatched=told.append)
+    assert case.name == "b" and told == [["a", "c", "d"]]
+    find_cases(tmp_path / "p", tmp_path / "p", on_unmatched=told.append)
+    assert len(told) == 1
+
+
 def test_two_files_need_no_common_name(tmp_path):
     (case,) = find_cases(write(tmp_path / "x.nii", [1]), write(tmp_path / "y.nii", [1]))
     assert case.name == "x" and case.read_image is None
@@ -107,6 +117,20 @@ def test_maps_on_two_grids_are_refused(tmp_path):
     (case,) = find_cases(write(tmp_path / "x.nii", [1, 2]), write(tmp_path / "y.nii", [1, 2], (1, 1, 3)))
     with pytest.raises(VolumeError, match=r"x\.nii must stand on the grid of .*y\.nii: expected .* got .*resample"):
         evaluate([case])
+
+
+@pytest.mark.parametrize("shift, is_same", [(0.009, True), (0.011, False)])
+def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_path, shift, is_same):
+    image = nib.Nifti1Image(np.ones((2, 2, 2), "uint8"), np.eye(4))
+    nib.save(image, tmp_path / "truth.nii")
+    image.affine[2, 3] = shift
+    nib.save(nib.Nifti1Image(image.dataobj, image.affine), tmp_path / "prediction.nii")
+    case = find_cases(tmp_path / "prediction.nii", tmp_path / "truth.nii")
+    if is_same:
+        assert evaluate(case).rows[0].measures.dice == 1
+    else:
+        with pytest.raises(VolumeError, match="must stand on the grid"):
+            evaluate(case)
 
 
 def test_no_scan_and_no_structure_give_an_empty_report(tmp_path):

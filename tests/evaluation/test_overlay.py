@@ -146,6 +146,17 @@ def test_a_long_legend_is_cut(scan):
     assert names[-2:] == [f"number {LEGEND_ENTRIES - 1}", f"and {60 - LEGEND_ENTRIES} more"]
 
 
+def test_two_sides_that_look_alike_are_one_entry_of_the_legend(scan, labels):
+    pallidum = [
+        SimpleNamespace(id=RED.id, name="left pallidum", color=(12, 48, 255), mirror=GREEN.id),
+        SimpleNamespace(id=GREEN.id, name="right pallidum", color=(13, 48, 255), mirror=RED.id),
+    ]
+    assert legend(draw(scan, labels, pallidum)) == ["pallidum"]
+    pallidum[1].color = (120, 48, 255)
+    assert legend(draw(scan, labels, pallidum)) == ["left pallidum", "right pallidum"]
+    assert legend(draw(scan, np.where(labels == RED.id, RED.id, 0), pallidum)) == ["left pallidum"]
+
+
 def test_a_single_slice_can_be_drawn(tmp_path, scan, labels):
     grid = Grid((*SHAPE[:2], 1), scan.grid.affine)
     flat = Volume(scan.array[:, :, 4:5], grid)

@@ -59,6 +59,11 @@ def test_classes_are_places_among_the_structures():
     assert TABLE.classes(wanted[:2], {"41": 0, "2": 0}).tolist() == [0, 0, 0, 1, 0, 0]
 
 
+def test_a_label_that_is_wanted_as_a_structure_is_segmented_as_itself():
+    wanted = [*TABLE.structures, Label(515, "bone")]
+    assert TABLE.classes(wanted).tolist() == [0, 1, 3, 2, 0, 4]
+
+
 def test_a_structure_that_is_no_class_is_an_error():
     with pytest.raises(RecordError, match=r"but \[41\] are not among the recipe's; add them, or merge them"):
         TABLE.classes([Label(0, "background"), Label(2, "left"), Label(16, "stem")])

@@ -10,9 +10,13 @@ SPACING = (2.0, 2.0, 2.0)
 
 
 def removed(image, labels, *removals, spacing=SPACING):
+    return removed_with_classes(image, labels, labels, *removals, spacing=spacing)[0]
+
+
+def removed_with_classes(image, classes, labels, *removals, spacing=SPACING):
     stacked = Removal(*(keras.ops.convert_to_tensor(np.stack(parts)) for parts in zip(*removals)))
-    arrays = (keras.ops.convert_to_tensor(array) for array in (image, labels))
-    return keras.ops.convert_to_numpy(remove(*arrays, stacked, spacing))
+    arrays = (keras.ops.convert_to_tensor(array) for array in (image, classes, labels))
+    return [keras.ops.convert_to_numpy(array) for array in remove(*arrays, stacked, spacing)]
 
 
 def test_nothing_is_drawn_where_nothing_is_removed(rng):
@@ -25,6 +29,16 @@ def test_a_stripped_skull_leaves_the_brain_and_one_value(phantom, rng):
     assert set(np.unique(image)) == {0, 50}
     assert (image[np.isin(phantom, [LEFT, RIGHT, STEM])] == 50).mean() > 0.97
     assert (image[phantom == AIR] == 0).all() and (image[phantom == SKIN] == 0).mean() > 0.5
+
+
+def test_what_is_stripped_is_no_structure_any_more_but_the_brain_is(phantom, rng):
+    removal = draw_removal(Synthesis(skull_stripping=1.0), TABLE, rng)
+    classes = 1 + phantom  # bone and skin are segmented too
+    image, seen = removed_with_classes(np.full((1, 24, 24, 24), 50, "float32"), classes[None], phantom[None], removal)
+    is_brain, is_gone = np.isin(phantom, [LEFT, RIGHT, STEM]), image[0] == 0
+    assert (seen[0] == classes)[is_brain | ~is_gone].all()
+    assert (seen[0] == 0)[is_gone & ~is_brain].all() and is_gone[phantom == SKIN].any()
+    assert seen.dtype == classes.dtype
 
 
 def test_skulls_are_stripped_more_or_less_tightly():

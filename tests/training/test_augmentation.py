@@ -256,6 +256,26 @@ def test_rotations_are_rotations(rank, rng):
     np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("spacing", [(1, 1, 4), (0.5, 3, 1.2), (2, 5)])
+def test_rotations_keep_distances_whatever_the_voxels(spacing, rng):
+    spacings = np.random.default_rng(0).permuted(np.tile(spacing, (50, 1)), axis=1)
+    matrices = draw(Augmentation(rotation=30), 50, (4,) * len(spacing), rng, spacings=spacings).matrices
+    apart = rng.normal(size=(50, len(spacing), 1))  # two voxels
+    before, after = (np.linalg.norm(spacings[..., None] * offsets, axis=1) for offsets in (apart, matrices @ apart))
+    np.testing.assert_allclose(after, before, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.3, 0.3, 0.3), np.float32([0.9, 0.9, 0.9]) + [0, 2e-7, -1e-7]])
+def test_where_voxels_are_cubes_their_size_changes_nothing(spacing):
+    plain, sized = (
+        leaves(draw(STRONG, 5, (6, 6, 6), np.random.default_rng(1), SIDES, spacings))
+        for spacings in (None, [spacing] * 5)
+    )
+    for name in plain:
+        assert np.array_equal(plain[name], sized[name]), name
+
+
 def test_deviations_are_in_the_units_they_say(rng):
     drawn = draw(Augmentation(rotation=12), 3000, (4, 4), rng)
     angles = np.rad2deg(np.arctan2(drawn.matrices[:, 1, 0], drawn.matrices[:, 0, 0]))

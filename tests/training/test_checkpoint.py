@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from recalib_keras.training.checkpoint import restore_checkpoint, save_checkpoint
+from recalib_keras.training.checkpoint import read_identity, restore_checkpoint, save_checkpoint
 
 
 def compiled_model(units=3, seed=0):
@@ -58,3 +59,13 @@ def test_refuses_other_variables(tmp_path):
     deeper.compile("adam", "mse")
     with pytest.raises(ValueError, match="it holds 9 variables, the network and its optimizer have 6"):
         restore_checkpoint(tmp_path / "state.safetensors", deeper)
+
+
+def test_says_which_training_it_is_of(tmp_path):
+    path, model = tmp_path / "state.safetensors", compiled_model()
+    save_checkpoint(path, model, 1, {"recipe": {"seed": 3}})
+    assert read_identity(path) == {"recipe": {"seed": 3}}
+    save_checkpoint(path, model, 1)
+    assert read_identity(path) is None
+    save_file({"weight": np.zeros(1)}, path)
+    assert read_identity(path) is None

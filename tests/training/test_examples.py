@@ -9,7 +9,6 @@ from training.synthetic import changed
 from recalib_keras.datasets import DatasetError, LabelledScan
 from recalib_keras.training.examples import Examples, Scan, read_scan
 from recalib_keras.training.recipe import Augmentation
-from recalib_keras.volumes import VolumeError
 from recalib_keras.zoo import Input, Label
 
 LABELS = (Label(0, "background"), Label(53, "core"), Label(17, "shell"))
@@ -112,6 +111,18 @@ def test_recipes_of_other_shapes_follow_each_other_in_one_process(recipe, scans)
         assert images.shape == (batch_size, *(size for size in window if size > 1), 1)
 
 
+@pytest.mark.parametrize("window", [(33, 1, 9), (33, 33, 9)])
+def test_a_ball_in_flat_voxels_stays_a_ball_when_it_is_turned(window, plain):
+    spacing = np.array([1.0, 1.0, 4.0])
+    places = np.moveaxis(np.indices((33, 33, 9)), 0, -1) - [16, 16, 4]
+    image = np.exp(-np.square(places * spacing).sum(axis=-1) / 50).astype("float32")
+    slab = image[:, 16:17] if window[1] == 1 else image
+    scan = Scan("ball", slab, np.zeros(slab.shape, "uint8"), spacing=tuple(spacing))
+    recipe = changed(plain, input={"window": window}, augmentation={"rotation": 30.0})
+    turned, _ = numpy(Examples([scan], recipe, epoch=0)[0])
+    np.testing.assert_allclose(turned[..., 0], [slab.squeeze()] * 2, atol=0.1)
+
+
 @pytest.fixture
 def write(tmp_path):
     """Returns a function that writes image and labels and returns them as a labelled scan."""
@@ -136,7 +147,7 @@ def test_scans_are_turned_resampled_and_normalised(write, image):
     affine = np.diag([-2.0, 1, 1, 1])  # the first axis grows to the left, in steps of 2 mm
     scan = read_scan(write(image, labels, affine), Input((8, 8, 8), "RAS", (1.0, 1.0, 1.0)), LABELS)
     assert scan.image.shape == scan.classes.shape == (16, 6, 4)
-    assert scan.image.dtype == np.float32 and scan.classes.dtype == np.uint8
+    assert scan.image.dtype == np.float32 and scan.classes.dtype == np.uint8 and scan.spacing == (1, 1, 1)
     assert scan.image.mean() == pytest.approx(0, abs=1e-5) and scan.image.std() == pytest.approx(1, abs=1e-5)
     assert scan.image[0, 0, 0] > scan.image[-1, 0, 0]
     assert (scan.classes[:8] == 2).all() and (scan.classes[8:] == 1).all()  # 17 is the third label, 53 the second
@@ -146,6 +157,7 @@ def test_no_spacing_leaves_the_voxels(write, image):
     labels = (image > 90).astype("uint8") * 17
     scan = read_scan(write(image, labels, np.diag([2, 1, 1, 1])), Input((8, 8, 8), normalization="none"), LABELS)
     assert np.array_equal(scan.image, image) and np.array_equal(scan.classes, 2 * (image > 90))
+    assert scan.spacing == (2, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -165,5 +177,5 @@ def test_refuses_labels_of_another_shape(write, image):
 def test_refuses_a_number_that_is_no_label(write, image):
     labels = np.zeros(image.shape, "uint8")
     labels[0, 0, :3] = (18, 17, 3)
-    with pytest.raises(VolumeError, match=r"expected the labels \[0, 53, 17\], found \[3, 18\] too; add them to the"):
+    with pytest.raises(DatasetError, match=r"expected the labels \[0, 53, 17\], got \[3, 18\] too; add them to the"):
         read_scan(write(image, labels), Input((8, 8, 8)), LABELS)

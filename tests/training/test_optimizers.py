@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from training.synthetic import changed
 
-from recalib_keras.training.optimizers import RecipeAdam, RecipeSGD, make_optimizer
+from recalib_keras.training.optimizers import RecipeAdam, RecipeAdamW, RecipeSGD, make_optimizer
 
 
 def value(tensor):
@@ -62,15 +62,35 @@ def test_sgd_by_hand():
         np.testing.assert_allclose(value(weight), expected, rtol=1e-6)
 
 
-def test_the_body_learns_more_slowly_than_the_classifier():
+@pytest.mark.parametrize(
+    "optimizer, gradient, of_body, of_head",
+    [
+        (RecipeSGD(0.5, body_rate=0.1), 1.0, 1 - 0.1 * 0.5, 1 - 0.5),
+        (RecipeAdamW(0.5, weight_decay=0.2, body_rate=0.1), 0.0, 1 - 0.1 * 0.5 * 0.2, 1 - 0.5 * 0.2),
+        # Adam's first step is the rate itself.
+        (RecipeAdamW(0.5, weight_decay=0.2, body_rate=0.1), 1.0, 1 - 0.1 * 0.5 * 1.2, 1 - 0.5 * 1.2),
+    ],
+    ids=["sgd", "adamw without gradient", "adamw"],
+)
+def test_the_body_changes_more_slowly_than_the_classifier(optimizer, gradient, of_body, of_head):
     body, head = (keras.layers.Dense(1, use_bias=False, name=name) for name in ("encoder_1", "classifier"))
     for layer in (body, head):
         layer.build((None, 1))
         layer.kernel.assign([[1.0]])
-    optimizer = RecipeSGD(0.5, body_rate=0.1)
     optimizer.build([body.kernel, head.kernel])
-    optimizer.apply([keras.ops.ones((1, 1)), keras.ops.ones((1, 1))])
-    assert value(body.kernel)[0, 0] == pytest.approx(0.95) and value(head.kernel)[0, 0] == pytest.approx(0.5)
+    optimizer.apply([gradient * keras.ops.ones((1, 1))] * 2)
+    np.testing.assert_allclose([value(layer.kernel)[0, 0] for layer in (body, head)], [of_body, of_head], atol=1e-5)
+
+
+def test_at_one_rate_for_all_it_is_the_adamw_of_keras():
+    start, results = np.array([2.0, -1.0], "float32"), []
+    for kind in (RecipeAdamW, keras.optimizers.AdamW):
+        weight, optimizer = keras.Variable(start), kind(0.1, weight_decay=0.2)
+        optimizer.build([weight])
+        for gradient in ([1.0, 0.5], [-2.0, 0.25], [0.0, 0.0]):
+            optimizer.apply([keras.ops.convert_to_tensor(np.array(gradient, "float32"))])
+        results.append(value(weight))
+    np.testing.assert_allclose(*results, rtol=1e-5)
 
 
 def test_the_moving_average_is_kept_beside_the_weights():

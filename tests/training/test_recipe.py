@@ -1,11 +1,13 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from training.synthetic import RECIPE, write_recipe
 
-from recalib_keras import datasets
+from recalib_keras import datasets, zoo
 from recalib_keras.training import Recipe
+from recalib_keras.training.fine_tuning import start_from
 from recalib_keras.training.recipe import Augmentation
 from recalib_keras.zoo import RecordError
 
@@ -67,12 +69,36 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "class_weights must be one of 'none',",
         ),
         ("[optimizer]", "[fine_tuning]\nbody_rate = 0\n[optimizer]", "fine_tuning: body_rate must be greater than 0"),
+        ("epochs = 5", "epochs = 5\npatience = -1", "schedule: patience must be at least 0, not -1"),
         ("epochs = 5", "epochs = 5\naverage = 1.5", "schedule: average must be from 0 to 1, not 1.5"),
         ("epochs = 5", "epochs = 5\nsteps_per_epoch = 0", "schedule: steps_per_epoch must be greater than 0, not 0"),
         ("validate_every = 3", "training_scans = 0", "data: training_scans must be greater than 0, not 0"),
         ("validate_every = 3", "merge = { core = 1 }", "data: merge must have label numbers as keys, not core"),
-        ("id = 17,", "id = 0,", "labels must be two or more with different numbers, background first, not [0, 0, 53]"),
-        ("id = 17,", "id = 17, mirror = 18,", "label 17 has the mirror 18, which is no label"),
+        ("id = 17,", "id = 0,", "labels must differ in id; 0 is there more than once"),
+        ('"core"', '"shell"', "labels must differ in name; 'shell' is there more than once"),
+        (
+            '{ id = 0, name = "background" }, { id = 17, name = "shell" }',
+            '{ id = 17, name = "shell" }, { id = 0, name = "nothing" }',
+            "labels must begin with the background, not with 17 ('shell'); put 0 ('nothing') first",
+        ),
+        (
+            ', { id = 17, name = "shell" }, { id = 53, name = "core" }',
+            "",
+            "labels must be the background and at least one structure, not 1 in all",
+        ),
+        ("id = 17,", "id = 17, mirror = 18,", "17 ('shell'), whose mirror 18 is no label"),
+        ("id = 17,", "id = 17, mirror = 53,", "17 ('shell'), whose mirror 53 has the mirror 53"),
+        ("filters = 4", "filter = 4", "network.arguments has an unknown key 'filter'; did you mean 'filters'?"),
+        (
+            "filters = 4",
+            "recalibration = 'pe', recalibration_args = { reduction_rate = 4 }",
+            "network.arguments.recalibration_args has an unknown key 'reduction_rate'; did you mean 'reduction_ratio'?",
+        ),
+        (
+            'precision = "float32"',
+            'precision = "mixed_float16"',
+            "precision must be one of 'mixed_bfloat16', 'float32', not 'mixed_float16'; did you mean 'mixed_bfloat16'?",
+        ),
         ("[12, 12, 12]", "[1, 12, 12]\norientation = 'LPS'\n", "sagittal slices look the same on both sides"),
         ('preset = "tiny3d"', "", "lacks 'preset'"),
         ("seed = 3", "seed = 3\nsede = 4", "unknown key 'sede'; did you mean 'seed'?"),
@@ -145,25 +171,42 @@ def test_shipped_recipes_describe_what_can_be_trained(path):
     assert all(size % 2**model.levels == 0 for size in recipe.input.shape[:-1])
 
 
-def test_the_recipe_of_the_tmi_paper():
-    """Roy et al., IEEE TMI 2019: optimizer, schedule, batch and loss."""
-    recipe = Recipe.read(ZOO / "recipes" / "tmi2019_malc.toml")
-    optimizer = recipe.optimizer
+@pytest.mark.parametrize(
+    "name, dataset, held_out, architecture, aggregation, dice",
+    [
+        ("tmi2019_malc", "malc", 1, "SDNet", "max", 1.0),
+        ("tmi2019_visceral", "visceral", 5, "SDNet", "max", 1.0),
+        ("miccai2018_malc", "malc", 1, "DenseNet", "add", 0.0),
+    ],
+)
+def test_the_recipes_of_the_scse_papers(name, dataset, held_out, architecture, aggregation, dice):
+    """Roy et al., MICCAI 2018 and IEEE TMI 2019: data, network, optimizer, schedule, batch and loss."""
+    recipe = Recipe.read(ZOO / "recipes" / f"{name}.toml")
+    optimizer, scans = recipe.optimizer, {"malc": 15, "visceral": 65}[dataset]
     assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.95, 1e-4)
     assert (optimizer.learning_rate, optimizer.decay_factor, optimizer.decay_epochs) == (0.01, 0.1, 10)
     assert (optimizer.decay, optimizer.clip_norm) == ("step", 0.0) and recipe.schedule.batch_size == 4
-    assert (recipe.loss.class_weights, recipe.loss.dice, recipe.loss.cross_entropy) == ("median_frequency", 1.0, 1.0)
-    assert recipe.input.slice_axis == 1 and len(recipe.labels) == 28
-    assert {label.id: label.name for label in recipe.labels} == datasets.describe("malc").labels
+    assert (recipe.loss.class_weights, recipe.loss.dice, recipe.loss.cross_entropy) == ("median_frequency", dice, 1.0)
+    assert recipe.input.spacing == (1.0 if dataset == "malc" else 2.0,) * 3 and recipe.input.slice_axis == 1
+    assert recipe.data.dataset == dataset and len(range(0, scans, recipe.data.validate_every)) == held_out
+    assert {label.id: label.name for label in recipe.labels} == datasets.describe(dataset).labels
+    assert recipe.network.architecture == architecture
+    model = recipe.network.build((16, 16, 1), len(recipe.labels))
+    blocks = [layer for layer in model.layers if layer.name.endswith("_recalibration")]
+    assert {block.aggregation for block in blocks} == {aggregation}
+    # TMI table I, and 3.3e4 in the MICCAI paper's section 2.3: 8 blocks of 64 maps, r = 2, no bias.
+    assert sum(block.count_params() for block in blocks) == 33_280
 
 
-def test_the_recipe_of_the_chaos_report():
-    recipe = Recipe.read(ZOO / "recipes" / "chaos_mr.toml")
+@pytest.mark.parametrize("name, dataset", [("chaos_mr", "chaos/mr_t2"), ("chaos_ct", "chaos/ct")])
+def test_the_recipes_of_the_chaos_report(name, dataset):
+    recipe = Recipe.read(ZOO / "recipes" / f"{name}.toml")
     optimizer = recipe.optimizer
     assert (optimizer.name, optimizer.learning_rate, optimizer.decay) == ("adam", 0.004, "step")
     assert (optimizer.decay_factor, optimizer.decay_epochs, optimizer.clip_norm) == (0.5, 4, 0.0)
     assert recipe.schedule.batch_size == 20 and recipe.loss.class_weights == "inverse_frequency"
-    assert {label.id: label.name for label in recipe.labels} == datasets.describe("chaos/mr_t2").labels
+    assert recipe.data.dataset == dataset
+    assert {label.id: label.name for label in recipe.labels} == datasets.describe(dataset).labels
     model = recipe.network.build((32, 32, 1), len(recipe.labels))
     blocks = [layer.name for layer in model.layers if layer.name.endswith("_recalibration")]
     assert len(blocks) == 7 and "decoder_1_recalibration" not in blocks
@@ -173,3 +216,8 @@ def test_the_recipe_of_the_chaos_report():
 def test_recipes_without_a_preset_can_be_trained_too(name):
     recipe = Recipe.read(ZOO / "recipes" / f"{name}.toml")
     assert recipe.init == "densenet3d_pe" and recipe.data.merge == {"2": 1} and len(recipe.labels) == 2
+    assert recipe.fine_tuning.weights in zoo.info(recipe.init).weight_sets  # by name: a preset's default may change
+    model = recipe.network.build(recipe.input.shape, len(recipe.labels))
+    before = model.get_layer("encoder_1_conv_1").get_weights()[0].copy()
+    start_from(model, recipe)
+    assert not np.array_equal(model.get_layer("encoder_1_conv_1").get_weights()[0], before)

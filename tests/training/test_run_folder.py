@@ -1,9 +1,12 @@
+import dataclasses
 import errno
 import os
 
 import keras
 import pytest
 
+from recalib_keras.training import TrainingError
+from recalib_keras.training.identity import identity
 from recalib_keras.training.journal import Journal
 from recalib_keras.training.run_folder import RunFolder
 from recalib_keras.volumes import VolumeError
@@ -49,6 +52,41 @@ def test_tells_where_a_stopped_run_goes_on(tmp_path, model):
     run.begin()
     run.end_epoch(line(1, 0.5), model)
     assert run.last_good() == f"the last good checkpoint, {tmp_path / 'checkpoint.safetensors'}, is of epoch 1"
+
+
+def written_run(folder, model, identity):
+    run = RunFolder(folder, STRUCTURES)
+    run.claim(resume=False)
+    run.identify(identity)
+    run.begin()
+    run.end_epoch(line(1, 0.5), model)
+
+
+def test_a_run_goes_on_as_what_it_was_begun_alone(tmp_path, model, recipe, data):
+    begun = identity(recipe, data)
+    written_run(tmp_path, model, begun)
+    for is_writer in (True, False):
+        RunFolder(tmp_path, STRUCTURES, is_writer).identify(begun)
+        other = identity(dataclasses.replace(recipe, seed=8), data)
+        with pytest.raises(TrainingError, match="is of another run: its recipe has seed = 3, this one seed = 8"):
+            RunFolder(tmp_path, STRUCTURES, is_writer).identify(other)
+
+
+def test_a_run_that_does_not_say_what_it_is_goes_on_with_a_warning(tmp_path, model, recipe, data):
+    written_run(tmp_path, model, None)
+    with pytest.warns(UserWarning, match="does not say by which recipe and on which scans its run was begun; make sur"):
+        RunFolder(tmp_path, STRUCTURES).identify(identity(recipe, data))
+
+
+def test_a_checkpoint_of_another_network_or_none_at_all_is_refused(tmp_path, model):
+    written_run(tmp_path, model, None)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    other.compile("sgd")
+    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
+        RunFolder(tmp_path, STRUCTURES).restore(other)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
+        RunFolder(tmp_path, STRUCTURES).identify(None)
 
 
 def test_another_host_reads_and_does_not_write(tmp_path, model):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from training.synthetic import changed
@@ -49,6 +51,12 @@ def test_the_others_are_changed_each_by_its_own(recipe, scan):
     assert np.array_equal(samples.images[0], scan.image[:, :, 8])
     assert len({image.tobytes() for image in samples.images}) == 3
     assert set(np.unique(samples.labels)) <= {0, 17, 53}
+
+
+def test_a_turn_is_one_of_space_whatever_the_voxels(plain, scan):
+    turning = changed(plain, augmentation={"rotation": 20.0})
+    cubes, flat = (samples_of(replace(scan, spacing=size), turning).images for size in ((3, 3, 3), (1, 1, 4)))
+    assert np.array_equal(cubes, samples_of(scan, turning).images) and not np.array_equal(cubes[1:], flat[1:])
 
 
 def test_a_seed_makes_the_same_again_and_another_others(recipe, scan):

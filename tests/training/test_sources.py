@@ -1,7 +1,8 @@
-"""Trainings on scans that are generated from label maps: where examples come from, and what validates."""
+"""Where examples come from, and what validates: most of all in trainings on scans generated from label maps."""
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import nibabel as nib
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from synthesis.heads import TABLE, head
 from training.runs import Stop, assert_same_run, stop_after
-from training.synthetic import changed
+from training.synthetic import FOLDER, changed
+from training.synthetic import RECIPE as BALLS
 
+from recalib_keras.datasets import DatasetError
 from recalib_keras.synthesis import GeneratedScan, Synthesis
 from recalib_keras.training import Recipe, held_out, publish, rescore, train
 from recalib_keras.training.sources import find_source, settings_of
@@ -168,6 +171,69 @@ def test_a_broken_label_map_is_told(recipe, heads, tmp_path):
     scan = GeneratedScan("broken", tmp_path / "broken.nii.gz", tmp_path / "broken.nii.gz", table=heads / "heads")
     image, labels, problems = scan.inspect()
     assert image is None and labels is None and "broken.nii.gz" in str(problems[0])
+
+
+def test_everything_wrong_with_label_maps_is_told_before_any_training(recipe, heads, tmp_path):
+    folder = shutil.copytree(heads, tmp_path / "data") / "heads"
+    numbers = np.where(np.arange(8)[:, None, None] < 4, 2, 9999).astype("int16").repeat(8, 1).repeat(8, 2)
+    nib.save(nib.Nifti1Image(numbers, np.eye(4)), folder / "head_0.nii.gz")
+    for name in ("head_1", "head_2"):
+        (folder / f"{name}.nii.gz").write_bytes(b"no map")
+    with pytest.raises(DatasetError) as caught:
+        find_source(recipe, tmp_path / "data")
+    assert [problem.file.name for problem in caught.value.problems] == [f"head_{n}.nii.gz" for n in (0, 2, 1)]
+    assert caught.value.problems[0].received.startswith("[9999] too; add them to the table")
+
+
+def test_label_maps_that_do_not_go_together_are_told(recipe, heads, tmp_path):
+    folder = shutil.copytree(heads, tmp_path / "data") / "heads"
+    image = nib.load(folder / "head_2.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), np.diag([2, 2, 2, 1])), folder / "head_2.nii.gz")
+    with pytest.raises(DatasetError, match="head_2.nii.gz: expected voxels of .*, as in .*head_0.nii.gz, got "):
+        find_source(recipe, tmp_path / "data")
+
+
+@pytest.fixture
+def balls(data, tmp_path):
+    """A copy of the tiny set of scans, of which 0 and 3 are held out, and a function that changes a label map of it."""
+    shutil.copytree(data / FOLDER, tmp_path / FOLDER)
+
+    def change(name, affine=None, number=None):
+        path = tmp_path / FOLDER / "labelsTr" / f"{name}.nii.gz"
+        image = nib.load(path)
+        array = np.array(image.dataobj)
+        if number is not None:
+            array[0, 0, 0] = number
+        nib.save(nib.Nifti1Image(array, image.affine if affine is None else affine), path)
+
+    return tmp_path, change
+
+
+def test_everything_wrong_with_scans_is_told_before_any_training(balls, tmp_path):
+    (tmp_path / "balls.toml").write_text(BALLS)
+    root, change = balls
+    change("ball_3", affine=np.eye(4), number=5)  # held out
+    change("ball_0", number=7)  # held out too
+    change("ball_1", number=9)
+    (root / FOLDER / "imagesTr" / "ball_4.nii.gz").write_bytes(b"no scan")
+    with pytest.raises(DatasetError) as caught:
+        train(Recipe.read(tmp_path / "balls.toml"), tmp_path / "run", root)
+    told = [(problem.file.parent.name, problem.file.name[:6]) for problem in caught.value.problems]
+    expected = [("labelsTr", "ball_1"), ("imagesTr", "ball_4"), ("labelsTr", "ball_0")]
+    assert told == [*expected, ("labelsTr", "ball_3"), ("labelsTr", "ball_3")]
+    assert "expected the affine of its scan" in str(caught.value)
+    assert "expected the labels [0, 17, 53], got [7] too; add them to the recipe's labels, or merge" in str(
+        caught.value
+    )
+
+
+def test_numbers_that_the_recipe_merges_are_none_of_it(balls, tmp_path):
+    root, change = balls
+    change("ball_3", number=7)
+    change("ball_1", number=7)
+    (tmp_path / "balls.toml").write_text(BALLS.replace("[data]", "[data]\nmerge = { 7 = 17 }"))
+    source, validation = find_source(Recipe.read(tmp_path / "balls.toml"), root)
+    assert source.names == ["ball_1", "ball_2", "ball_4", "ball_5"] and len(validation) == 2
 
 
 @pytest.mark.parametrize(

@@ -79,12 +79,25 @@ def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("arguments", [{"levels": 1, "filters": 2}, {"levels": 2, "filters": 4}])
-def test_refuses_to_resume_another_network(arguments, run, recipe, data):
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"network": {"arguments": {"levels": 1, "filters": 2}}}, "its recipe has network.arguments.filters = 4, this"),
+        ({"schedule": {"epochs": 6}}, "its recipe has schedule.epochs = 5, this one schedule.epochs = 6; resume with"),
+        ({"data": {"held_out": ("ball_1",)}}, "is of another run: .*; resume with the recipe and the scans"),
+    ],
+)
+def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data):
     before = (run.folder / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
-        train(changed(recipe, network={"arguments": arguments}), run.folder, data, resume=True)
+    with pytest.raises(TrainingError, match=message):
+        train(changed(recipe, **tables), run.folder, data, resume=True)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_refuses_to_resume_on_other_scans(run, recipe, tmp_path):
+    write_scans(tmp_path, count=7)  # every third is held out: the seventh too
+    with pytest.raises(TrainingError, match="its held-out scans lacked 'ball_6'; resume with the recipe and the scans"):
+        train(recipe, run.folder, tmp_path, resume=True)
 
 
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):

@@ -1,6 +1,8 @@
+import shutil
+
 import numpy as np
 import pytest
-from training.synthetic import changed
+from training.synthetic import FOLDER, changed
 
 from recalib_keras.inference import Confidence, Segmenter, typical_of
 from recalib_keras.training import held_out, publish, rescore, validate
@@ -25,6 +27,18 @@ def test_a_preset_knows_what_it_was_not_trained_on(run, recipe, recipe_path, dat
     assert held_out(folder, "balls", data) == split(recipe, data)[1]
     score = rescore(folder, "default", data)
     assert score["dice"] == run.weight_set.score["dice"] and score["scans"] == "2 held-out validation scans"
+
+
+def test_the_official_test_part_is_found_and_in_neither_of_the_others(run, recipe, recipe_path, data, tmp_path):
+    folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
+    with pytest.raises(ValueError, match=r"an official test part in .*balls, got none; name its scans in scans\.csv"):
+        held_out(folder, "balls", data, "test")
+    with pytest.raises(ValueError, match="`part` must be one of validation, test. Received: 'train'"):
+        held_out(folder, "balls", data, "train")
+    shutil.copytree(data / FOLDER, tmp_path / FOLDER)
+    (tmp_path / FOLDER / "scans.csv").write_text("name,patient,part\nball_0,0,test\nball_1,1,test\n")
+    assert [scan.name for scan in held_out(folder, "balls", tmp_path, "test")] == ["ball_0", "ball_1"]
+    assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_2", "ball_5"]
 
 
 def test_training_notes_what_is_typical(run, recipe, recipe_path, data, tmp_path):

@@ -82,6 +82,46 @@ def test_rounds_of_hyperband_come_to_the_same_as_one_long_training(whole, data, 
     assert execute(longer, 4, tmp_path / "1" / "seed_4", data, again.append) == outcome and again == []
 
 
+@pytest.fixture
+def begun(monkeypatch):
+    """Lets trainings only note how many epochs they find in their folder."""
+    found = []
+
+    def train(recipe, folder, *_, **__):
+        found.append(len(read_lines(folder, "dice")))
+
+    monkeypatch.setattr("recalib_keras.training.train", train)
+    return found
+
+
+def test_what_another_recipe_left_is_not_believed(whole, begun, data, tmp_path):
+    folder, slower = tmp_path / "0" / "seed_4", task_of(learning_rate=0.01)
+    shutil.copytree(whole[0], folder)
+    assert execute(task_of(), 4, folder, data, None) == whole[2] and begun == []
+    assert execute(slower, 4, folder, data, None)["lines"] == [] and begun == [0]
+    assert not folder.exists()
+
+
+def test_what_another_recipe_left_is_no_past_to_go_on_with(whole, begun, data, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "0" / "seed_4")
+    for past_rate, trial, expected in ((0.06, "1", []), (0.01, "2", [0])):
+        task = task_of(trial=trial, past="0", learning_rate=past_rate)
+        start_from_past(task, 4, tmp_path)
+        execute(task, 4, tmp_path / trial / "seed_4", data, None)
+        assert begun == expected
+
+
+def test_what_was_trained_on_other_scans_or_on_nobody_knows_what_is_not_believed(whole, begun, data, tmp_path):
+    write_scans(tmp_path / "data", count=4)
+    for root, spoiled in ((tmp_path / "data", False), (data, True)):
+        folder = tmp_path / f"{spoiled}"
+        shutil.copytree(whole[0], folder)
+        if spoiled:
+            (folder / "checkpoint.safetensors").write_bytes(b"half of one")
+        execute(task_of(), 4, folder, root, None)
+    assert begun == [0, 0]
+
+
 def test_a_past_that_is_out_of_reach_is_done_without(tmp_path):
     start_from_past(task_of(trial="1", past="0"), 4, tmp_path)
     start_from_past(task_of(trial="1"), 4, tmp_path)

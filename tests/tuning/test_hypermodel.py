@@ -1,8 +1,12 @@
+import re
+import shutil
+
 import keras_tuner
 import numpy as np
 import pytest
 from training.synthetic import RECIPE
 
+from recalib_keras import zoo
 from recalib_keras.tuning import RecipeHyperModel
 
 # keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated.
@@ -61,6 +65,15 @@ def test_no_oracle_of_keras_tuner_draws_what_cannot_be(tuner, hypermodel, tmp_pa
         search.oracle.end_trial(trial)
 
 
+def test_what_the_window_or_the_filters_do_not_allow_is_no_choice(tmp_path):
+    """Not even the first mix, which keras-tuner's constructors build."""
+    for space, expected in (({"levels": [4, 3]}, [3]), ({"filters": [8, [8, 16], [8, 16, 16, 32]]}, None)):
+        hypermodel = RecipeHyperModel("densenet3d_pe", space)
+        search = keras_tuner.RandomSearch(hypermodel, objective="val_loss", max_trials=1, directory=tmp_path)
+        (only,) = search.oracle.hyperparameters.space
+        assert only.values == (expected or ["8", "[8, 16, 16, 32]"])
+
+
 def test_a_search_of_keras_tuner_runs(tmp_path):
     path = tmp_path / "balls.toml"
     path.write_text(RECIPE.replace("[12, 12, 12]", "[1, 4, 4]"))
@@ -73,11 +86,10 @@ def test_a_search_of_keras_tuner_runs(tmp_path):
     assert all(trial.status == "COMPLETED" for trial in search.oracle.trials.values())
 
 
-def test_what_cannot_be_built_fails_its_trial_alone(hypermodel):
+def test_what_cannot_be_built_fails_its_trial_alone():
     hyperparameters = keras_tuner.HyperParameters()
-    space = RecipeHyperModel("unet3d", {"levels": [2, 5]}).space
-    hypermodel.space = space
     hyperparameters.values = {"levels": 5}
+    hypermodel = RecipeHyperModel("unet3d", {"levels": [2, 3, 5], "filters": 8})
     with pytest.raises(keras_tuner.errors.FailedTrialError, match="5 levels cannot halve"):
         hypermodel.recipe(hyperparameters)
 
@@ -89,3 +101,13 @@ def test_any_preset_can_be_varied():
     assert hyperparameters.values == {"reduction_ratio": 2}
     with pytest.raises(ValueError, match="did you mean 'densenet3d_pe'"):
         RecipeHyperModel("densenet3d_pq", {})
+
+
+def test_a_preset_in_a_folder_is_not_mistaken_for_the_zoos_of_that_name(tmp_path):
+    ours = tmp_path / "unet3d"
+    shutil.copytree(zoo.info("unet3d").folder, ours)
+    (recipe,) = ours.glob("*.toml")
+    recipe.write_text(re.sub(r"learning_rate = .*", "learning_rate = 0.125", recipe.read_text()))
+    for folder in (ours, str(ours)):
+        hypermodel = RecipeHyperModel(folder, {"batch_size": [2, 4]})
+        assert hypermodel.recipe(keras_tuner.HyperParameters()).optimizer.learning_rate == 0.125

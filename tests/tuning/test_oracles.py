@@ -55,6 +55,22 @@ def test_the_grid_goes_in_the_order_of_the_study_and_knows_its_size(make_study):
     assert oracle.number_of_trials() == 3
 
 
+def test_the_grid_is_counted_once_and_no_further_than_asked_for(make_study, monkeypatch):
+    oracle, _ = oracle_of(make_study({"batch_size": {"min": 1, "max": 10**6}}, algorithm="grid", trials=5))
+    asked = []
+    monkeypatch.setattr(oracle, "is_possible", lambda values: asked.append(values) or True)
+    assert [oracle.number_of_trials() for _ in range(3)] == [5] * 3
+    assert len(asked) == 5
+
+
+def test_what_was_tried_is_passed_over_before_it_is_worked_out(make_study, monkeypatch):
+    oracle, space = oracle_of(make_study({"batch_size": {"min": 1, "max": 9}}, algorithm="grid"))
+    run(oracle, space, most=4)
+    asked, is_possible = [], oracle.is_possible
+    monkeypatch.setattr(oracle, "is_possible", lambda values: asked.append(values) or is_possible(values))
+    assert oracle.populate_space("4")["values"] == {"batch_size": 5} and asked == [{"batch_size": 5}]
+
+
 def test_the_grid_takes_ranges_with_steps(make_study):
     space = {"batch_size": {"min": 2, "max": 4}, "learning_rate": {"min": 0.1, "max": 0.3, "step": 0.1}}
     drawn = run(*oracle_of(make_study(space, algorithm="grid")))

@@ -1,11 +1,25 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from recalib_keras import zoo
 from recalib_keras.training import Recipe
+from recalib_keras.training.recipe import read_toml
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.trials import Trial
 from recalib_keras.zoo.records import RecordError, from_mapping
+
+FOUND = sorted((Path(zoo.__file__).parent / "recipes").rglob("*.toml"))
+RECIPES = [path for path in FOUND if {"preset", "network"} <= read_toml(path).keys()]  # the others are extended alone
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_each_recipe_of_the_zoo_can_be_varied(path, make_study):
+    plan = Plan(make_study(recipe=str(path)))
+    assert plan.space.problem({}) is None
+    recipe = from_mapping(Recipe, plan.recipe(Trial("0", {"learning_rate": 0.02}, epochs=2)), "recipe")
+    assert recipe.optimizer.learning_rate == 0.02
 
 
 def test_the_recipe_of_a_trial_is_one(make_study):
@@ -41,13 +55,32 @@ def test_a_task_is_all_that_a_worker_needs(make_study):
     assert json.loads(json.dumps(recipe)) == recipe
 
 
-def test_hyperband_validates_each_epoch_and_keeps_checkpoints(make_study):
-    space = {"learning_rate": [0.01, 0.02], "schedule.validate_every": 3}
+def test_hyperband_validates_each_epoch_and_keeps_checkpoints(make_study, recipe_folder):
+    path = recipe_folder / "third.toml"
+    path.write_text('extends = "balls.toml"\n[schedule]\nvalidate_every = 3\n')
     trial = Trial("3", {"learning_rate": 0.02}, epochs=1, past="1")
-    task = Plan(make_study(space, algorithm="hyperband", epochs=9)).task(trial)
+    task = Plan(make_study(recipe=str(path), algorithm="hyperband", epochs=9)).task(trial)
     assert (task["epochs"], task["past"], task["keep_checkpoints"]) == (1, "1", True)
     assert (task["recipe"]["schedule"]["epochs"], task["recipe"]["schedule"]["validate_every"]) == (9, 1)
-    assert Plan(make_study(space, epochs=9)).task(trial)["recipe"]["schedule"]["validate_every"] == 3
+    assert Plan(make_study(recipe=str(path), epochs=9)).task(trial)["recipe"]["schedule"]["validate_every"] == 3
+
+
+@pytest.mark.parametrize(("of_study", "expected"), [(2, 2), (0, 4)])
+def test_the_patience_of_a_study_stands_over_that_of_its_recipe(of_study, expected, make_study):
+    space = {"learning_rate": [0.01, 0.02], "schedule.patience": 4}
+    plan, trial = Plan(make_study(space, patience=of_study)), Trial("0", {"learning_rate": 0.01}, epochs=5)
+    assert plan.task(trial)["patience"] == plan.recipe(trial)["schedule"]["patience"] == expected
+    assert "patience" not in plan.task(trial)["recipe"]["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("every", "algorithm", "expected"),
+    [(5, "grid", True), (2, "grid", False), ([2, 5], "grid", False), ([5, 6], "grid", True), (None, "hyperband", False)]
+    + [({"min": 5, "max": 9}, "random", True), ({"min": 4, "max": 9}, "random", False)],
+)
+def test_whether_the_last_epoch_alone_is_scored(every, algorithm, expected, make_study):
+    space = {"learning_rate": [0.01, 0.02], **({} if every is None else {"schedule.validate_every": every})}
+    assert Plan(make_study(space, algorithm=algorithm, epochs=5)).validates_once == expected
 
 
 def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
@@ -63,7 +96,7 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
         ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate must be a number, not 'fast'"),
         ({"learning_rate": [0.01, -1.0]}, {}, "learning_rate must be greater than 0"),
         ({"optimizer.learning_rat": [0.1, 0.2]}, {}, "did you mean 'learning_rate'"),
-        ({"network.arguments.filter": [4, 8]}, {}, "has no argument 'filter'; did you mean 'filters'"),
+        ({"network.arguments.filter": [4, 8]}, {}, "network.arguments has .* 'filter'; did you mean 'filters'"),
         ({"recalibration": ["cse", "scce"]}, {}, "recalibration must be 'none' or one of"),
         ({"recalibration": "scse", "aggregation": ["max", "mean"]}, {}, "`aggregation` must be one of"),
         ({"recalibration": "scse", "positions": ["P1", "P9"]}, {}, "positions must be of P1"),
@@ -79,6 +112,14 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
             {"learning_rate": [0.1, 0.2]},
             {"baseline": {"learning_rate": 0.3}},
             "baseline has learning_rate = 0.3, which",
+        ),
+        ({"schedule.epochs": [2, 4]}, {}, "must not vary schedule.epochs, .*; give the study its `epochs`, or let"),
+        ({"schedule.epochs": {"min": 2, "max": 4}}, {"algorithm": "hyperband"}, "must not vary schedule.epochs"),
+        ({"schedule.epochs": 2}, {"epochs": 3}, "gives schedule.epochs, and the study its `epochs`; take one away"),
+        (
+            {"schedule.validate_every": [1, 2]},
+            {"algorithm": "hyperband"},
+            "must not give schedule.validate_every, since 'hyperband' validates each epoch",
         ),
         ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "cannot read the recipe none.toml"),
     ],

@@ -82,6 +82,25 @@ def test_channels_at_each_position(position):
     )
 
 
+@pytest.mark.parametrize(
+    ("positions", "smallest"),
+    [
+        (["encoder_1"], 2),
+        (["encoder_2"], 4),
+        (["decoder_2", "bottleneck"], 4),
+        (["encoder", "decoder_2"], 2),
+        (["decoder_3"], None),
+    ],
+)
+def test_single_blocks_are_known_by_their_level(positions, smallest):
+    mapping = recipe(filters=[2, 4, 8], levels=2, recalibration="cse", positions=positions)
+    for ratio in (2, 4):
+        mapping["network"]["arguments"]["recalibration_args"] = {"reduction_ratio": ratio}
+        assert (possible.problem(mapping) is None) == (smallest is not None and ratio <= smallest) == builds(mapping)
+    if smallest is None:
+        assert possible.problem(mapping) == "2 levels have no 'decoder_3' for a block to stand at"
+
+
 def test_channels_are_the_networks_own_where_the_recipe_does_not_say():
     assert possible.channels(recipe(recalibration="cse")) == 64
     assert possible.channels(recipe(window=(8, 8, 8), recalibration="cse")) == 32
@@ -105,14 +124,20 @@ def test_which_block_takes_what():
 def test_unknown_blocks_and_positions_are_named():
     with pytest.raises(ValueError, match="recalibration must be 'none' or one of cse, .*, not 'scce'"):
         possible.block(recipe(recalibration="scce"))
-    with pytest.raises(ValueError, match="positions must be of P1, .*, classifier, not 'P7'"):
-        possible.positions(recipe(positions="P7"))
+    for place in ("P7", "encoder_0", "bottleneck_1", "encoder_"):
+        with pytest.raises(ValueError, match=f"positions must be of P1, .*, or single blocks .*, not '{place}'"):
+            possible.positions(recipe(positions=["encoder", place]))
+    with pytest.raises(ValueError, match="levels must be an integer of at least 1, not 'many'"):
+        possible.problem(recipe(levels="many"))
 
 
 def test_positions_are_spelled_out():
     assert possible.positions(recipe()) == ("encoder", "decoder")
     assert possible.positions(recipe(positions="bottleneck")) == ("bottleneck",)
     assert possible.positions(recipe(positions=["encoder", "classifier"])) == ("encoder", "classifier")
+    assert possible.positions(recipe(positions=["encoder_1", "decoder_12"])) == ("encoder_1", "decoder_12")
+    assert possible.has_encoder_block(recipe(positions=["encoder_2"]))
+    assert not possible.has_encoder_block(recipe(positions=["decoder_1", "bottleneck"]))
 
 
 def test_the_tiny_recipe_is_possible():

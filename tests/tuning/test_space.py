@@ -63,6 +63,40 @@ def test_ratios_above_the_channels_are_not_even_there_to_draw():
     assert with_ratio and all(possible.ratio_problem(space.recipe(values)) is None for values in with_ratio)
 
 
+SHAPES = {
+    "recalibration": ["none", "cse"],
+    "filters": [4, [4, 8], [2, 4, 8], [2, 4, 8, 8]],
+    "levels": [1, 2, 3],
+    "positions": ["P5", ["encoder_1"], ["encoder_2", "decoder_1"]],
+    "skip": ["recalibrated", "raw"],
+    "reduction_ratio": [2, 4],
+}
+
+
+def test_levels_fit_the_window_the_filters_and_the_positions():
+    """The independent way again; a window of 12 can be halved twice."""
+    space = Space(SHAPES, BASE)
+    drawn = [repr(sorted(values.items())) for values in mixes(space)]
+    expected = set()
+    for block, filters, levels, places, skip, ratio in itertools.product(*SHAPES.values()):
+        widths = filters if isinstance(filters, list) else [filters] * (levels + 1)
+        if levels == 3 or len(widths) != levels + 1 or (block != "none" and "encoder_2" in places and levels == 1):
+            continue
+        values = {"recalibration": block, "filters": filters, "levels": levels}
+        if block != "none":
+            values |= {"positions": places, "skip": skip, "reduction_ratio": ratio}
+            if ratio > widths[0]:
+                continue
+        expected.add(repr(sorted(values.items())))
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == expected
+
+
+def test_a_window_is_chosen_with_levels_that_fit_it():
+    space = Space({"input.window": [[8, 8, 8], [12, 12, 12], [9, 9, 9]], "levels": [2, 3]}, BASE)
+    assert [(v["input.window"][0], v["levels"]) for v in mixes(space)] == [(8, 2), (8, 3), (12, 2)]
+
+
 def test_where_nothing_depends_a_dimension_is_one_hyperparameter_without_conditions():
     space = Space({"reduction_ratio": [2, 4, 8], "recalibration": "cse"}, BASE)
     (only,) = space.config()["space"]
@@ -130,6 +164,9 @@ def test_ranges_become_numbers_of_their_kind():
         ({"positions": ["P1", "P2"]}, "positions has no effect"),  # the recipe has no block
         ({"recalibration": "cse", "positions": "P2", "skip": ["raw", "recalibrated"]}, "skip has no effect"),
         ({"recalibration": "cse", "reduction_ratio": [8, 16]}, "reduction_ratio has no effect, or no possible value"),
+        ({"levels": [3, 4]}, "levels has no effect, or no possible value"),
+        ({"filters": [[4, 8, 16], [4, 8, 16, 16]]}, "filters has no effect, or no possible value"),
+        ({"levels": ["few", "many"]}, "levels must be an integer of at least 1, not 'few'"),
         ({"recalibration": "cse", "reduction_ratio": 8}, "the reduction ratio 8 is above the 4 channels"),
     ],
 )

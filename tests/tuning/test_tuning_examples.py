@@ -52,6 +52,57 @@ def test_the_commands_of_the_examples_run_a_study(study_path, control, tmp_path)
     assert done.stdout.count("the study is complete") == 2
 
 
+STUBS = {
+    "srun": 'echo "$@" > "$SEEN"; while [[ $1 == --* ]]; do shift; done; "$@"',
+    "recalib": '[[ "$*" == *"--role chief"* ]] && exec $CHIEF_DOES; exit "$WORKERS_END_WITH"',
+    "sleep": "exec /bin/sleep 0.01",
+    "fails": "exit 3",
+}
+
+
+@pytest.mark.parametrize(
+    ("chief_does", "workers_end_with", "expected"),
+    [
+        ("/bin/sleep 0.3", 0, 0),
+        ("/bin/sleep 0.3", 137, 0),  # the others have ended the study
+        ("fails", 0, 3),
+        ("/bin/sleep 60", 137, 143),  # nobody is left
+    ],
+)
+def test_the_slurm_script_ends_as_its_chief_does(chief_does, workers_end_with, expected, tmp_path):
+    for name, text in STUBS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "RECALIB_DATA": "data",
+        "SLURM_CPUS_PER_TASK": "4",
+        "SEEN": str(tmp_path / "seen"),
+        "CHIEF_DOES": chief_does,
+        "WORKERS_END_WITH": str(workers_end_with),
+    }
+    command = ["bash", ROOM / "examples" / "slurm.sh"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST)
+    assert done.returncode == expected, done.stderr
+    assert ("a worker failed" in done.stderr) == (workers_end_with != 0)
+    assert (tmp_path / "seen").read_text().startswith("--cpus-per-task=4 --kill-on-bad-exit=0 recalib tune ")
+
+
+def test_the_kubernetes_file_is_what_it_names():
+    yaml = pytest.importorskip("yaml")
+    service, config, *jobs = yaml.safe_load_all((ROOM / "examples" / "kubernetes.yaml").read_text())
+    assert [one["kind"] for one in (service, config, *jobs)] == ["Service", "ConfigMap", "Job", "Job"]
+    assert service["metadata"]["name"] == config["data"]["CHIEF"]
+    assert service["spec"]["selector"] == jobs[0]["spec"]["template"]["metadata"]["labels"]
+    assert (ROOM.parent / config["data"]["STUDY"]).exists()
+    for job in jobs:
+        pod = job["spec"]["template"]["spec"]
+        (container,), (volume,) = pod["containers"], pod["volumes"]
+        assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
+        assert [mount["name"] for mount in container["volumeMounts"]] == [volume["name"]]
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_each_study_fits_its_recipe(path):
     study = Study.read(path)

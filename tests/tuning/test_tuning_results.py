@@ -52,7 +52,9 @@ def test_the_table_has_a_row_for_each_trial(results):
 
 def test_the_best_recipe_is_one_that_train_takes(results):
     text = (results.folder / "best.toml").read_text()
-    assert text.startswith("# The best of 3 trials of the study 'study', number 1:\n# dice 0.6550 ± 0.0071 on")
+    assert text.startswith(
+        "# Of 3 trials of the study 'study', number 1 has the highest mean:\n# dice 0.6550 ± 0.0071 on"
+    )
     recipe = Recipe.read(results.folder / "best.toml")
     assert (recipe.optimizer.learning_rate, recipe.seed, recipe.network.arguments["filters"]) == (0.03, 1, 4)
     assert "recalibration" not in recipe.network.arguments

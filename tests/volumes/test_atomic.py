@@ -1,4 +1,6 @@
 import errno
+import os
+import stat
 
 import pytest
 
@@ -45,6 +47,47 @@ def test_a_failing_writer_keeps_the_old_file_and_leaves_nothing(tmp_path, error)
     assert path.read_text() == "old"
     if expected is VolumeError:
         assert "No space left on device" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_disk_has_the_file_before_its_name_and_then_the_name(tmp_path, monkeypatch):
+    path, events = tmp_path / "dice.csv", []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor):
+        events.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def note_replace(source, target):
+        events.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    atomic_write(path, lambda temporary: temporary.write_text("new"))
+    assert events == [path.stat().st_ino, "replace", tmp_path.stat().st_ino]
+
+
+def test_a_folder_that_cannot_be_waited_for_is_written_all_the_same(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def refuse_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    assert atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new")).read_text() == "new"
+
+
+def test_a_file_that_the_disk_refuses_leaves_the_old_one(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "dice.csv").write_text("old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(VolumeError, match="expected to write .*dice.csv, got 'Input/output error'"):
+        atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new"))
+    assert files(tmp_path) == ["dice.csv"] and (tmp_path / "dice.csv").read_text() == "old"
 
 
 def test_makes_missing_folders(tmp_path):

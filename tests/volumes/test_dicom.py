@@ -155,7 +155,7 @@ def test_a_single_slice_with_a_thickness(series):
 def test_no_dicom_in_the_folder(tmp_path):
     refused("no DICOM images in it", tmp_path)
     (tmp_path / "scan.nii").write_bytes(b"n" * 500)
-    refused("no DICOM images in it", tmp_path)
+    refused("no DICOM images in it but 1 of another format", tmp_path)
 
 
 def test_two_series(series):

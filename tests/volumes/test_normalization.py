@@ -24,6 +24,23 @@ def test_percentile_is_robust_to_one_bright_voxel(rng):
     assert np.median(result) == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("air", [0, 3])  # none, and the noise of a scanner
+def test_percentile_does_not_depend_on_how_much_air_a_scan_shows(rng, air):
+    body = rng.normal(100, 15, (20, 20, 20))
+    scan = np.abs(rng.normal(0, air, (60, 60, 60)))
+    scan[20:40, 20:40, 20:40] = body
+    bright = [np.mean(normalize(part, "percentile")[part > 110]) for part in (scan, scan[15:45, 15:45, 15:45])]
+    assert bright[0] == pytest.approx(bright[1], abs=0.01)
+    assert np.mean(normalize(scan, "percentile")[20:40, 20:40, 20:40] == 1) == pytest.approx(0.01, abs=0.005)
+
+
+def test_percentiles_of_a_large_scan_are_those_of_every_few_slices(rng, monkeypatch):
+    scan = rng.gamma(2, 30, (40, 50, 60))
+    exact = normalize(scan, "percentile")
+    monkeypatch.setattr(normalization, "MOST_SORTED", scan.size // 8)
+    np.testing.assert_allclose(normalize(scan, "percentile"), exact, atol=0.02)
+
+
 def test_percentile_takes_the_full_range_of_a_nearly_empty_image():
     array = np.zeros(1000)
     array[:3] = [10, 5, 10]

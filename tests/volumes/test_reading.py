@@ -1,12 +1,16 @@
 import gzip
 import logging
+import tracemalloc
 import warnings
+from unittest import mock
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.freesurfer.mghformat import header_dtype
+from scipy import io
 
-from recalib_keras.volumes import VolumeError, read, read_labels
+from recalib_keras.volumes import VolumeError, read, read_labels, reading
 
 # nibabel leaves a plain .mgh file open when it reads the header.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
@@ -32,6 +36,20 @@ def stored(path, array=None, affine=None, edit=None, **fields):
         edit(header)
     data[:348] = header.binaryblock
     path.write_bytes(data)
+    return path
+
+
+def mgh(path, **fields):
+    """Write an MGH or MGZ file whose header fields are set to `fields` behind nibabel's back."""
+    nib.save(nib.MGHImage(np.arange(60, dtype=np.float32).reshape(5, 4, 3), np.eye(4)), path)
+    opened = gzip.open if path.suffix == ".mgz" else open
+    with opened(path, "rb") as file:
+        data = bytearray(file.read())
+    header = np.frombuffer(data, header_dtype, count=1)
+    for field, value in fields.items():
+        header[field] = value
+    with opened(path, "wb") as file:
+        file.write(data)
     return path
 
 
@@ -80,6 +98,71 @@ def test_scaling_is_applied(tmp_path):
     image.header.set_slope_inter(0.5, -1024)
     nib.save(image, tmp_path / "ct.nii")
     np.testing.assert_array_equal(read(tmp_path / "ct.nii").array.ravel(), np.arange(24) * 0.5 - 1024)
+
+
+@pytest.mark.parametrize("image_class", [nib.Nifti1Image, nib.Spm99AnalyzeImage])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32])
+@pytest.mark.parametrize("shape", [(40, 30, 20), (40, 30, 20, 3)])
+def test_scaled_values_are_nibabels_rounded_to_float32(tmp_path, rng, monkeypatch, image_class, dtype, shape):
+    monkeypatch.setattr(reading, "VOXELS_AT_ONCE", 40 * 30 * 7)
+    image = image_class(rng.integers(0, 256, shape).astype(dtype), np.diag([-1.0, 1.0, 1.0, 1.0]))
+    image.header.set_data_dtype(dtype)
+    image.header.set_slope_inter(1 / 3, 0 if image_class is nib.Spm99AnalyzeImage else -1000.1)
+    path = tmp_path / ("scan.nii.gz" if image_class is nib.Nifti1Image else "scan.img")
+    nib.save(image, path)
+    expected = np.asarray(nib.load(path).dataobj)
+    expected, volume = (expected, None) if len(shape) == 3 else (expected[..., 1], 1)
+    for source in (path, nib.load(path)):
+        for keep_integers in (False, True):
+            result = read(source, volume, keep_integers).array
+            assert result.dtype == np.float32 and result.flags.f_contiguous
+            assert np.array_equal(result, expected.astype(np.float32))
+
+
+def peak_ratio(reader, *arguments, **settings):
+    """Return how many times the memory of the array it takes to read it, at the most."""
+    tracemalloc.start()
+    try:
+        array = reader(*arguments, **settings).array
+        return tracemalloc.get_traced_memory()[1] / array.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz"])
+@pytest.mark.parametrize("keep_integers", [False, True])
+def test_scaled_values_take_hardly_more_memory_than_their_array(tmp_path, name, keep_integers):
+    image = nib.Nifti1Image(np.arange(2**22, dtype=np.int32).reshape(128, 128, 256) % 2000, np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    image.header.set_slope_inter(1, -1024)
+    nib.save(image, tmp_path / name)
+    for source in (tmp_path / name, nib.load(tmp_path / name)):
+        assert peak_ratio(read, source, keep_integers=keep_integers) < 1.5
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mgz"])
+def test_values_that_need_no_scaling_are_held_once(tmp_path, name):
+    array = np.arange(2**22, dtype=np.int16).reshape(128, 128, 256)
+    nib.save((nib.MGHImage if name.endswith("mgz") else nib.Nifti1Image)(array, np.eye(4)), tmp_path / name)
+    assert peak_ratio(read, tmp_path / name, keep_integers=True) < 1.5
+    assert peak_ratio(read_labels, tmp_path / name) < 1.5
+
+
+def test_holes_are_filled_without_a_copy():
+    array = np.arange(2**22, dtype=np.float32).reshape(128, 128, 256)
+    array[::2] = np.nan
+    with pytest.warns(UserWarning, match="were NaN"):
+        assert peak_ratio(read, nib.Nifti1Image(array, np.eye(4))) < 1.6  # a byte each says which they are
+
+
+def test_a_compressed_file_is_unpacked_once(tmp_path, monkeypatch):
+    array = np.arange(2**18, dtype=np.int16).reshape(64, 64, 64)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "scan.nii.gz")
+    monkeypatch.setattr(reading, "VOXELS_AT_ONCE", 64 * 64)
+    for source in (tmp_path / "scan.nii.gz", nib.load(tmp_path / "scan.nii.gz")):
+        with mock.patch.object(reading, "ImageOpener", wraps=reading.ImageOpener) as opener:
+            assert np.array_equal(read(source).array, array)
+        opener.assert_called_once()
 
 
 def test_a_nan_slope_means_no_scaling(tmp_path):
@@ -277,13 +360,7 @@ def test_voxel_size(tmp_path, size, axis, sform):
 
 @pytest.mark.parametrize("size", [0, np.nan])
 def test_voxel_size_of_mgh(tmp_path, size):
-    nib.save(nib.MGHImage(np.arange(60, dtype=np.float32).reshape(5, 4, 3), np.eye(4)), tmp_path / "scan.mgh")
-    data = bytearray((tmp_path / "scan.mgh").read_bytes())
-    header = nib.freesurfer.mghformat.MGHHeader(bytes(data[:284]), check=False)
-    header["delta"][1] = size
-    data[:284] = header.binaryblock[:284]
-    (tmp_path / "scan.mgh").write_bytes(data)
-    refused("three positive voxel sizes", tmp_path / "scan.mgh")
+    refused("three positive voxel sizes", mgh(tmp_path / "scan.mgh", delta=[1, size, 1]))
 
 
 def test_an_sform_of_zeros(tmp_path):
@@ -315,6 +392,64 @@ def test_an_open_orientation_warns(tmp_path):
         volume = read(path)
     assert volume.grid.orientation == "LAS"
     assert caught[0].filename == __file__
+
+
+def analyze(path, image_class=nib.Spm99AnalyzeImage, keep=("mat", "M")):
+    """Write an Analyze image of sagittal slices, and a .mat file beside it that holds the matrices `keep` alone."""
+    affine = np.array([[0, 0, 3.0, -5], [1, 0, 0, 2], [0, 2, 0, 1], [0, 0, 0, 1]])
+    nib.save(image_class(np.arange(60, dtype=np.int16).reshape(5, 4, 3), affine), path)
+    mat = path.with_suffix(".mat")
+    matrices = {name: matrix for name, matrix in io.loadmat(mat).items() if name in keep} if mat.exists() else {}
+    mat.unlink(missing_ok=True)
+    if matrices:
+        io.savemat(mat, matrices, format="4")
+    return affine
+
+
+@pytest.mark.parametrize("image_class", [nib.AnalyzeImage, nib.Spm99AnalyzeImage])
+@pytest.mark.parametrize("name", ["scan.img", "scan.hdr"])
+def test_plain_analyze_warns(tmp_path, image_class, name):
+    analyze(tmp_path / "scan.img", image_class, keep=())
+    with pytest.warns(UserWarning, match="left and right are uncertain; .* SPM gives such files .*LAS") as caught:
+        volume = read(tmp_path / name)
+    assert volume.grid.orientation == "LAS" and caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="left and right are uncertain"):
+        read(nib.load(tmp_path / name))
+
+
+def test_an_empty_mat_file_tells_nothing(tmp_path):
+    analyze(tmp_path / "scan.img", keep=())
+    (tmp_path / "scan.mat").touch()
+    with pytest.warns(UserWarning, match="left and right are uncertain"):
+        read(tmp_path / "scan.img")
+
+
+def test_analyze_with_the_matrix_of_spm99_warns(tmp_path):
+    analyze(tmp_path / "scan.img", keep=("M",))
+    with pytest.warns(UserWarning, match="left and right are uncertain"):
+        assert read(tmp_path / "scan.img").grid.orientation == "ASR"
+
+
+def test_analyze_with_a_mat_file_stands_where_that_says(tmp_path):
+    affine = analyze(tmp_path / "scan.img")
+    np.testing.assert_allclose(read(tmp_path / "scan.img").grid.affine, affine)
+
+
+def test_an_analyze_image_made_in_memory_has_the_affine_it_was_given(intensities, oblique_affine):
+    np.testing.assert_allclose(read(nib.AnalyzeImage(intensities, oblique_affine)).grid.affine, oblique_affine)
+
+
+@pytest.mark.parametrize("name", ["scan.mgh", "scan.mgz"])
+@pytest.mark.parametrize("flag", [0, -1])
+@pytest.mark.parametrize("size", [0, 2.5])
+def test_mgh_without_valid_geometry_warns_and_stands_where_freesurfer_has_it(tmp_path, name, flag, size):
+    mgh(tmp_path / name, goodRASFlag=flag, delta=size)
+    with pytest.warns(UserWarning, match="goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
+        volume = read(tmp_path / name)
+    # FreeSurfer: x_ras = (-1, 0, 0), y_ras = (0, 0, -1), z_ras = (0, 1, 0), and 0 at voxel (width, height, depth) / 2.
+    expected = [[-1, 0, 0, 2.5], [0, 0, 1, -1.5], [0, -1, 0, 2], [0, 0, 0, 1]]
+    assert np.array_equal(volume.grid.affine, expected)
+    assert [warning.filename for warning in caught if warning.category is UserWarning] == [__file__]
 
 
 def test_an_unknown_unit_means_millimetres(tmp_path):
@@ -389,6 +524,18 @@ def test_labels_stored_as_real_numbers(most, dtype):
     assert result.dtype == dtype and np.array_equal(result, labels)
 
 
+def test_labels_beyond_float32_are_exact_slab_by_slab(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "VOXELS_AT_ONCE", 1)
+    labels = 2**24 + np.arange(60, dtype=np.int32).reshape(5, 4, 3)
+    image = nib.Nifti1Image(labels, np.eye(4))
+    nib.save(image, tmp_path / "labels.nii.gz")
+    assert np.array_equal(read_labels(tmp_path / "labels.nii.gz").array, labels)
+    image.header.set_slope_inter(2, 0)
+    image = nib.Nifti1Image(2 * labels, np.eye(4), image.header)
+    nib.save(image, tmp_path / "scaled.nii.gz")
+    assert np.array_equal(read_labels(tmp_path / "scaled.nii.gz").array, 2 * labels)
+
+
 @pytest.mark.parametrize("value", [0.5, 1.0001, np.nan, np.inf, 1e30])
 def test_labels_must_be_whole(value):
     labels = np.zeros((3, 3, 3))
@@ -443,3 +590,14 @@ def test_small_integers_are_kept_if_wanted(tmp_path, stored, slope, expected):
     kept, plain = read(tmp_path / "scan.nii.gz", keep_integers=True), read(tmp_path / "scan.nii.gz")
     assert kept.array.dtype == expected and plain.array.dtype == np.float32
     assert np.array_equal(kept.array, plain.array)
+
+
+def test_too_little_memory_is_said_to_be_that(tmp_path, rng, monkeypatch):
+    path = tmp_path / "scan.nii"
+    nib.save(nib.Nifti1Image(rng.normal(size=(4, 4, 4)).astype("float32"), np.eye(4)), path)
+
+    def exhausted(*_):
+        raise MemoryError("cannot allocate")
+
+    monkeypatch.setattr(reading, "_slab_by_slab", exhausted)
+    refused("expected room for 64 voxels, got too little memory", path)

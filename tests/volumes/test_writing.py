@@ -122,6 +122,38 @@ def test_an_mgz_scan_at_right_angles_gives_both_codes(intensities, oblique_affin
     np.testing.assert_allclose(image.get_sform(), volume.grid.affine, atol=1e-5)
 
 
+def uncertain(path, image_class):
+    """Write a scan that does not say where it stands, and read it."""
+    nib.save(image_class(np.arange(60, dtype=np.int16).reshape(5, 4, 3), np.eye(4)), path)
+    data = bytearray(path.read_bytes())
+    if image_class is nib.MGHImage:
+        data[28:30] = bytes(2)  # goodRASFlag
+        path.write_bytes(data)
+    with pytest.warns(UserWarning, match="left and right"):
+        return read(path)
+
+
+@pytest.mark.parametrize(("name", "image_class"), [("scan.img", nib.AnalyzeImage), ("scan.mgh", nib.MGHImage)])
+def test_labels_of_a_scan_of_uncertain_place_do_not_claim_to_know_it(tmp_path, name, image_class):
+    volume = uncertain(tmp_path / name, image_class)
+    save(label_image(labels_of(volume), volume), tmp_path / "labels.nii")
+    result = nib.load(tmp_path / "labels.nii")
+    assert (result.header["qform_code"], result.header["sform_code"]) == (0, 2)
+    assert np.array_equal(result.affine, volume.grid.affine)
+    assert read(tmp_path / "labels.nii").grid.matches(volume.grid)
+
+
+def test_labels_of_an_open_orientation_claim_it_on_no_other_grid(tmp_path, intensities):
+    nib.save(nib.Nifti1Image(intensities, None), tmp_path / "scan.nii")
+    with pytest.warns(UserWarning, match="left and right"):
+        volume = read(tmp_path / "scan.nii")
+    image = label_image(labels_of(volume), volume)
+    assert (image.header["qform_code"], image.header["sform_code"]) == (0, 0)
+    volume = volume.conform("RAS", spacing=2.0)
+    image = label_image(labels_of(volume), volume)
+    assert (image.header["qform_code"], image.header["sform_code"]) == (0, 2)
+
+
 def test_a_sheared_grid_moves_a_lone_qform_to_the_sform(intensities, oblique_affine):
     scan = nib.Nifti1Image(intensities, oblique_affine)
     scan.set_qform(oblique_affine, 1)
@@ -170,6 +202,19 @@ def test_save_and_read_labels(tmp_path, oblique_affine, ending, most):
     assert result.grid.matches(volume.grid)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert image.get_filename() is None
+
+
+@pytest.mark.parametrize(("unit", "length"), [("micron", 1e3), ("meter", 1e-3), ("mm", 1.0)])
+@pytest.mark.parametrize("ending", [".mgz", ".nii"])
+def test_labels_of_a_scan_in_another_unit_stand_where_it_does(
+    tmp_path, intensities, oblique_affine, unit, length, ending
+):
+    scan = nib.Nifti1Image(intensities, np.diag([length, length, length, 1]) @ oblique_affine)
+    scan.header.set_xyzt_units(unit)
+    volume = read(scan)
+    path = save(label_image(labels_of(volume), volume), tmp_path / f"labels{ending}")
+    assert read_labels(path).grid.matches(volume.grid)
+    np.testing.assert_allclose(volume.grid.affine, oblique_affine, atol=1e-5)
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mgz"])

@@ -126,6 +126,7 @@ def test_a_file_without_a_weight_set(write):
         ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
         ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
         ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
+        ({"labels": [{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]}, "labels must differ in name; 'x' is there"),
         ({"typical": {"entropy": 0.1}}, "typical lacks 'volume_ml', 'at_edge', 'found'"),
         ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml must have 2 values"),
         ({"parameter": 3}, "unknown key 'parameter'; did you mean 'parameters'?"),
@@ -146,10 +147,31 @@ def test_a_window_says_what_the_network_sees(window, slice_axis, shape):
     assert (Input(window).slice_axis, Input(window).shape) == (slice_axis, shape)
 
 
-@pytest.mark.parametrize("arguments", [{"level": 2}, {"input_shape": [8, 8, 1]}, {"dtype": "float32"}])
-def test_arguments_that_do_not_fit_the_network(arguments):
-    with pytest.raises(RecordError, match="^the network's arguments do not fit UNet: .*" + next(iter(arguments))):
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"level": 2}, "network.arguments has an unknown key 'level'; did you mean 'levels'?"),
+        (
+            {"input_shape": [8, 8, 1]},
+            "network.arguments has an unknown key 'input_shape'; known keys: levels, filters, ",
+        ),
+        ({"dtype": "float32"}, "network.arguments has an unknown key 'dtype'; known keys: levels, "),
+        (
+            {"recalibration": "cse", "recalibration_args": {"reduction": 2}},
+            "network.arguments.recalibration_args has an unknown key 'reduction'; did you mean 'reduction_ratio'?",
+        ),
+        ({"filters": 4.5}, "the network's arguments do not fit UNet: "),
+    ],
+)
+def test_arguments_that_do_not_fit_the_network(arguments, message):
+    with pytest.raises(RecordError) as caught:
         Network("UNet", arguments).build((8, 8, 1), 3)
+    assert str(caught.value).startswith(message)
+
+
+def test_arguments_of_a_block_and_of_its_bases_are_known():
+    taken = {"reduction_ratio": 4, "use_bias": False, "use_identity_start": True, "data_format": "channels_last"}
+    Network("DenseNet", {"recalibration": "pe", "recalibration_args": taken}).check()
 
 
 def test_builds_the_network_it_describes():

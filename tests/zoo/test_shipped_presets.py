@@ -9,9 +9,10 @@ import pytest
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.summary import MEAN
-from recalib_keras.training import Recipe
+from recalib_keras.inference import Confidence, Segmenter, traits, unfamiliar
+from recalib_keras.training import Recipe, held_out
 from recalib_keras.training.card import card
-from recalib_keras.volumes import METHODS
+from recalib_keras.volumes import METHODS, Volume
 
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
 
@@ -106,3 +107,24 @@ def test_its_card_states_the_score_and_the_licence(name, weights):
         described.score["scans"],
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("name, weights", SHIPPED)
+def test_unfamiliar_scans_get_a_warning_and_familiar_ones_none(name, weights, data_root):
+    segmenter = Segmenter.from_preset(name, weights)
+    scan = held_out(name, weights, data_root)[0].read()[0]
+    low, high = scan.array.min(), scan.array.max()
+    noise = np.random.default_rng(0).normal(0, 2 * scan.array.std(), scan.array.shape)
+    scans = {
+        "as it is": scan.array,
+        "its negative": low + high - scan.array,
+        "drowned in noise": scan.array + noise,
+        "upside down": scan.array[:, :, ::-1],
+    }
+    warnings = {}
+    for what, array in scans.items():
+        confidence = Confidence()
+        labels = segmenter(Volume(np.ascontiguousarray(array, "float32"), scan.grid), confidence=confidence)
+        seen = traits(labels, scan.grid, segmenter.labels[1:], confidence)
+        warnings[what] = unfamiliar(seen, segmenter.typical)
+    assert [what for what, said in warnings.items() if not said] == ["as it is"]

@@ -14,5 +14,12 @@ export RESULTS=runs/sdnet2d_position
 export RECALIB_DATA=${RECALIB_DATA:?the folder of data sets}
 
 recalib tune "$STUDY" -o "$RESULTS" --role chief --oracle "$CHIEF:8765" &
-srun recalib tune "$STUDY" -o "$RESULTS" --role worker --oracle "$CHIEF:8765"
-wait
+chief=$!
+# A worker that dies does not end the others, and it is the chief that says how the study went. Since SLURM 22.05, srun
+# has to be told the CPUs again.
+srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=0 \
+    recalib tune "$STUDY" -o "$RESULTS" --role worker --oracle "$CHIEF:8765" || echo "a worker failed" >&2
+# With all workers gone, a chief that has not ended after two minutes waits in vain.
+for _ in {1..120}; do kill -0 "$chief" 2>/dev/null && sleep 1; done
+kill "$chief" 2>/dev/null || true
+wait "$chief"

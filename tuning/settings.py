@@ -1,0 +1,56 @@
+"""What all trainings of a study share, as its report states it."""
+
+import functools
+
+from recalib_keras.training import Recipe
+from recalib_keras.training.validation import in_words, split
+from recalib_keras.zoo.records import from_mapping
+
+VARIED = "varied"
+
+
+def settings(plan, trial, data_root=None):
+    """Returns what each training does, a dict of texts; `"varied"` for what the study varies.
+
+    Args:
+        plan: `Plan`.
+        trial: `Trial`, any one: what it shares with the others is stated.
+        data_root: path that the recipe's data folder is relative to, to count the scans; None where it is not at hand.
+    """
+    recipe = from_mapping(Recipe, plan.recipe(trial), f"trial {trial.id}")
+    varied = {dimension.key for dimension in plan.space.dimensions}
+
+    def of(key, write=str):
+        return VARIED if key in varied else write(functools.reduce(getattr, key.split("."), recipe))
+
+    return {
+        "data": f"{of('data.source')} ({of('data.licence')})",
+        "validation": VARIED if any(key.startswith("data.") for key in varied) else _validation(recipe, data_root),
+        "network": of("network.architecture"),
+        "input": f"windows of {of('input.window', _times)} voxels",
+        "steps an epoch": of("schedule.steps_per_epoch", lambda steps: _steps(steps, recipe.schedule)),
+        "batch": of("schedule.batch_size"),
+        "precision": of("schedule.precision"),
+        "optimizer": f"{of('optimizer.name')}, learning rate {of('optimizer.learning_rate')}",
+    }
+
+
+def _validation(recipe, data_root):
+    """Returns which scans are held out, and how many they are where they are at hand."""
+    data = recipe.data
+    which = ", ".join(data.held_out) if data.held_out else f"one of every {data.validate_every}"
+    if data_root is None:
+        return f"scans held out: {which}"
+    try:
+        training, validation = split(recipe, data_root)
+    except (ValueError, OSError):
+        return f"scans held out: {which}"
+    return f"{in_words(validation)} ({which}), {len(training)} to learn from"
+
+
+def _times(sizes):
+    return " × ".join(map(str, sizes))
+
+
+def _steps(steps, schedule):
+    return str(steps) if steps is not None else f"as many as {schedule.examples_per_scan} windows a scan take"
