@@ -453,8 +453,10 @@ def test_real_scan_equals_the_python_call(data_root, tmp_path):
     scan = data_root / "hippocampus" / "imagesTr" / "hippocampus_003.nii.gz"
     from recalib_keras.cli.main import main
 
-    assert main(["segment", str(scan), "-o", str(tmp_path), "--preset", "densenet3d_pe"]) == 0
+    settings = {"preset": "densenet3d_pe", "engine": "keras", "precision": "float32"}
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    assert main(["segment", str(scan), "-o", str(tmp_path), *options]) == 0
     by_command = np.asarray(nib.load(tmp_path / "hippocampus_003_labels.nii.gz").dataobj)
-    by_call = np.asarray(recalib_keras.segment(scan, preset="densenet3d_pe").dataobj)
+    by_call = np.asarray(recalib_keras.segment(scan, **settings).dataobj)
     np.testing.assert_array_equal(by_command, by_call)
     assert set(np.unique(by_command)) == {0, 1, 2}

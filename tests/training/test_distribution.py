@@ -73,7 +73,8 @@ def start(recipe, folder, data, *arguments, cpu_devices=1):
     pytest.importorskip("jax")
     environment = os.environ | {
         "KERAS_BACKEND": "jax",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={cpu_devices}",
+        # With hardly any optimising, compiling takes less time.
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={cpu_devices} --xla_backend_optimization_level=1",
     }
     recalib = [sys.executable, "-m", "recalib_keras.cli.main"]
     command = [*recalib, "train", recipe, "--data", data, "-o", folder, *arguments]
