@@ -19,7 +19,7 @@ _PLACES = {
     "search": "launching",
     "serve": "launching",
     "work": "worker",
-    "write_report": "report",
+    "write_report": "reporting.report",
 }
 __all__ = sorted(_PLACES)
 

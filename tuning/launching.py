@@ -40,7 +40,7 @@ def search(study, folder, data_root, overwrite=False, show=None):
     with _chief(study, folder, LEASE, False, overwrite) as chief:
         with _shown(chief, show):
             work(chief, study.fingerprint, "this process", folder, data_root)
-        return _finish(chief)
+        return _finish(chief, data_root)
 
 
 def launch(
@@ -85,7 +85,7 @@ def launch(
                     chief.look()
                     crew.replace_dead(on_death=chief.lost, progress=lambda: chief.ended)
                 crew.stop()
-            return _finish(chief)
+            return _finish(chief, data_root)
     finally:
         crew.stop(at_once=True)
         door.close()
@@ -172,9 +172,9 @@ def _signals_held():
     let_in()  # what has come since the last look
 
 
-def _finish(chief):
+def _finish(chief, data_root=None):
     """Returns the results, with the report written; raises what ended the study early."""
-    from recalib_keras.tuning.report import write_report
+    from recalib_keras.tuning.reporting.report import write_report
 
     if chief.failure is not None:
         if isinstance(chief.failure, (StudyError, OSError, ValueError)):
@@ -183,5 +183,5 @@ def _finish(chief):
             f"the search itself failed: {type(chief.failure).__name__}: {chief.failure}"
         ) from chief.failure
     results = chief.results()
-    write_report(results)
+    write_report(results, data_root)
     return results

@@ -86,7 +86,7 @@ def _lead(arguments, study, folder):
         results = _results(arguments, study, folder, display.show)
     _tell(results, folder)
     if arguments.publish:
-        from recalib_keras.tuning.report import publish
+        from recalib_keras.tuning.reporting.report import publish
 
         print(f"small results copied to {publish(results, arguments.publish)}")
     return 0 if results.best is not None else 1
@@ -98,7 +98,7 @@ def _results(arguments, study, folder, show):
 
     options = {"overwrite": arguments.overwrite, "show": show}
     if arguments.report:
-        return _reported(study, folder)
+        return _reported(study, folder, arguments.data)
     if arguments.role == "chief":
         _start_light()
         print(f"chief of {study.name}, at {arguments.oracle}", flush=True)
@@ -119,13 +119,13 @@ def _results(arguments, study, folder, show):
     return launching.search(study, folder, arguments.data, **options)
 
 
-def _reported(study, folder):
+def _reported(study, folder, data_root):
     _start_light()
-    from recalib_keras.tuning.report import write_report
+    from recalib_keras.tuning.reporting.report import write_report
     from recalib_keras.tuning.results import read_results
 
     results = read_results(study, folder)
-    write_report(results)
+    write_report(results, data_root)
     return results
 
 

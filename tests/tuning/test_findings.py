@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from recalib_keras.tuning.comparison import (
+from recalib_keras.tuning.reporting.comparison import (
     BETWEEN_TRIALS,
     MIX_BY_MIX,
     SEED_BY_SEED,
@@ -10,7 +10,7 @@ from recalib_keras.tuning.comparison import (
     Difference,
     Level,
 )
-from recalib_keras.tuning.findings import meanings, section
+from recalib_keras.tuning.reporting.findings import meanings, section
 from recalib_keras.tuning.trials import Trial
 
 LOWER, EQUAL, UNKNOWN = (-0.2, -0.1), (-0.1, 0.1), (math.nan, math.nan)

@@ -3,7 +3,7 @@ import sys
 import pytest
 from studies_made_up import made_up
 
-from recalib_keras.tuning.importance import importance
+from recalib_keras.tuning.reporting.importance import importance
 
 SPACE = {
     "recalibration": ["none", "cse", "scse"],

@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from recalib_keras.tuning.intervals import interval, paired, pairs_of, together, unpaired
+from recalib_keras.tuning.reporting.intervals import interval, paired, pairs_of, together, unpaired
 
 
 def test_interval():

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from studies_made_up import made_up
 
-from recalib_keras.tuning.comparison import BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED, compare, gates, rivals
-from recalib_keras.tuning.intervals import interval
+from recalib_keras.tuning.reporting.comparison import BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED, compare, gates, rivals
+from recalib_keras.tuning.reporting.intervals import interval
 from recalib_keras.tuning.trials import Execution
 
 SEEDS = (1, 2, 3)

@@ -6,8 +6,14 @@ import pytest
 from studies_made_up import made_up
 from training.synthetic import write_scans
 
-from recalib_keras.tuning.figures import BY_DIMENSION, PARALLEL, draw_figures, parallel_coordinates, score_by_dimension
-from recalib_keras.tuning.report import MOST_TRIALS, publish, write_report
+from recalib_keras.tuning.reporting.figures import (
+    BY_DIMENSION,
+    PARALLEL,
+    draw_figures,
+    parallel_coordinates,
+    score_by_dimension,
+)
+from recalib_keras.tuning.reporting.report import MOST_TRIALS, publish, write_report
 from recalib_keras.tuning.trials import Execution
 
 SPACE = {"recalibration": ["none", "scse"], "aggregation": ["max", "add"], "learning_rate": {"min": 0.01, "max": 0.1}}

@@ -1,18 +1,18 @@
-"""A study in words: what was tried, what came out, and what can and cannot be concluded from it."""
+"""A study in words: what was tried, and how it went."""
 
 import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
 
-from recalib_keras.tuning import findings
-from recalib_keras.tuning.comparison import ABSENT, compare, rivals
 from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.figures import draw_figures
-from recalib_keras.tuning.importance import FEWEST_TRIALS, importance
-from recalib_keras.tuning.markdown import header, names, number, row
+from recalib_keras.tuning.reporting import findings
+from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
+from recalib_keras.tuning.reporting.figures import draw_figures
+from recalib_keras.tuning.reporting.importance import FEWEST_TRIALS, importance
+from recalib_keras.tuning.reporting.markdown import header, names, number, row
+from recalib_keras.tuning.reporting.settings import settings
 from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, write_results
-from recalib_keras.tuning.settings import settings
 from recalib_keras.tuning.trials import FAILED, PRUNED
 from recalib_keras.volumes import atomic_write
 

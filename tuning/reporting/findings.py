@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from recalib_keras.tuning.comparison import ABSENT, BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED
-from recalib_keras.tuning.markdown import bounds, header, names, number, row, signed
+from recalib_keras.tuning.reporting.comparison import ABSENT, BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED
+from recalib_keras.tuning.reporting.markdown import bounds, header, names, number, row, signed
 from recalib_keras.tuning.trials import COMPLETED
 
 VERDICTS = {

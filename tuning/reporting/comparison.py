@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.intervals import interval, paired, pairs_of, together, unpaired
+from recalib_keras.tuning.reporting.intervals import interval, paired, pairs_of, together, unpaired
 from recalib_keras.tuning.trials import COMPLETED, Trial
 
 SEED_BY_SEED, MIX_BY_MIX, BETWEEN_TRIALS = "seed by seed", "mix by mix", "between trials"

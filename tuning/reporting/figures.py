@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-from recalib_keras.tuning.comparison import ABSENT, compare
 from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.intervals import interval
+from recalib_keras.tuning.reporting.comparison import ABSENT, compare
+from recalib_keras.tuning.reporting.intervals import interval
 from recalib_keras.volumes import atomic_write
 
 PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
