@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks import timing
 from recalib_keras.evaluation import dice
 from recalib_keras.synthesis import LabelTable
+from recalib_keras.synthesis.label_maps import bounds
 from recalib_keras.volumes import Volume, read_labels
 from recalib_keras.volumes.slabs import cropped
 
@@ -45,9 +46,8 @@ def structures_of(path, table):
     targets = np.zeros(1 + table.numbers.max(), "int32")
     targets[table.numbers] = [entry.target for entry in table.labels]
     found = targets[stored.array]
-    places = np.argwhere(found)
-    lows, highs = np.maximum(places.min(0) - MARGIN, 0), np.minimum(places.max(0) + 1 + MARGIN, found.shape)
-    box = tuple(slice(int(low), int(high)) for low, high in zip(lows, highs))
+    ends = zip(bounds(found != 0).tolist(), found.shape)
+    box = tuple(slice(max(first - MARGIN, 0), min(last + 1 + MARGIN, size)) for (first, last), size in ends)
     return Volume(found[box], cropped(stored.grid, box))
 
 

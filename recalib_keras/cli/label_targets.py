@@ -4,8 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-PAIRS = {".img": ".hdr", ".hdr": ".img"}
-
 
 def label_targets(scans, output):
     """Returns each scan with the path of its label map, and makes the folder that they go to.
@@ -60,10 +58,9 @@ def _check_different(targets):
 
 
 def _check_no_scan(targets):
-    scans = {os.path.realpath(scan) for scan, _ in targets}
-    scans |= {str(Path(scan).with_suffix(PAIRS[Path(scan).suffix])) for scan in scans if Path(scan).suffix in PAIRS}
+    scans = {scan.resolve() for scan, _ in targets}
     for scan, target in targets:
-        if os.path.realpath(target) in scans:
+        if target.resolve() in scans:
             raise ValueError(
                 f"expected label maps to be written elsewhere than where scans lie, but those of {scan} would go to "
                 f"{target}, which is given as a scan; give another -o, or leave {target.name} out"

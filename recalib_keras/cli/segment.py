@@ -9,7 +9,7 @@ from pathlib import Path
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.label_targets import label_targets
 from recalib_keras.cli.options import add_preset_arguments, named_weights
-from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative
+from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative, warning_of
 
 ERRORS = (ValueError, OSError, ImportError)
 TABLE = "volumes.csv"
@@ -141,10 +141,10 @@ class _Batch:
         """As `_made`, for labels that are there, and stay."""
         from recalib_keras import inference, volumes
 
-        is_known = self.table.check(labelled)
+        rows = self.table.rows_of(labelled)
         labels = volumes.read_labels(target)
         has_picture = not self.arguments.overlay or _picture(target).exists()
-        if not is_known or not has_picture:
+        if not rows or not has_picture:
             scan = volumes.read(path, volume=self.arguments.volume, keep_integers=True)
             if not scan.grid.matches(labels.grid):
                 raise ValueError(
@@ -154,7 +154,7 @@ class _Batch:
         if not has_picture:
             self._draw(scan, labels.array, target)
         seen = inference.traits(labels.array, labels.grid, self.segmenter.labels[1:])
-        warning = self.table.warning(labelled, seen.volumes)
+        warning = warning_of(rows, seen.volumes)
         return seen.volumes, {}, self._unusual(seen) if warning is None else warning
 
     def _draw(self, scan, labels, target):

@@ -48,16 +48,13 @@ class VolumeTable:
         self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS)
         self._read()
 
-    def check(self, labelled):
-        """Checks that labels which are there already are those wanted, as far as the table knows them.
-
-        Returns:
-            Whether it knows them.
+    def rows_of(self, labelled):
+        """Returns the rows of labels that are there already, dicts; none where the table does not know them.
 
         Raises:
             ValueError: if they are those of another scan, or were made otherwise.
         """
-        rows = [row for row in self._read()[1] if labelled.labels and row["labels"] == labelled.labels]
+        rows = [row for row in self._read()[1] if row["labels"] == labelled.labels]
         for row in rows:
             if (row["scan"], row["made_by"]) != (labelled.scan, labelled.made_by):
                 raise ValueError(
@@ -65,13 +62,7 @@ class VolumeTable:
                     f"those of {row['scan']} by {row['made_by']}, as {self.path} says; give another folder with -o, or "
                     "replace them with --overwrite"
                 )
-        return bool(rows)
-
-    def warning(self, labelled, volumes):
-        """Returns what was unusual about labels that were there; None if they are not known, or were changed since."""
-        rows = {(row["label"], row["voxels"]): row for row in self._read()[1] if row["scan"] == labelled.scan}
-        known = [rows.get((str(found.label), str(found.voxels))) for found in volumes]
-        return None if None in known or not known else known[0]["warning"]
+        return rows
 
     def replace(self, labelled, volumes, entropies, warning):
         """Sets the rows of one scan and writes the table.
@@ -117,6 +108,18 @@ class VolumeTable:
             rows = list(reader)
         missing = [name for name in COLUMNS if name not in names]
         return (*names, *missing), [row | dict.fromkeys(missing, "") for row in rows]
+
+
+def warning_of(rows, volumes):
+    """Returns what rows say is unusual about labels; None if they do not say it, or the labels were changed since.
+
+    Args:
+        rows: as from `VolumeTable.rows_of`.
+        volumes: list of `recalib_keras.evaluation.StructureVolume`, of the labels as they are now.
+    """
+    known = {(row["label"], row["voxels"]) for row in rows}
+    is_same = rows and all((str(found.label), str(found.voxels)) in known for found in volumes)
+    return rows[0]["warning"] if is_same else None
 
 
 def made_by(preset, weights, volume, flip):

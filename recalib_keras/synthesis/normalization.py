@@ -40,9 +40,8 @@ def _range(images):
     values, last = ops.sort(sample, axis=1), sample.shape[1] - 1
     low, most = (_at(values, ops.full_like(values[:, 0], percent / 100 * last)) for percent in PERCENTILES)
     is_bright = sample > _threshold(ops.clip(sample, low[:, None], most[:, None]))
-    dark = ops.sum(
-        ops.cast(ops.logical_not(is_bright), values.dtype), axis=1
-    )  # how many: the bright ones follow in `values`
+    # How many are dark: in `values`, the bright ones follow.
+    dark = ops.sum(ops.cast(ops.logical_not(is_bright), values.dtype), axis=1)
     return low, _at(values, ops.minimum(dark + HIGH_PERCENTILE / 100 * (last - dark), last))
 
 
