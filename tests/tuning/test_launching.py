@@ -124,7 +124,7 @@ def test_a_signal_takes_effect_at_the_next_look_or_at_the_end(looks_again):
     before = signal.signal(signal.SIGTERM, stop)
     try:
         with pytest.raises(SystemExit), launching._signals_held() as let_signals_in:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)  # unlike kill, to this thread: it has come when this returns
             steps.append("went on")
             if looks_again:
                 let_signals_in()
