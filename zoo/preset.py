@@ -128,6 +128,8 @@ class WeightSet:
         data: the source of what it was trained on, its licence, and whether it is synthetic, if it is.
         score: what it reached, and on what: free keys and numbers.
         typical: what its segmentations of familiar scans are like, or None where that was never measured.
+        held_out: names of the patients that training held out, so that they are known when the data has grown since;
+            empty where nobody wrote them down.
     """
 
     title: str
@@ -140,6 +142,7 @@ class WeightSet:
     data: dict[str, Any] = field(default_factory=dict)
     score: dict[str, Any] = field(default_factory=dict)
     typical: Typical | None = None
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self):
         if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":

@@ -128,7 +128,8 @@ class _Report:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
-        dice = f"  dice {line['dice']:.4f} ± {line['dice_sd']:.4f}" if "dice" in line else ""
-        print(
-            f"epoch {line['epoch']}/{self.epochs}  loss {line['loss']:.4f}{dice}  {line['seconds']:.0f} s", flush=True
-        )
+        validation = ""
+        if "dice" in line:
+            validation = f", held out {line['validation_loss']:.4f}  dice {line['dice']:.4f} ± {line['dice_sd']:.4f}"
+        epoch = f"epoch {line['epoch']}/{self.epochs}"
+        print(f"{epoch}  loss {line['loss']:.4f}{validation}  {line['seconds']:.0f} s", flush=True)

@@ -11,6 +11,9 @@ from recalib_keras import evaluation
 from recalib_keras.volumes import atomic_write
 
 LOG, TABLE, PICTURE, EVENTS = "log.jsonl", "log.csv", "validation.png", "tensorboard"
+# What a line of the log has beside the Dice of each structure, and which of it only where the epoch was validated.
+VALIDATION = ("validation_loss", "validation_dice_loss", "validation_cross_entropy", "dice", "dice_sd")
+NUMBERS = ("epoch", "loss", "seconds", *VALIDATION)
 
 
 class Journal:
@@ -61,11 +64,10 @@ class Journal:
         names = [structure.name for structure in self.structures]
         table = io.StringIO()
         writer = csv.writer(table)
-        writer.writerow(["epoch", "loss", "seconds", "dice", "dice_sd", *names])
+        writer.writerow([*NUMBERS, *names])
         for line in self.history:
             by_structure = line.get("dice_by_structure", {})
-            row = [line.get(key, "") for key in ("epoch", "loss", "seconds", "dice", "dice_sd")]
-            writer.writerow(row + [by_structure.get(name, "") for name in names])
+            writer.writerow([line.get(key, "") for key in NUMBERS] + [by_structure.get(name, "") for name in names])
         return table.getvalue()
 
 
@@ -84,7 +86,7 @@ class _Events:
         """Adds an epoch's numbers, and the picture at a path if there is one."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        scalars = {"loss": line["loss"], **{key: line[key] for key in ("dice", "seconds") if key in line}}
+        scalars = {key: line[key] for key in NUMBERS[1:] if key in line}
         scalars |= {f"dice/{name}": value for name, value in line.get("dice_by_structure", {}).items()}
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         if picture is not None:

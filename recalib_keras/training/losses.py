@@ -49,10 +49,28 @@ class DiceCrossEntropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         logits = getattr(y_pred, "_keras_logits", None)  # where Keras's softmax leaves them, to save its inverse
         if logits is None:
-            logits = ops.log(ops.maximum(ops.cast(y_pred, "float32"), keras.config.epsilon()))
+            logits = _log(y_pred)
         dice, cross_entropy = self._terms(ops.cast(y_true, "int32"), ops.cast(logits, "float32"))
         total = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return ops.expand_dims(total, 0)  # Keras scales for tf.distribute only what it still has to reduce
+
+    def of_all(self, batches):
+        """Returns the loss of many batches as if they were one, and its two terms, each without its factor.
+
+        Args:
+            batches: iterable of pairs `(y_true, y_pred)` as above, each of any number of examples.
+
+        Returns:
+            Dict of floats: `"loss"`, `"dice_loss"` and `"cross_entropy"`.
+        """
+        voxels, sums = 0, 0.0
+        for y_true, y_pred in batches:
+            logits = _log(y_pred)
+            voxels += ops.size(logits) // logits.shape[-1]
+            sums = sums + np.stack([ops.convert_to_numpy(part) for part in _sums(y_true, logits)], dtype="float64")
+        dice, cross_entropy = map(float, _terms_of(sums.astype("float32"), voxels, self.class_weights))
+        loss = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
+        return {"loss": loss, "dice_loss": dice, "cross_entropy": cross_entropy}
 
     def get_config(self):
         return {
@@ -61,6 +79,10 @@ class DiceCrossEntropy(keras.losses.Loss):
             "cross_entropy_weight": self.cross_entropy_weight,
             "class_weights": self.class_weights,
         }
+
+
+def _log(probabilities):
+    return ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
 
 
 def _sums(y_true, logits):
@@ -81,14 +103,18 @@ def _sums(y_true, logits):
 
 def _terms(y_true, logits, sums, class_weights):
     """Returns the Dice loss and the cross-entropy."""
+    return _terms_of(sums, ops.size(logits) // logits.shape[-1], class_weights)
+
+
+def _terms_of(sums, number_of_voxels, class_weights):
+    """Returns the same of all voxels that `_sums` went over."""
     overlap, in_truth, in_prediction, of_classes = sums
     is_present = ops.cast(in_truth > 0, "float32")[1:]
     dice = (1 - 2 * overlap / ops.maximum(in_truth + in_prediction, keras.config.epsilon()))[1:]
     weights = 1.0 if class_weights is None else ops.convert_to_tensor(class_weights, "float32")
-    number_of_voxels = ops.cast(ops.size(logits) // logits.shape[-1], "float32")
     return (
         ops.sum(dice * is_present) / ops.maximum(ops.sum(is_present), 1.0),
-        ops.sum(of_classes * weights) / number_of_voxels,
+        ops.sum(of_classes * weights) / ops.cast(number_of_voxels, "float32"),
     )
 
 

@@ -13,6 +13,7 @@ from recalib_keras.inference import Segmenter, typical_of
 from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.distribution import ONE_DEVICE
 from recalib_keras.training.fine_tuning import start_from
+from recalib_keras.training.held_out_loss import HeldOutLoss
 from recalib_keras.training.identity import identity
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 from recalib_keras.training.optimizers import make_optimizer
@@ -72,7 +73,7 @@ def train(
             model = _compiled_model(recipe, source)
             run.restore(model)
         run.begin()
-        described = _describe(recipe, model)
+        described, loss = _describe(recipe, model, validation), HeldOutLoss(recipe, validation, model.loss)
         tested = model if distribution.devices == 1 else described.build(dtype=recipe.schedule.precision)
         for epoch in range(len(run.history), recipe.schedule.epochs):
             if is_no_better(run.history, recipe.schedule.patience):
@@ -82,7 +83,8 @@ def train(
             if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
                 with _averaged(model):
                     _copy_weights(model, tested)
-                    line.update(validate(Segmenter(described, tested), validation, show=run.draw))
+                    segmenter = Segmenter(described, tested)
+                    line.update(loss(segmenter.engine), **validate(segmenter, validation, show=run.draw))
                     run.keep_if_best(line, tested)
             run.end_epoch(line, model)
             on_epoch(line)
@@ -161,7 +163,7 @@ def _assign(variables, values):
         variable.assign(value)
 
 
-def _describe(recipe, model):
+def _describe(recipe, model, validation):
     return WeightSet(
         title=recipe.title,
         network=recipe.network,
@@ -171,6 +173,7 @@ def _describe(recipe, model):
         sha256="",
         parameters=model.count_params(),
         data=recipe.origin,
+        held_out=tuple(dict.fromkeys(scan.patient for scan in validation)),
     )
 
 

@@ -1,6 +1,7 @@
 """Scores of a network on scans that training held out."""
 
 import dataclasses
+import glob
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +57,16 @@ def held_out(preset, weights, data_root, part="validation"):
             the set, which had no part in the training at all.
 
     Raises:
-        ValueError: for an unknown preset, weight set or part, for a set without a test part if that is asked for, and
-            if members of an ensemble held out different scans.
+        ValueError: for an unknown preset, weight set or part, for a set without a test part if that is asked for, if
+            a patient that was held out is no longer among the data, and if members of an ensemble held out different
+            scans.
     """
     if part not in PARTS:
         raise ValueError(f"`part` must be one of {', '.join(PARTS)}. Received: {part!r}")
     find = _find_validation if part == "validation" else _find_test
-    first, *others = (find(_recipe(preset, name), data_root) for name in zoo.info(preset).shares(weights))
+    first, *others = (
+        find(zoo.weight_set(preset, name), preset, data_root) for name in zoo.info(preset).shares(weights)
+    )
     if any(scans != first for scans in others):
         raise ValueError(f"expected an ensemble whose members all held out the same scans, got {preset} {weights!r}")
     return first
@@ -116,11 +120,17 @@ def _find_all(recipe, data_root):
     return [dataclasses.replace(scan, merge=merge) for scan in found]
 
 
-def _find_validation(recipe, data_root):
+def _find_validation(described, preset, data_root):
+    """Returns the scans of the patients that were held out, whoever else is among the data by now."""
+    recipe = _recipe(described, preset)
+    if described.held_out:
+        patients = tuple(glob.escape(patient) for patient in described.held_out)
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, held_out=patients))
     return split(recipe, data_root)[1]
 
 
-def _find_test(recipe, data_root):
+def _find_test(described, preset, data_root):
+    recipe = _recipe(described, preset)
     found = [scan for scan in _find_all(recipe, data_root) if scan.part == "test"]
     if not found:
         raise ValueError(
@@ -153,8 +163,7 @@ def _generated(held_out, recipe, folder):
         )
 
 
-def _recipe(preset, weights):
-    described = zoo.weight_set(preset, weights)
+def _recipe(described, preset):
     return Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
 
 

@@ -14,7 +14,12 @@ STRUCTURES = (Label(17, "shell", (255, 0, 0)), Label(53, "core, inner", (0, 255,
 
 
 def line(epoch, dice=None):
-    scores = {"dice": dice, "dice_sd": 0.1, "dice_by_structure": {"shell": dice, "core, inner": 0.5}}
+    scores = {
+        "validation_loss": 0.7,
+        "dice": dice,
+        "dice_sd": 0.1,
+        "dice_by_structure": {"shell": dice, "core, inner": 0.5},
+    }
     return {"epoch": epoch, "loss": 1.0 / epoch, "seconds": 2.0, **(scores if dice is not None else {})}
 
 
@@ -44,7 +49,8 @@ def test_says_the_same_in_three_forms(tmp_path):
     with (tmp_path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["loss"] == "1.0" and rows[0]["dice"] == "" and rows[1]["core, inner"] == "0.5"
-    assert scalars(tmp_path, "loss") == [(1, 1.0), (2, 0.5)]
+    assert [row["validation_loss"] for row in rows] == ["", "0.7"]
+    assert scalars(tmp_path, "loss") == [(1, 1.0), (2, 0.5)] and scalars(tmp_path, "validation_loss") == [(2, 0.7)]
     assert scalars(tmp_path, "dice/shell") == [(2, 0.75)] and scalars(tmp_path, "dice/core, inner") == [(2, 0.5)]
 
 

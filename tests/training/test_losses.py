@@ -51,6 +51,19 @@ def test_is_the_formula(spatial, dtype, arguments, rng):
     )
 
 
+@pytest.mark.parametrize("arguments", [{}, {"dice_weight": 0.5, "class_weights": [0.1, 1.0, 2.0]}], ids=str)
+def test_of_many_batches_it_is_that_of_one(arguments, rng):
+    truth = rng.integers(0, 3, (5, 6, 7, 1))
+    probabilities = softmax(rng.normal(size=(5, 6, 7, 3)))
+    batches = [(truth[part], probabilities[part]) for part in (slice(0, 2), slice(2, 3), slice(3, 5))]
+    found = DiceCrossEntropy(**arguments).of_all(batches)
+    terms = {"dice_loss": {"cross_entropy_weight": 0.0}, "cross_entropy": {"dice_weight": 0.0}}
+    assert found["loss"] == pytest.approx(formula(truth, probabilities, **arguments), rel=1e-5)
+    for term, alone in terms.items():
+        whole = {"class_weights": arguments.get("class_weights")} | {"dice_weight": 1.0, **alone}
+        assert found[term] == pytest.approx(formula(truth, probabilities, **whole), rel=1e-5)
+
+
 def test_a_class_that_is_absent(rng):
     truth = rng.integers(0, 2, (2, 6, 6, 1))
     probabilities = softmax(rng.normal(size=(2, 6, 6, 3)))

@@ -99,8 +99,9 @@ def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tm
     assert Preset.read(folder).ensembles == {"balls": {"axial": 0.4, "coronal": 0.6}}
     assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
-    other = dataclasses.replace(member, weights="axial", data=dataclasses.replace(member.data, validate_every=2))
-    publish(other, recipe_path, dataclasses.replace(weight_set, file="axial.safetensors"), run.folder, tmp_path)
+    other = dataclasses.replace(member, weights="axial")
+    of_others = dataclasses.replace(weight_set, file="axial.safetensors", held_out=("ball_1",))
+    publish(other, recipe_path, of_others, run.folder, tmp_path)
     with pytest.raises(ValueError, match="an ensemble whose members all held out the same scans"):
         held_out(folder, "balls", data)
 

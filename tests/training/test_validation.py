@@ -36,9 +36,23 @@ def test_the_official_test_part_is_found_and_in_neither_of_the_others(run, recip
     with pytest.raises(ValueError, match="`part` must be one of validation, test. Received: 'train'"):
         held_out(folder, "balls", data, "train")
     shutil.copytree(data / FOLDER, tmp_path / FOLDER)
-    (tmp_path / FOLDER / "scans.csv").write_text("name,patient,part\nball_0,0,test\nball_1,1,test\n")
-    assert [scan.name for scan in held_out(folder, "balls", tmp_path, "test")] == ["ball_0", "ball_1"]
-    assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_2", "ball_5"]
+    (tmp_path / FOLDER / "scans.csv").write_text("name,patient,part\nball_1,ball_1,test\nball_2,ball_2,test\n")
+    assert [scan.name for scan in held_out(folder, "balls", tmp_path, "test")] == ["ball_1", "ball_2"]
+    assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
+
+
+def test_what_was_held_out_is_known_when_the_data_has_changed(run, recipe, recipe_path, data, tmp_path):
+    folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
+    shutil.copytree(data / FOLDER, tmp_path / FOLDER)
+    for part in ("imagesTr", "labelsTr"):
+        files = tmp_path / FOLDER / part
+        shutil.copy(files / "ball_1.nii.gz", files / "a_new_one.nii.gz")
+    assert [scan.name for scan in split(recipe, tmp_path)[1]] == ["a_new_one", "ball_2", "ball_5"]
+    assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / FOLDER / part / "ball_0.nii.gz").unlink()
+    with pytest.raises(ValueError, match="expected patients or scans to hold out by the name 'ball_0', got a_new_one"):
+        held_out(folder, "balls", tmp_path)
 
 
 def test_training_notes_what_is_typical(run, recipe, recipe_path, data, tmp_path):
