@@ -148,9 +148,11 @@ def _work(arguments, study, folder):
 
 
 def _start_light():
-    """Starts a process that trains nothing: with Keras on NumPy it is sooner there, and takes no GPU's memory."""
-    os.environ["KERAS_BACKEND"] = "numpy"
-    start_backend()
+    """Starts a process that trains nothing, and leaves the GPUs to those that do."""
+    from recalib_keras.tuning.devices import GPUS
+
+    os.environ[GPUS] = "-1"
+    start_backend(threads=1)
 
 
 def _end(*_):

@@ -1,4 +1,7 @@
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from training.synthetic import RECIPE, write_scans
@@ -106,3 +109,18 @@ def test_a_study_without_a_complete_trial_fails(run, study, tmp_path, capsys):
     assert run(study, "--data", tmp_path, "-o", tmp_path / "out") == 1
     said = capsys.readouterr().out
     assert "2 trials, none complete; see" in said and "failed" in said
+
+
+def test_a_process_that_trains_nothing_needs_no_other_backend_and_takes_no_gpu(tmp_path):
+    for name in ("jax", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is none of the core')")
+    code = """
+import os, sys
+from recalib_keras.cli import tune
+tune._start_light()
+import keras, keras_tuner
+print(keras.backend.backend(), os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.split()) == (0, ["tensorflow", "-1"]), done.stderr
