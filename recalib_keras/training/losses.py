@@ -68,7 +68,8 @@ class DiceCrossEntropy(keras.losses.Loss):
             logits = _log(y_pred)
             voxels += ops.size(logits) // logits.shape[-1]
             sums = sums + np.stack([ops.convert_to_numpy(part) for part in _sums(y_true, logits)], dtype="float64")
-        dice, cross_entropy = map(float, _terms_of(sums.astype("float32"), voxels, self.class_weights))
+        sums = [ops.convert_to_tensor(part, "float32") for part in sums]
+        dice, cross_entropy = map(float, _terms_of(sums, voxels, self.class_weights))
         loss = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return {"loss": loss, "dice_loss": dice, "cross_entropy": cross_entropy}
 
