@@ -180,7 +180,7 @@ class Ledger:
     def _restore(self, saved, keep_running):
         if saved is None:
             return
-        if not self.plan.study.asks(saved["study"]) or saved["recipe"] != self.plan.fingerprint:
+        if (saved["study"], saved["recipe"]) != (self.plan.study.fingerprint, self.plan.fingerprint):
             raise StudyError(
                 f"{self.folder} holds another study, or one of another recipe; choose another folder with --output, or "
                 "begin anew with --overwrite"

@@ -59,7 +59,7 @@ def read_results(study, folder):
         StudyError: if there is no study in the folder, or another one.
     """
     plan, saved = Plan(study), read(folder)
-    if not study.asks(saved["study"]) or saved["recipe"] != plan.fingerprint:
+    if (saved["study"], saved["recipe"]) != (study.fingerprint, plan.fingerprint):
         raise StudyError(f"{folder} holds another study than {study.name!r}; choose another folder with --output")
     return Results(Path(folder), plan, [from_mapping(Trial, item, "trial") for item in saved["trials"]])
 

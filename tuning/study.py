@@ -94,14 +94,7 @@ class Study:
 
         How many trials, and what only the report reads, are no part of it.
         """
-        return self._fingerprint_without("trials", "title", "baseline")
-
-    def asks(self, other):
-        """Returns whether a fingerprint is of a study that asks the same; older ones say title and baseline too."""
-        return other in (self.fingerprint, self._fingerprint_without("trials"))
-
-    def _fingerprint_without(self, *keys):
-        left_out = (*keys, "name", "folder")
+        left_out = ("trials", "title", "baseline", "name", "folder")
         return fingerprint({key: value for key, value in to_mapping(self).items() if key not in left_out})
 
     @property
