@@ -111,11 +111,13 @@ def test_each_study_fits_its_recipe(path):
     plan = Plan(study)
     oracle = make_oracle(study, plan.space, plan.epochs)
     assert len(plan.seeds) == 5 and study.title and study.baseline
-    assert oracle.number_of_trials() == (7 if "position" in path.stem else 4)
+    trials = {"aggregation": 4, "reduction_ratio": 4, "position": 7, "identity_start": 2}
+    assert oracle.number_of_trials() == trials[path.stem.split("_", maxsplit=1)[1].removeprefix("pe_")]
 
 
-def test_there_are_the_five_studies():
+def test_there_are_the_six_studies():
     assert [path.stem for path in STUDIES] == [
+        "densenet3d_pe_identity_start",
         "densenet3d_pe_position",
         "densenet3d_pe_reduction_ratio",
         "sdnet2d_aggregation",
