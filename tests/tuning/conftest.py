@@ -67,7 +67,11 @@ def recalib_tune(study_path, control, tmp_path):
     """Starts `recalib tune` with fake trainings in a process of its own, which does not outlive the test."""
     started = []
 
-    def start(*words, output=tmp_path / "out", before=None):
+    def start(*words, output=tmp_path / "out", before=lambda: None):
+        def prepare():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's job in the background ignores
+            before()
+
         command = [sys.executable, COMMAND, "tune", study_path, "-o", output, "--data", control, *words]
         log = (tmp_path / f"log-{len(started)}.txt").open("w+")
         process = subprocess.Popen(
@@ -75,7 +79,7 @@ def recalib_tune(study_path, control, tmp_path):
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            preexec_fn=before,
+            preexec_fn=prepare,
             start_new_session=True,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
         )
