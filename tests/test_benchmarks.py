@@ -52,11 +52,12 @@ def test_sliding_window_of_the_peer_gives_the_same_labels():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the benchmark measures TensorFlow")
-def test_memory_of_a_block_is_measured():
+@pytest.mark.parametrize("whose", ["ours", "channels_last"])
+def test_memory_of_a_block_is_measured(whose):
     from benchmarks import memory
 
     # The map, its gradient, and less than ten more: what comes before the block's own work does not count.
-    assert 2 * 67 < memory._in_process(what="block", block="sSE", size=64, whose="ours") < 12 * 67
+    assert 2 * 67 < memory._in_process(what="block", block="sSE", size=64, whose=whose) < 12 * 67
 
 
 def test_straight_keras_gives_the_same_probabilities():

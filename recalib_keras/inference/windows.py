@@ -95,10 +95,15 @@ def average_labels(
     return labels
 
 
+def windows_at_a_time(window, voxels):
+    """Returns how many windows of a size go through a network at a time, for about so many voxels."""
+    return max(1, voxels // math.prod(window))
+
+
 def central_windows(image, window, most_voxels=VOXELS_PER_BATCH):
     """Returns the windows in the middle of an image, `(batch, *window, 1)`: one, or several of `most_voxels`."""
     lattice = Lattice(image.shape, window)
-    places = lattice.central_places(max(1, most_voxels // lattice.voxels))
+    places = lattice.central_places(windows_at_a_time(window, most_voxels))
     return np.stack([cut(image, place, window) for place in places]).astype("float32")[..., None]
 
 
@@ -137,5 +142,5 @@ def _predicted(image, views, tasks, progress):
 
 
 def _batch(view, count):
-    size = min(max(1, (view.voxels_per_batch or VOXELS_PER_BATCH) // math.prod(view.window)), count)
+    size = min(windows_at_a_time(view.window, view.voxels_per_batch or VOXELS_PER_BATCH), count)
     return np.zeros((size, *view.window, 1), "float32")

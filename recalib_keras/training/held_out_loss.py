@@ -5,6 +5,7 @@ import functools
 import numpy as np
 from keras import ops
 
+from recalib_keras.inference.windows import windows_at_a_time
 from recalib_keras.training.examples import random_window, read_scan
 
 
@@ -33,7 +34,7 @@ class HeldOutLoss:
     def _batches(self, engine):
         """Yields classes and probabilities, of as many windows at a time as when a scan is segmented."""
         images, classes = self._windows
-        size = max(1, engine.voxels_per_batch // images[0].size)
+        size = windows_at_a_time(self.recipe.input.window, engine.voxels_per_batch)
         for start in range(0, len(images), size):
             wanted = classes[start : start + size]
             batch = np.take(images, range(start, start + size), axis=0, mode="wrap")  # all batches have one size

@@ -11,9 +11,17 @@ from recalib_keras import evaluation
 from recalib_keras.volumes import atomic_write
 
 LOG, TABLE, PICTURE, EVENTS = "log.jsonl", "log.csv", "validation.png", "tensorboard"
-# What a line of the log has beside the Dice of each structure, and which of it only where the epoch was validated.
-VALIDATION = ("validation_loss", "validation_dice_loss", "validation_cross_entropy", "dice", "dice_sd")
-NUMBERS = ("epoch", "loss", "seconds", *VALIDATION)
+# What a line of the log has beside the Dice of each structure; all behind the seconds only where it was validated.
+NUMBERS = (
+    "epoch",
+    "loss",
+    "seconds",
+    "validation_loss",
+    "validation_dice_loss",
+    "validation_cross_entropy",
+    "dice",
+    "dice_sd",
+)
 
 
 class Journal:
