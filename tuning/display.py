@@ -2,6 +2,7 @@
 
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.trials import ENDED, RUNNING, best
+from recalib_keras.volumes import one_line
 
 LAST_ENDED = 5  # trials that have ended and are still shown
 
@@ -85,7 +86,7 @@ class Lines:
 def _line(trial):
     if trial.status in ENDED:
         score = f" {trial.score:.4f}" if trial.scores else ""
-        why = f": {' '.join(trial.message.split())}" if trial.message else ""
+        why = f": {one_line(trial.message)}" if trial.message else ""
         return f"trial {trial.id} {trial.status}{score}  {values(trial)}  {duration(60 * trial.minutes)}{why}"
     again = f" again, attempt {trial.attempt}" if trial.attempt > 1 else ""
     return f"trial {trial.id} begun{again}  {values(trial)}  by {trial.worker}"

@@ -14,7 +14,7 @@ from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.state import read
 from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.trials import COMPLETED, ENDED, Trial, best
-from recalib_keras.volumes import atomic_write
+from recalib_keras.volumes import atomic_write, one_line
 from recalib_keras.zoo.records import from_mapping
 
 TABLE, BEST, REPORT, FIGURES, EVENTS = "trials.csv", "best.toml", "report.md", "figures", "tensorboard"
@@ -103,7 +103,7 @@ def table(plan, trials):
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
         values = [label(trial.values[name]) if name in trial.values else "" for name in names]
         minutes = round(trial.minutes, 2)
-        rest = [trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, " ".join(trial.message.split())]
+        rest = [trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
         writer.writerow([trial.id, trial.status, *map(_number, scores), *values, *rest])
     return text.getvalue()
 

@@ -2,8 +2,9 @@
 
 import argparse
 import math
-import sys
 from pathlib import Path
+
+from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, ImportError)
 METHOD = """\
@@ -108,9 +109,7 @@ def _tell_left_out(reports):
             if left_out:
                 count = f"{len(left_out)} of {len(names)} {kind}"
                 listing = ", ".join(left_out[:5]) + (", …" if len(left_out) > 5 else "")
-                print(
-                    f"recalib compare: {name}: left out {count}, which not all reports have: {listing}", file=sys.stderr
-                )
+                tell("compare", f"{name}: left out {count}, which not all reports have: {listing}")
 
 
 def _table(structure, measure, differences, confidence):

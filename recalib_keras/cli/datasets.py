@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
+from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, ImportError)
 # As many shapes, spacings and orientations are told each; the rest is counted.
@@ -42,9 +43,9 @@ def run(arguments):
         return 0
     review, problems = _check(arguments)
     for problem in problems:
-        print(f"recalib datasets: {' '.join(str(problem).split())}", file=sys.stderr)
+        tell("datasets", problem)
     if problems:
-        print(f"recalib datasets: {_count(len(problems), 'problem')} in {arguments.folder}", file=sys.stderr)
+        tell("datasets", f"{_count(len(problems), 'problem')} in {arguments.folder}")
         return 1
     if arguments.build is not None:
         _build(arguments, review)

@@ -1,11 +1,11 @@
 """recalib evaluate: measure label maps against the truth, or a preset on scans that it was not trained on."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from recalib_keras.cli.options import add_data_argument, add_preset_arguments
 from recalib_keras.cli.preset_cases import preset_cases
+from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, ImportError)
 DEFINITIONS = """\
@@ -92,9 +92,9 @@ def run(arguments):
         _progress(cases), structures, None if len(cases) == 1 else lambda case, error: failures.append((case, error))
     )
     for case, error in failures:
-        print(f"recalib evaluate: {case.name}: {' '.join(str(error).split())}", file=sys.stderr)
+        tell("evaluate", f"{case.name}: {error}")
     if failures:
-        print(f"recalib evaluate: {len(failures)} of {len(cases)} scans could not be evaluated", file=sys.stderr)
+        tell("evaluate", f"{len(failures)} of {len(cases)} scans could not be evaluated")
     if len(failures) == len(cases):
         return 1
     if not report.rows:
@@ -169,10 +169,7 @@ def _label_map_cases(arguments):
 
 
 def _tell_unmatched(names):
-    print(
-        f"recalib evaluate: without a prediction, so in no mean: {len(names)} of the truths: {', '.join(names)}",
-        file=sys.stderr,
-    )
+    tell("evaluate", f"without a prediction, so in no mean: {len(names)} of the truths: {', '.join(names)}")
 
 
 def _print_summary(report):

@@ -5,6 +5,8 @@ import importlib
 import sys
 import warnings
 
+from recalib_keras.cli.telling import line, tell
+
 # Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
     "presets": "list the pretrained presets",
@@ -34,12 +36,12 @@ def main(argv=None):
         if name == chosen:
             importlib.import_module(f"recalib_keras.cli.{name}").add_arguments(subparser)
     arguments = parser.parse_args(argv)
-    warnings.formatwarning = lambda message, *_, **__: f"recalib {arguments.command}: warning: {_one_line(message)}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"{line(arguments.command, f'warning: {message}')}\n"
     command = importlib.import_module(f"recalib_keras.cli.{arguments.command}")
     try:
         return command.run(arguments) or 0
     except command.ERRORS as error:
-        print(f"recalib {arguments.command}: {_one_line(error)}", file=sys.stderr)
+        tell(arguments.command, error)
         return 2
     except KeyboardInterrupt:
         print("recalib: stopped", file=sys.stderr)
@@ -50,10 +52,6 @@ def _version():
     from recalib_keras import __version__
 
     return __version__
-
-
-def _one_line(error):
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """What `recalib evaluate --preset` measures: a preset's segmentations of scans it was not trained on."""
 
-import sys
-
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.options import named_weights
+from recalib_keras.cli.telling import tell
 
 
 def preset_cases(arguments):
@@ -86,7 +85,7 @@ def _other_scans(arguments, labels):
     scans, structures = renumber(scans, _names(arguments, found), labels)
     missing = [label.name for label in labels if label not in structures]
     if missing:
-        print(f"recalib evaluate: not in {folder} by name, so not measured: {', '.join(missing)}", file=sys.stderr)
+        tell("evaluate", f"not in {folder} by name, so not measured: {', '.join(missing)}")
     return scans, structures
 
 

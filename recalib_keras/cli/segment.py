@@ -9,6 +9,7 @@ from pathlib import Path
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.label_targets import label_targets
 from recalib_keras.cli.options import add_preset_arguments, named_weights
+from recalib_keras.cli.telling import line, tell
 from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative, warning_of
 
 ERRORS = (ValueError, OSError, ImportError)
@@ -68,7 +69,8 @@ def run(arguments):
             except Exception as error:  # whatever one scan does, the others are segmented
                 if len(targets) == 1:
                     raise
-                failures.append(f"{scan}: {_in_one_line(error)}")
+                known = isinstance(error, ERRORS)
+                failures.append(f"{scan}: {error if known else f'{type(error).__name__}: {error}'}")
     finally:
         _report(targets, failures, batch)
     return 1 if failures else 0
@@ -84,7 +86,7 @@ def _load_segmenter(arguments):
         start_backend(arguments.threads)
     segmenter = inference.load_segmenter(arguments.preset, weights, *settings, arguments.flip, arguments.threads)
     if sys.stderr.isatty() and any(isinstance(engine, inference.Undecided) for engine in segmenter.engines):
-        print("recalib segment: the first scan decides on the engine; this takes a while, once", file=sys.stderr)
+        tell("segment", "the first scan decides on the engine; this takes a while, once")
     return segmenter
 
 
@@ -117,7 +119,7 @@ class _Batch:
         if unusual:
             from tqdm import tqdm
 
-            tqdm.write(f"recalib segment: {path}: {unusual}", file=sys.stderr)  # above the bar, if there is one
+            tqdm.write(line("segment", f"{path}: {unusual}"), file=sys.stderr)  # above the bar, if there is one
 
     def _made(self, path, target):
         """Returns the volumes of the structures, their mean entropies, and what is unusual about them."""
@@ -140,13 +142,14 @@ class _Batch:
     def _found(self, path, target, labelled):
         """As `_made`, for labels that are there, and stay."""
         from recalib_keras import inference, volumes
+        from recalib_keras.volumes.coincidence import coincide
 
         rows = self.table.rows_of(labelled)
         labels = volumes.read_labels(target)
         has_picture = not self.arguments.overlay or _picture(target).exists()
         if not rows or not has_picture:
             scan = volumes.read(path, volume=self.arguments.volume, keep_integers=True)
-            if not scan.grid.matches(labels.grid):
+            if not coincide(labels.grid, scan.grid):
                 raise ValueError(
                     f"expected {target} to be labels of {path}, but it has another grid; give another folder with -o, "
                     "or replace it with --overwrite"
@@ -183,14 +186,9 @@ def _report(targets, failures, batch):
         scans = "scan" if done == 1 else "scans"
         print(f"labels of {done} {scans} in {where}, volumes in {path} ({', '.join(remarks)})")
     for failure in failures:
-        print(f"recalib segment: {failure}", file=sys.stderr)
+        tell("segment", failure)
     if failures:
-        print(f"recalib segment: {len(failures)} of {len(targets)} scans could not be segmented", file=sys.stderr)
-
-
-def _in_one_line(error):
-    words = " ".join(str(error).split())
-    return words if isinstance(error, ERRORS) else f"{type(error).__name__}: {words}"
+        tell("segment", f"{len(failures)} of {len(targets)} scans could not be segmented")
 
 
 def _progress(items, unit, disable):

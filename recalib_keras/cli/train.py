@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
+from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 
@@ -52,17 +53,17 @@ def run(arguments):
     from recalib_keras.training.distribution import over_devices
 
     distribution = over_devices(1 if arguments.devices is None else arguments.devices)
-    failures = []
+    failures = 0
     for path in arguments.recipes:
         try:
             _train(path, arguments, distribution)
         except ERRORS as error:
             if len(arguments.recipes) == 1:
                 raise
-            failures.append(f"{path}: {' '.join(str(error).split())}")
-            print(f"recalib train: {failures[-1]}", file=sys.stderr)
+            failures += 1
+            tell("train", f"{path}: {error}")
     if failures:
-        print(f"recalib train: {len(failures)} of {len(arguments.recipes)} recipes failed", file=sys.stderr)
+        tell("train", f"{failures} of {len(arguments.recipes)} recipes failed")
     return 1 if failures else 0
 
 
@@ -78,8 +79,7 @@ def _run_among_hosts(arguments):
         for path in arguments.recipes:
             _train(path, arguments, distribution)
     except (*ERRORS, KeyboardInterrupt) as error:
-        message = " ".join(str(error).split()) or "stopped"
-        print(f"recalib train: host {distribution.host}: {message}", file=sys.stderr, flush=True)
+        tell("train", f"host {distribution.host}: {str(error) or 'stopped'}")
         sys.stdout.flush()
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)
     return 0

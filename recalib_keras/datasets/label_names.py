@@ -3,6 +3,7 @@
 import json
 
 from recalib_keras.datasets.problems import Problem
+from recalib_keras.volumes import one_line
 
 
 def read_json(path):
@@ -12,7 +13,7 @@ def read_json(path):
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return {}, [Problem(path, "a JSON file that can be read", " ".join(str(error).split()))]
+        return {}, [Problem(path, "a JSON file that can be read", one_line(error))]
     if not isinstance(content, dict):
         return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}")]
     return content, []

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 
 from recalib_keras.datasets.problems import Problem
+from recalib_keras.volumes import one_line
 
 TABLE = "scans.csv"
 COLUMNS = ("name", "patient", "part")
@@ -42,7 +43,7 @@ def _rows(path):
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
-        return {}, [Problem(path, "a table of comma-separated values", " ".join(str(error).split()))]
+        return {}, [Problem(path, "a table of comma-separated values", one_line(error))]
     if table and not {"name", "patient"} <= table[0].keys() <= {*COLUMNS}:
         return {}, [Problem(path, "the columns name, patient and, if wanted, part", ", ".join(map(str, table[0])))]
     for number, row in enumerate(table, start=2):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from recalib_keras.volumes import VolumeError
+from recalib_keras.volumes import VolumeError, one_line
 
 # How the messages of `recalib_keras.volumes` are built.
 MESSAGE = re.compile(r"(?:(?P<file>.+?): )?expected (?P<expected>.+?), (?:got|found) (?P<received>.+)")
@@ -30,7 +30,7 @@ class Problem:
     @classmethod
     def of(cls, file, error):
         """Returns the problem that an error met while reading a file stands for."""
-        text = " ".join(str(error).split())
+        text = one_line(error)
         found = MESSAGE.fullmatch(text)
         if found is None:
             return cls(Path(file), "a file that can be read", text.removeprefix(f"{file}: "))

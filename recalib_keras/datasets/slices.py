@@ -63,8 +63,7 @@ def mask_levels(path):
             mode = image.mode
             levels = np.asarray(image.convert("L"))
     except Exception as error:  # Pillow raises OSError, SyntaxError and more for broken files
-        reason = " ".join(str(error).split())
-        raise VolumeError(f"{path}: expected a PNG mask, got a file that is none or is damaged ({reason})") from error
+        raise VolumeError(f"{path}: expected a PNG mask, got a file that is none or is damaged ({error})") from error
     if mode not in ("1", "L"):
         raise VolumeError(f"{path}: expected a mask of grey levels from 0 to 255, got an image of mode {mode!r}")
     # Pixel rows run along y: transposed, the first array axis is x, as in volumes read from DICOM.

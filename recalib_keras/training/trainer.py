@@ -68,9 +68,11 @@ def train(
         distribution.agree("recipe and scans", asked)
         distribution.check_shared(run.path)
         run.identify(asked)
+        with distribution.scope():
+            model = _network(recipe)  # before the scans are read: what cannot be built is said at once
         source, validation = find_source(recipe, Path(data_root))
         with distribution.scope():
-            model = _compiled_model(recipe, source)
+            _compile(model, recipe, source)
             run.restore(model)
         run.begin()
         described, loss = _describe(recipe, model, validation), HeldOutLoss(recipe, validation, model.loss)
@@ -92,15 +94,18 @@ def train(
         return _with_score(described, run, validation)
 
 
-def _compiled_model(recipe, source):
+def _network(recipe):
     keras.utils.set_random_seed(recipe.seed)
     model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
     if recipe.init is not None:
         start_from(model, recipe)
+    return model
+
+
+def _compile(model, recipe, source):
     optimizer = make_optimizer(recipe, len(source.examples(0, slice(None))))
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, _loss(recipe, source))
-    return model
 
 
 def _loss(recipe, source):

@@ -5,7 +5,7 @@ Knows no model; needs numpy, scipy and nibabel, and pydicom for DICOM alone.
 
 from recalib_keras.volumes.atomic import atomic_write
 from recalib_keras.volumes.dicom import read_series
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.volumes.errors import VolumeError, one_line
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
 from recalib_keras.volumes.reading import read, read_labels
@@ -22,6 +22,7 @@ __all__ = [
     "label_image",
     "normalize",
     "normalizer",
+    "one_line",
     "read",
     "read_labels",
     "read_series",

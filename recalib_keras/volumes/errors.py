@@ -1,6 +1,11 @@
 """The one error of this package: a scan, a grid or a file that cannot be used as asked."""
 
 
+def one_line(message) -> str:
+    """Return what an error or a text says with all line breaks and runs of blanks folded to single spaces."""
+    return " ".join(str(message).split())
+
+
 class VolumeError(ValueError):
     """A scan that cannot be read, placed in space or written; its message is a single line.
 
@@ -9,4 +14,4 @@ class VolumeError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(one_line(message))

@@ -1,6 +1,7 @@
 """Trainings that start from the run of the tiny recipe, published as a preset."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +61,14 @@ def test_refuses_another_network(recipe, pretrained):
 def test_refuses_an_unknown_preset(recipe):
     with pytest.raises(ValueError, match="there is no preset 'none'"):
         start_from(fresh(recipe), dataclasses.replace(recipe, init="none"))
+
+
+def test_an_unknown_preset_is_told_before_any_scan_is_read(recipe, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*.nii.gz"):
+        path.write_bytes(b"none")
+    with pytest.raises(ValueError, match="there is no preset 'none'"):
+        train(dataclasses.replace(recipe, init="none"), tmp_path / "run", tmp_path / "data")
 
 
 def test_a_frozen_encoder_stays_as_it_was(recipe, pretrained, data, tmp_path, run):

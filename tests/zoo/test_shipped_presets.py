@@ -15,6 +15,8 @@ from recalib_keras.training.card import card
 from recalib_keras.volumes import METHODS, Volume
 
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
+# The first of each rank and kind of weights; where a test takes long, the others are left to `make test-slow`.
+FIRST = {(weights, "2d" in name): (name, weights) for name, weights in reversed(SHIPPED)}.values()
 
 
 def test_the_presets_promised_are_there():
@@ -109,7 +111,9 @@ def test_its_card_states_the_score_and_the_licence(name, weights):
         assert part in text
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(
+    "name, weights", [pytest.param(*one, marks=[] if one in FIRST else pytest.mark.slow) for one in SHIPPED]
+)
 def test_unfamiliar_scans_get_a_warning_and_familiar_ones_none(name, weights, data_root):
     segmenter = Segmenter.from_preset(name, weights)
     scan = held_out(name, weights, data_root)[0].read()[0]

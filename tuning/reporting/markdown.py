@@ -2,6 +2,8 @@
 
 import math
 
+from recalib_keras.volumes import one_line
+
 
 def header(*names):
     """Returns the first two lines of a table."""
@@ -14,7 +16,7 @@ def row(*cells):
     >>> row("loss", "a|b")
     '| loss | a\\\\|b |'
     """
-    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def number(value):
