@@ -4,6 +4,7 @@ Needs no download and no GPU: the template lies inside the nilearn package, the 
 """
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def crop(image, first, last):
 def print_volumes(table, scan):
     """Prints the rows of one scan from the table of volumes."""
     with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["scan"] == str(scan)]
+        rows = [row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)]
     for row in rows:
         print(f"{row['structure']:<24}{float(row['mm3']) / 1000:6.2f} cm³")
     total = sum(float(row["mm3"]) for row in rows) / 1000
