@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 from pathlib import Path
 
 import keras
@@ -19,8 +20,13 @@ MAPS = LabelMaps(
 )
 
 
+@functools.cache  # compiling one takes seconds
+def random_scan(settings, window):
+    return RandomScan(TABLE, window, settings)
+
+
 def examples(settings=MILD, window=(16, 16, 16), steps=4, **arguments):
-    return GeneratedExamples(MAPS, RandomScan(TABLE, window, settings), steps, **arguments)
+    return GeneratedExamples(MAPS, random_scan(settings, window), steps, **arguments)
 
 
 def arrays(batch):
