@@ -120,8 +120,10 @@ def levels_problem(recipe):
     """Returns why the levels cannot be, or None."""
     count, filters = levels(recipe), argument(recipe, "filters")
     sizes = [size for size in recipe["input"]["window"] if size != 1]
-    if any(size % 2**count for size in sizes):
-        return f"{count} levels cannot halve a window of {' × '.join(map(str, sizes))}"
+    stem = argument(recipe, "stem", 1)
+    if any(size % (stem * 2**count) for size in sizes):
+        after = f" after a stem of {stem}" if stem > 1 else ""
+        return f"{count} levels{after} cannot halve a window of {' × '.join(map(str, sizes))}"
     if isinstance(filters, (list, tuple)) and len(filters) != count + 1:
         return f"{count} levels need {count + 1} numbers of filters, not {len(filters)}"
     for place in positions(recipe) if block(recipe) is not None else ():

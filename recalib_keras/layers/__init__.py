@@ -9,6 +9,7 @@ from recalib_keras.layers.instance_normalization import InstanceNormalization
 from recalib_keras.layers.project_excite import ProjectExcite
 from recalib_keras.layers.recalibration import Recalibration
 from recalib_keras.layers.seg_se import SegSE
+from recalib_keras.layers.space_to_depth import DepthToSpace, SpaceToDepth
 from recalib_keras.layers.spatial_se import SpatialSE
 from recalib_keras.layers.up_sampling import UpSampling
 
@@ -17,12 +18,14 @@ __all__ = [
     "BatchNormalization",
     "ChannelSE",
     "ChannelSpatialSE",
+    "DepthToSpace",
     "InstanceNormalization",
     "MaxPoolingWithIndices",
     "MaxUnpooling",
     "ProjectExcite",
     "Recalibration",
     "SegSE",
+    "SpaceToDepth",
     "SpatialSE",
     "UpSampling",
 ]

@@ -84,6 +84,18 @@ class Parts:
             return layers.MaxUnpooling(data_format="channels_last", dtype=self.dtype, name=name)(x, indices)
         return layers.UpSampling(upsampling, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
+    def gather(self, x, side, name):
+        """Makes blocks of voxels, `side` along each axis, the channels of one voxel; a side of 1 changes nothing."""
+        if side == 1:
+            return x
+        return layers.SpaceToDepth(side, data_format="channels_last", dtype=self.dtype, name=name)(x)
+
+    def scatter(self, x, side, name):
+        """Makes each voxel's channels blocks of voxels again."""
+        if side == 1:
+            return x
+        return layers.DepthToSpace(side, data_format="channels_last", dtype=self.dtype, name=name)(x)
+
     def layer(self, class_name, *args, **kwargs):
         """Returns a Keras layer of the network's rank, such as `Conv3D` for `"Conv{}D"`."""
         layer_class = getattr(keras.layers, class_name.format(self.spatial_rank))

@@ -137,7 +137,17 @@ def test_sizes_and_channels_may_differ():
 @every_rank
 def test_layers_have_readable_names_that_every_build_repeats(network, spatial_rank):
     builds = [
-        tiny(network, spatial_rank, levels=2, recalibration="scse", positions="P6", num_classes=4, dropout=0.1)
+        tiny(
+            network,
+            spatial_rank,
+            levels=2,
+            recalibration="scse",
+            positions="P6",
+            num_classes=4,
+            dropout=0.1,
+            size=16,
+            stem=2,
+        )
         for _ in range(2)
     ]
     names, again = ([layer.name for layer in build.layers] for build in builds)
@@ -148,7 +158,7 @@ def test_layers_have_readable_names_that_every_build_repeats(network, spatial_ra
     for layer in builds[0].layers:
         automatic = to_snake_case(type(layer).__name__)
         assert not re.fullmatch(rf"{automatic}(_\d+)?", layer.name), layer.name
-        assert re.match(r"image|(en|de)coder_[12]_|bottleneck_|classifier|probabilities", layer.name)
+        assert re.match(r"image|stem|(en|de)coder_[12]_|bottleneck_|class|probabilities", layer.name)
 
 
 @pytest.fixture
@@ -208,9 +218,43 @@ def test_tiny_unet_equals_a_plain_reading(spatial_rank):
     np.testing.assert_allclose(outputs_of(model, x), scores / scores.sum(axis=-1, keepdims=True), rtol=1e-4, atol=1e-6)
 
 
+@every_rank
+@every_network
+def test_a_stem_is_the_network_of_blocks_of_voxels(network, spatial_rank):
+    """It equals a network without one that gets each block's voxels as channels, and names all their classes."""
+    model = randomize(tiny(network, spatial_rank, stem=2, recalibration="pe", classifier_activation=None))
+    voxels = 2**spatial_rank
+    coarse = network(
+        (4,) * spatial_rank + (voxels,),
+        3 * voxels,
+        levels=1,
+        filters=4,
+        kernel_size=3,
+        recalibration="pe",
+        recalibration_args={"reduction_ratio": 2},
+        classifier_activation=None,
+    )
+    coarse.set_weights(model.get_weights())
+    inputs = image(spatial_rank)
+    blocks = layers.SpaceToDepth(data_format="channels_last")(inputs)
+    expected = layers.DepthToSpace(data_format="channels_last")(coarse(blocks))
+    outputs = outputs_of(model, inputs)
+    assert outputs.shape == (2, *(8,) * spatial_rank, 3)
+    np.testing.assert_allclose(outputs, keras.ops.convert_to_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_with_a_stem_takes_any_size_that_fits():
+    model = tiny(models.DenseNet, 3, size=None, stem=2)
+    assert outputs_of(model, image(3, size=12)).shape == (2, 12, 12, 12, 3)
+    message = r"multiple of 4 \(2 to the number of levels, 1, times the stem, 2\); nearest that fit: \(4 or 8, 8, 8\)"
+    with pytest.raises(ValueError, match=message):
+        model(np.ones((1, 6, 8, 8, 1), "float32"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"stem": 0}, r"`stem` must be at least 1\. Received: stem=0"),
         ({"num_classes": 1}, r"`num_classes` counts the background .* at least 2\. Received: num_classes=1"),
         ({"filters": (4, 4, 4)}, r"`filters` must be one integer or 2: .*Received: filters=\(4, 4, 4\)"),
         ({"normalization": "layer"}, r"`normalization` must be of \('none', .*Received: normalization='layer'"),

@@ -62,6 +62,7 @@ def test_an_aggregation_is_possible_where_the_network_can_be_built(aggregation, 
     ("arguments", "message"),
     [
         ({"levels": 4, "filters": 2}, "4 levels cannot halve a window of 8 × 8"),
+        ({"levels": 3, "filters": 2, "stem": 2}, "3 levels after a stem of 2 cannot halve a window of 8 × 8"),
         ({"levels": 2, "filters": [2, 4]}, "2 levels need 3 numbers of filters, not 2"),
         ({"levels": 2, "filters": [2, 4, 4]}, None),
     ],
