@@ -49,19 +49,21 @@ def test_results_outlive_the_next_call(compiled, windows):
 
 
 @pytest.mark.parametrize(
-    "network, shape, recalibration",
+    "network, shape, recalibration, stem",
     [
-        ("UNet", (4, 4, 4, 1), "pe"),
-        ("UNet", (4, 4, 1), "cse"),
-        ("SDNet", (4, 4, 1), "scse"),
-        ("SDNet", (4, 4, 4, 1), "segse"),
-        ("DenseNet", (4, 4, 4, 1), "sse"),
-        ("DenseNet", (4, 4, 1), "cbam"),
+        ("UNet", (4, 4, 4, 1), "pe", 1),
+        ("UNet", (4, 4, 1), "cse", 2),
+        ("SDNet", (4, 4, 1), "scse", 1),
+        ("SDNet", (4, 4, 4, 1), "segse", 1),
+        ("DenseNet", (4, 4, 4, 1), "pe", 2),
+        ("DenseNet", (4, 4, 4, 1), "sse", 1),
+        ("DenseNet", (4, 4, 1), "cbam", 1),
     ],
 )
-def test_every_network_and_block_can_be_converted(network, shape, recalibration):
+def test_every_network_and_block_can_be_converted(network, shape, recalibration, stem):
     block = {"recalibration": recalibration, "recalibration_args": {"reduction_ratio": 2}}
-    settings = {"levels": 1, "filters": 4, "normalization": "batch", **(block if recalibration != "sse" else {})}
+    settings = {"levels": 1, "filters": 4, "normalization": "batch", "stem": stem}
+    settings |= block if recalibration != "sse" else {}
     model = getattr(models, network)(shape, 3, **settings)
     windows = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
     result = OpenVINOEngine(convert(model, ["float32"])["float32"], "float32", threads=1)(windows)

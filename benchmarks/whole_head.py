@@ -1,0 +1,67 @@
+"""What a training step on a whole head takes: `python -m benchmarks.whole_head [--quick]`.
+
+By the size of the voxels, the stem (see `recalib_keras.models.EncoderDecoder`) and the number of maps: what the window
+and the network of the whole-brain presets were chosen by, beside what voxels of a size allow (`benchmarks.resolution`).
+"""
+
+import argparse
+
+import keras
+import numpy as np
+
+from benchmarks import timing
+from recalib_keras import models
+from recalib_keras.training.losses import DiceCrossEntropy
+
+CLASSES = 33  # 31 structures, the fluid around them, background
+# Voxels in mm, window, stem, maps by level.
+TRIED = (
+    (2.0, (80, 96, 80), 1, (16, 32, 48, 64, 64)),
+    (1.5, (96, 112, 96), 1, (16, 32, 48, 64, 64)),
+    (1.5, (96, 112, 96), 2, (32, 64, 64, 64)),
+    (1.25, (112, 144, 112), 2, (32, 64, 64, 64)),
+    (1.0, (160, 192, 160), 2, (32, 48, 64, 64, 64)),
+)
+COLUMNS = ("voxels mm", "window", "stem", "maps", "parameters", "step")
+
+
+def main():
+    """Measures, prints a table and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the first of them, to see that it runs")
+    arguments = parser.parse_args()
+    tried = TRIED[:1] if arguments.quick else TRIED
+    rows = [row(*settings, repeats=1 if arguments.quick else 7) for settings in tried]
+    timing.show(rows, COLUMNS)
+    if not arguments.quick:
+        print("written to", timing.write("whole_head", rows))
+
+
+def row(spacing, window, stem, filters, repeats):
+    """Returns the row of a network and its window."""
+    model = models.DenseNet(
+        (*window, 1),
+        CLASSES,
+        levels=len(filters) - 1,
+        filters=filters,
+        normalization="instance",
+        recalibration="pe",
+        stem=stem,
+        dtype="mixed_bfloat16",
+    )
+    model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), DiceCrossEntropy(), jit_compile=False)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((1, *window, 1)).astype("float32"), rng.integers(0, CLASSES, (1, *window, 1))
+    step = timing.alternate({"step": lambda: model.train_on_batch(x, y.astype("uint8"))}, repeats)["step"]
+    return {
+        "voxels mm": spacing,
+        "window": "×".join(map(str, window)),
+        "stem": stem,
+        "maps": ", ".join(map(str, filters)),
+        "parameters": model.count_params(),
+        "step": step,
+    }
+
+
+if __name__ == "__main__":
+    main()
