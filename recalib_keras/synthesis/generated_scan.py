@@ -15,6 +15,7 @@ from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.random_scan import RandomScan
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.volumes import Grid, Volume, smallest_integer
+from recalib_keras.zoo.preset import Label
 
 # Of the head's size, so that its deformed shape is in the picture.
 ROOM = 1.1
@@ -29,11 +30,13 @@ class GeneratedScan(LabelledScan):
     Args:
         name, image, labels, patient, part, volume: as of `LabelledScan`; image and labels are both the label map.
         table: file of the `LabelTable`, or the folder of its `generation.json`.
+        itself: numbers of labels that are segmented as themselves, whatever their target in the table.
         settings: `Synthesis`.
         seed: integer.
     """
 
     table: Path | None = None
+    itself: tuple[int, ...] = ()
     settings: Synthesis = Synthesis()
     seed: int = 0
 
@@ -51,10 +54,10 @@ def _generate(scan):
     maps = LabelMaps.read([scan.labels], table)
     sizes = np.minimum(np.array(HEAD) / maps.spacing, ROOM * maps.heads[0])
     window = tuple(int(size) for size in np.ceil(sizes))
-    random_scan, run = _random_scan(scan.table, window, maps.spacing, scan.settings)
+    numbers = np.unique([label.id for label in table.structures] + list(set(scan.itself).intersection(table.numbers)))
+    random_scan, run = _random_scan(scan.table, window, maps.spacing, scan.settings, tuple(numbers.tolist()))
     image, classes = run(maps.arrays, random_scan.draw(maps.centres, scan.seed))
     image, classes = (ops.convert_to_numpy(array)[0, ..., 0] for array in (image, classes))
-    numbers = np.array([label.id for label in table.structures])
     numbers = numbers.astype(smallest_integer(numbers))  # many such maps are kept
     affine = np.diag([*maps.spacing, 1.0])
     affine[:3, 3] = -(np.array(window) - 1) / 2 * maps.spacing
@@ -68,7 +71,9 @@ def _table(path):
 
 
 @functools.lru_cache(2)
-def _random_scan(table, window, spacing, settings):
-    """Returns a generator that many scans share, and its call compiled."""
-    random_scan = RandomScan(_table(table), window, settings, spacing, spacing, normalization="none")
+def _random_scan(table, window, spacing, settings, numbers):
+    """Returns a generator that many scans share, and its call compiled; its classes are those numbers, in order."""
+    table = _table(table)
+    classes = table.classes([Label(number, str(number)) for number in numbers])
+    random_scan = RandomScan(table, window, settings, spacing, spacing, classes, normalization="none")
     return random_scan, random_scan.compiled()

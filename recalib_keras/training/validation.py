@@ -158,6 +158,7 @@ def _generated(held_out, recipe, folder):
             held_out.patient,
             merge=held_out.merge,
             table=folder,
+            itself=tuple(label.id for label in recipe.labels),
             settings=settings,
             seed=number,
         )

@@ -8,7 +8,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from synthesis.heads import TABLE, head
+from synthesis.heads import SKIN, TABLE, head
 from training.runs import Stop, assert_same_run, stop_after
 from training.synthetic import FOLDER, changed
 from training.synthetic import RECIPE as BALLS
@@ -17,7 +17,7 @@ from recalib_keras.datasets import DatasetError
 from recalib_keras.synthesis import GeneratedScan, Synthesis
 from recalib_keras.training import Recipe, held_out, publish, rescore, train
 from recalib_keras.training.sources import find_source, settings_of
-from recalib_keras.zoo import Input
+from recalib_keras.zoo import Input, Label
 from recalib_keras.zoo.records import RecordError, to_mapping
 
 RECIPE = """
@@ -164,6 +164,16 @@ def test_a_generated_scan_is_the_same_each_time_and_fits_its_map(recipe, heads):
     assert set(np.unique(labels.array)) == {0, 2, 16, 41}
     # Undeformed, the scan shows every voxel of the map's structures.
     assert np.count_nonzero(labels.array) == np.isin(head(22), [1, 2, 3]).sum()
+
+
+def test_what_is_segmented_as_itself_is_in_training_and_truth_alike(recipe, heads):
+    """A recipe may name a tissue that the table counts as background."""
+    more = dataclasses.replace(recipe, labels=(*recipe.labels, Label(507, "skin")))
+    source, (first, _) = find_source(more, heads)
+    _, truth = first.read()
+    assert set(np.unique(truth.array)) == {0, 2, 16, 41, 507}
+    assert np.count_nonzero(truth.array == 507) == (head(22) == SKIN).sum()
+    assert [np.unique(classes).tolist() for classes in source.class_maps()] == [[0, 1, 2, 3, 4]] * 2
 
 
 def test_a_broken_label_map_is_told(recipe, heads, tmp_path):
