@@ -59,6 +59,7 @@ def test_config_names_every_argument_and_restores_the_network():
         "recalibration_args": {"reduction_ratio": 4, "use_bias": False},
         "positions": ("bottleneck", "decoder"),
         "skip": "raw",
+        "stem": 2,
         "classifier_activation": None,
         "dtype": "mixed_bfloat16",
         "name": "mine",
