@@ -134,7 +134,7 @@ class EncoderDecoder(keras.Model):
             )(x)
 
         inputs = x = keras.Input(input_shape, dtype=policy.compute_dtype, name="image")
-        x = parts.gather(x, stem, "stem")
+        x = parts.to_blocks(x, stem, "stem")
         skips, indices = [], []
         for level, width in enumerate(widths[:-1], start=1):
             stage = f"encoder_{level}"
@@ -152,7 +152,7 @@ class EncoderDecoder(keras.Model):
             x = parts.drop(apply_block(x, width, parts, stage), f"{stage}_dropout")
             x = recalibrate(x, "decoder", stage)
         x = parts.layer("Conv{}D", num_classes * stem**parts.spatial_rank, 1, name="classifier")(x)
-        x = parts.scatter(x, stem, "classes")
+        x = parts.from_blocks(x, stem, "classes")
         x = recalibrate(x, "classifier", "classifier")
         if x.shape[-1] != num_classes:
             raise ValueError(

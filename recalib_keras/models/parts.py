@@ -84,13 +84,13 @@ class Parts:
             return layers.MaxUnpooling(data_format="channels_last", dtype=self.dtype, name=name)(x, indices)
         return layers.UpSampling(upsampling, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
-    def gather(self, x, side, name):
+    def to_blocks(self, x, side, name):
         """Makes blocks of voxels, `side` along each axis, the channels of one voxel; a side of 1 changes nothing."""
         if side == 1:
             return x
         return layers.SpaceToDepth(side, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
-    def scatter(self, x, side, name):
+    def from_blocks(self, x, side, name):
         """Makes each voxel's channels blocks of voxels again."""
         if side == 1:
             return x

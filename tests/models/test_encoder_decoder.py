@@ -158,7 +158,7 @@ def test_layers_have_readable_names_that_every_build_repeats(network, spatial_ra
     for layer in builds[0].layers:
         automatic = to_snake_case(type(layer).__name__)
         assert not re.fullmatch(rf"{automatic}(_\d+)?", layer.name), layer.name
-        assert re.match(r"image|stem|(en|de)coder_[12]_|bottleneck_|class|probabilities", layer.name)
+        assert re.match(r"image|stem|(en|de)coder_[12]_|bottleneck_|classifier|classes|probabilities", layer.name)
 
 
 @pytest.fixture
