@@ -10,8 +10,9 @@ from recalib_keras.pipeline import Ahead
 class GeneratedExamples(keras.utils.PyDataset):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
-    The label maps take turns in a random order. Each window lies around the brain or, as often as the settings'
-    `anywhere` says, with its centre anywhere in the head. The slices of a batch for a 2-D network come from one scan,
+    The label maps take turns in a random order. Each window lies around the brain, with its centre in the brain's own
+    or, as often as the settings' `within_brain` says, anywhere in the brain; or, as often as `anywhere` says, with its
+    centre anywhere in the head. The slices of a batch for a 2-D network come from one scan,
     so that its brightness is normalised as a whole, as it will be when the network is used.
 
     Args:
@@ -102,4 +103,6 @@ class GeneratedExamples(keras.utils.PyDataset):
     def _centre(self, place, rng):
         if rng.random() < self.settings.anywhere:
             return rng.uniform(0, self.maps.heads[place] - 1)
+        if self.settings.within_brain and rng.random() < self.settings.within_brain:
+            return rng.uniform(*self.maps.brains[place].T)
         return self.maps.centres[place]

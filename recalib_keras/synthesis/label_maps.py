@@ -20,14 +20,14 @@ class LabelMaps:
         files: path of each map, for messages.
         arrays: `(maps, X, Y, Z)`, index of each voxel's label in the table; the smallest unsigned integer type.
         spacing: three voxel sizes in mm.
-        centres: `(maps, 3)`, the middle of the box around all that is segmented, in voxels.
+        brains: `(maps, 3, 2)`, the box around all that is segmented: its first and its last voxel along each axis.
         heads: `(maps, 3)`, size of each head in voxels; it begins at voxel 0.
     """
 
     files: tuple[Path, ...]
     arrays: np.ndarray
     spacing: tuple[float, float, float]
-    centres: np.ndarray
+    brains: np.ndarray
     heads: np.ndarray
 
     @classmethod
@@ -54,8 +54,13 @@ class LabelMaps:
         arrays = np.full((len(heads), *sizes.max(axis=0)), _background(table), heads[0].dtype)
         for array, head in zip(arrays, heads):
             array[tuple(map(slice, head.shape))] = head
-        centres = [np.mean(bounds(table.is_segmented[head]), axis=1) for head in heads]
-        return cls(tuple(files), arrays, spacings[0], np.array(centres), sizes)
+        brains = [bounds(table.is_segmented[head]) for head in heads]
+        return cls(tuple(files), arrays, spacings[0], np.array(brains), sizes)
+
+    @property
+    def centres(self):
+        """`(maps, 3)`, the middle of each brain, in voxels."""
+        return self.brains.mean(axis=-1)
 
     def __len__(self):
         return len(self.arrays)

@@ -8,6 +8,7 @@ from recalib_keras.zoo.records import RecordError
 PROBABILITIES = (
     "flip",
     "anywhere",
+    "within_brain",
     "random_contrast",
     "asymmetry",
     "skull_stripping",
@@ -36,6 +37,8 @@ class Synthesis:
         elastic: largest standard deviation of a smooth, invertible displacement along each axis.
         elastic_nodes: largest number of nodes of the grid it is drawn on, along each axis; from 4 to 16.
         anywhere: probability that the window lies anywhere on the head rather than around the brain.
+        within_brain: probability that the middle of a window around the brain lies anywhere in it rather than in the
+            brain's own, for windows that are smaller than the brain.
         random_contrast: probability that means and deviations of the tissues are drawn from `mean_range` and
             `deviation_range` rather than from the prior of T1 scans.
         asymmetry: probability that a random contrast has other means on the left than on the right.
@@ -80,6 +83,7 @@ class Synthesis:
     elastic: float = 0.0
     elastic_nodes: int = 8
     anywhere: float = 0.0
+    within_brain: float = 0.0
     random_contrast: float = 0.0
     asymmetry: float = 0.0
     prior_spread: float = 0.0

@@ -9,13 +9,14 @@ from synthesis.heads import TABLE, head
 
 from recalib_keras.synthesis import MILD, GeneratedExamples, LabelMaps, RandomScan, Synthesis
 from recalib_keras.synthesis.head import whole_slices
+from recalib_keras.synthesis.label_maps import bounds
 from recalib_keras.zoo import Input
 
 MAPS = LabelMaps(
     files=(Path("first.nii"), Path("second.nii"), Path("third.nii")),
     arrays=np.stack([head(), head()[::-1], np.where(head() == 3, 1, head())]),
     spacing=(1.0, 1.0, 1.0),
-    centres=np.array([[11.5, 11.5, 11.5]] * 3),
+    brains=np.array([bounds(TABLE.is_segmented[head()])] * 3),
     heads=np.array([[24, 24, 24]] * 3),
 )
 
@@ -111,6 +112,16 @@ def test_windows_lie_around_the_brain_or_anywhere():
     assert all(arrays(around[step])[1].all() for step in range(6))
     shares = [(arrays(anywhere[step])[1] > 0).mean() for step in range(40)]
     assert min(shares) == 0 and max(shares) > 0.5
+
+
+def test_small_windows_lie_all_over_the_brain():
+    within = examples(Synthesis(within_brain=1.0), steps=40, window=(6, 6, 6))
+    shares = [(arrays(within[step])[1] > 0).mean() for step in range(40)]
+    assert 0 < min(shares) < 0.5 and max(shares) == 1
+    middles = np.array([within._centre(0, rng) for rng in map(np.random.default_rng, range(200))])
+    first, last = MAPS.brains[0].T
+    assert (middles >= first).all() and (middles <= last).all()
+    np.testing.assert_allclose([middles.min(axis=0), middles.max(axis=0)], [first, last], atol=1)
 
 
 def test_settings_may_change_without_another_layer():
