@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
+from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping, to_mapping
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20
@@ -77,13 +76,7 @@ class Study:
             RecordError: if the file is missing, not TOML, or its keys and values are not those of a study.
         """
         path = Path(path)
-        try:
-            mapping = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecordError(f"cannot read the study {path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path} is not valid TOML: {error}") from None
-        study = from_mapping(cls, mapping, str(path))
+        study = from_mapping(cls, read_mapping(path, "study", "TOML"), str(path))
         object.__setattr__(study, "name", path.stem)
         object.__setattr__(study, "folder", path.parent)
         return study

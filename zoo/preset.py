@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.zoo.labels import Label, check_labels
-from recalib_keras.zoo.records import RecordError, check_keys, from_mapping, to_mapping
+from recalib_keras.zoo.records import RecordError, check_keys, from_mapping, read_mapping, to_mapping
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
@@ -207,11 +207,7 @@ class Preset:
             RecordError: if the file is no valid description.
         """
         path = Path(folder) / FILE_NAME
-        try:
-            mapping = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path} is not valid JSON: {error}") from None
-        preset = from_mapping(cls, mapping, str(path))
+        preset = from_mapping(cls, read_mapping(path, "preset", "JSON"), str(path))
         if not preset.weight_sets:
             raise RecordError(f"{path} describes no weight set")
         return dataclasses.replace(preset, folder=Path(folder))

@@ -2,12 +2,38 @@
 
 import dataclasses
 import difflib
+import json
+import tomllib
 import types
 import typing
+from pathlib import Path
+
+PARSERS = {"JSON": json.loads, "TOML": tomllib.loads}
 
 
 class RecordError(ValueError):
     """A file's content does not fit what it must describe."""
+
+
+def read_mapping(path, what, language):
+    """Returns the content of a JSON or TOML file.
+
+    Args:
+        path: the file.
+        what: what it describes, for messages, such as `"recipe"`.
+        language: `"JSON"` or `"TOML"`.
+
+    Raises:
+        RecordError: if the file cannot be read, or is not of its language.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot read the {what} {path}: {error.strerror}") from None
+    try:
+        return PARSERS[language](content.decode())
+    except ValueError as error:  # that of either parser, or of the decoding
+        raise RecordError(f"{path} is not valid {language}: {error}") from None
 
 
 def from_mapping(record_class, mapping, where):

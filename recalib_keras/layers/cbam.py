@@ -106,14 +106,8 @@ class CBAM(Recalibration):
 
     def build(self, input_shape):
         super().build(input_shape)
-        shared = {
-            "use_bias": self.use_bias,
-            "data_format": self.data_format,
-            "use_identity_start": self.use_identity_start,
-            "dtype": self.dtype_policy,
-        }
-        self.channel = ChannelAttention(self.reduction_ratio, name="channel", **shared)
-        self.spatial = SpatialAttention(self.kernel_size, name="spatial", **shared)
+        self.channel = self.branch(ChannelAttention, self.reduction_ratio, name="channel")
+        self.spatial = self.branch(SpatialAttention, self.kernel_size, name="spatial")
         self.channel.build(input_shape)
         self.spatial.build(input_shape)
 

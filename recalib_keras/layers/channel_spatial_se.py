@@ -69,14 +69,8 @@ class ChannelSpatialSE(Recalibration):
 
     def build(self, input_shape):
         super().build(input_shape)
-        shared = {
-            "use_bias": self.use_bias,
-            "data_format": self.data_format,
-            "use_identity_start": self.use_identity_start,
-            "dtype": self.dtype_policy,
-        }
-        self.channel = ChannelSE(self.reduction_ratio, name="channel", **shared)
-        self.spatial = SpatialSE(name="spatial", **shared)
+        self.channel = self.branch(ChannelSE, self.reduction_ratio, name="channel")
+        self.spatial = self.branch(SpatialSE, name="spatial")
         self.channel.build(input_shape)
         self.spatial.build(input_shape)
 

@@ -130,6 +130,17 @@ class Recalibration(keras.layers.Layer):
         """The type of what is as large as the map: the compute type, or the wide one inside a fused block."""
         return self.wide_dtype if self.is_fused and acceleration.can_fuse() else self.compute_dtype
 
+    def branch(self, block_class, *args, **kwargs):
+        """Returns a block that is part of this one, and has a bias, starts and is laid out as this one does."""
+        return block_class(
+            *args,
+            use_bias=self.use_bias,
+            data_format=self.data_format,
+            use_identity_start=self.use_identity_start,
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
+
     def pointwise(self, units, name, makes_logits=False, use_bias=True):
         """Returns a 1×1 convolution over the channels; one that `makes_logits` starts at zero on identity start."""
         return Pointwise(

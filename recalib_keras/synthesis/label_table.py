@@ -1,6 +1,5 @@
 """What the numbers in label maps stand for: the structure each belongs to, and how it looks in a scan."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from recalib_keras.synthesis.freesurfer import COLORS, EXTRA_CEREBRAL, MIRRORS, UNKNOWN
 from recalib_keras.zoo.preset import Label
-from recalib_keras.zoo.records import RecordError, from_mapping
+from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping
 
 FILE_NAME = "generation.json"
 
@@ -87,13 +86,7 @@ class LabelTable:
         """
         path = Path(path)
         path = path / FILE_NAME if path.is_dir() else path
-        try:
-            mapping = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecordError(f"cannot read the table of labels {path}: {error.strerror}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path} is not valid JSON: {error}") from None
-        return from_mapping(cls, mapping, str(path))
+        return from_mapping(cls, read_mapping(path, "table of labels", "JSON"), str(path))
 
     @property
     def numbers(self):

@@ -1,7 +1,6 @@
 """What a training is: everything that decides its outcome, in one file."""
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import tomli_w
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
 from recalib_keras.zoo.preset import Input, Network
-from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
+from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping, to_mapping
 
 
 @dataclass(frozen=True)
@@ -313,12 +312,7 @@ def read_toml(path, extended_by=()):
     path = Path(path)
     if path.resolve() in extended_by:
         raise RecordError(f"{path} extends itself; take `extends` out of one of the files")
-    try:
-        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"cannot read the recipe {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is not valid TOML: {error}") from None
+    mapping = read_mapping(path, "recipe", "TOML")
     base = mapping.pop("extends", None)
     if base is None:
         return mapping

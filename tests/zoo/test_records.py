@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
+from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping, to_mapping
 
 
 @dataclass(frozen=True)
@@ -118,3 +118,22 @@ def test_round_trip(paint):
     mapping = to_mapping(paint)
     assert from_mapping(Paint, mapping, "paint") == paint
     assert ("size" in mapping) == (paint.size is not None)  # None has no word in TOML
+
+
+@pytest.mark.parametrize("language, content", [("JSON", '{"a": [1, 2]}'), ("TOML", "a = [1, 2]")])
+def test_files_of_either_language_are_read(language, content, tmp_path):
+    (tmp_path / "file").write_text(content)
+    assert read_mapping(tmp_path / "file", "thing", language) == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize("language", ["JSON", "TOML"])
+@pytest.mark.parametrize("content", [b"{ a:", b'a = "\xff"'])
+def test_files_that_are_no_such_language_are_named(language, content, tmp_path):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(RecordError, match=f"file is not valid {language}: "):
+        read_mapping(tmp_path / "file", "thing", language)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(RecordError, match=f"^cannot read the thing {tmp_path}: Is a directory$"):
+        read_mapping(tmp_path, "thing", "JSON")
