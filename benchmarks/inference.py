@@ -41,12 +41,13 @@ def main():
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="densenet3d_pe")
+    parser.add_argument("--weights", default="hippocampus")
     parser.add_argument("--quick", action="store_true", help="a small volume, to see that it runs")
     parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
     arguments = parser.parse_args()
-    preset = arguments.preset
-    image = _image(zoo.weight_set(preset).input.normalization, QUICK_SIZE if arguments.quick else SIZE)
-    candidates = {**_ours(preset, image), **_theirs(preset, image, arguments.compile)}
+    which = (arguments.preset, arguments.weights)
+    image = _image(zoo.weight_set(*which).input.normalization, QUICK_SIZE if arguments.quick else SIZE)
+    candidates = {**_ours(which, image), **_theirs(which, image, arguments.compile)}
     labels = {}
 
     def run(name):
@@ -55,10 +56,10 @@ def main():
     rounds = {name: functools.partial(run, name) for name in candidates}
     seconds = _timed(rounds, repeats=1 if arguments.quick else 5)
     best = min(value["median"] for name, value in seconds.items() if name.startswith("MONAI"))
-    chosen = _chosen(preset, image)
+    chosen = _chosen(which, image)
     rows = [
         {
-            "preset": preset,
+            "preset": arguments.preset,
             "engine": name,
             "chosen": "yes" if name == chosen else "",
             "seconds": seconds[name]["median"],
@@ -98,35 +99,35 @@ def _image(normalization, size):
     return np.pad(array, [(0, max(0, wanted - had)) for had, wanted in zip(array.shape, size)], mode="symmetric")
 
 
-def _ours(preset, image):
+def _ours(which, image):
     candidates = {}
     for engine, precision in itertools.product(("keras", "openvino"), ("float32", "bfloat16")):
-        segmenter = Segmenter.from_preset(preset, engine=engine, precision=precision)
+        segmenter = Segmenter.from_preset(*which, engine=engine, precision=precision)
         candidates[f"ours, {engine}, {precision}"] = functools.partial(segmenter.predict_classes, image)
     return candidates
 
 
-def _chosen(preset, image):
+def _chosen(which, image):
     """Returns the name of the engine that the choice falls on: the one remembered, or by this image."""
-    segmenter = load_segmenter(preset)
+    segmenter = load_segmenter(*which)
     segmenter.view(image)
     return f"ours, {segmenter.engine.name}, {segmenter.engine.precision}"
 
 
-def _theirs(preset, image, use_compile):
-    kept = torch.channels_last_3d if 1 not in zoo.weight_set(preset).input.window else torch.channels_last
+def _theirs(which, image, use_compile):
+    kept = torch.channels_last_3d if 1 not in zoo.weight_set(*which).input.window else torch.channels_last
     candidates = {}
     for precision in ("float32", "bfloat16"):
         for layout in (torch.contiguous_format, kept):
             for mode in ("eager", "compiled") if use_compile else ("eager",):
                 name = f"MONAI, {precision}, {str(layout).removeprefix('torch.')}, {mode}"
-                candidates[name] = _monai(preset, image, precision, layout, mode)
+                candidates[name] = _monai(which, image, precision, layout, mode)
     return candidates
 
 
-def _monai(preset, image, precision, layout, mode):
-    described = zoo.weight_set(preset).input
-    twin = Network(zoo.load(preset, dtype="float32")).to(memory_format=layout)
+def _monai(which, image, precision, layout, mode):
+    described = zoo.weight_set(*which).input
+    twin = Network(zoo.load(*which, dtype="float32")).to(memory_format=layout)
     network = torch.compile(twin) if mode == "compiled" else twin
     volume = torch.from_numpy(np.ascontiguousarray(image))[None, None]
     axis = described.slice_axis

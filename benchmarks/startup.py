@@ -15,7 +15,7 @@ COLUMNS = ("what", "seconds", "min", "max")
 def main():
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scan", help="also time the segmentation of this small scan")
+    parser.add_argument("--scan", help="also time the segmentation of this small scan, of a hippocampus")
     arguments = parser.parse_args()
     whats = {
         "python -c pass": ["-c", "pass"],
@@ -26,6 +26,7 @@ def main():
     }
     if arguments.scan:
         command = ["-m", "recalib_keras.cli.main", "segment", arguments.scan, "-o", "demo-output", "--overwrite"]
+        command += ["--weights", "hippocampus"]
         whats["recalib segment, a small scan"] = command
     candidates = {what: lambda command=command: _run(command) for what, command in whats.items()}
     seconds = timing.alternate(candidates, repeats=5, warm_up=1)

@@ -453,7 +453,7 @@ def test_real_scan_equals_the_python_call(data_root, tmp_path):
     scan = data_root / "hippocampus" / "imagesTr" / "hippocampus_003.nii.gz"
     from recalib_keras.cli.main import main
 
-    settings = {"preset": "densenet3d_pe", "engine": "keras", "precision": "float32"}
+    settings = {"preset": "densenet3d_pe", "weights": "hippocampus", "engine": "keras", "precision": "float32"}
     options = [word for name, value in settings.items() for word in (f"--{name}", value)]
     assert main(["segment", str(scan), "-o", str(tmp_path), *options]) == 0
     by_command = np.asarray(nib.load(tmp_path / "hippocampus_003_labels.nii.gz").dataobj)
