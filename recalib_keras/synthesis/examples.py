@@ -12,8 +12,8 @@ class GeneratedExamples(keras.utils.PyDataset):
 
     The label maps take turns in a random order. Each window lies around the brain, with its centre in the brain's own
     or, as often as the settings' `within_brain` says, anywhere in the brain; or, as often as `anywhere` says, with its
-    centre anywhere in the head. The slices of a batch for a 2-D network come from one scan,
-    so that its brightness is normalised as a whole, as it will be when the network is used.
+    centre anywhere in the head. The slices of a batch for a 2-D network come from one scan, so that its brightness is
+    normalised as a whole, as it will be when the network is used.
 
     Args:
         maps: `LabelMaps`.
