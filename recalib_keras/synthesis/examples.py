@@ -103,6 +103,7 @@ class GeneratedExamples(keras.utils.PyDataset):
     def _centre(self, place, rng):
         if rng.random() < self.settings.anywhere:
             return rng.uniform(0, self.maps.heads[place] - 1)
+        # Nothing is drawn where it is 0: recipes that do not name it go on making the scans they made.
         if self.settings.within_brain and rng.random() < self.settings.within_brain:
             return rng.uniform(*self.maps.brains[place].T)
         return self.maps.centres[place]
