@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras.pipeline import Ahead
+from recalib_keras.pipeline import Batches
 
 
-class GeneratedExamples(keras.utils.PyDataset):
+class GeneratedExamples(Batches):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
     The label maps take turns in a random order. Each window lies around the brain, with its centre in the brain's own
@@ -60,7 +60,6 @@ class GeneratedExamples(keras.utils.PyDataset):
         passes = -(-steps * self._scans // len(maps))
         self.order = np.concatenate([rng.permutation(len(maps)) for _ in range(passes)])
         self._run = random_scan.compiled()
-        self._ahead = None
 
     def __len__(self):
         return self.steps
@@ -68,16 +67,6 @@ class GeneratedExamples(keras.utils.PyDataset):
     def files(self, step):
         """Returns the files of the label maps of a batch."""
         return [str(self.maps.files[place]) for place in self._places(step)]
-
-    def __getitem__(self, step):
-        return self._make(step) if self._ahead is None else self._ahead[step]
-
-    def on_epoch_begin(self):
-        self._ahead = Ahead(self._make, len(self))
-
-    def on_epoch_end(self):
-        if self._ahead is not None:
-            self._ahead.close()
 
     def _make(self, step):
         places = self._places(step)

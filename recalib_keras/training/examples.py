@@ -11,7 +11,7 @@ from keras import ops
 
 from recalib_keras import volumes
 from recalib_keras.datasets import DatasetError, Inspection, Problem
-from recalib_keras.pipeline import Ahead, compiled
+from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training import augmentation
 from recalib_keras.training.mirror import Mirror
 
@@ -78,7 +78,7 @@ def inspect(labelled, labels):
     return Inspection(image, dataclasses.replace(truth, array=numbers), problems)
 
 
-class Examples(keras.utils.PyDataset):
+class Examples(Batches):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
     Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`; a 2-D
@@ -97,7 +97,6 @@ class Examples(keras.utils.PyDataset):
         super().__init__()
         self.scans, self.recipe, self.share = scans, recipe, share
         self.seed, self.epoch = recipe.seed, epoch
-        self._ahead = None
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
         self.mirror = Mirror.of(recipe.input, recipe.labels)
@@ -110,17 +109,7 @@ class Examples(keras.utils.PyDataset):
         batch = (self.scans[place] for place in self._places(step))
         return [str(scan.file or scan.name) for scan in batch]
 
-    def __getitem__(self, step):
-        return self._prepare(step) if self._ahead is None else self._ahead[step]
-
-    def on_epoch_begin(self):
-        self._ahead = Ahead(self._prepare, len(self))
-
-    def on_epoch_end(self):
-        if self._ahead is not None:
-            self._ahead.close()
-
-    def _prepare(self, step):
+    def _make(self, step):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.epoch, step])
         scans = [self.scans[place] for place in self._places(step)]

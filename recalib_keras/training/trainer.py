@@ -118,7 +118,7 @@ def _loss(recipe, source):
 def _fit_epoch(model, examples, run, on_step):
     start, epoch = time.perf_counter(), examples.epoch + 1
     callbacks = [Watch(examples, run.last_good, on_step), _TorchSeeds(examples)]
-    history = model.fit(examples, verbose=0, shuffle=False, callbacks=callbacks)
+    history = model.fit(examples.for_fit(), verbose=0, shuffle=False, callbacks=callbacks)
     check_weights(model, epoch, run.last_good)
     loss = history.history["loss"][0]
     return {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}

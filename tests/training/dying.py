@@ -2,7 +2,7 @@
 
     python dying.py MOMENT COUNT RECIPE FOLDER DATA
 
-The process gets SIGKILL when it reaches the moment for the COUNT-th time: `step` (a batch is asked for), `validate`
+The process gets SIGKILL when it reaches the moment for the COUNT-th time: `step` (a batch is made), `validate`
 (the validation begins), or, of a file that is written, `half FILE` (half of it is written, under its temporary name),
 `replace FILE` (all is written, but it is not yet in place) or `replaced FILE` (it is in place). `never` lives on.
 """
@@ -24,11 +24,11 @@ def main(moment, count, recipe, folder, data):
         if name == moment and reached[name] == int(count):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    get_item, validate, replace = examples.Examples.__getitem__, trainer.validate, os.replace
+    make, validate, replace = examples.Examples._make, trainer.validate, os.replace
 
-    def get_item_or_die(self, step):
+    def make_or_die(self, step):
         die_at("step")
-        return get_item(self, step)
+        return make(self, step)
 
     def validate_or_die(*args, **kwargs):
         die_at("validate")
@@ -42,7 +42,7 @@ def main(moment, count, recipe, folder, data):
         replace(source, target)
         die_at(f"replaced {target.name}")
 
-    examples.Examples.__getitem__, trainer.validate, os.replace = get_item_or_die, validate_or_die, replace_or_die
+    examples.Examples._make, trainer.validate, os.replace = make_or_die, validate_or_die, replace_or_die
     train(Recipe.read(recipe), folder, data, resume=True)
 
 

@@ -76,13 +76,13 @@ def test_a_killed_run_resumes_to_the_same_weights_on_other_backends(backend, rec
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, data, tmp_path, monkeypatch):
-    get_item = examples.Examples.__getitem__
+    make = examples.Examples._make
 
     def poisoned(self, step):
-        images, classes = get_item(self, step)
+        images, classes = make(self, step)
         return (images * np.nan if (self.epoch, step) == (2, 1) else images), classes
 
-    monkeypatch.setattr(examples.Examples, "__getitem__", poisoned)
+    monkeypatch.setattr(examples.Examples, "_make", poisoned)
     with pytest.raises(TrainingError, match="no longer finite in epoch 3, step 2, on ") as error:
         train(recipe, tmp_path, data)
     message, file = str(error.value), re.escape(str(data / FOLDER / "imagesTr")) + r"/ball_\d\.nii\.gz"
