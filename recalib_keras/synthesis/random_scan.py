@@ -14,7 +14,7 @@ from recalib_keras.synthesis.normalization import METHODS, normalize
 from recalib_keras.synthesis.removal import Removal, draw_removal, remove
 from recalib_keras.synthesis.scanner import Scanner, draw_scanner, scan, within
 from recalib_keras.synthesis.settings import Synthesis
-from recalib_keras.synthesis.shape import Frame, Shape, draw_shape, labels_at
+from recalib_keras.synthesis.shape import Frame, Shape, draw_shape, labels_at, prevailing
 from recalib_keras.synthesis.tissues import Tissues, draw_tissues, of_labels, paint
 from recalib_keras.zoo.records import from_mapping, to_mapping
 
@@ -63,7 +63,8 @@ class RandomScan(keras.layers.Layer):
         draw: `Draw`, from `draw`.
 
     Returns:
-        Images `(batch, *window, 1)` float32 and classes `(batch, *window, 1)` of the smallest unsigned integer type.
+        Images `(batch, *window, 1)` float32 and classes `(batch, *window, 1)` of the smallest unsigned integer type:
+        of each voxel the class that is at most of its places, see `Synthesis.partial_volume`, and its centre.
 
     Raises:
         ValueError: if `window` and `spacing` do not fit each other, a flip has no `lateral_axis`, the number of
@@ -169,7 +170,7 @@ class RandomScan(keras.layers.Layer):
         labels, places = labels_at(framed, centre_in_frame, window)
         of_tissues, of_scanner = (None, None) if draw.keys is None else normal_pair(window, draw.keys)
         image = scan(paint(places, draw.tissues, of_tissues), draw.scanner, of_scanner)
-        classes = of_labels(draw.classes, labels)
+        classes = prevailing([of_labels(draw.classes, one) for one in (labels, *places)])
         if draw.removal is not None:
             image, classes = remove(image, classes, labels, draw.removal, self.frame.spacing)
         if draw.scanner.seen is not None:

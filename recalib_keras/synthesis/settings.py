@@ -46,7 +46,8 @@ class Synthesis:
         texture: factor of the tissues' deviations: how far the voxels of a tissue differ.
         texture_scale: largest length over which they differ alike, the deviation of a Gaussian that spreads them.
         mean_range, deviation_range: ends of the ranges for random contrasts.
-        partial_volume: 1, 2, 4 or 8, the number of places in each voxel whose tissues make up its intensity.
+        partial_volume: 1, 2, 4 or 8, the number of places in each voxel whose tissues make up its intensity, and
+            whose structures decide, with the one at its centre, which it is of.
         skull_stripping: probability that all but the brain, to within some mm, is removed.
         partial_skull: probability that about half of the tissues outside the brain look like air.
         constant_background: probability that the air around the head has one value without noise.

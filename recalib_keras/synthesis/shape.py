@@ -112,6 +112,22 @@ def labels_at(label_maps, shape, window):
     return at_centres, [look_up(shape.places[:, place]) for place in range(count)]
 
 
+def prevailing(classes):
+    """Returns the class that most tensors of a list have in each voxel; of several that as many have, the first.
+
+    What fills most of a voxel is what its intensity tells, not what lies at its very centre.
+
+    Args:
+        classes: list of integer tensors of one shape, such as the classes at several places in each voxel.
+    """
+    found, most = classes[0], None
+    for one in classes:
+        votes = sum(ops.cast(ops.equal(one, other), "uint8") for other in classes)
+        found = one if most is None else ops.where(votes > most, one, found)
+        most = votes if most is None else ops.maximum(votes, most)
+    return found
+
+
 def _voxel_places(shape, window):
     """Returns for each axis of the label map `(batch, *window)`, the places of the voxels' centres."""
     rank = len(window)

@@ -50,7 +50,9 @@ def scan_by_numpy(random_scan, label_map, draw):
     first, second = noise_by_numpy(window, draw.keys) if draw.keys is not None else (None, None)
     image = _paint(label_map, centres, draw.shape.places, draw.tissues, first)
     image = _scan(image, draw.scanner, second)
-    classes = draw.classes[labels]
+    votes = draw.classes[np.stack([labels, *(_labels(label_map, centres + x) for x in draw.shape.places)])]
+    winners = (votes[:, None] == votes).sum(axis=1).argmax(axis=0)
+    classes = np.take_along_axis(votes, winners[None], axis=0)[0]
     if draw.removal is not None:
         kept = draw.removal.kept[labels]
         for axis, step in enumerate(spacing):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.synthesis import Synthesis
-from recalib_keras.synthesis.shape import PLACES, Frame, Shape, draw_shape, labels_at
+from recalib_keras.synthesis.shape import PLACES, Frame, Shape, draw_shape, labels_at, prevailing
 
 
 def shape(rank=3, batch=1, **values):
@@ -83,3 +83,10 @@ def test_spacings_turn_millimetres_into_voxels(rng):
     elastic = draw_shape(Synthesis(elastic=3.0), frame, (0, 0, 0), False, np.random.default_rng(1)).nodes
     flipped = draw_shape(Synthesis(elastic=3.0), frame, (0, 0, 0), True, np.random.default_rng(1)).nodes
     np.testing.assert_allclose(flipped, elastic * np.array([-1, 1, 1]).reshape(3, 1, 1, 1), atol=1e-6)
+
+
+def test_the_prevailing_class_is_that_of_most_places():
+    classes = [np.array(row, "uint8") for row in ([1, 1, 1, 7], [2, 1, 2, 8], [2, 3, 1, 9], [3, 3, 2, 9])]
+    found = prevailing([keras.ops.convert_to_tensor(one) for one in classes])
+    assert keras.ops.convert_to_numpy(found).tolist() == [2, 1, 1, 9]  # of as many, the first: the centre's
+    assert keras.ops.convert_to_numpy(prevailing(classes[:1])).tolist() == [1, 1, 1, 7]
