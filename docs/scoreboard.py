@@ -22,7 +22,8 @@ that of Wilcoxon's signed-rank test of the mean Dice of each scan against the sa
 Holm's method over the blocks of that network; the sign before it says which one is ahead. All presets of a table are
 trained by one recipe; the best of their validated epochs was chosen on these same scans, and each was trained once
 unless the table says otherwise, so small differences are no verdict on the blocks. The minutes are those that training
-took on one core while another training had the other, pauses counted in. The best come first.
+took on one core while others had the other one and some of this one, pauses counted in: a rough guide, no benchmark.
+The best come first.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}
 MOST_STRUCTURES = 4  # that have a column each; of more, the presets' cards tell

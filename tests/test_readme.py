@@ -3,7 +3,7 @@
 import re
 
 from docs import recipe_keys, scoreboard
-from docs.presets_table import README, with_table
+from docs.presets_table import README, with_tables
 from recalib_keras import zoo
 
 MAKEFILE = README.with_name("Makefile")
@@ -11,7 +11,7 @@ MAKEFILE = README.with_name("Makefile")
 
 def test_table_of_presets_is_that_of_the_zoo():
     text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "run `python -m docs.presets_table`"
+    assert with_tables(text) == text, "run `python -m docs.presets_table`"
 
 
 def test_scoreboard_is_that_of_the_reports():
