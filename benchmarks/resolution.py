@@ -2,8 +2,8 @@
 
 Label maps of heads at 1 mm go to the voxels that a network would see, and back to 1 mm as its predictions do: linearly,
 each structure's share of its own. "shares" is the mean Dice over structures of a network that knows which share of
-each of its voxels every structure has; "labels" that of one which knows the label nearest to its centre, as those that
-it learns from; "hardest" the structure with the lowest Dice of the former, and that Dice.
+each of its voxels every structure has; "labels" that of one which knows the label nearest to its centre, as those of
+real scans are brought to its voxels; "hardest" the structure with the lowest Dice of the former, and that Dice.
 """
 
 import argparse
