@@ -37,13 +37,16 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
+        first = self[0]
+
+        def in_turn():
+            yield first
+            with contextlib.closing(Ahead(self._make, len(self))) as ahead:  # its own: Keras may look at a batch before
+                for step in range(1, len(self)):
+                    yield ahead[step]
+
         options = tf.data.Options()
         options.autotune.enabled = False
-        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])
-        dataset = tf.data.Dataset.from_generator(self._in_turn, output_signature=signature)
+        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in first)
+        dataset = tf.data.Dataset.from_generator(in_turn, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).with_options(options)
-
-    def _in_turn(self):
-        with contextlib.closing(Ahead(self._make, len(self))) as ahead:  # its own: Keras may look at a batch before
-            for step in range(len(self)):
-                yield ahead[step]
