@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +15,20 @@ from recalib_keras.training import Recipe, held_out
 from recalib_keras.training.card import card
 from recalib_keras.volumes import METHODS, Volume
 
+GRID = sorted((Path(__file__).parents[2] / "zoo" / "recipes" / "hippocampus").glob("*.toml"))
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
 # The first of each rank and kind of weights; where a test takes long, the others are left to `make test-slow`.
 FIRST = {(weights, "2d" in name): (name, weights) for name, weights in reversed(SHIPPED)}.values()
 
 
-def test_the_presets_promised_are_there():
-    assert {"densenet3d_pe", "unet3d", "densenet2d_scse"} <= set(zoo.names())
+@pytest.mark.parametrize("path", GRID, ids=lambda path: path.stem)
+def test_the_grid_is_trained_by_its_recipes(path):
+    assert Recipe.read(zoo.info(path.stem).folder / "hippocampus.toml") == Recipe.read(path)
+
+
+@pytest.mark.parametrize("path", GRID, ids=lambda path: path.stem)
+def test_presets_of_the_grid_reach_their_bar(path):
+    assert zoo.weight_set(path.stem, "hippocampus").score["dice"] >= (0.87 if "2d" in path.stem else 0.88)
 
 
 @pytest.mark.parametrize("name", zoo.names())
