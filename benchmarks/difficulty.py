@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from benchmarks import timing
 from recalib_keras import datasets
+from recalib_keras.evaluation import dice
 from recalib_keras.training import Recipe
 from recalib_keras.training.validation import split
 
@@ -71,8 +72,8 @@ def generated_row(kind, without, scans):
         examples.append(surroundings(image, truth, rng))
         found = [truth == number for number in HIPPOCAMPI]
         deviations += [deviation(image, mask) for mask in found if ndimage.binary_erosion(mask).any()]
-    dice = dict(zip(TISSUES, told_apart(examples[1:], examples[0])))
-    return {"scans": kind, "without": without, **dice, "deviation": float(np.median(deviations))}
+    found = dict(zip(TISSUES, told_apart(examples[1:], examples[0])))
+    return {"scans": kind, "without": without, **found, "deviation": float(np.median(deviations))}
 
 
 def surroundings(image, truth, rng):
@@ -96,8 +97,7 @@ def told_apart(training, test):
         warnings.simplefilter("ignore")  # it need not have converged
         network.fit(inputs, classes)
     found, truth = network.predict(test[0]), test[1]
-    masks = [(found == place, truth == place) for place in range(len(TISSUES))]
-    return [float(2 * (one & other).sum() / (one.sum() + other.sum())) for one, other in masks]
+    return [float(dice(found, truth, place)) for place in range(len(TISSUES))]
 
 
 def deviation(image, mask):
