@@ -70,6 +70,11 @@ class _Possible:
         """Returns how many trials there will be at most, or None if that is not known."""
         return self.max_trials
 
+    def get_state(self):
+        """As `keras_tuner.Oracle` has it, with what was tried in order: the same state makes the same file."""
+        state = super().get_state()
+        return {**state, "tried_so_far": sorted(state["tried_so_far"])}
+
     def create_trial(self, tuner_id):
         """As `keras_tuner.Oracle` has it."""
         with _undeprecated():

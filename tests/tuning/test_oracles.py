@@ -1,3 +1,4 @@
+import json
 import math
 import sys
 
@@ -154,3 +155,14 @@ def test_oracles_write_nothing(make_study, tmp_path, monkeypatch):
     oracle, space = oracle_of(make_study(algorithm="grid"))
     assert isinstance(oracle, Grid) and len(run(oracle, space)) == 6
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_was_restored_is_the_same_to_the_last_letter(make_study):
+    study = make_study(SPACE, trials=60)
+    oracle, space = oracle_of(study)
+    drawn = run(oracle, space)
+    restored, _ = oracle_of(study)
+    state = oracle.get_state()
+    restored.set_state({**state, "tried_so_far": state["tried_so_far"][::-1]})
+    assert len(state["tried_so_far"]) == len(drawn) > 20
+    assert json.dumps(restored.get_state()["tried_so_far"]) == json.dumps(state["tried_so_far"])
