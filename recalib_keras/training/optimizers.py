@@ -1,5 +1,7 @@
 """Keras's optimizers and what recipes ask for beyond them: rates by variable, weight decay as the papers have it."""
 
+import math
+
 import keras
 
 from recalib_keras.zoo.weights import is_head
@@ -53,14 +55,8 @@ class _Recipe:
         return {**super().get_config(), "body_rate": self.body_rate, "gradient_decay": self.gradient_decay}
 
 
-@keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeAdam(_Recipe, keras.optimizers.Adam):
-    """Adam (Kingma & Ba, ICLR 2015)."""
-
-
-@keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeAdamW(_Recipe, keras.optimizers.AdamW):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019), at each variable's own rate."""
+class _Shrinking(_Recipe):
+    """Decoupled weight decay at each variable's own rate, where Keras would take the same for all."""
 
     def update_step(self, gradient, variable, learning_rate):
         if self._use_weight_decay(variable):
@@ -69,12 +65,43 @@ class RecipeAdamW(_Recipe, keras.optimizers.AdamW):
         return super().update_step(gradient, variable, learning_rate)
 
     def _apply_weight_decay(self, variables):
-        """Leaves the decay to `update_step`; Keras would take the same rate for all variables."""
+        """Leaves the decay to `update_step`."""
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class RecipeAdam(_Recipe, keras.optimizers.Adam):
+    """Adam (Kingma & Ba, ICLR 2015)."""
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class RecipeAdamW(_Shrinking, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class RecipeSGD(_Recipe, keras.optimizers.SGD):
     """Stochastic gradient descent with momentum."""
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class RecipeMuon(_Shrinking, keras.optimizers.Muon):
+    """Muon (Jordan et al., 2024; rates as Adam's by Liu et al., arXiv 2502.16982) for the kernels of the body.
+
+    The step of a kernel is its momentum with all singular values made about equal, the kernel seen as a matrix from all
+    that a voxel of the output sees to the output's channels. Biases, scales and the classifier are Adam's.
+    """
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """As Keras's, for a kernel of any rank."""
+        matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
+        return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+
+    def lr_adjust(self, x):
+        """As Keras's, for a kernel of any rank."""
+        return x * (self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5)
+
+    def _should_use_adamw(self, variable):
+        return len(variable.shape) < 2 or is_head(variable.path)
 
 
 def make_optimizer(recipe, steps_per_epoch):
@@ -96,6 +123,8 @@ def make_optimizer(recipe, steps_per_epoch):
         return RecipeSGD(momentum=settings.momentum, gradient_decay=settings.weight_decay, **arguments)
     if settings.name == "adamw":
         return RecipeAdamW(weight_decay=settings.weight_decay, **arguments)
+    if settings.name == "muon":
+        return RecipeMuon(weight_decay=settings.weight_decay, **arguments)
     return RecipeAdam(**arguments)
 
 

@@ -120,11 +120,11 @@ class Optimizer:
     """How each step changes the weights.
 
     Args:
-        name: `"adam"`, `"adamw"` or `"sgd"`.
+        name: `"adam"`, `"adamw"`, `"muon"` or `"sgd"`.
         learning_rate: at its peak.
         momentum: of `"sgd"`.
         weight_decay: factor of the weights that is added to their gradient (`"sgd"`), or that they shrink by times the
-            learning rate (`"adamw"`).
+            learning rate (`"adamw"`, `"muon"`).
         clip_norm: largest norm of all gradients together; 0 leaves them as they are.
         decay: `"cosine"` to zero at the end, `"step"` by `decay_factor` every `decay_epochs`, or `"constant"`.
         warmup_epochs: of `"cosine"`, during which the rate rises linearly from zero.
@@ -144,12 +144,12 @@ class Optimizer:
     def __post_init__(self):
         _check_positive(self, "learning_rate", "decay_factor", "decay_epochs")
         _check_not_negative(self, "momentum", "weight_decay", "clip_norm", "warmup_epochs")
-        _check_choice(self, "name", ("adam", "adamw", "sgd"))
+        _check_choice(self, "name", ("adam", "adamw", "muon", "sgd"))
         _check_choice(self, "decay", ("cosine", "step", "constant"))
         if self.momentum and self.name != "sgd":
             raise RecordError(f"momentum belongs to the optimizer 'sgd', not to {self.name!r}")
         if self.weight_decay and self.name == "adam":
-            raise RecordError("weight_decay needs the optimizer 'adamw' or 'sgd', not 'adam'")
+            raise RecordError("weight_decay needs the optimizer 'adamw', 'muon' or 'sgd', not 'adam'")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from training.synthetic import changed
 
-from recalib_keras.training.optimizers import RecipeAdam, RecipeAdamW, RecipeSGD, make_optimizer
+from recalib_keras.training.optimizers import RecipeAdam, RecipeAdamW, RecipeMuon, RecipeSGD, make_optimizer
 
 
 def value(tensor):
@@ -37,7 +37,7 @@ def test_a_constant_rate(recipe):
     assert rates(recipe, 10, decay="constant") == pytest.approx([0.06] * 51)
 
 
-@pytest.mark.parametrize("name, base", [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+@pytest.mark.parametrize("name, base", [("adam", "Adam"), ("adamw", "AdamW"), ("muon", "Muon"), ("sgd", "SGD")])
 def test_is_what_the_recipe_names(name, base, recipe):
     optimizer = make_optimizer(changed(recipe, optimizer={"name": name}), 10)
     assert isinstance(optimizer, getattr(keras.optimizers, base)) and optimizer.global_clipnorm == 1.0
@@ -69,8 +69,9 @@ def test_sgd_by_hand():
         (RecipeAdamW(0.5, weight_decay=0.2, body_rate=0.1), 0.0, 1 - 0.1 * 0.5 * 0.2, 1 - 0.5 * 0.2),
         # Adam's first step is the rate itself.
         (RecipeAdamW(0.5, weight_decay=0.2, body_rate=0.1), 1.0, 1 - 0.1 * 0.5 * 1.2, 1 - 0.5 * 1.2),
+        (RecipeMuon(0.5, weight_decay=0.2, body_rate=0.1), 0.0, 1 - 0.1 * 0.5 * 0.2, 1 - 0.5 * 0.2),
     ],
-    ids=["sgd", "adamw without gradient", "adamw"],
+    ids=["sgd", "adamw without gradient", "adamw", "muon without gradient"],
 )
 def test_the_body_changes_more_slowly_than_the_classifier(optimizer, gradient, of_body, of_head):
     body, head = (keras.layers.Dense(1, use_bias=False, name=name) for name in ("encoder_1", "classifier"))
@@ -104,3 +105,35 @@ def test_the_moving_average_is_kept_beside_the_weights():
     last = value(weight).copy()
     optimizer.finalize_variable_values([weight])
     assert value(weight) == last and value(optimizer.averages([weight])[0]) == pytest.approx(average, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3, 2, 8), (1, 1, 4, 6), (2, 3, 2, 16)], ids=["tall", "wide", "2-D"])
+def test_muon_moves_a_kernel_by_all_its_directions_alike(shape):
+    """Of any gradient the directions are taken, none of the lengths; the length of the step is near Adam's."""
+    rng = np.random.default_rng(1)
+    gradient = rng.normal(size=shape) * np.logspace(-1, 1, shape[-1])
+    start = rng.normal(size=shape).astype("float32")
+    kernel, optimizer = keras.Variable(start), RecipeMuon(0.1, weight_decay=0.0)
+    optimizer.build([kernel])
+    optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))])
+    rows = int(np.prod(shape[:-1]))
+    step = ((start - value(kernel)) / (0.1 * 0.2 * max(rows, shape[-1]) ** 0.5)).reshape(rows, -1)
+    left, _, right = np.linalg.svd(gradient.reshape(rows, -1), full_matrices=False)
+    along = np.diag(left.T @ step @ right.T)
+    assert np.all(along > 0.5) and np.all(along < 1.3)  # Newton and Schulz's iteration is short
+    np.testing.assert_allclose(left.T @ step @ right.T, np.diag(along), atol=1e-2)
+
+
+def test_muon_is_adam_for_biases_and_the_classifier():
+    rng, results = np.random.default_rng(1), []
+    starts, gradients = ([rng.normal(size=(4, 2)), rng.normal(size=2)] for _ in range(2))
+    for kind, settings in ((RecipeMuon, {"weight_decay": 0.0}), (RecipeAdam, {})):
+        layer = keras.layers.Dense(2, name="classifier")
+        layer.build((None, 4))
+        layer.set_weights(starts)
+        optimizer = kind(0.1, **settings)
+        optimizer.build(layer.trainable_variables)
+        for _ in range(3):
+            optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32")) for gradient in gradients])
+        results.append(np.concatenate([value(weight).ravel() for weight in layer.trainable_variables]))
+    np.testing.assert_allclose(*results, rtol=1e-4)

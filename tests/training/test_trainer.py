@@ -153,7 +153,9 @@ def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path
 
 
 @pytest.mark.parametrize("loss", [{"class_weights": "median_frequency", "dice": 0.0}, {"cross_entropy": 0.0}], ids=str)
-@pytest.mark.parametrize("optimizer", [{"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"name": "adamw"}])
+@pytest.mark.parametrize(
+    "optimizer", [{"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"name": "adamw"}, {"name": "muon"}]
+)
 def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tmp_path):
     lines = []
     train(changed(recipe, loss=loss, optimizer=optimizer), tmp_path, data, on_epoch=lines.append)
