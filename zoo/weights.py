@@ -56,7 +56,7 @@ def assign(model, tensors, skip_head=False):
     Args:
         model: `keras.Model`.
         tensors: dict of arrays by variable path.
-        skip_head: whether to leave the classifier (and a block after it) as it is.
+        skip_head: whether to leave the classifier, and what belongs to it, as it is.
 
     Raises:
         WeightsError: if names or shapes differ; lists which. Nothing is assigned then.
@@ -76,14 +76,15 @@ def assign(model, tensors, skip_head=False):
         variable.assign(tensors[path])
 
 
-def number_of_classes(tensors):
-    """Returns how many classes the classifier among the tensors tells apart, or None where there is none."""
-    return tensors["classifier/bias"].shape[-1] if "classifier/bias" in tensors else None
+def tells_as_many_classes(model, tensors):
+    """Returns whether there is a classifier among the tensors that tells as many classes apart as a model's."""
+    biases = [v.shape for v in model.weights if v.path == "classifier/bias"]
+    return biases == [tensor.shape for path, tensor in tensors.items() if path == "classifier/bias"]
 
 
 def is_head(path):
-    """Returns whether a variable belongs to the classifier, which depends on the number of classes."""
-    return path.split("/")[0] in ("classifier", "classifier_recalibration")
+    """Returns whether a variable belongs to the classifier: to itself, a hidden layer before it, a block after it."""
+    return path.startswith("classifier")
 
 
 def _stored(model):

@@ -59,6 +59,8 @@ class EncoderDecoder(keras.Model):
         stem: integer, side of the blocks of voxels that the first encoder sees as one, their values as its channels;
             the classifier names the class of each of their voxels at once. With 2 a volumetric network has an eighth
             of the voxels to go over, each with the time for more maps. Defaults to 1, each voxel by itself.
+        head_filters: integer, maps of a hidden 1×1 convolution before the classifier, with its normalization and ReLU;
+            for a stem, whose classifier tells many voxels apart from the few maps of one block. Defaults to 0, none.
         classifier_activation: `"softmax"` (default), or `None` for logits.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to `keras.config.dtype_policy()`. The output is
             float32 all the same.
@@ -92,6 +94,7 @@ class EncoderDecoder(keras.Model):
         positions=("encoder", "decoder"),
         skip="recalibrated",
         stem=1,
+        head_filters=0,
         classifier_activation="softmax",
         dtype=None,
         name=None,
@@ -119,6 +122,8 @@ class EncoderDecoder(keras.Model):
             )
         if stem < 1:
             raise ValueError(f"`stem` must be at least 1. Received: stem={stem}")
+        if head_filters < 0:
+            raise ValueError(f"`head_filters` must be at least 0. Received: head_filters={head_filters}")
         check_size(input_shape[:-1], levels, stem)
 
         policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
@@ -151,6 +156,8 @@ class EncoderDecoder(keras.Model):
             x = parts.concatenate([x, skips[level - 1]], f"{stage}_skip")
             x = parts.drop(apply_block(x, width, parts, stage), f"{stage}_dropout")
             x = recalibrate(x, "decoder", stage)
+        if head_filters:
+            x = parts.convolve(x, head_filters, "classifier_hidden", kernel_size=1)
         x = parts.layer("Conv{}D", num_classes * stem**parts.spatial_rank, 1, name="classifier")(x)
         x = parts.from_blocks(x, stem, "classes")
         x = recalibrate(x, "classifier", "classifier")
@@ -181,6 +188,7 @@ class EncoderDecoder(keras.Model):
             "positions": positions,
             "skip": skip,
             "stem": stem,
+            "head_filters": head_filters,
             "classifier_activation": classifier_activation,
             "dtype": policy.name,
             "name": name,

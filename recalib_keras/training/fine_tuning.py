@@ -7,7 +7,7 @@ from recalib_keras.zoo import weights as zoo_weights
 def start_from(model, recipe):
     """Sets a fresh network's weights from the preset that its recipe names, and freezes what it says.
 
-    The classifier starts anew unless the preset's labels are the recipe's, names and order alike.
+    The classifier starts anew unless the preset's labels are the recipe's, names and order alike, and its layers too.
 
     Args:
         model: `keras.Model` of the recipe.
@@ -21,8 +21,13 @@ def start_from(model, recipe):
     described = zoo.weight_set(recipe.init, settings.weights)
     tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
     same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
-    zoo_weights.assign(model, tensors, skip_head=not same_labels)
+    same_head = _head(tensors) == _head(v.path for v in model.weights)
+    zoo_weights.assign(model, tensors, skip_head=not (same_labels and same_head))
     if settings.freeze_encoder:
         for layer in model.layers:
             if layer.name.startswith("encoder_"):
                 layer.trainable = False
+
+
+def _head(paths):
+    return {path for path in paths if zoo_weights.is_head(path)}

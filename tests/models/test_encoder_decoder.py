@@ -147,6 +147,7 @@ def test_layers_have_readable_names_that_every_build_repeats(network, spatial_ra
             dropout=0.1,
             size=16,
             stem=2,
+            head_filters=8,
         )
         for _ in range(2)
     ]
@@ -243,6 +244,18 @@ def test_a_stem_is_the_network_of_blocks_of_voxels(network, spatial_rank):
     np.testing.assert_allclose(outputs, keras.ops.convert_to_numpy(expected), rtol=1e-5, atol=1e-5)
 
 
+@every_rank
+def test_hidden_maps_stand_between_the_last_decoder_and_the_classifier(spatial_rank):
+    model = randomize(tiny(models.UNet, spatial_rank, head_filters=6, classifier_activation=None))
+    decoded = keras.Model(model.input, model.get_layer("classifier_hidden_conv").input)
+    inputs, weights = image(spatial_rank), {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+    x = outputs_of(decoded, inputs)
+    for layer, follows in (("classifier_hidden_conv", lambda x: np.maximum(x, 0)), ("classifier", lambda x: x)):
+        x = follows(x @ weights[f"{layer}/kernel"].reshape(x.shape[-1], -1) + weights[f"{layer}/bias"])
+    assert weights["classifier/kernel"].shape[-2:] == (6, 3)
+    np.testing.assert_allclose(outputs_of(model, inputs), x, rtol=1e-4, atol=1e-5)
+
+
 def test_a_network_with_a_stem_takes_any_size_that_fits():
     model = tiny(models.DenseNet, 3, size=None, stem=2)
     assert outputs_of(model, image(3, size=12)).shape == (2, 12, 12, 12, 3)
@@ -255,6 +268,7 @@ def test_a_network_with_a_stem_takes_any_size_that_fits():
     ("arguments", "message"),
     [
         ({"stem": 0}, r"`stem` must be at least 1\. Received: stem=0"),
+        ({"head_filters": -1}, r"`head_filters` must be at least 0\. Received: head_filters=-1"),
         ({"num_classes": 1}, r"`num_classes` counts the background .* at least 2\. Received: num_classes=1"),
         ({"filters": (4, 4, 4)}, r"`filters` must be one integer or 2: .*Received: filters=\(4, 4, 4\)"),
         ({"normalization": "layer"}, r"`normalization` must be of \('none', .*Received: normalization='layer'"),

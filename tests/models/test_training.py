@@ -60,6 +60,7 @@ def test_config_names_every_argument_and_restores_the_network():
         "positions": ("bottleneck", "decoder"),
         "skip": "raw",
         "stem": 2,
+        "head_filters": 12,
         "classifier_activation": None,
         "dtype": "mixed_bfloat16",
         "name": "mine",

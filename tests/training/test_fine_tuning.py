@@ -52,6 +52,16 @@ def test_other_labels_start_a_new_classifier(labels, recipe, pretrained, run):
     assert all(np.array_equal(now[path], stored[path]) for path in now if path in stored and "classifier" not in path)
 
 
+def test_a_head_of_other_layers_starts_anew_even_for_the_same_labels(recipe, pretrained, run):
+    arguments = {**recipe.network.arguments, "head_filters": 6}
+    other = tuned(recipe, pretrained, network={"arguments": arguments})
+    model = fresh(other)
+    before, stored = weights(model), load_file(run.folder / "best.safetensors")
+    start_from(model, other)
+    for path, value in weights(model).items():
+        assert np.array_equal(value, (before if path.startswith("classifier") else stored)[path]), path
+
+
 def test_refuses_another_network(recipe, pretrained):
     other = tuned(recipe, pretrained, network={"arguments": {"levels": 1, "filters": 2, "normalization": "batch"}})
     with pytest.raises(zoo.WeightsError, match="the weights do not fit the network 'unet'"):

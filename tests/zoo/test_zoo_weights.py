@@ -148,6 +148,16 @@ def test_another_head_is_refused_or_skipped():
         assert np.array_equal(value, head[path] if path in head else tensors[path]), path
 
 
+@pytest.mark.parametrize("stem", [1, 2])
+def test_as_many_classes_are_told_by_the_classifiers_themselves(stem):
+    """Which has more maps than there are classes where it tells blocks of voxels apart."""
+    tensors = load(weights.serialize(network(stem=stem)))
+    assert weights.tells_as_many_classes(network(stem=stem, seed=1), tensors)
+    assert not weights.tells_as_many_classes(network(stem=stem, num_classes=4), tensors)
+    body = {path: tensor for path, tensor in tensors.items() if not weights.is_head(path)}
+    assert not weights.tells_as_many_classes(network(stem=stem), body)
+
+
 def test_a_block_after_the_classifier_is_part_of_the_head():
     kwargs = {"positions": ("classifier",), "recalibration": "cse"}
     tensors = load(weights.serialize(network(num_classes=4, seed=1, **kwargs)))
@@ -161,8 +171,3 @@ def test_a_block_after_the_classifier_is_part_of_the_head():
 def test_the_body_must_fit_even_if_the_head_is_skipped():
     tensors = load(weights.serialize(network(filters=4)))
     assert_refused(network(), tensors, "encoder_1_conv_1/kernel has shape", skip_head=True)
-
-
-def test_the_number_of_classes_is_read_off_the_classifier():
-    assert weights.number_of_classes(load(weights.serialize(network(num_classes=5)))) == 5
-    assert weights.number_of_classes({}) is None
