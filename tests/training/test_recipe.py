@@ -51,7 +51,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         (
             "[optimizer]",
             "[optimizer]\nname = 'adamm'",
-            "name must be one of 'adam', 'adamw', 'sgd', not 'adamm'",
+            "name must be one of 'adam', 'adamw', 'muon', 'sgd', not 'adamm'",
         ),
         (
             "[optimizer]",
@@ -59,7 +59,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "decay must be one of 'cosine', 'step', 'constant'",
         ),
         ("[optimizer]", "[optimizer]\nmomentum = 0.9", "momentum belongs to the optimizer 'sgd', not to 'adam'"),
-        ("[optimizer]", "[optimizer]\nweight_decay = 0.1", "weight_decay needs the optimizer 'adamw' or 'sgd'"),
+        ("[optimizer]", "[optimizer]\nweight_decay = 0.1", "weight_decay needs the optimizer 'adamw', 'muon' or 'sgd'"),
         ("[optimizer]", "[optimizer]\nclip_norm = -1", "optimizer: clip_norm must be at least 0, not -1"),
         ("[optimizer]", "[loss]\ndice = -1\n[optimizer]", "dice and cross_entropy must not be negative"),
         ("[optimizer]", "[loss]\ndice = 0\ncross_entropy = 0\n[optimizer]", "one of them must be above 0"),
