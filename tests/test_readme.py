@@ -15,8 +15,9 @@ def test_table_of_presets_is_that_of_the_zoo():
 
 
 def test_scoreboard_is_that_of_the_reports():
-    assert scoreboard.PAGE.read_text(encoding="utf-8") == scoreboard.page(), "run `python -m docs.scoreboard`"
-    names = [name for name in zoo.names() if f"[`{name}`](presets/{name}/README.md)" in scoreboard.page()]
+    page = scoreboard.page()
+    assert scoreboard.PAGE.read_text(encoding="utf-8") == page, "run `python -m docs.scoreboard`"
+    names = [name for name in zoo.names() if f"[`{name}`](presets/{name}/README.md)" in page]
     assert names == [name for name in zoo.names() if list(zoo.info(name).folder.glob("*.csv"))]
 
 
