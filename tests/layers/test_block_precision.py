@@ -24,7 +24,7 @@ def test_half_precision_equals_formula_within_its_resolution(block, dtype):
     expected = block.formula(inputs.astype("float64"), weights_of(layer))
     outputs = numpy(keras.ops.cast(layer(inputs), "float32"))
     # Errors of a few roundings, relative to the largest values that entered the sums.
-    np.testing.assert_allclose(outputs, expected, rtol=0, atol=12 * RESOLUTION[dtype] * np.abs(expected).max())
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=8 * RESOLUTION[dtype] * np.abs(expected).max())
 
 
 @every_half
