@@ -24,7 +24,7 @@ from recalib_keras.evaluation import dice
 from recalib_keras.training import Recipe
 from recalib_keras.training.validation import split
 
-RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "whole_brain" / "densenet3d_pe.toml"
+RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "whole_brain_drafts" / "densenet3d_pe.toml"
 TISSUES = {"fluid": (24,), "cortex": (3, 42), "white matter": (2, 41)}
 HIPPOCAMPI = (17, 53)
 OFF = {

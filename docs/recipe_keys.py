@@ -16,7 +16,8 @@ Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.train
 
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of another type is an error that names
 the nearest. `extends = "other.toml"`, a path relative to the file, lays the file's own keys over those of another
-recipe, table by table. Examples: [zoo/recipes](../zoo/recipes).
+recipe, table by table; of several, `extends = ["one.toml", "two.toml"]`, the later lie over the earlier. Examples:
+[zoo/recipes](../zoo/recipes).
 
 With a table `[synthesis]`, scans are generated from label maps of heads; they come to vary so far over the
 `variety_epochs` of the schedule, beginning with `[synthesis_start]`.

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from recalib_keras.inference.body import body_labels
 from recalib_keras.inference.confidence import normalized_entropy
 from recalib_keras.inference.segmenter import scan_labels
-from recalib_keras.inference.windows import average_labels
 
 # What the members' descriptions must have in common, since they look at one image.
 COMMON = ("orientation", "spacing", "normalization")
@@ -93,7 +93,7 @@ class Ensemble:
             for (segmenter, weight), classes in zip(self.members, self._classes)
         ]
         observe = confidence and confidence.observe
-        return average_labels(image, views, len(self.labels), progress=progress, observe=observe, lines=lines)
+        return body_labels(image, views, len(self.labels), progress, observe, lines)
 
 
 def _relabelled(view, classes):

@@ -12,7 +12,8 @@ def mirrored(predict, labels, axis):
     with networks that have seen both sides of the body.
 
     Args:
-        predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`.
+        predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`, which its next
+            call may write over.
         labels: sequence of `recalib_keras.zoo.Label`; `mirror` names the counterpart on the other side.
         axis: axis of the window that runs from left to right.
 
@@ -22,10 +23,12 @@ def mirrored(predict, labels, axis):
     counterparts = list(counterpart_classes(labels))
 
     def predict_both(windows):
-        there = predict(windows)
+        there = np.array(predict(windows))
         mirror_image = np.ascontiguousarray(np.flip(windows, axis + 1))
         back = np.flip(predict(mirror_image), axis + 1)
-        return (there + back[..., counterparts]) / 2
+        there += back[..., counterparts]
+        there /= 2
+        return there
 
     return predict_both
 

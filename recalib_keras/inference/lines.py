@@ -1,5 +1,6 @@
 """How the voxels of one grid lie among those of another, along one axis: what labels on the scan's own grid need."""
 
+import copy
 import functools
 
 import numpy as np
@@ -24,6 +25,13 @@ class Line:
         self.places = np.asarray(places, float)
         self.size = size
         self._stretch = max(1.0, self.places[1] - self.places[0]) if len(self.places) > 1 else 1.0
+
+    def part(self, low, high):
+        """Returns the line of the voxels that lie nearest to a range of the other's, among that range alone."""
+        part = copy.copy(self)
+        part.__dict__.pop("weights", None)
+        part.places, part.size = self.places[self.within(low, high)] - low, high - low
+        return part
 
     def __len__(self):
         return len(self.places)

@@ -4,9 +4,10 @@ import numpy as np
 
 from recalib_keras import volumes, zoo
 from recalib_keras.inference import flips as flipping
+from recalib_keras.inference.body import body_labels
 from recalib_keras.inference.conformed import ConformedScan
 from recalib_keras.inference.engines import KerasEngine, Undecided, open_engine
-from recalib_keras.inference.windows import View, average_labels, central_windows
+from recalib_keras.inference.windows import View, central_windows
 
 
 class Segmenter:
@@ -85,9 +86,7 @@ class Segmenter:
             lines: of another grid that the labels are wanted on, see there; or None.
         """
         observe = confidence and confidence.observe
-        return average_labels(
-            image, [self.view(image)], len(self.labels), progress=progress, observe=observe, lines=lines
-        )
+        return body_labels(image, [self.view(image)], len(self.labels), progress, observe, lines)
 
     def view(self, image, weight=1.0):
         """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""

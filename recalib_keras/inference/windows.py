@@ -16,8 +16,10 @@ from recalib_keras.inference.slab import Slab
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
 # every batch is filled up, so that small scans would take longer.
 VOXELS_PER_BATCH = 2**16
-# Probabilities waiting for further windows take no more memory than this, in bytes.
+# Probabilities waiting for further windows take no more memory than this, in bytes, or than those of so many windows
+# where that is more: those of one are in memory anyhow.
 SLAB_MEMORY = 2**29
+SLAB_WINDOWS = 2
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class View:
     voxels_per_batch: int | None = None
 
 
-def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY):
+def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progress=None, slab_memory=None):
     """Returns the most probable class of each voxel by one network; see `average_labels`.
 
     Args:
@@ -49,7 +51,7 @@ def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progres
 
 
 def average_labels(
-    image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=SLAB_MEMORY, observe=None, lines=None
+    image, views, num_classes, overlap=OVERLAP, progress=None, slab_memory=None, observe=None, lines=None
 ):
     """Returns the most probable class of each voxel by the weighted average of several networks.
 
@@ -67,7 +69,8 @@ def average_labels(
         num_classes: integer.
         overlap: fraction of a window shared with the next one, from 0 to below 1.
         progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
-        slab_memory: bytes for probabilities that wait for further windows.
+        slab_memory: bytes for probabilities that wait for further windows; defaults to half a GiB, or to what two
+            windows have where that is more.
         observe: function called with classes `(Y, Z)` and the sums of probabilities they come from,
             `(Y, Z, num_classes)`, of one row of a block at a time, such as `Confidence.observe`; or None. The sums of a
             voxel's probabilities add up to the sum of the views' weights.
@@ -78,6 +81,8 @@ def average_labels(
         Integer array `(X, Y, Z)`, or of the other grid's shape, of class indices, the smallest type that holds them.
     """
     lattices = [Lattice(image.shape, view.window, overlap) for view in views]
+    if slab_memory is None:
+        slab_memory = max(SLAB_MEMORY, SLAB_WINDOWS * 4 * num_classes * max(lattice.voxels for lattice in lattices))
     blocks = partition(image.shape, lattices, num_classes, slab_memory)
     shape = image.shape if lines is None else [len(line) for line in lines]
     labels = np.empty(shape, np.min_scalar_type(num_classes - 1))

@@ -1,6 +1,7 @@
 """What a training is: everything that decides its outcome, in one file."""
 
 import difflib
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -294,7 +295,8 @@ class Recipe:
         """Returns the recipe of a TOML file.
 
         A file may say `extends = "other.toml"`, relative to itself: its own keys then stand over those of the other,
-        table by table.
+        table by table. Of several, `extends = ["one.toml", "two.toml"]`, the keys of the later stand over those of the
+        earlier.
 
         Raises:
             RecordError: if the file is missing, not TOML, extends itself, or its keys and values are not those of a
@@ -308,17 +310,17 @@ class Recipe:
 
 
 def read_toml(path, extended_by=()):
-    """Returns the mapping of a TOML file, laid over that of the file it extends."""
+    """Returns the mapping of a TOML file, laid over those of the files it extends."""
     path = Path(path)
     if path.resolve() in extended_by:
         raise RecordError(f"{path} extends itself; take `extends` out of one of the files")
     mapping = read_mapping(path, "recipe", "TOML")
-    base = mapping.pop("extends", None)
-    if base is None:
-        return mapping
-    if not isinstance(base, str):
-        raise RecordError(f"{path}: extends must be the path of a recipe, not {base!r}")
-    return _laid_over(read_toml(path.parent / base, (*extended_by, path.resolve())), mapping)
+    bases = mapping.pop("extends", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise RecordError(f"{path}: extends must be the path of a recipe, or a list of paths, not {bases!r}")
+    chain = (*extended_by, path.resolve())
+    return functools.reduce(_laid_over, [*(read_toml(path.parent / base, chain) for base in bases), mapping])
 
 
 def _laid_over(base, mapping):

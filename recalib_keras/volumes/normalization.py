@@ -85,7 +85,7 @@ def _deviation(array, mean):
 def _percentile(array):
     sample = array[_every_few_slices(array)]
     low, most = (float(value) for value in np.percentile(sample, (LOW_PERCENTILE, HIGH_PERCENTILE)))
-    bright = sample[sample > _threshold(np.clip(sample, low, most))]
+    bright = sample[sample > threshold_of_bright(np.clip(sample, low, most))]
     high = float(np.percentile(bright, HIGH_PERCENTILE)) if bright.size else low
     if low == high:
         low, high = float(array.min()), float(array.max())
@@ -94,7 +94,7 @@ def _percentile(array):
     return _rescaling(low, high - low, clip=(0, 1))
 
 
-def _threshold(values):
+def threshold_of_bright(values: np.ndarray) -> float:
     """Return the threshold between dark and bright values (Ridler and Calvard, IEEE Trans. SMC 8, 1978)."""
     threshold = values.mean(dtype=np.float64)
     for _ in range(THRESHOLD_STEPS):

@@ -75,10 +75,10 @@ def test_bad_input_is_one_error(words, message, heads, tmp_path):
     assert not (tmp_path / "picture.png").exists()
 
 
-RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain/*.toml"))
+RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain*/*.toml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_settings_of_a_recipe_that_extends_another(path):
     settings = synthesize._settings(str(path))
     assert settings == Recipe.read(path).synthesis != Synthesis()

@@ -25,6 +25,16 @@ def test_average_by_hand():
     np.testing.assert_allclose(same[0, :, 0, 0], [[0, 0.5, 0.5, 0]] * 2)
 
 
+def test_the_network_may_write_over_its_last_result():
+    written, windows = np.empty((3, 4, 4, 4, 4), "float32"), np.random.default_rng(0).uniform(size=(3, 4, 4, 4, 1))
+
+    def writing(windows):
+        written[...] = one_sided(windows)
+        return written
+
+    assert np.array_equal(mirrored(writing, LABELS, 0)(windows), mirrored(one_sided, LABELS, 0)(windows))
+
+
 def one_sided(windows):
     """A network that calls what is bright "left" in the first half of a window and "right" in the other, and errs:
     where two bright voxels follow each other along the axis, it calls the second one a ventricle."""

@@ -60,3 +60,18 @@ def test_of_grids_in_space(oblique_affine):
         points @ grid.affine[:3, :3].T + grid.affine[:3, 3] for points, grid in ((index, scan), (places, coarse))
     ]
     np.testing.assert_allclose(*in_space, atol=1e-9)
+
+
+@pytest.mark.parametrize("low, high", [(0, 9), (2, 7), (4, 5), (0, 1), (8, 9)])
+@pytest.mark.parametrize("step", [0.4, 1.0, 2.5])
+def test_a_part_is_the_line_among_a_range_of_the_voxels(low, high, step):
+    line = Line(np.arange(-0.7, 9.4, step), 9)
+    part = line.part(low, high)
+    inner = np.zeros(9, bool)
+    inner[low:high] = True
+    own = line.weights.toarray()[line.within(low, high)]
+    assert part.size == high - low and len(part) == len(own) and part.margin == line.margin
+    for row, of_all in zip(part.weights.toarray(), own):
+        if not of_all[~inner].any():  # nothing of it lies beyond the range
+            np.testing.assert_allclose(row, of_all[low:high], atol=1e-6)
+        assert row.sum() == pytest.approx(1, rel=1e-5)

@@ -233,3 +233,11 @@ def test_the_smallest_type_that_holds_the_classes(num_classes, dtype):
     image = np.full((6, 2, 2), num_classes - 1, "float32")
     labels = predict_labels(image, one_hot_of_values(num_classes), (4, 2, 2), num_classes)
     assert labels.dtype == dtype and (labels == num_classes - 1).all()
+
+
+def test_a_large_window_is_predicted_once(rng, monkeypatch):
+    """Memory for the probabilities of two windows is there, however large they are."""
+    monkeypatch.setattr(windows, "SLAB_MEMORY", 100)
+    image, starts = rng.integers(0, 3, (12, 10, 8)).astype("float32"), []
+    labels = predict_labels(image, one_hot_of_values(3), (12, 8, 6), 3, progress=recorder(starts))
+    assert np.array_equal(labels, image) and len(starts) == len(set(starts)) == 4

@@ -136,6 +136,14 @@ def test_a_recipe_lies_over_the_one_it_extends(tmp_path):
     assert dataclasses.replace(recipe, seed=3, schedule=base.schedule, network=base.network) == base
 
 
+def test_of_several_the_later_lie_over_the_earlier(tmp_path):
+    balls = write_recipe(tmp_path / "balls.toml")
+    (tmp_path / "longer.toml").write_text("seed = 5\n[schedule]\nepochs = 9\npatience = 2\n")
+    (tmp_path / "over.toml").write_text('extends = ["balls.toml", "longer.toml"]\n[schedule]\npatience = 3\n')
+    schedule = dataclasses.replace(balls.schedule, epochs=9, patience=3)
+    assert Recipe.read(tmp_path / "over.toml") == dataclasses.replace(balls, seed=5, schedule=schedule)
+
+
 def test_a_recipe_cannot_extend_itself(tmp_path):
     (tmp_path / "one.toml").write_text('extends = "two.toml"')
     (tmp_path / "two.toml").write_text('extends = "one.toml"')
@@ -144,8 +152,8 @@ def test_a_recipe_cannot_extend_itself(tmp_path):
 
 
 def test_extends_is_a_path(tmp_path):
-    (tmp_path / "one.toml").write_text("extends = 2")
-    with pytest.raises(RecordError, match="extends must be the path of a recipe, not 2"):
+    (tmp_path / "one.toml").write_text("extends = [2]")
+    with pytest.raises(RecordError, match=r"extends must be the path of a recipe, or a list of paths, not \[2\]"):
         Recipe.read(tmp_path / "one.toml")
 
 

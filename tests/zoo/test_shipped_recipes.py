@@ -29,7 +29,7 @@ def test_a_recipe_is_what_its_name_says(path):
     recipe = Recipe.read(path)
     architecture, *block = recipe.preset.split("_")
     view = path.stem.removeprefix(recipe.preset)
-    assert (path.stem, recipe.weights) == (recipe.preset + view, path.parent.name + view)
+    assert (path.stem, recipe.weights) == (recipe.preset + view, path.parent.name.removesuffix("_drafts") + view)
     assert bool(view) == (recipe.ensemble is not None)
     assert recipe.network.architecture == ARCHITECTURES[architecture[:-2]]
     assert len(recipe.input.shape) == int(architecture[-2]) + 1

@@ -34,24 +34,30 @@ class OpenVINOEngine:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._network = _openvino().Core().import_model(compiled, "CPU", settings)
+            network = _openvino().Core().import_model(compiled, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(
                 f"expected a network compiled by this OpenVINO for this processor, got one that it refuses ({error})"
             ) from None
         self.precision = precision
-        self._batch = np.zeros(tuple(self._network.inputs[0].shape), "float32")
-        self._output_shape = tuple(self._network.outputs[0].shape)[1:]
+        self._request = network.create_infer_request()
+        self._batch = np.zeros(tuple(network.inputs[0].shape), "float32")
+        self._request.set_input_tensor(_openvino().Tensor(self._batch, shared_memory=True))
+        self._output_shape = tuple(network.outputs[0].shape)[1:]
+        self._probabilities = np.empty((0, *self._output_shape), "float32")
 
     def __call__(self, windows):
-        """Returns the probabilities of a batch of windows, as a NumPy array."""
-        probabilities = np.empty((len(windows), *self._output_shape), "float32")
-        for start in range(0, len(windows), len(self._batch)):
-            part = windows[start : start + len(self._batch)]
+        """Returns the probabilities of a batch of windows, as a NumPy array that the next call writes over."""
+        size, count = len(self._batch), -(-len(windows) // len(self._batch))
+        if len(self._probabilities) != count * size:
+            self._probabilities = np.empty((count * size, *self._output_shape), "float32")
+        for start in range(0, len(windows), size):
+            part = windows[start : start + size]
             self._batch[: len(part)] = part
-            result = self._network(self._batch, share_outputs=True)[0]
-            probabilities[start : start + len(part)] = result[: len(part)]
-        return probabilities
+            written = _openvino().Tensor(self._probabilities[start : start + size], shared_memory=True)
+            self._request.set_output_tensor(written)
+            self._request.infer()
+        return self._probabilities[: len(windows)]
 
 
 def convert(model, precisions):
