@@ -9,6 +9,7 @@ import sys
 
 from benchmarks import timing
 
+LOAD = 'zoo.load("densenet3d_pe", "hippocampus")'
 COLUMNS = ("what", "seconds", "min", "max")
 
 
@@ -22,7 +23,7 @@ def main():
         "recalib --help": ["-m", "recalib_keras.cli.main", "--help"],
         "import keras": ["-c", "import keras"],
         "import recalib_keras.layers": ["-c", "import recalib_keras.layers"],
-        'zoo.load("densenet3d_pe")': ["-c", 'from recalib_keras import zoo; zoo.load("densenet3d_pe")'],
+        LOAD: ["-c", f"from recalib_keras import zoo; {LOAD}"],
     }
     if arguments.scan:
         command = ["-m", "recalib_keras.cli.main", "segment", arguments.scan, "-o", "demo-output", "--overwrite"]

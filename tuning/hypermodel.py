@@ -30,7 +30,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     >>> from recalib_keras.tuning import RecipeHyperModel
     >>> import keras_tuner
     >>> space = {"recalibration": ["cse", "scse"], "reduction_ratio": [2, 4, 32], "aggregation": ["max", "add"]}
-    >>> hypermodel = RecipeHyperModel("unet3d", space, steps_per_epoch=10)
+    >>> hypermodel = RecipeHyperModel("sdnet3d", space, steps_per_epoch=10)
     >>> hyperparameters = keras_tuner.HyperParameters()
     >>> hypermodel.declare_hyperparameters(hyperparameters)
     >>> [(hp.name, hp.values) for hp in hyperparameters.space][:2]

@@ -8,6 +8,7 @@ from training.synthetic import RECIPE
 
 from recalib_keras import zoo
 from recalib_keras.tuning import RecipeHyperModel
+from recalib_keras.tuning.study import preset_recipe
 
 # keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated.
 pytestmark = [
@@ -68,7 +69,7 @@ def test_no_oracle_of_keras_tuner_draws_what_cannot_be(tuner, hypermodel, tmp_pa
 def test_what_the_window_or_the_filters_do_not_allow_is_no_choice(tmp_path):
     """Not even the first mix, which keras-tuner's constructors build."""
     for space, expected in (({"levels": [4, 3]}, [3]), ({"filters": [8, [8, 16], [8, 16, 16, 32]]}, None)):
-        hypermodel = RecipeHyperModel("densenet3d_pe", space)
+        hypermodel = RecipeHyperModel("sdnet3d", space)
         search = keras_tuner.RandomSearch(hypermodel, objective="val_loss", max_trials=1, directory=tmp_path)
         (only,) = search.oracle.hyperparameters.space
         assert only.values == (expected or ["8", "[8, 16, 16, 32]"])
@@ -89,7 +90,7 @@ def test_a_search_of_keras_tuner_runs(tmp_path):
 def test_what_cannot_be_built_fails_its_trial_alone():
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.values = {"levels": 5}
-    hypermodel = RecipeHyperModel("unet3d", {"levels": [2, 3, 5], "filters": 8})
+    hypermodel = RecipeHyperModel("sdnet3d", {"levels": [2, 3, 5], "filters": 8})
     with pytest.raises(keras_tuner.errors.FailedTrialError, match="5 levels cannot halve"):
         hypermodel.recipe(hyperparameters)
 
@@ -106,7 +107,7 @@ def test_any_preset_can_be_varied():
 def test_a_preset_in_a_folder_is_not_mistaken_for_the_zoos_of_that_name(tmp_path):
     ours = tmp_path / "unet3d"
     shutil.copytree(zoo.info("unet3d").folder, ours)
-    (recipe,) = ours.glob("*.toml")
+    recipe = preset_recipe(ours)
     recipe.write_text(re.sub(r"learning_rate = .*", "learning_rate = 0.125", recipe.read_text()))
     for folder in (ours, str(ours)):
         hypermodel = RecipeHyperModel(folder, {"batch_size": [2, 4]})

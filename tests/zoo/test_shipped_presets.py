@@ -15,10 +15,12 @@ from recalib_keras.training import Recipe, held_out
 from recalib_keras.training.card import card
 from recalib_keras.volumes import METHODS, Volume
 
-GRID = sorted((Path(__file__).parents[2] / "zoo" / "recipes" / "hippocampus").glob("*.toml"))
+RECIPES = Path(__file__).parents[2] / "zoo" / "recipes"
+GRID = sorted((RECIPES / "hippocampus").glob("*.toml"))
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
-# The first of each rank and kind of weights; where a test takes long, the others are left to `make test-slow`.
-FIRST = {(weights, "2d" in name): (name, weights) for name, weights in reversed(SHIPPED)}.values()
+BRAIN = [name for name, weights in SHIPPED if weights == "whole_brain"]
+# The first of each rank that see small scans; where a test takes long, the others are left to `make test-slow`.
+FIRST = {"2d" in name: (name, weights) for name, weights in reversed(SHIPPED) if weights == "hippocampus"}.values()
 
 
 @pytest.mark.parametrize("path", GRID, ids=lambda path: path.stem)
@@ -29,6 +31,18 @@ def test_the_grid_is_trained_by_its_recipes(path):
 @pytest.mark.parametrize("path", GRID, ids=lambda path: path.stem)
 def test_presets_of_the_grid_reach_their_bar(path):
     assert zoo.weight_set(path.stem, "hippocampus").score["dice"] >= (0.87 if "2d" in path.stem else 0.88)
+
+
+@pytest.mark.parametrize("name", BRAIN)
+def test_the_whole_brain_is_trained_by_its_recipes(name):
+    assert Recipe.read(zoo.info(name).folder / "whole_brain.toml") == Recipe.read(RECIPES / f"whole_brain/{name}.toml")
+
+
+@pytest.mark.parametrize("name", BRAIN)
+def test_presets_of_the_whole_brain_reach_their_bar(name):
+    dice = dict(zoo.weight_set(name, "whole_brain").score["dice_by_structure"])
+    del dice["cerebrospinal fluid"]  # around the brain, and none of its 31 structures
+    assert len(dice) == 31 and np.mean(list(dice.values())) >= 0.85
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -4,7 +4,8 @@ import time
 
 from recalib_keras.inference.engines.candidates import REFERENCE, EngineError, Measurement, fastest
 
-ROUNDS = 5
+# Engines are timed so often, and less often where that takes longer than so many seconds.
+ROUNDS, MOST_SECONDS = 5, 5.0
 # A probe that shows less than this share of structures says nothing about them.
 LEAST_STRUCTURES = 0.001
 
@@ -77,7 +78,10 @@ def measure(engines, windows, reference):
     agreement, seconds = {}, {name: [] for name in engines}
     for name, engine in engines.items():  # the first call, in which Keras compiles, counts not
         agreement[name] = _agreement(engine(windows).argmax(axis=-1), reference)
-    for _ in range(ROUNDS):  # in turn, so that whatever else the machine does falls on all alike
+    end = time.perf_counter() + MOST_SECONDS
+    for turn in range(ROUNDS):  # in turn, so that whatever else the machine does falls on all alike
+        if turn and time.perf_counter() > end:
+            break
         for name, engine in engines.items():
             start = time.perf_counter()
             engine(windows)

@@ -90,17 +90,21 @@ def test_no_choice_agrees(decide, windows):
         decide(windows, 1.0, wrong=0.5, choices=(OPENVINO,))
 
 
-def test_measures_the_best_of_several_rounds(monkeypatch, windows):
+@pytest.mark.parametrize(("unit", "rounds"), [(0.01, undecided.ROUNDS), (1.0, 1), (0.1, 2)])
+def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, monkeypatch, windows):
+    """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
     clock = Clock()
     monkeypatch.setattr(undecided, "time", clock)
-    engine = Engine(KERAS, clock, 4.0)
+    monkeypatch.setattr(undecided, "MOST_SECONDS", 2.5)
+    engine = Engine(KERAS, clock, 4.0 * unit)
 
     def slow_at_first(batch, calls=[]):  # noqa: B006
         calls.append(None)
-        clock.time += 100 / len(calls)
+        clock.time += 12 * unit / len(calls)
         return engine(batch)
 
     labels = engine(windows).argmax(-1)
     measured = undecided.measure({"a": slow_at_first, "b": engine}, windows, labels)
-    assert measured["a"].seconds == pytest.approx(4 + 100 / (1 + undecided.ROUNDS)) and measured["b"].seconds == 4
+    assert measured["a"].seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
+    assert measured["b"].seconds == pytest.approx(4 * unit)
     assert measured["a"].same_labels == measured["a"].same_structures == 1
