@@ -20,9 +20,11 @@ Made by `python -m docs.scoreboard` from the reports beside the weights, one for
 Mean ± standard deviation over the scans that training held out; HD95 in mm, the mean over structures and scans. `p` is
 that of Wilcoxon's signed-rank test of the mean Dice of each scan against the same network without a block, corrected by
 Holm's method over the blocks of that network; the sign before it says which one is ahead. All presets of a table are
-trained by one recipe; the best of their validated epochs was chosen on these same scans, and each was trained once
-unless the table says otherwise, so small differences are no verdict on the blocks. The minutes are those that training
-took on one core while others had the other one and some of this one, pauses counted in: a rough guide, no benchmark.
+trained by one recipe, those of the whole brain for as many epochs as their cards say; the best of their validated
+epochs was chosen on these same scans, and each was trained once unless the table says otherwise, so small differences
+are no verdict on the blocks. The minutes are those that training took on one core while others had the other one and
+some of this one, pauses counted in: a rough guide, no benchmark. Presets of the whole brain in 3-D go on from
+[drafts](drafts/README.md), whose own minutes come on top.
 The best come first.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}

@@ -103,8 +103,10 @@ def load(name, weights="default", num_classes=None, input_shape=None, dtype=None
         tensors = _weights.read(Path(weights))
     else:
         tensors = _weights.read(info(name).folder / described.file, described.sha256)
-    is_new_head = num_classes is not None and not _weights.tells_as_many_classes(model, tensors)
-    _weights.assign(model, tensors, skip_head=is_new_head)
+    if num_classes is None or _weights.tells_as_many_classes(model, tensors):
+        _weights.assign(model, tensors)
+    else:
+        _weights.assign(model, tensors, skip=_weights.is_head)
     return model
 
 

@@ -50,19 +50,19 @@ def read(path, expected_sha256=None):
         ) from None
 
 
-def assign(model, tensors, skip_head=False):
+def assign(model, tensors, skip=lambda path: False):
     """Sets the variables of a model from tensors of the same names and shapes.
 
     Args:
         model: `keras.Model`.
         tensors: dict of arrays by variable path.
-        skip_head: whether to leave the classifier, and what belongs to it, as it is.
+        skip: function that says by a variable's path whether it is left as it is, such as `is_head`.
 
     Raises:
         WeightsError: if names or shapes differ; lists which. Nothing is assigned then.
     """
-    variables = {v.path: v for v in _stored(model) if not (skip_head and is_head(v.path))}
-    tensors = {path: tensor for path, tensor in tensors.items() if not (skip_head and is_head(path))}
+    variables = {v.path: v for v in _stored(model) if not skip(v.path)}
+    tensors = {path: tensor for path, tensor in tensors.items() if not skip(path)}
     problems = [f"{path} is missing" for path in sorted(variables.keys() - tensors.keys())]
     problems += [f"{path} is not in the network" for path in sorted(tensors.keys() - variables.keys())]
     problems += [
@@ -85,6 +85,11 @@ def tells_as_many_classes(model, tensors):
 def is_head(path):
     """Returns whether a variable belongs to the classifier: to itself, a hidden layer before it, a block after it."""
     return path.startswith("classifier")
+
+
+def is_block(path):
+    """Returns whether a variable belongs to a recalibration block."""
+    return path.split("/")[0].endswith("_recalibration")
 
 
 def _stored(model):

@@ -8,6 +8,8 @@ def start_from(model, recipe):
     """Sets a fresh network's weights from the preset that its recipe names, and freezes what it says.
 
     The classifier starts anew unless the preset's labels are the recipe's, names and order alike, and its layers too.
+    Recalibration blocks may be put into a network that was trained without any, if they start as the identity
+    (`recalibration_args = { use_identity_start = true }`): at first it then does what it did before.
 
     Args:
         model: `keras.Model` of the recipe.
@@ -22,11 +24,21 @@ def start_from(model, recipe):
     tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
     same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
     same_head = _head(tensors) == _head(v.path for v in model.weights)
-    zoo_weights.assign(model, tensors, skip_head=not (same_labels and same_head))
+    is_new_head = not (same_labels and same_head)
+    are_new_blocks = _starts_as_identity(recipe.network) and not any(map(zoo_weights.is_block, tensors))
+    zoo_weights.assign(
+        model,
+        tensors,
+        skip=lambda path: (is_new_head and zoo_weights.is_head(path)) or (are_new_blocks and zoo_weights.is_block(path)),
+    )
     if settings.freeze_encoder:
         for layer in model.layers:
             if layer.name.startswith("encoder_"):
                 layer.trainable = False
+
+
+def _starts_as_identity(network):
+    return bool((network.arguments.get("recalibration_args") or {}).get("use_identity_start"))
 
 
 def _head(paths):

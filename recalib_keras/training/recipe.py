@@ -197,6 +197,9 @@ class Schedule:
 class FineTuning:
     """How pretrained weights are gone on with; the classifier always learns at the full rate.
 
+    A network trained without recalibration blocks may be gone on with by one that has them, if they start as the
+    identity: `recalibration_args = { use_identity_start = true }`.
+
     Args:
         weights: which of the preset's weight sets to start from.
         freeze_encoder: whether the encoders keep their weights, and their normalisation its statistics.

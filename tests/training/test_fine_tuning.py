@@ -62,6 +62,27 @@ def test_a_head_of_other_layers_starts_anew_even_for_the_same_labels(recipe, pre
         assert np.array_equal(value, (before if path.startswith("classifier") else stored)[path]), path
 
 
+def with_blocks(recipe, pretrained, **block):
+    blocks = {"recalibration": "pe", "recalibration_args": {"reduction_ratio": 2, **block}}
+    return tuned(recipe, pretrained, network={"arguments": {**recipe.network.arguments, **blocks}})
+
+
+def test_blocks_put_into_a_trained_network_change_nothing_at_first(recipe, pretrained, run):
+    other = with_blocks(recipe, pretrained, use_identity_start=True)
+    model, plain = fresh(other), fresh(recipe)
+    start_from(model, other)
+    start_from(plain, tuned(recipe, pretrained))
+    windows = np.random.default_rng(0).normal(size=(2, *recipe.input.shape)).astype("float32")
+    assert any("recalibration" in path for path in weights(model))
+    np.testing.assert_allclose(*(np.array(network(windows)) for network in (model, plain)), atol=1e-5)
+
+
+def test_blocks_that_do_not_start_as_the_identity_are_missing(recipe, pretrained):
+    other = with_blocks(recipe, pretrained)
+    with pytest.raises(zoo.WeightsError, match="encoder_1_recalibration/.* is missing"):
+        start_from(fresh(other), other)
+
+
 def test_refuses_another_network(recipe, pretrained):
     other = tuned(recipe, pretrained, network={"arguments": {"levels": 1, "filters": 2, "normalization": "batch"}})
     with pytest.raises(zoo.WeightsError, match="the weights do not fit the network 'unet'"):

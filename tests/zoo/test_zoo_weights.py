@@ -142,7 +142,7 @@ def test_another_head_is_refused_or_skipped():
 
     model = network()
     head = {path: value for path, value in state(model).items() if weights.is_head(path)}
-    weights.assign(model, tensors, skip_head=True)
+    weights.assign(model, tensors, skip=weights.is_head)
     assert set(head) == {"classifier/kernel", "classifier/bias"}
     for path, value in state(model).items():
         assert np.array_equal(value, head[path] if path in head else tensors[path]), path
@@ -162,7 +162,7 @@ def test_a_block_after_the_classifier_is_part_of_the_head():
     kwargs = {"positions": ("classifier",), "recalibration": "cse"}
     tensors = load(weights.serialize(network(num_classes=4, seed=1, **kwargs)))
     model = network(num_classes=6, **kwargs)
-    weights.assign(model, tensors, skip_head=True)
+    weights.assign(model, tensors, skip=weights.is_head)
     skipped = {path for path in state(model) if weights.is_head(path)}
     assert any(path.startswith("classifier_recalibration/") for path in skipped)
     assert np.array_equal(state(model)["bottleneck_conv_1/kernel"], tensors["bottleneck_conv_1/kernel"])
@@ -170,4 +170,4 @@ def test_a_block_after_the_classifier_is_part_of_the_head():
 
 def test_the_body_must_fit_even_if_the_head_is_skipped():
     tensors = load(weights.serialize(network(filters=4)))
-    assert_refused(network(), tensors, "encoder_1_conv_1/kernel has shape", skip_head=True)
+    assert_refused(network(), tensors, "encoder_1_conv_1/kernel has shape", skip=weights.is_head)
