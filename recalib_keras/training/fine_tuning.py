@@ -24,13 +24,10 @@ def start_from(model, recipe):
     tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
     same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
     same_head = _head(tensors) == _head(v.path for v in model.weights)
-    is_new_head = not (same_labels and same_head)
-    are_new_blocks = _starts_as_identity(recipe.network) and not any(map(zoo_weights.is_block, tensors))
-    zoo_weights.assign(
-        model,
-        tensors,
-        skip=lambda path: (is_new_head and zoo_weights.is_head(path)) or (are_new_blocks and zoo_weights.is_block(path)),
-    )
+    new_parts = [] if same_labels and same_head else [zoo_weights.is_head]
+    if _starts_as_identity(recipe.network) and not any(map(zoo_weights.is_block, tensors)):
+        new_parts.append(zoo_weights.is_block)
+    zoo_weights.assign(model, tensors, skip=lambda path: any(is_part(path) for is_part in new_parts))
     if settings.freeze_encoder:
         for layer in model.layers:
             if layer.name.startswith("encoder_"):
