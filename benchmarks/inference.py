@@ -91,8 +91,9 @@ def _kind(name):
 
 
 def _image(normalization, size):
-    """Returns a volume full of hippocampi: the demo's crop of the MNI152 template, mirrored over and over."""
-    from examples.demo import FIRST, LAST, crop, template
+    """Returns a volume full of hippocampi: a crop of the MNI152 template, mirrored over and over."""
+    from examples.demo import template
+    from examples.hippocampus import FIRST, LAST, crop
 
     scan = volumes.read(crop(template(), FIRST, LAST)).conform("RAS")
     array = volumes.normalize(scan.array, normalization)

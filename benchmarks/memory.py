@@ -91,8 +91,9 @@ def _engines(folder):
     _write_scan(folder / "small.nii", (40, 56, 40), MOST_CLASSES)
     rows = []
     for engine, precision in ENGINES:
-        settings = ["--weights", "hippocampus", "--engine", engine, "--precision", precision]
-        command = ["segment", str(folder / "small.nii"), "-o", str(folder), "--overwrite", *settings]
+        command = ["segment", str(folder / "small.nii"), "-o", str(folder), "--overwrite"]
+        command += ["--preset", "densenet3d_pe", "--weights", "hippocampus"]
+        command += ["--engine", engine, "--precision", precision]
         of_command(command)  # OpenVINO compiles once
         peak, seconds = of_command(command)
         rows.append({"engine": f"{engine}, {precision}", "peak MB": peak, "seconds": seconds})

@@ -27,7 +27,7 @@ def main():
     }
     if arguments.scan:
         command = ["-m", "recalib_keras.cli.main", "segment", arguments.scan, "-o", "demo-output", "--overwrite"]
-        command += ["--weights", "hippocampus"]
+        command += ["--preset", "densenet3d_pe", "--weights", "hippocampus"]
         whats["recalib segment, a small scan"] = command
     candidates = {what: lambda command=command: _run(command) for what, command in whats.items()}
     seconds = timing.alternate(candidates, repeats=5, warm_up=1)

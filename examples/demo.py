@@ -1,4 +1,4 @@
-"""Segment a hippocampus in the MNI152 template: labels, a table of volumes and a picture, in `demo-output/`.
+"""Segment the MNI152 template, a T1 MRI of a whole brain: labels, a table of volumes and a picture, in `demo-output/`.
 
 Needs no download and no GPU: the template lies inside the nilearn package, the weights inside this one.
 """
@@ -8,31 +8,21 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from recalib_keras import volumes
 from recalib_keras.cli.main import main as recalib
 
 OUTPUT = Path("demo-output")
-PRESET = "densenet3d_pe"
-NAME = "mni152_hippocampus"
-
-# First and last voxel of the crop in MNI space (mm): 37 × 48 × 45 voxels around the left hippocampus.
-#
-# The preset was trained on crops around one hippocampus (Medical Segmentation Decathlon, Task04), and all 210 of them
-# show the left one: brainstem on the right of the crop, temporal lobe on its left. The right one of the template would
-# be new to the network. In MNI space the left hippocampus spans about x = -37 … -14, y = -41 … -5, z = -30 … 5 mm; the
-# training crops leave 6 and 8 mm beside it (left, right), 5 and 6 mm (back, front), 5 and 5 mm (below, above). This
-# crop does the same, and each of its sides lies in the range of theirs (32-43 × 40-59 × 24-47 voxels).
-FIRST, LAST = (-43, -46, -35), (-7, 1, 9)
+PRESET, WEIGHTS = "unet3d", "whole_brain"
+NAME = "mni152"
 
 
 def main():
-    """Makes the crop, runs the command on it, and says where everything is."""
+    """Writes the template, runs the command on it, and says where everything is."""
     scan = OUTPUT / f"{NAME}.nii.gz"
-    volumes.save(crop(template(), FIRST, LAST), scan)
-    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", PRESET, "--overlay", "--overwrite"]
-    print(f"The left hippocampus of the MNI152 template, 1 mm: {scan}")
+    volumes.save(template(), scan)
+    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", PRESET, "--weights", WEIGHTS]
+    command += ["--overlay", "--overwrite"]
+    print(f"The MNI152 template, 1 mm: {scan}")
     print(f"\n$ recalib {' '.join(command)}", flush=True)
     exit_code = recalib(command)
     if exit_code:
@@ -54,21 +44,21 @@ def template():
     return load_mni152_template(resolution=1)
 
 
-def crop(image, first, last):
-    """Returns the part of an upright image between two positions in mm, both included."""
-    start, stop = np.rint(np.linalg.solve(image.affine, np.array([[*first, 1], [*last, 1]]).T)).astype(int)[:3].T
-    return image.slicer[tuple(slice(low, high + 1) for low, high in zip(start, stop))]
-
-
 def print_volumes(table, scan):
-    """Prints the rows of one scan from the table of volumes."""
+    """Prints the rows of one scan from the table of volumes, left and right beside each other."""
     with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)]
-    for row in rows:
-        print(f"{row['structure']:<24}{float(row['mm3']) / 1000:6.2f} cm³")
-    total = sum(float(row["mm3"]) for row in rows) / 1000
-    # The training scans' mean is 3.3 cm³, and the template's brain mask holds 1.9 litres, usual are about 1.4.
-    print(f"{'together':<24}{total:6.2f} cm³  (a large one: the template's head is larger than life)")
+        rows = {row["structure"]: row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)}
+    cm3 = {name: float(row["mm3"]) / 1000 for name, row in rows.items()}
+    print(f"{'cm³':<28}{'left':>8}{'right':>8}  asymmetry")
+    for name, row in rows.items():
+        structure = name.removeprefix("left ")
+        if structure != name:
+            sides = f"{cm3[name]:8.2f}{cm3[f'right {structure}']:8.2f}"
+            print(f"{structure:<28}{sides}{float(row['asymmetry_percent']):9.1f} %")
+        elif not name.startswith("right "):
+            print(f"{name:<28}{cm3[name]:12.2f}")
+    # Its brain mask holds 1.9 litres; usual are about 1.4.
+    print(f"{'together':<28}{sum(cm3.values()):12.2f}    (the template's head is larger than life)")
 
 
 if __name__ == "__main__":

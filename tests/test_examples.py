@@ -1,0 +1,49 @@
+"""The README's first command, and the other examples."""
+
+import re
+
+import pytest
+
+from examples import demo, hippocampus
+
+PAIRS = 14
+MIDDLE = ["3rd ventricle", "4th ventricle", "brain-stem", "cerebrospinal fluid"]
+
+
+def leaves_what_it_names(said, folder):
+    for kind in ("labels", "volumes", "picture"):
+        assert (folder / re.search(rf"^{kind} +(\S+)$", said, re.MULTILINE)[1]).stat().st_size > 0
+
+
+def test_it_tells_every_structure_of_the_brain_and_leaves_what_it_names(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("nilearn")
+    monkeypatch.chdir(tmp_path)
+    assert not demo.main()
+    captured = capsys.readouterr()
+    said = captured.out
+    assert "warning" not in said + captured.err
+    pairs = {
+        name: (float(left), float(right))
+        for name, left, right in re.findall(r"^(\S.*?) +([\d.]+) +([\d.]+) +-?[\d.]+ %$", said, re.MULTILINE)
+    }
+    middle = {name: float(one) for name, one in re.findall(r"^(\S.*?) +([\d.]+)(?: +\(.*)?$", said, re.MULTILINE)}
+    assert len(pairs) == PAIRS and all(0.8 < left / right < 1.25 for left, right in pairs.values())
+    together = middle.pop("together")
+    assert list(middle) == MIDDLE
+    assert together == pytest.approx(sum(map(sum, pairs.values())) + sum(middle.values()), abs=0.2)
+    # The template's tissue maps and those of other tools: a brain of 1.9 litres with its fluid.
+    assert 1600 < together < 2000
+    assert all(4 < side < 7.5 for side in pairs["hippocampus"]) and 20 < middle["brain-stem"] < 35
+    leaves_what_it_names(said, tmp_path)
+
+
+def test_it_tells_both_parts_of_the_hippocampus_and_leaves_what_it_names(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("nilearn")
+    monkeypatch.chdir(tmp_path)
+    assert not hippocampus.main()
+    said = capsys.readouterr().out
+    volumes = {part: float(volume) for part, volume in re.findall(r"^(\S.+?) +([\d.]+) cm³", said, re.MULTILINE)}
+    assert list(volumes) == ["anterior hippocampus", "posterior hippocampus", "together"]
+    assert all(1 < volume < 4 for part, volume in volumes.items() if part != "together")
+    assert volumes["together"] == pytest.approx(sum(list(volumes.values())[:2]), abs=0.011)
+    leaves_what_it_names(said, tmp_path)
