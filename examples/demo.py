@@ -12,26 +12,40 @@ from recalib_keras import volumes
 from recalib_keras.cli.main import main as recalib
 
 OUTPUT = Path("demo-output")
-PRESET, WEIGHTS = "unet3d", "whole_brain"
-NAME = "mni152"
 
 
 def main():
-    """Writes the template, runs the command on it, and says where everything is."""
-    scan = OUTPUT / f"{NAME}.nii.gz"
-    volumes.save(template(), scan)
-    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", PRESET, "--weights", WEIGHTS]
+    """Segments the template."""
+    print("The MNI152 template, 1 mm")
+    return segment(template(), "mni152", "unet3d", "whole_brain", print_volumes)
+
+
+def segment(image, name, preset, weights, show):
+    """Writes an image, runs the command on it, and says where everything is.
+
+    Args:
+        image: nibabel image.
+        name: of its file, without the ending.
+        preset, weights: names of what segments it.
+        show: function called with the rows of the table of volumes, dicts.
+
+    Returns:
+        The exit code of the command.
+    """
+    scan = OUTPUT / f"{name}.nii.gz"
+    volumes.save(image, scan)
+    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", preset, "--weights", weights]
     command += ["--overlay", "--overwrite"]
-    print(f"The MNI152 template, 1 mm: {scan}")
     print(f"\n$ recalib {' '.join(command)}", flush=True)
     exit_code = recalib(command)
     if exit_code:
         return exit_code
     print()
-    print_volumes(OUTPUT / "volumes.csv", scan)
-    print(f"\nlabels    {OUTPUT / f'{NAME}_labels.nii.gz'}")
+    with (OUTPUT / "volumes.csv").open(newline="", encoding="utf-8") as file:
+        show([row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)])
+    print(f"\nlabels    {OUTPUT / f'{name}_labels.nii.gz'}")
     print(f"volumes   {OUTPUT / 'volumes.csv'}")
-    print(f"picture   {OUTPUT / f'{NAME}_overlay.png'}")
+    print(f"picture   {OUTPUT / f'{name}_overlay.png'}")
     return 0
 
 
@@ -44,10 +58,9 @@ def template():
     return load_mni152_template(resolution=1)
 
 
-def print_volumes(table, scan):
-    """Prints the rows of one scan from the table of volumes, left and right beside each other."""
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = {row["structure"]: row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)}
+def print_volumes(rows):
+    """Prints volumes, left and right beside each other."""
+    rows = {row["structure"]: row for row in rows}
     cm3 = {name: float(row["mm3"]) / 1000 for name, row in rows.items()}
     print(f"{'cm³':<28}{'left':>8}{'right':>8}  asymmetry")
     for name, row in rows.items():

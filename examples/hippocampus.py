@@ -3,18 +3,11 @@
 The head is the MNI152 template; labels, a table of volumes and a picture come to lie in `demo-output/`.
 """
 
-import csv
-import os
 import sys
 
 import numpy as np
 
-from examples.demo import OUTPUT, template
-from recalib_keras import volumes
-from recalib_keras.cli.main import main as recalib
-
-PRESET, WEIGHTS = "densenet3d_pe", "hippocampus"
-NAME = "mni152_hippocampus"
+from examples.demo import segment, template
 
 # First and last voxel of the crop in MNI space (mm): 37 × 48 × 45 voxels around the left hippocampus.
 #
@@ -27,22 +20,10 @@ FIRST, LAST = (-43, -46, -35), (-7, 1, 9)
 
 
 def main():
-    """Makes the crop, runs the command on it, and says where everything is."""
-    scan = OUTPUT / f"{NAME}.nii.gz"
-    volumes.save(crop(template(), FIRST, LAST), scan)
-    command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", PRESET, "--weights", WEIGHTS]
-    command += ["--overlay", "--overwrite"]
-    print(f"The left hippocampus of the MNI152 template, 1 mm: {scan}")
-    print(f"\n$ recalib {' '.join(command)}", flush=True)
-    exit_code = recalib(command)
-    if exit_code:
-        return exit_code
-    print()
-    print_volumes(OUTPUT / "volumes.csv", scan)
-    print(f"\nlabels    {OUTPUT / f'{NAME}_labels.nii.gz'}")
-    print(f"volumes   {OUTPUT / 'volumes.csv'}")
-    print(f"picture   {OUTPUT / f'{NAME}_overlay.png'}")
-    return 0
+    """Segments the crop."""
+    print("The left hippocampus of the MNI152 template, 1 mm")
+    image = crop(template(), FIRST, LAST)
+    return segment(image, "mni152_hippocampus", "densenet3d_pe", "hippocampus", print_volumes)
 
 
 def crop(image, first, last):
@@ -51,10 +32,8 @@ def crop(image, first, last):
     return image.slicer[tuple(slice(low, high + 1) for low, high in zip(start, stop))]
 
 
-def print_volumes(table, scan):
-    """Prints the rows of one scan from the table of volumes."""
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)]
+def print_volumes(rows):
+    """Prints the volume of each part, and of both together."""
     for row in rows:
         print(f"{row['structure']:<24}{float(row['mm3']) / 1000:6.2f} cm³")
     total = sum(float(row["mm3"]) for row in rows) / 1000
