@@ -1,6 +1,5 @@
 """How the voxels of one grid lie among those of another, along one axis: what labels on the scan's own grid need."""
 
-import copy
 import functools
 
 import numpy as np
@@ -19,19 +18,17 @@ class Line:
     Args:
         places: increasing, evenly spread numbers; 0 is the centre of the other grid's first voxel, 1 of its second.
         size: how many voxels the other grid has.
+        step: from one place to the next; only needed for a single one.
     """
 
-    def __init__(self, places, size):
+    def __init__(self, places, size, step=1.0):
         self.places = np.asarray(places, float)
         self.size = size
-        self._stretch = max(1.0, self.places[1] - self.places[0]) if len(self.places) > 1 else 1.0
+        self._stretch = max(1.0, self.places[1] - self.places[0] if len(self.places) > 1 else step)
 
     def part(self, low, high):
         """Returns the line of the voxels that lie nearest to a range of the other's, among that range alone."""
-        part = copy.copy(self)
-        part.__dict__.pop("weights", None)
-        part.places, part.size = self.places[self.within(low, high)] - low, high - low
-        return part
+        return Line(self.places[self.within(low, high)] - low, high - low, self._stretch)
 
     def __len__(self):
         return len(self.places)
