@@ -26,11 +26,13 @@ def call_roll(addresses, timeout):
     """
     port, deadline, present = _place(addresses[0])[1], time.monotonic() + timeout, {}
     with _listen(port) as server, contextlib.ExitStack() as connections:
-        while missing := _missing(addresses, present):
+        while _missing(addresses, present):
             connection, host = _next_report(server, deadline)
+            _forget_those_that_left(present)
             if connection is None:
+                missing = ", ".join(_missing(addresses, present))
                 raise TimeoutError(
-                    f"expected {len(addresses)} hosts within {timeout:g} s, but host {', '.join(missing)} did not "
+                    f"expected {len(addresses)} hosts within {timeout:g} s, but host {missing} did not "
                     f"come; start the same command there, and see that it can reach port {port} of this host"
                 )
             connections.callback(connection.close)
@@ -107,10 +109,12 @@ def _next_report(server, deadline):
     return None, None
 
 
-def _missing(addresses, present):
-    """Forgets those that have left in the meantime; returns all that are not here, in words."""
+def _forget_those_that_left(present):
     for host in [host for host, connection in present.items() if _has_left(connection)]:
         del present[host]
+
+
+def _missing(addresses, present):
     return [f"{host} ({address})" for host, address in enumerate(addresses) if host and host not in present]
 
 

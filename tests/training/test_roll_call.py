@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recalib_keras.training.roll_call import answer_roll_call, call_roll
+from recalib_keras.training.roll_call import GREETING, answer_roll_call, call_roll
 
 
 @pytest.fixture
@@ -65,6 +65,20 @@ def test_a_host_may_leave_and_come_again(port):
         with pytest.raises(TimeoutError, match="still waits for others"):
             answer_roll_call(hosts, 1, timeout=0.5)
         others = [pool.submit(answer_roll_call, hosts, host, 20) for host in (2, 1)]
+        for future in (first, *others):
+            future.result(20)
+
+
+def test_a_host_may_come_again_while_host_0_waits(port):
+    hosts = addresses(port, "b", "c")
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(call_roll, hosts, 20)
+        for _ in range(20):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(f"{GREETING} 1\n".encode())
+                time.sleep(0.2)  # until host 0 waits for the next one
+            time.sleep(0.05)
+        others = [pool.submit(answer_roll_call, hosts, host, 20) for host in (1, 2)]
         for future in (first, *others):
             future.result(20)
 
