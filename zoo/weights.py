@@ -18,6 +18,22 @@ def serialize(model):
     return save({v.path: np.asarray(ops.convert_to_numpy(v), "float32", order="C") for v in _stored(model)})
 
 
+def rounded(tensors, dtype):
+    """Returns the safetensors bytes of tensors rounded to `"float16"`, half the size, or kept in `"float32"`.
+
+    Raises:
+        WeightsError: if a tensor has values beyond the range of the dtype; lists which.
+    """
+    with np.errstate(over="ignore"):
+        found = {path: np.asarray(tensor, dtype, order="C") for path, tensor in tensors.items()}
+    beyond = [
+        path for path, tensor in found.items() if not np.array_equal(np.isfinite(tensor), np.isfinite(tensors[path]))
+    ]
+    if beyond:
+        raise WeightsError(f"the weights are too large for {dtype}: {_listed(beyond)}; store them in float32")
+    return save(found)
+
+
 def sha256(content):
     """Returns the SHA-256 of bytes as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

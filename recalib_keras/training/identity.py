@@ -6,8 +6,8 @@ from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.validation import split
 from recalib_keras.zoo.records import RecordError, from_mapping, to_mapping
 
-# Keys of a recipe that only describe the weights.
-DESCRIPTION = ("preset", "weights", "title", "default", "ensemble")
+# Keys of a recipe that only say how its weights are described and stored.
+DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage")
 DESCRIPTION_OF_DATA = ("source", "licence")
 
 

@@ -247,6 +247,7 @@ class Recipe:
             the maps and their table, `generation.json`, instead of scans.
         synthesis_start: how far they vary at first; by default as in `[synthesis]`.
         ensemble: see the class `Membership`; by default the weights segment alone.
+        storage: dtype of the stored weights, `"float32"`, or `"float16"` for half the size; they are scored as stored.
     """
 
     preset: str
@@ -266,6 +267,7 @@ class Recipe:
     synthesis_start: Synthesis | None = None
     ensemble: Membership | None = None
     default: bool = False
+    storage: str = "float32"
     seed: int = 0
 
     def __post_init__(self):
@@ -275,6 +277,7 @@ class Recipe:
             )
         check_labels(self.labels)
         counterpart_classes(self.labels)
+        _check_choice(self, "storage", ("float32", "float16"))
         self.network.check()
         self._check_synthesis()
         axis = self.input.slice_axis

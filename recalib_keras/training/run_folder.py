@@ -111,6 +111,13 @@ class RunFolder:
             content = zoo_weights.serialize(model)
             atomic_write(self.best, lambda temporary: temporary.write_bytes(content))
 
+    def store_best(self, dtype):
+        """Rounds the best weights to the dtype that they are stored in from now on."""
+        if self.is_writer:
+            content = zoo_weights.rounded(zoo_weights.read(self.best), dtype)
+            if content != self.best.read_bytes():
+                atomic_write(self.best, lambda temporary: temporary.write_bytes(content))
+
     def end_epoch(self, line, model):
         """Adds the line of an epoch to the journal, then writes the checkpoint that makes it part of the run."""
         self.history.append(line)

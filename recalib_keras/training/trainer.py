@@ -51,11 +51,12 @@ def train(
         on_step: function called with `(epoch, step, steps, loss)` after each step, epochs and steps from 1.
 
     Returns:
-        `WeightSet` that describes the best weights, with the score they reach in float32.
+        `WeightSet` that describes the best weights as they are stored, with the score they reach in float32.
 
     Raises:
         TrainingError: if the folder holds a run and `resume` is False, the run to go on with is of another recipe or
             other scans, no scan is left to train on, the loss is no longer finite, or another host is lost.
+        WeightsError: if the weights are too large for the recipe's `storage`.
         VolumeError: if the folder cannot be written or its disk is full; its last checkpoint is intact.
         ValueError: if the devices cannot share a batch evenly, or the hosts were given different things.
     """
@@ -90,6 +91,7 @@ def train(
                     run.keep_if_best(line, tested)
             run.end_epoch(line, model)
             on_epoch(line)
+        run.store_best(recipe.storage)
         distribution.wait()
         return _with_score(described, run, validation)
 

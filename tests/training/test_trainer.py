@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -66,6 +67,18 @@ def test_resuming_a_finished_run_returns_it(run, recipe, data):
     weight_set = train(recipe, run.folder, data, resume=True, on_epoch=stop_after(1))
     assert weight_set == run.weight_set
     assert os.stat(run.folder / "best.safetensors").st_mtime_ns == before
+
+
+def test_weights_stored_in_half_precision_are_scored_as_stored(run, recipe, data, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    half = train(dataclasses.replace(recipe, storage="float16"), tmp_path / "run", data, resume=True)
+    full = zoo.weights.read(run.folder / "best.safetensors")
+    stored = zoo.weights.read(tmp_path / "run" / "best.safetensors", half.sha256)
+    assert all(np.array_equal(stored[path], tensor.astype("float16")) for path, tensor in full.items())
+    model = half.build(dtype="float32")
+    zoo.weights.assign(model, stored)
+    _, validation = datasets.split(datasets.find_scans(data / FOLDER), every=3)
+    assert validate(Segmenter(half, model), validation)["dice_by_structure"] == half.score["dice_by_structure"]
 
 
 def test_resume_starts_where_there_is_no_run(recipe, data, tmp_path):

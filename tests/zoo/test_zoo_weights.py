@@ -53,6 +53,26 @@ def test_on_disk_weights_are_float32(policy):
     assert all(np.array_equal(value, tensors[path]) for path, value in state(full).items())
 
 
+def test_rounded_weights_take_half_the_room_and_fit_the_network():
+    model, other = network(), network(seed=1)
+    full = load(weights.serialize(model))
+    content = weights.rounded(full, "float16")
+    half = load(content)
+    assert half.keys() == full.keys() and {tensor.dtype for tensor in half.values()} == {np.dtype("float16")}
+    assert sum(tensor.nbytes for tensor in half.values()) * 2 == sum(tensor.nbytes for tensor in full.values())
+    weights.assign(other, half)
+    assert all(np.array_equal(value, full[path].astype("float16")) for path, value in state(other).items())
+    assert {variable.dtype for variable in other.weights} == {"float32"}
+    assert weights.rounded(half, "float16") == content
+    assert weights.rounded(full, "float32") == weights.serialize(model)
+
+
+def test_weights_too_large_for_half_precision_are_refused():
+    tensors = {"a/kernel": np.array([1.0, 7e4], "float32"), "a/bias": np.ones(2, "float32")}
+    with pytest.raises(WeightsError, match="^the weights are too large for float16: a/kernel; store them in float32$"):
+        weights.rounded(tensors, "float16")
+
+
 def test_a_weight_without_axes_keeps_its_shape():
     class Scale(keras.layers.Layer):
         def build(self, input_shape):
