@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from recalib_keras.cli.options import add_data_argument, add_preset_arguments
+from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments
 from recalib_keras.cli.preset_cases import preset_cases
 from recalib_keras.cli.telling import tell
 
@@ -77,6 +77,7 @@ def add_arguments(parser):
         help="draw gates.png too: the gates of the preset's first encoder and last decoder",
     )
     add_preset_arguments(parser, default=None)
+    add_flip_argument(parser)
     add_data_argument(parser)
 
 
@@ -119,6 +120,8 @@ def _check_label_maps(arguments):
         raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
     if arguments.gates:
         raise ValueError("expected --preset with --gates: label maps have no gates")
+    if arguments.flip:
+        raise ValueError("expected --preset with --flip: label maps are measured as they are")
     if arguments.images is not None and not arguments.figures:
         raise ValueError("expected --figures with --images, which are for the panels; add it")
 

@@ -31,6 +31,11 @@ def add_preset_arguments(parser, default):
     )
 
 
+def add_flip_argument(parser):
+    """Adds `--flip`."""
+    parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
+
+
 def named_weights(text):
     """Returns the name that `--weights` gives, or from `NAME:0.4,NAME:0.6` several with their shares.
 

@@ -19,7 +19,8 @@ def preset_cases(arguments):
     from recalib_keras.inference import load_segmenter
     from recalib_keras.inference.gates import shown_blocks
 
-    segmenter = load_segmenter(arguments.preset, named_weights(arguments.weights), "keras", "float32")
+    weights = named_weights(arguments.weights)
+    segmenter = load_segmenter(arguments.preset, weights, "keras", "float32", arguments.flip)
     draw_gates = None
     if arguments.gates:
         model = _network(arguments, segmenter)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.label_targets import label_targets
-from recalib_keras.cli.options import add_preset_arguments, named_weights
+from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
 from recalib_keras.cli.telling import line, tell
 from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative, warning_of
 
@@ -37,7 +37,7 @@ def add_arguments(parser):
         action="store_true",
         help="segment again what is there already; without it, labels that are there stay",
     )
-    parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
+    add_flip_argument(parser)
     parser.add_argument(
         "--engine",
         choices=("auto", "keras", "openvino"),

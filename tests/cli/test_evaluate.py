@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from cli.conftest import write_scan
 
-from recalib_keras import zoo
+from recalib_keras import datasets, zoo
 from recalib_keras.cli import preset_cases
 from recalib_keras.cli.evaluate import DEFINITIONS
 from recalib_keras.evaluation import MEASURES, Measures
+from recalib_keras.inference import Segmenter
 from recalib_keras.zoo import weights
 from recalib_keras.zoo.preset import Preset
 
@@ -176,6 +177,7 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
         (["p", "t", "--dataset", "msd", "t"], "expected --preset with --dataset"),
         (["--preset", "brigt"], "there is no preset 'brigt'"),
         (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
+        (["p", "t", "--flip"], "expected --preset with --flip"),
         (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
         (["p", "t", "--figures", "-o", "r.csv"], "expected a folder for the figures, got -o r.csv"),
         (["p", "t", "--images", "t"], "expected --figures with --images"),
@@ -291,6 +293,20 @@ def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset
     score = rescore(preset, "default", boxes)
     mean = capsys.readouterr().out.splitlines()[2].split()
     assert mean[:6] == ["mean", "of", "structures", f"{score['dice']:.4f}", "±", f"{score['dice_sd']:.4f}"]
+
+
+def test_a_preset_is_measured_with_mirror_images_too(recalib, gated_preset, boxes, tmp_path):
+    for flip in ([], ["--flip"]):
+        measured = ("--preset", gated_preset, "--data", boxes, "-o", tmp_path / f"{len(flip)}.csv")
+        assert recalib("evaluate", *measured, *flip) == 0
+    _, held_out = datasets.split(datasets.find_scans(boxes / "boxes"), every=2)
+    segmenter = Segmenter.from_preset(gated_preset, flips=True)
+    volumes = [float(row["prediction_mm3"]) for row in _rows(tmp_path / "1.csv")]
+    images = [scan.read()[0] for scan in held_out]
+    sizes = [abs(np.linalg.det(image.grid.affine[:3, :3])) for image in images]
+    found = [size * np.count_nonzero(segmenter(image) == 7) for image, size in zip(images, sizes)]
+    assert volumes == pytest.approx(found) and max(found) > 0
+    assert _rows(tmp_path / "0.csv") != _rows(tmp_path / "1.csv")
 
 
 def test_a_preset_is_measured_on_the_test_part(recalib, preset, boxes, tmp_path, capsys):
