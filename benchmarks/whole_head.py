@@ -1,7 +1,8 @@
 """What a training step on a whole head takes: `python -m benchmarks.whole_head [--quick]`.
 
-By the size of the voxels, the stem (see `recalib_keras.models.EncoderDecoder`) and the number of maps: what the window
-and the network of the whole-brain presets were chosen by, beside what voxels of a size allow (`benchmarks.resolution`).
+By the network, the size of the voxels, the stem (see `recalib_keras.models.EncoderDecoder`) and the number of maps:
+what the window and the networks of the whole-brain presets were chosen by, beside what voxels of a size allow
+(`benchmarks.resolution`).
 """
 
 import argparse
@@ -14,15 +15,19 @@ from recalib_keras import models
 from recalib_keras.training.losses import DiceCrossEntropy
 
 CLASSES = 33  # 31 structures, the fluid around them, background
-# Voxels in mm, window, stem, maps by level.
+# Network, block, voxels in mm, window, stem, maps by level.
 TRIED = (
-    (2.0, (80, 96, 80), 1, (16, 32, 48, 64, 64)),
-    (1.5, (96, 112, 96), 1, (16, 32, 48, 64, 64)),
-    (1.5, (96, 112, 96), 2, (32, 64, 64, 64)),
-    (1.25, (112, 144, 112), 2, (32, 64, 64, 64)),
-    (1.0, (160, 192, 160), 2, (32, 48, 64, 64, 64)),
+    ("DenseNet", "pe", 2.0, (80, 96, 80), 1, (16, 32, 48, 64, 64)),
+    ("DenseNet", "pe", 1.5, (96, 112, 96), 1, (16, 32, 48, 64, 64)),
+    ("DenseNet", "pe", 1.5, (96, 112, 96), 2, (32, 64, 64, 64)),
+    ("DenseNet", "pe", 1.25, (112, 144, 112), 2, (32, 64, 64, 64)),
+    ("DenseNet", "pe", 1.5, (96, 112, 96), 2, (32, 64, 128, 128)),
+    ("DenseNet", "pe", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
+    ("UNet", "none", 1.5, (96, 112, 96), 2, (32, 64, 128, 128)),
+    ("UNet", "none", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
+    ("UNet", "pe", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
 )
-COLUMNS = ("voxels mm", "window", "stem", "maps", "parameters", "step")
+COLUMNS = ("network", "block", "voxels mm", "window", "stem", "maps", "parameters", "step")
 
 
 def main():
@@ -37,15 +42,15 @@ def main():
         print("written to", timing.write("whole_head", rows))
 
 
-def row(spacing, window, stem, filters, repeats):
+def row(network, block, spacing, window, stem, filters, repeats):
     """Returns the row of a network and its window."""
-    model = models.DenseNet(
+    model = getattr(models, network)(
         (*window, 1),
         CLASSES,
         levels=len(filters) - 1,
         filters=filters,
         normalization="instance",
-        recalibration="pe",
+        recalibration=block,
         stem=stem,
         dtype="mixed_bfloat16",
     )
@@ -54,6 +59,8 @@ def row(spacing, window, stem, filters, repeats):
     x, y = rng.standard_normal((1, *window, 1)).astype("float32"), rng.integers(0, CLASSES, (1, *window, 1))
     step = timing.alternate({"step": lambda: model.train_on_batch(x, y.astype("uint8"))}, repeats)["step"]
     return {
+        "network": network,
+        "block": block,
         "voxels mm": spacing,
         "window": "×".join(map(str, window)),
         "stem": stem,
