@@ -125,7 +125,8 @@ class WeightSet:
         file: name of the safetensors file beside `preset.json`.
         sha256: of that file.
         parameters: number of weights.
-        data: the source of what it was trained on, its licence, and whether it is synthetic, if it is.
+        data: the source of what it was trained on, its licence, whether it is synthetic, if it is, and which preset
+            or folder the training started from, if it did.
         score: what it reached, and on what: free keys and numbers.
         typical: what its segmentations of familiar scans are like, or None where that was never measured.
         held_out: names of the patients that training held out, so that they are known when the data has grown since;

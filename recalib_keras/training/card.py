@@ -16,7 +16,7 @@ Segments {title}.
 | labels | {labels} |
 | input | {window} voxels, {spacing}, orientation {orientation}, normalisation `{normalization}` |
 | training data | {source} ({licence}) |
-| training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {epochs} epochs, {minutes} min |
+| training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long} |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
 Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} over scans. The weights kept are those of the
@@ -54,6 +54,11 @@ def _architecture(network):
     return f"`{network.architecture}` ({arguments})"
 
 
+def _how_long(described):
+    start = f", from the weights of `{described.data['starts_from']}` on" if "starts_from" in described.data else ""
+    return f"{described.score['epochs']} epochs, {described.score['training_minutes']} min{start}"
+
+
 def _section(name, weights, described, is_default):
     expects, score = described.input, described.score
     return SECTION.format(
@@ -72,8 +77,7 @@ def _section(name, weights, described, is_default):
         normalization=expects.normalization,
         source=described.data["source"],
         licence=described.data["licence"],
-        epochs=score["epochs"],
-        minutes=score["training_minutes"],
+        how_long=_how_long(described),
         file=described.file,
         sha256=described.sha256,
         scans=score["scans"],

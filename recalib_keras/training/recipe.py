@@ -294,7 +294,11 @@ class Recipe:
     def origin(self):
         """What the weights come from, as a `recalib_keras.zoo.WeightSet` says it in `data`."""
         origin = {"source": self.data.source, "licence": self.data.licence}
-        return origin if self.synthesis is None else {**origin, "synthetic": True}
+        if self.synthesis is not None:
+            origin["synthetic"] = True
+        if self.init is not None:
+            origin["starts_from"] = self.init
+        return origin
 
     @classmethod
     def read(cls, path):

@@ -113,6 +113,13 @@ def test_the_card_warns_of_what_never_saw_a_scan(run):
     assert warning in card(Preset("tiny3d", {"balls": synthetic}))
 
 
+def test_the_card_states_what_the_weights_went_on_from(run, recipe):
+    going_on = dataclasses.replace(run.weight_set, data=dataclasses.replace(recipe, init="unet3d").origin)
+    assert going_on.data == {**run.weight_set.data, "starts_from": "unet3d"}
+    assert "from the weights of" not in card(Preset("tiny3d", {"balls": run.weight_set}))
+    assert "min, from the weights of `unet3d` on |" in card(Preset("tiny3d", {"balls": going_on}))
+
+
 def test_the_card_states_the_spacing(run):
     expects = dataclasses.replace(run.weight_set.input, spacing=(1.0, 0.75, 2.0))
     text = card(Preset("tiny3d", {"balls": dataclasses.replace(run.weight_set, input=expects)}))

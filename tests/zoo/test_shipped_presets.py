@@ -110,10 +110,12 @@ def test_its_recipe_agrees_with_it(name, weights):
 
 @pytest.mark.parametrize("name, weights", SHIPPED)
 def test_its_log_tells_every_epoch(name, weights):
-    preset, score = zoo.info(name), zoo.weight_set(name, weights).score
+    preset, described = zoo.info(name), zoo.weight_set(name, weights)
+    score = described.score
     lines = [json.loads(line) for line in (preset.folder / f"{weights}.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, score["epochs"] + 1))
-    assert all(math.isfinite(line["loss"]) for line in lines) and lines[-1]["loss"] < lines[0]["loss"]
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    assert lines[-1]["loss"] < lines[0]["loss"] or "starts_from" in described.data  # with a loss that was low already
     # The score is measured again in float32, so it may differ from the log's by little.
     assert max(line.get("dice", 0) for line in lines) == pytest.approx(score["dice"], abs=0.01)
 
