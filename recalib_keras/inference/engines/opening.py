@@ -92,19 +92,18 @@ class _Opener:
         reference = keras_engine.load(self.preset, self.weights, REFERENCE.precision)
         make = functools.partial(self.make, reference)
         if len(self.choices) == 1:
-            return make(self.choices)[self.choices[0]]
+            return make(self.choices)[self.choices[0]]()
         return Undecided(reference, self.choices, make, self.remember)
 
     def make(self, reference, choices):
-        """Returns engines by `Candidate`; compiled networks are kept.
+        """Returns functions that open engines, by `Candidate`; compiled networks are kept.
 
         Args:
             reference: `KerasEngine` in float32.
             choices: candidates, all of one engine.
         """
         if choices[0].engine == "keras":
-            loaded = {c: keras_engine.load(self.preset, self.weights, c.precision) for c in choices if c != REFERENCE}
-            return loaded | {c: reference for c in choices if c == REFERENCE}
+            return {choice: functools.cache(functools.partial(self._load, reference, choice)) for choice in choices}
         try:
             return self._compile(reference.model, choices)
         except EngineError:
@@ -112,12 +111,15 @@ class _Opener:
                 raise
             return {}
 
+    def _load(self, reference, choice):
+        return reference if choice == REFERENCE else keras_engine.load(self.preset, self.weights, choice.precision)
+
     def _compile(self, model, choices):
         compiled = openvino_engine.convert(model, [choice.precision for choice in choices])
         made = {}
         for choice in choices:
             content = compiled[choice.precision]
-            made[choice] = openvino_engine.OpenVINOEngine(content, choice.precision, self.threads)
+            made[choice] = functools.partial(openvino_engine.OpenVINOEngine, content, choice.precision, self.threads)
             self.cache.write(f"{choice}.blob", content)
         return made
 

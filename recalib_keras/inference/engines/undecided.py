@@ -5,7 +5,7 @@ import time
 from recalib_keras.inference.engines.candidates import REFERENCE, EngineError, Measurement, fastest
 
 # Engines are timed so often, and less often where that takes longer than so many seconds.
-ROUNDS, MOST_SECONDS = 5, 5.0
+ROUNDS, MOST_SECONDS = 5, 2.0
 # A probe that shows less than this share of structures says nothing about them.
 LEAST_STRUCTURES = 0.001
 
@@ -19,7 +19,8 @@ class Undecided:
     Args:
         reference: engine, Keras in float32.
         choices: list of `Candidate` that may be chosen.
-        make: function that returns the engines of some of the choices, as far as they can be used here, by `Candidate`.
+        make: function that returns, for some of the choices, as far as they can be used here, functions that open their
+            engines, by `Candidate`.
         remember: function called with the `Candidate` that was chosen.
     """
 
@@ -53,13 +54,13 @@ class Undecided:
         for choices, rivals in ((by_openvino, by_keras), (by_keras, [])):
             if not choices:
                 continue
-            engines = self._make(choices)
-            in_turn = measure({REFERENCE: self.reference, **engines}, windows, labels)
-            measured |= {choice: in_turn[choice] for choice in engines}
-            chosen = fastest({choice: in_turn[choice] for choice in engines})
-            if chosen and (not rivals or in_turn[chosen].seconds < in_turn[REFERENCE].seconds):
+            openers = self._make(choices)
+            found = measure({**openers, REFERENCE: lambda: self.reference}, windows, labels)
+            measured |= {choice: found[choice] for choice in openers}
+            chosen = fastest({choice: found[choice] for choice in openers})
+            if chosen and (not rivals or found[chosen].seconds < found[REFERENCE].seconds):
                 self._remember(chosen)
-                return engines[chosen]
+                return openers[chosen]()
         shares = ", ".join(f"{choice} {measurement.same_labels:.2%}" for choice, measurement in measured.items())
         raise EngineError(
             f"expected the labels of Keras in float32, got this share of them: {shares}; use the engine 'keras' with "
@@ -67,26 +68,27 @@ class Undecided:
         )
 
 
-def measure(engines, windows, reference):
+def measure(openers, windows, reference):
     """Returns how engines do on windows, as a dict of `Measurement`.
 
+    One engine is open at a time: those of large windows take gigabytes each.
+
     Args:
-        engines: dict of engines.
+        openers: dict of functions that open an engine.
         windows: `(batch, *spatial, 1)`.
         reference: labels `(batch, *spatial)` by Keras in float32.
     """
-    agreement, seconds = {}, {name: [] for name in engines}
-    for name, engine in engines.items():  # the first call, in which Keras compiles, counts not
-        agreement[name] = _agreement(engine(windows).argmax(axis=-1), reference)
-    end = time.perf_counter() + MOST_SECONDS
-    for turn in range(ROUNDS):  # in turn, so that whatever else the machine does falls on all alike
-        if turn and time.perf_counter() > end:
-            break
-        for name, engine in engines.items():
-            start = time.perf_counter()
-            engine(windows)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: Measurement(min(seconds[name]), *agreement[name]) for name in engines}
+    return {name: _measurement(open_engine(), windows, reference) for name, open_engine in openers.items()}
+
+
+def _measurement(engine, windows, reference):
+    agreement = _agreement(engine(windows).argmax(axis=-1), reference)  # the first call, in which Keras compiles
+    seconds, end = [], time.perf_counter() + MOST_SECONDS
+    while len(seconds) < ROUNDS and (not seconds or time.perf_counter() <= end):
+        start = time.perf_counter()
+        engine(windows)
+        seconds.append(time.perf_counter() - start)
+    return Measurement(min(seconds), *agreement)
 
 
 def _agreement(labels, reference):

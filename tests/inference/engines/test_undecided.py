@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def decide(monkeypatch):
             if OPENVINO in engines:
                 engines[OPENVINO].wrong = wrong
             made.update(engines)
-            return engines
+            return {choice: lambda engine=engine: engine for choice, engine in engines.items()}
 
         engine = Undecided(reference, list(choices), make, remembered.append)
         assert (engine.name, engine.precision) == KERAS
@@ -95,7 +97,7 @@ def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, 
     """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
     clock = Clock()
     monkeypatch.setattr(undecided, "time", clock)
-    monkeypatch.setattr(undecided, "MOST_SECONDS", 2.5)
+    monkeypatch.setattr(undecided, "MOST_SECONDS", 1.5)
     engine = Engine(KERAS, clock, 4.0 * unit)
 
     def slow_at_first(batch, calls=[]):  # noqa: B006
@@ -104,7 +106,22 @@ def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, 
         return engine(batch)
 
     labels = engine(windows).argmax(-1)
-    measured = undecided.measure({"a": slow_at_first, "b": engine}, windows, labels)
+    measured = undecided.measure({"a": lambda: slow_at_first, "b": lambda: engine}, windows, labels)
     assert measured["a"].seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
     assert measured["b"].seconds == pytest.approx(4 * unit)
     assert measured["a"].same_labels == measured["a"].same_structures == 1
+
+
+def test_one_engine_is_open_at_a_time(windows):
+    """Those of large windows take gigabytes each."""
+    opened = []
+
+    def open_engine():
+        assert not any(engine() for engine in opened)
+        engine = Engine(KERAS, Clock(), 0.0)
+        opened.append(weakref.ref(engine))
+        return engine
+
+    labels = Engine(KERAS, Clock(), 0.0)(windows).argmax(-1)
+    measured = undecided.measure(dict.fromkeys("abc", open_engine), windows, labels)
+    assert len(opened) == 3 and all(measured[name].agrees for name in "abc")
