@@ -11,6 +11,7 @@ sees other voxels than the scan's, not all labels can be right: the classes mix 
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -119,14 +120,19 @@ def _write_scan(path, shape, classes, intercept=0):
     nib.save(image, path)
 
 
-def of_command(arguments):
-    """Returns the peak MB of a process that runs `recalib` with these arguments, and its seconds."""
-    return _in_process(what="command", arguments=arguments)
+def of_command(arguments, **environment):
+    """Returns the peak MB of a process that runs `recalib` with these arguments, and its seconds.
+
+    Args:
+        arguments: sequence of texts.
+        **environment: variables that the process has beside those of this one.
+    """
+    return _in_process({**os.environ, **environment}, what="command", arguments=arguments)
 
 
-def _in_process(**what):
+def _in_process(environment=None, **what):
     command = [sys.executable, "-m", "benchmarks.memory", "--one", json.dumps(what)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
