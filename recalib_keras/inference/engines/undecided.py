@@ -82,7 +82,8 @@ def measure(openers, windows, reference):
 
 
 def _measurement(engine, windows, reference):
-    agreement = _agreement(engine(windows).argmax(axis=-1), reference)  # the first call, in which Keras compiles
+    # The first call, in which Keras compiles, is not timed.
+    agreement = _agreement(engine(windows).argmax(axis=-1), reference)
     seconds, end = [], time.perf_counter() + MOST_SECONDS
     while len(seconds) < ROUNDS and (not seconds or time.perf_counter() <= end):
         start = time.perf_counter()
