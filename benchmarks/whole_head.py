@@ -23,8 +23,8 @@ TRIED = (
     ("DenseNet", "pe", 1.25, (112, 144, 112), 2, (32, 64, 64, 64)),
     ("DenseNet", "pe", 1.5, (96, 112, 96), 2, (32, 64, 128, 128)),
     ("DenseNet", "pe", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
-    ("UNet", "none", 1.5, (96, 112, 96), 2, (32, 64, 128, 128)),
-    ("UNet", "none", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
+    ("UNet", None, 1.5, (96, 112, 96), 2, (32, 64, 128, 128)),
+    ("UNet", None, 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
     ("UNet", "pe", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
 )
 COLUMNS = ("network", "block", "voxels mm", "window", "stem", "maps", "parameters", "step")
@@ -60,7 +60,7 @@ def row(network, block, spacing, window, stem, filters, repeats):
     step = timing.alternate({"step": lambda: model.train_on_batch(x, y.astype("uint8"))}, repeats)["step"]
     return {
         "network": network,
-        "block": block,
+        "block": block or "none",
         "voxels mm": spacing,
         "window": "×".join(map(str, window)),
         "stem": stem,
