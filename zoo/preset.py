@@ -27,16 +27,24 @@ class Input:
         orientation: three letters, such as `"RAS"`.
         spacing: three voxel sizes in mm, or None to take each scan as it is.
         normalization: name of one of `recalib_keras.volumes.METHODS`.
+        context: how many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
+            "FastSurfer", NeuroImage 2020).
     """
 
     window: tuple[int, int, int]
     orientation: str = "RAS"
     spacing: tuple[float, float, float] | None = None
     normalization: str = "zscore"
+    context: int = 0
 
     def __post_init__(self):
         if min(self.window) < 1 or sum(size == 1 for size in self.window) > 1:
             raise RecordError(f"window must be three sizes, one of them 1 for a 2-D network, not {self.window}")
+        if self.context < 0 or (self.context and self.slice_axis is None):
+            raise RecordError(
+                f"context must be a number of slices from 0 on, and 0 for the 3-D window {self.window}, "
+                f"not {self.context}"
+            )
 
     @property
     def slice_axis(self):
@@ -44,9 +52,19 @@ class Input:
         return self.window.index(1) if 1 in self.window else None
 
     @property
+    def depth(self):
+        """How many slices a 2-D network sees at a time; 1 for a 3-D network, which has one channel."""
+        return 1 + 2 * self.context
+
+    @property
+    def margin(self):
+        """How far the network sees beyond its window on either side, three sizes in voxels."""
+        return tuple(self.context if axis == self.slice_axis else 0 for axis in range(len(self.window)))
+
+    @property
     def shape(self):
-        """The network's input shape, `(*spatial, 1)`."""
-        return (*(size for size in self.window if size != 1), 1)
+        """The network's input shape, `(*spatial, channels)`."""
+        return (*(size for size in self.window if size != 1), self.depth)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from keras import ops
 
 from recalib_keras import layers, volumes
 from recalib_keras.evaluation.slices import centre_of
+from recalib_keras.inference.lattice import cut
+from recalib_keras.inference.windows import as_network_sees
 from recalib_keras.volumes import Grid, Volume
 
 ENDING = "_recalibration"  # of the names that networks give to their blocks
@@ -73,14 +75,13 @@ def gate_maps(model, expects, scan, labels=None, names=None):
     if labels is not None:
         mapped = Volume(np.asarray(labels), scan.grid).conform(expects.orientation, expects.spacing, order=0)
     centre = [size // 2 for size in image.array.shape] if mapped is None else centre_of(mapped.array > 0)
-    cut, padding = _window(image.array.shape, expects.window, centre)
-    inputs = np.pad(image.array[cut], padding, mode="edge")[None, ..., None]
-    if expects.slice_axis is not None:
-        inputs = np.squeeze(inputs, axis=expects.slice_axis + 1)
-    seen = _part(image, cut)
+    part, padding = _window(image.array.shape, expects.window, centre)
+    place = [span.start - before for span, (before, _) in zip(part, padding)]
+    inputs = as_network_sees(cut(image.array, place, expects.window, expects.margin)[None, ..., None], expects)
+    seen = _part(image, part)
     return GateMaps(
         seen,
-        mapped and _part(mapped, cut),
+        mapped and _part(mapped, part),
         tuple(
             BlockGates(name, type(model.get_layer(name)).__name__, *_as_maps(gates, seen, padding, expects))
             for name, gates in block_gates(model, inputs, names).items()

@@ -97,17 +97,20 @@ class Lattice:
         return [places[index] for index in sorted(nearest)]
 
 
-def cut(image, place, window):
+def cut(image, place, window, margin=(0, 0, 0), mode="edge"):
     """Returns the window of an image that starts at a place; beyond the image its edge is continued.
 
     Args:
         image: anything with a `shape` of three sizes that gives an array for three slices.
         place, window: three voxels each; the window must reach into the image.
+        margin: three voxels, how much of the image is wanted beyond the window on either side.
+        mode: `"constant"` for zeros beyond the image.
     """
-    ends = [start + size for start, size in zip(place, window)]
-    part = image[tuple(slice(max(0, start), end) for start, end in zip(place, ends))]
-    missing = [(max(0, -start), max(0, end - size)) for start, end, size in zip(place, ends, image.shape)]
-    return np.pad(part, missing, mode="edge") if np.any(missing) else part
+    starts = [start - beyond for start, beyond in zip(place, margin)]
+    ends = [start + size + beyond for start, size, beyond in zip(place, window, margin)]
+    part = image[tuple(slice(max(0, start), end) for start, end in zip(starts, ends))]
+    missing = [(max(0, -start), max(0, end - size)) for start, end, size in zip(starts, ends, image.shape)]
+    return np.pad(part, missing, mode=mode) if np.any(missing) else part
 
 
 def _starts(size, window, overlap):

@@ -7,7 +7,7 @@ from recalib_keras.inference import flips as flipping
 from recalib_keras.inference.body import body_labels
 from recalib_keras.inference.conformed import ConformedScan
 from recalib_keras.inference.engines import KerasEngine, Undecided, open_engine
-from recalib_keras.inference.windows import View, central_windows
+from recalib_keras.inference.windows import View, as_network_sees, central_windows
 
 
 class Segmenter:
@@ -91,23 +91,20 @@ class Segmenter:
     def view(self, image, weight=1.0):
         """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""
         if isinstance(self.engine, Undecided):
-            self.engine = self.engine.decided(self._as_network_sees(central_windows(image, self.input.window)))
+            windows = central_windows(image, self.input.window, self.input.margin)
+            self.engine = self.engine.decided(as_network_sees(windows, self.input))
         predict = self._predict
         if self.flips:
             axis = flipping.left_right_axis(self.input.orientation)
             predict = flipping.mirrored(predict, self.labels, axis)
-        return View(predict, self.input.window, weight, getattr(self.engine, "voxels_per_batch", None))
+        at_a_time = getattr(self.engine, "voxels_per_batch", None)
+        return View(predict, self.input.window, weight, at_a_time, self.input.margin)
 
     def _predict(self, windows):
-        """Returns probabilities of windows `(batch, *window, 1)`."""
-        probabilities = self.engine(self._as_network_sees(windows))
+        """Returns probabilities of windows `(batch, *seen, 1)`."""
+        probabilities = self.engine(as_network_sees(windows, self.input))
         axis = self.input.slice_axis
         return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)
-
-    def _as_network_sees(self, windows):
-        """Returns the windows without their slice axis, for a 2-D network."""
-        axis = self.input.slice_axis
-        return windows if axis is None else np.squeeze(windows, axis=axis + 1)
 
 
 def scan_labels(segmenter, scan, progress=None, confidence=None):

@@ -27,16 +27,18 @@ class View:
     """One network's way to look at a volume.
 
     Args:
-        predict: function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`.
+        predict: function from `(batch, *seen, 1)` to probabilities `(batch, *window, num_classes)`.
         window: three sizes in voxels.
         weight: how much its probabilities count beside those of other views, above 0.
         voxels_per_batch: about how many voxels to predict at a time; defaults to what suits a CPU.
+        margin: how far it sees beyond the window on either side, three sizes in voxels.
     """
 
     predict: Callable
     window: tuple[int, int, int]
     weight: float = 1.0
     voxels_per_batch: int | None = None
+    margin: tuple[int, int, int] = (0, 0, 0)
 
 
 def predict_labels(image, predict, window, num_classes, overlap=OVERLAP, progress=None, slab_memory=None):
@@ -105,11 +107,22 @@ def windows_at_a_time(window, voxels):
     return max(1, voxels // math.prod(window))
 
 
-def central_windows(image, window, most_voxels=VOXELS_PER_BATCH):
-    """Returns the windows in the middle of an image, `(batch, *window, 1)`: one, or several of `most_voxels`."""
+def central_windows(image, window, margin=(0, 0, 0), most_voxels=VOXELS_PER_BATCH):
+    """Returns the windows in the middle of an image, `(batch, *seen, 1)`: one, or several of `most_voxels`."""
     lattice = Lattice(image.shape, window)
     places = lattice.central_places(windows_at_a_time(window, most_voxels))
-    return np.stack([cut(image, place, window) for place in places]).astype("float32")[..., None]
+    return np.stack([cut(image, place, window, margin) for place in places]).astype("float32")[..., None]
+
+
+def as_network_sees(windows, expects):
+    """Returns windows `(batch, *seen, 1)` as a network takes them, `(batch, *expects.shape)`: slices as channels.
+
+    Args:
+        windows: array; of a 3-D network they stay as they are.
+        expects: `recalib_keras.zoo.Input`.
+    """
+    axis = expects.slice_axis
+    return windows if axis is None else np.ascontiguousarray(np.moveaxis(windows[..., 0], axis + 1, -1))
 
 
 def _rows(labels, lines, block, observe):
@@ -139,7 +152,7 @@ def _predicted(image, views, tasks, progress):
     followers = itertools.chain(tasks[1:], [None])
     for task, next_task in zip(progress(tasks) if progress else tasks, followers):
         view, batch = views[task.view], batches[task.view]
-        batch[len(waiting), ..., 0] = cut(image, task.place, view.window)
+        batch[len(waiting), ..., 0] = cut(image, task.place, view.window, view.margin)
         waiting.append(task)
         if len(waiting) == len(batch) or next_task is None or next_task.view != task.view:
             yield from zip(waiting, view.predict(batch))
@@ -148,4 +161,5 @@ def _predicted(image, views, tasks, progress):
 
 def _batch(view, count):
     size = min(windows_at_a_time(view.window, view.voxels_per_batch or VOXELS_PER_BATCH), count)
-    return np.zeros((size, *view.window, 1), "float32")
+    seen = (size + 2 * beyond for size, beyond in zip(view.window, view.margin))
+    return np.zeros((size, *seen, 1), "float32")

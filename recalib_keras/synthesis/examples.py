@@ -26,8 +26,10 @@ class GeneratedExamples(Batches):
             is compiled again while the same of them are 0.
         slice_axis: the axis that a 2-D network slices the scans along, which its examples lack; or None.
         share: slice, which examples of each batch to make; random numbers are drawn for all of it.
+        context: how many slices on either side of its own an example shows, as further channels; beyond the scan its
+            outermost slice is continued.
 
-    Items: images `(batch, *spatial, 1)` float32 and classes of the same shape.
+    Items: images `(batch, *spatial, channels)` float32 and classes `(batch, *spatial, 1)`.
 
     Raises:
         ValueError: if the label maps have not the voxels that `random_scan` takes them to have.
@@ -44,6 +46,7 @@ class GeneratedExamples(Batches):
         settings=None,
         slice_axis=None,
         share=slice(None),
+        context=0,
     ):
         super().__init__()
         frame = random_scan.frame
@@ -52,7 +55,8 @@ class GeneratedExamples(Batches):
                 f"expected label maps with voxels of {frame.map_spacing} mm, got {maps.spacing}; "
                 "make RandomScan with map_spacing=maps.spacing"
             )
-        self.maps, self.random_scan, self.slice_axis, self.share = maps, random_scan, slice_axis, share
+        self.maps, self.random_scan, self.share = maps, random_scan, share
+        self.slice_axis, self.context = slice_axis, context
         self.steps, self.batch_size, self.seed, self.epoch = steps, batch_size, seed, epoch
         self.settings = settings or random_scan.settings
         rng = np.random.default_rng([seed, epoch])
@@ -79,12 +83,12 @@ class GeneratedExamples(Batches):
         return self._run(self.maps.arrays[places[self.share]], draw)
 
     def _slices(self, examples, rng):
-        """Returns a batch of slices of one scan, different ones if it has so many."""
+        """Returns a batch of slices of one scan, different ones if it has so many, with those beside them."""
         size = self.random_scan.frame.window[self.slice_axis]
         chosen = np.resize(rng.permutation(size), self.batch_size)[self.share]
-        return tuple(
-            ops.moveaxis(ops.take(tensor[0], chosen, self.slice_axis), self.slice_axis, 0) for tensor in examples
-        )
+        beside = np.clip(chosen[:, None] + np.arange(-self.context, self.context + 1), 0, size - 1)
+        images, classes = (ops.moveaxis(tensor[0, ..., 0], self.slice_axis, 0) for tensor in examples)
+        return ops.moveaxis(ops.take(images, beside, 0), 1, -1), ops.expand_dims(ops.take(classes, chosen, 0), -1)
 
     def _places(self, step):
         return self.order[step * self._scans : (step + 1) * self._scans]

@@ -19,7 +19,7 @@ SAME_SHAPE = 3
 
 
 class Change(NamedTuple):
-    """One random change for each example of a batch, for windows of n axes.
+    """One random change for each example of a batch, for windows of n axes; stacked slices have three.
 
     Args:
         matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre, both
@@ -46,10 +46,11 @@ class Change(NamedTuple):
     resolutions: tuple[np.ndarray, ...] | None = None
 
 
-def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
+def draw(settings, batch_size, window, rng, mirror=None, spacings=None, depth=1):
     """Returns a random `Change`.
 
-    Rotations turn what the voxels show, whatever their shape; shifts, displacements and blur are in voxels.
+    Rotations turn what the voxels show, whatever their shape; shifts, displacements and blur are in voxels. Slices that
+    are stacked to one window `(*window, depth)` all change in the same way, but for their noise.
 
     A kind of change that was added after weights were published draws no numbers while it is 0 in the settings, so
     that older recipes still give the examples that their weights were trained with.
@@ -62,6 +63,7 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
         mirror: `recalib_keras.training.mirror.Mirror`; needed if the settings flip.
         spacings: `(batch, n)`, sizes of the voxels of each example along the axes of the window, in one unit; None for
             voxels that are cubes.
+        depth: how many slices are stacked to a window, along a last axis; 1 for windows without that axis.
     """
     rank = len(window)
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
@@ -77,8 +79,9 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
     if settings.elastic:
         nodes = rng.normal(0, settings.elastic, (batch_size, rank) + (settings.elastic_nodes,) * rank)
     if settings.noise:
-        noise = rng.standard_normal((batch_size, *window), "float32")
-        noise *= rng.uniform(0, settings.noise, (batch_size,) + (1,) * rank).astype("float32")
+        shape = (*window, depth) if depth > 1 else window
+        noise = rng.standard_normal((batch_size, *shape), "float32")
+        noise *= rng.uniform(0, settings.noise, (batch_size,) + (1,) * len(shape)).astype("float32")
     shifts = rng.normal(0, settings.translation, (batch_size, rank))
     gammas = np.exp(rng.normal(0, settings.gamma, batch_size))
     contrasts = np.exp(rng.normal(0, settings.contrast, batch_size))
@@ -87,7 +90,7 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
         bias = _bias(settings.bias_field, batch_size, window, rng)
     if settings.blur or settings.low_resolution:
         resolutions = _resolutions(settings.blur, settings.low_resolution, batch_size, window, rng)
-    return Change(
+    change = Change(
         matrices=(rotations * scales).astype("float32"),
         shifts=shifts.astype("float32"),
         nodes=None if nodes is None else nodes.astype("float32"),
@@ -96,6 +99,29 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None):
         brightnesses=brightnesses.astype("float32"),
         noise=noise,
         sides=sides,
+        bias=bias,
+        resolutions=resolutions,
+    )
+    return change if depth == 1 else _of_stacks(change, depth)
+
+
+def _of_stacks(change, depth):
+    """Returns the change of slices as one of stacks of them: the same along the axis that is added."""
+    batch, rank = change.shifts.shape
+    matrices = np.tile(np.eye(rank + 1, dtype="float32"), (batch, 1, 1))
+    matrices[:, :rank, :rank] = change.matrices
+    nodes, bias, resolutions = change.nodes, change.bias, change.resolutions
+    if nodes is not None:
+        nodes = np.concatenate([nodes, np.zeros_like(nodes[:, :1])], axis=1)
+        nodes = np.repeat(nodes[..., None], nodes.shape[-1], axis=-1)
+    if bias is not None:
+        bias = np.repeat(bias[..., None], BIAS_NODES, axis=-1)
+    if resolutions is not None:
+        resolutions = (*resolutions, np.tile(np.eye(depth, dtype="float32"), (batch, 1, 1)))
+    return change._replace(
+        matrices=matrices,
+        shifts=np.pad(change.shifts, [(0, 0), (0, 1)]),
+        nodes=nodes,
         bias=bias,
         resolutions=resolutions,
     )

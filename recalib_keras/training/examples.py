@@ -11,6 +11,7 @@ from keras import ops
 
 from recalib_keras import volumes
 from recalib_keras.datasets import DatasetError, Inspection, Problem
+from recalib_keras.inference.lattice import cut
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training import augmentation
 from recalib_keras.training.mirror import Mirror
@@ -82,7 +83,7 @@ class Examples(Batches):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
     Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`; a 2-D
-    network gets slices of its window's size.
+    network gets slices of its window's size, and those beside them if its input has a context.
 
     Args:
         scans: list of `Scan`.
@@ -90,7 +91,7 @@ class Examples(Batches):
         epoch: integer.
         share: slice, which examples of each batch to prepare; random numbers are drawn for all of it.
 
-    Items: images `(batch, *spatial, 1)` float32 and classes of the same shape.
+    Items: images `(batch, *spatial, channels)` float32 and classes `(batch, *spatial, 1)`.
     """
 
     def __init__(self, scans, recipe, epoch, share=slice(None)):
@@ -116,10 +117,9 @@ class Examples(Batches):
         windows = [random_window(scan, recipe.input, recipe.schedule.foreground, rng) for scan in scans]
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
         spacings = [window_spacing(scan, recipe.input) for scan in scans]
-        change = augmentation.draw(recipe.augmentation, len(images), images.shape[1:], rng, self.mirror, spacings)
+        change = draw_change(recipe, len(images), rng, self.mirror, spacings)
         images, classes, change = self._shared((images, classes, change))
-        images, classes = _apply(images, classes, change)
-        return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
+        return as_examples(*_apply(images, classes, change), recipe.input)
 
     def _shared(self, drawn):
         return keras.tree.map_structure(lambda array: array[self.share], drawn, none_is_leaf=False)
@@ -139,6 +139,32 @@ def steps_per_epoch(number_of_scans, schedule):
 _apply = compiled(augmentation.apply)
 
 
+def draw_change(recipe, count, rng, mirror, spacings):
+    """Returns a random `augmentation.Change` of so many windows, as `random_window` gives them.
+
+    Args:
+        recipe: `Recipe`.
+        count: integer.
+        rng: `numpy.random.Generator`.
+        mirror: `Mirror` of the recipe, or None.
+        spacings: what `window_spacing` says of each.
+    """
+    *spatial, depth = recipe.input.shape
+    return augmentation.draw(recipe.augmentation, count, tuple(spatial), rng, mirror, spacings, depth)
+
+
+def as_examples(images, classes, expects):
+    """Returns windows as the network takes them: images `(batch, *spatial, channels)`, classes `(batch, *spatial, 1)`.
+
+    Args:
+        images, classes: a batch of windows as from `random_window`.
+        expects: `recalib_keras.zoo.Input`.
+    """
+    if not expects.context:
+        return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
+    return ops.convert_to_tensor(images), ops.convert_to_tensor(classes)[..., expects.context : expects.context + 1]
+
+
 def random_window(scan, expects, foreground, rng):
     """Returns image and classes of a random window, padded where the scan is smaller than the window.
 
@@ -149,20 +175,20 @@ def random_window(scan, expects, foreground, rng):
         rng: `numpy.random.Generator`.
 
     Returns:
-        Two arrays of the window's size; of a slice, for a 2-D network.
+        Two arrays of the window's size; of a slice, for a 2-D network, or of `(*spatial, depth)` with those beside it.
     """
-    cuts, padding = [], []
+    place = []
     centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
     for axis, (size, wanted) in enumerate(zip(scan.image.shape, expects.window)):
         last = max(0, size - wanted)
         start = rng.integers(0, last + 1) if centre is None else min(max(0, centre[axis] - wanted // 2), last)
-        missing = max(0, wanted - size)
-        cuts.append(slice(start, start + wanted))
-        padding.append((missing // 2, missing - missing // 2))
-    image = np.pad(scan.image[tuple(cuts)], padding, mode="edge")
-    classes = np.pad(scan.classes[tuple(cuts)], padding)
+        place.append(int(start) - max(0, wanted - size) // 2)
+    image = cut(scan.image, place, expects.window, expects.margin)
+    classes = cut(scan.classes, place, expects.window, expects.margin, mode="constant")
     axis = expects.slice_axis
-    return (image, classes) if axis is None else (image.squeeze(axis), classes.squeeze(axis))
+    if axis is None:
+        return image, classes
+    return tuple(np.moveaxis(array, axis, -1) if expects.context else array.squeeze(axis) for array in (image, classes))
 
 
 def window_spacing(scan, expects):

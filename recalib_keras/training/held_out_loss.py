@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.inference.windows import windows_at_a_time
-from recalib_keras.training.examples import random_window, read_scan
+from recalib_keras.training.examples import as_examples, random_window, read_scan
 
 
 class HeldOutLoss:
@@ -38,15 +38,15 @@ class HeldOutLoss:
         for start in range(0, len(images), size):
             wanted = classes[start : start + size]
             batch = np.take(images, range(start, start + size), axis=0, mode="wrap")  # all batches have one size
-            yield ops.convert_to_tensor(wanted), ops.convert_to_tensor(engine(batch)[: len(wanted)])
+            yield wanted, ops.convert_to_tensor(engine(batch)[: len(wanted)])
 
     @functools.cached_property
     def _windows(self):
-        """Images, float32, and classes, integers, both `(scans, *spatial, 1)`."""
+        """Images, float32 `(scans, *spatial, channels)`, and classes, integers `(scans, *spatial, 1)`."""
         expects, labels = self.recipe.input, self.recipe.labels
         windows = []
         for index, labelled in enumerate(self.scans):
             rng = np.random.default_rng([self.recipe.seed, index])
             windows.append(random_window(read_scan(labelled, expects, labels), expects, foreground=1.0, rng=rng))
-        images, classes = (np.stack(arrays)[..., None] for arrays in zip(*windows))
-        return images, classes.astype("int32")
+        images, classes = as_examples(*(np.stack(arrays) for arrays in zip(*windows)), expects)
+        return ops.convert_to_numpy(images), ops.convert_to_numpy(classes).astype("int32")

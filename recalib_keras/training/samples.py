@@ -8,7 +8,7 @@ from keras import ops
 
 from recalib_keras.evaluation.slices import VIEWS
 from recalib_keras.training import augmentation
-from recalib_keras.training.examples import random_window, window_spacing
+from recalib_keras.training.examples import as_examples, draw_change, random_window, window_spacing
 from recalib_keras.training.mirror import Mirror
 
 
@@ -38,14 +38,15 @@ def make_samples(scan, recipe, view, count, rng):
         count: how many changed samples.
         rng: `numpy.random.Generator`.
     """
-    image, classes = random_window(scan, recipe.input, 1.0, rng)
+    window = random_window(scan, recipe.input, 1.0, rng)
     mirror = Mirror.of(recipe.input, recipe.labels)
     spacings = [window_spacing(scan, recipe.input)] * count
-    change = augmentation.draw(recipe.augmentation, count, image.shape, rng, mirror, spacings)
-    copies = (np.repeat(array[None], count, axis=0) for array in (image, classes))
-    changed_images, changed_classes = (ops.convert_to_numpy(tensor) for tensor in augmentation.apply(*copies, change))
-    images = _turned(np.stack([image, *changed_images]), recipe.input)
-    classes = _turned(np.stack([classes, *changed_classes]), recipe.input)
+    change = draw_change(recipe, count, rng, mirror, spacings)
+    copies = (np.repeat(array[None], count, axis=0) for array in window)
+    changed = (ops.convert_to_numpy(tensor) for tensor in augmentation.apply(*copies, change))
+    images, classes = as_examples(*(np.stack([first, *others]) for first, others in zip(window, changed)), recipe.input)
+    images = _turned(ops.convert_to_numpy(images)[..., recipe.input.context], recipe.input)
+    classes = _turned(ops.convert_to_numpy(classes)[..., 0], recipe.input)
     others = tuple(axis for axis in range(3) if axis != view.axis)
     place = (classes[0] > 0).sum(axis=others).argmax() if (classes[0] > 0).any() else images.shape[1 + view.axis] // 2
     numbers = np.array([label.id for label in recipe.labels])[classes]

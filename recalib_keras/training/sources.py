@@ -85,6 +85,7 @@ class Maps:
             settings_of(recipe, epoch),
             recipe.input.slice_axis,
             share,
+            recipe.input.context,
         )
 
 

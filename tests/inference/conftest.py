@@ -31,12 +31,15 @@ def cache_folder(tmp_path_factory):
 def threshold_network(input_shape, thresholds, sharpness=20.0):
     """Returns a network whose class k is the most probable one between the thresholds k - 1 and k.
 
-    The logit of class k is `sharpness · Σ (x - t)` over its thresholds and those below.
+    The logit of class k is `sharpness · Σ (x - t)` over its thresholds and those below. Of several channels the one in
+    the middle counts.
     """
-    rank, count = len(input_shape) - 1, len(thresholds) + 1
+    (*spatial, channels), count = input_shape, len(thresholds) + 1
+    rank = len(spatial)
     convolution = getattr(keras.layers, f"Conv{rank}D")(count, 1, activation="softmax")
     model = keras.Sequential([keras.Input(input_shape), convolution])
-    kernel = sharpness * np.arange(count).reshape((1,) * (rank + 1) + (count,))
+    kernel = np.zeros((1,) * rank + (channels, count))
+    kernel[..., channels // 2, :] = sharpness * np.arange(count)
     convolution.set_weights([kernel, -sharpness * np.cumsum([0, *thresholds])])
     return model
 

@@ -194,13 +194,15 @@ def test_orientation_and_spacing_are_those_that_the_network_expects():
     assert found.image.grid.spacing == pytest.approx((2.0, 1.0, 1.0))
 
 
+@pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("axis", range(3))
-def test_a_2d_network_sees_the_slice_through_the_structures(axis):
+def test_a_2d_network_sees_the_slice_through_the_structures(axis, context):
     window = tuple(np.insert([8, 16], axis, 1))
     one = scan((18, 17, 16))
     labels = np.zeros(one.array.shape, np.uint8)
     labels[5, 6, 7] = 1
-    found = gate_maps(network("scse", (8, 16, 1)), zoo.Input(window), one, labels)
+    expects = zoo.Input(window, context=context)
+    found = gate_maps(network("scse", expects.shape), expects, one, labels)
     assert found.image.grid.shape == window
     np.testing.assert_allclose(found.image.grid.affine[axis, 3], one.grid.affine[axis, 3] + (5, 6, 7)[axis])
     for block in found.blocks:

@@ -109,6 +109,20 @@ def test_a_2d_network_sees_slices(axis, threshold_segmenter):
     assert np.array_equal(segmenter(scan), truth)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_2d_network_may_see_the_slices_beside_its_own(axis, threshold_segmenter):
+    window = tuple(1 if index == axis else 16 for index in range(3))
+    scan = egg(box(2.0, extent=36))
+    segmenter = threshold_segmenter(window=window, thresholds=(0.7, 1.5), context=1)
+    assert segmenter.engine.model.input_shape == (None, 16, 16, 3)
+    kernel, bias = segmenter.engine.model.get_weights()
+    for place in (-1, 0, 1):
+        segmenter.engine.model.set_weights([np.roll(kernel, place, axis=-2), bias])
+        size = scan.array.shape[axis]
+        beside = scan.array.take(np.clip(np.arange(size) + place, 0, size - 1), axis)
+        assert np.array_equal(segmenter(scan), np.select([beside > 1.5, beside > 0.7], [53, 17], 0))
+
+
 def test_progress_wraps_the_windows(threshold_segmenter):
     lengths = []
     scan = egg(box(2.0, extent=36))

@@ -216,6 +216,20 @@ def test_windows_of_one_voxel_along_an_axis_take_every_slice_once(axis, rng):
     assert [place[axis] for place in starts] == list(range(6)) and len(starts) == 6
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_view_with_a_margin_sees_the_slices_beside_its_own(axis, rng):
+    window, margin = (tuple(other if index == axis else size for index in range(3)) for size, other in ((4, 1), (0, 2)))
+    image = rng.integers(0, 3, (6, 6, 6)).astype("float32")
+
+    def of_slice(place):
+        return lambda batch: one_hot_of_values(3)(np.take(batch, [2 + place], axis + 1))
+
+    for place in range(-2, 3):
+        beside = np.clip(np.arange(6) + place, 0, 5)  # beyond the image its outermost slice is continued
+        labels = average_labels(image, [View(of_slice(place), window, margin=margin)], 3)
+        assert np.array_equal(labels, image.take(beside, axis))
+
+
 def test_a_small_image_is_continued_by_its_edge():
     seen = []
 

@@ -96,6 +96,17 @@ def test_networks_of_slices_get_slices_of_one_scan(axis):
     assert all(np.array_equal(one, other[4:9]) for one, other in zip(shared, arrays(slices[1])))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_networks_of_slices_may_see_those_beside(axis):
+    alone, among = (arrays(examples(slice_axis=axis, batch_size=16, context=context)[1]) for context in (0, 2))
+    assert among[0].shape == (16, 16, 16, 5) and np.array_equal(among[1], alone[1])
+    scan = np.moveaxis(arrays(examples()[1])[0][0, ..., 0], axis, 0)
+    for image, middle in zip(among[0], alone[0]):
+        place = next(place for place in range(16) if np.array_equal(scan[place], middle[..., 0]))
+        beside = np.clip(np.arange(place - 2, place + 3), 0, 15)  # beyond the scan its outermost slice is continued
+        assert np.array_equal(np.moveaxis(image, -1, 0), scan[beside])
+
+
 @pytest.mark.parametrize(
     "window, orientation, whole",
     [((8, 9, 7), "RAS", (8, 9, 7)), ((1, 9, 7), "RAS", (96, 9, 7)), ((8, 9, 1), "SLP", (8, 9, 112))],

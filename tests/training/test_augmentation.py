@@ -305,3 +305,17 @@ def test_deviations_are_in_the_units_they_say(rng):
 def test_refuses_settings_that_mean_nothing(values, message):
     with pytest.raises(RecordError, match=message):
         Augmentation(**values)
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_stacked_slices_change_alike_but_for_their_noise(flip, rng):
+    settings = dataclasses.replace(STRONG, flip=flip)
+    noisy = draw(settings, 3, (12, 10), rng, SIDES, depth=5)
+    assert noisy.noise.shape == (3, 12, 10, 5) and len(np.unique(noisy.noise[0, 0, 0])) == 5
+    settings = dataclasses.replace(settings, noise=0.0)
+    alone, stacked = (draw(settings, 3, (12, 10), np.random.default_rng(2), SIDES, depth=depth) for depth in (1, 5))
+    images = rng.normal(3, 2, (3, 12, 10)).astype("float32")
+    labels = rng.integers(0, 4, images.shape).astype("uint8")
+    stacks = (np.repeat(array[..., None], 5, axis=-1) for array in (images, labels))
+    for one, many in zip(apply(images, labels, alone), apply(*stacks, stacked)):
+        np.testing.assert_allclose(many, np.repeat(one[..., None], 5, axis=-1), atol=1e-4)

@@ -104,6 +104,24 @@ def test_a_2d_network_gets_slices_along_its_axis(axis, plain):
     assert seen == set(range(5))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_2d_network_may_see_the_slices_beside_its_own(axis, plain):
+    """Beyond the scan its outermost slice is continued; the classes are those of the slice in the middle."""
+    window = tuple(1 if index == axis else 12 for index in range(3))
+    scan = numbered_scan(tuple(5 if index == axis else 12 for index in range(3)))
+    recipe = changed(plain, input={"window": window, "context": 2}, schedule={"examples_per_scan": 30})
+    seen = set()
+    for step in range(len(Examples([scan], recipe, epoch=0))):
+        for image, classes in zip(*numpy(Examples([scan], recipe, epoch=0)[step])):
+            assert image.shape == (12, 12, 5) and classes.shape == (12, 12, 1)
+            middle = next(i for i in range(5) if np.allclose(image[..., 2], scan.image.take(i, axis), atol=0.01))
+            beside = scan.image.take(np.clip(np.arange(middle - 2, middle + 3), 0, 4), axis)
+            np.testing.assert_allclose(image, np.moveaxis(beside, axis, -1), atol=0.01)
+            assert np.array_equal(classes[..., 0], scan.classes.take(middle, axis))
+            seen.add(middle)
+    assert seen == set(range(5))
+
+
 def test_recipes_of_other_shapes_follow_each_other_in_one_process(recipe, scans):
     for window, batch_size in [((12, 12, 12), 2), ((8, 8, 8), 2), ((8, 8, 8), 3), ((8, 1, 8), 3)]:
         tables = {"input": {"window": window}, "schedule": {"batch_size": batch_size}}

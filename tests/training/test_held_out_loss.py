@@ -50,8 +50,9 @@ def test_scans_are_read_once_and_all_is_the_same_again(recipe, scans, monkeypatc
     assert read == [*scans, *scans]
 
 
-def test_a_network_of_slices_is_measured_on_slices(recipe, scans):
-    axial = changed(recipe, input={"window": (12, 12, 1)})
+@pytest.mark.parametrize("context", [0, 1])
+def test_a_network_of_slices_is_measured_on_slices(context, recipe, scans):
+    axial = changed(recipe, input={"window": (12, 12, 1), "context": context})
     model = axial.network.build(axial.input.shape, 3)
     line = HeldOutLoss(axial, scans, DiceCrossEntropy())(KerasEngine(model))
     assert all(np.isfinite(value) for value in line.values()) and len(line) == 3

@@ -85,9 +85,10 @@ def test_slices_look_the_same_however_the_network_sees_the_scan(view, plain, sca
     assert np.array_equal(samples.labels[0], expected.labels[0])
 
 
+@pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("orientation, window, view", [("RAS", (1, 12, 12), SAGITTAL), ("SAR", (12, 1, 12), CORONAL)])
-def test_a_2d_network_shows_its_slices(orientation, window, view, plain, scan):
-    recipe = changed(plain, input={"orientation": orientation, "window": window})
+def test_a_2d_network_shows_its_slices(orientation, window, view, context, plain, scan):
+    recipe = changed(plain, input={"orientation": orientation, "window": window, "context": context})
     stored = scan if orientation == "RAS" else Scan("s", scan.image.T, scan.classes.T)
     samples = samples_of(stored, recipe, view_of(recipe.input), count=1)
     assert view_of(recipe.input) == view and samples.labels[0].any()

@@ -123,6 +123,11 @@ def test_a_file_without_a_weight_set(write):
         ({"input": {"window": [8, 8, 0]}}, "input: window must be three sizes, one of them 1 for a 2-D network"),
         ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),
         ({"input": {"window": [1, 1, 8]}}, "input: window must be three sizes"),
+        (
+            {"input": {"window": [8, 8, 8], "context": 1}},
+            "input: context must be a number of slices from 0 on, and 0 for",
+        ),
+        ({"input": {"window": [8, 1, 8], "context": -1}}, "input: context must be a number of slices from 0 on, and 0"),
         ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
         ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
         ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
@@ -186,3 +191,11 @@ def test_builds_the_network_it_describes():
 def test_too_few_classes_are_refused(num_classes):
     with pytest.raises(ValueError, match=f"must be at least 2. Received: num_classes={num_classes}"):
         WEIGHT_SET.build(num_classes=num_classes)
+
+
+def test_a_2d_network_with_context_has_a_channel_for_each_slice():
+    expects = Input((8, 1, 16), context=3)
+    assert (expects.slice_axis, expects.depth, expects.margin, expects.shape) == (1, 7, (0, 3, 0), (8, 16, 7))
+    alone, solid = Input((8, 1, 16)), Input((8, 4, 16))
+    assert (alone.depth, alone.margin, alone.shape) == (1, (0, 0, 0), (8, 16, 1))
+    assert (solid.depth, solid.margin, solid.shape) == (1, (0, 0, 0), (8, 4, 16, 1))

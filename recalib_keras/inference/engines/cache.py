@@ -66,7 +66,7 @@ def _key(weight_set):
         "layout": LAYOUT,
         "weights": weight_set.sha256,
         "network": to_mapping(weight_set.network),
-        "window": weight_set.input.window,
+        "shape": weight_set.input.shape,
         "classes": len(weight_set.labels),
         "backend": backend(),
         "versions": {name: _version(name) for name in ("keras", "tensorflow", "openvino")},
