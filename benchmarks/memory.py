@@ -5,7 +5,7 @@ take beyond their input. Scans: all that lies between a 16-bit file and the file
 classes, and by what the file and the network ask for, with a cheap stand-in for the network that reads the class off
 the intensity; what is given is the resident memory of the process at its peak, everything counted in. Where the network
 sees other voxels than the scan's, not all labels can be right: the classes mix where they meet. Engines: the same for
-`recalib segment` on a small scan.
+`recalib segment` on a small scan, with the processes that it starts, whose shared pages count in each.
 """
 
 import argparse
@@ -28,6 +28,7 @@ ENGINES = (("keras", "float32"), ("keras", "bfloat16"), ("openvino", "float32"),
 WINDOW = (64, 64, 64)
 MOST_CLASSES = 104
 AIR = -1024  # the intercept of most CTs, in Hounsfield units
+TICK = 0.02  # seconds between two looks at the memory of several processes
 BOX = 8  # side of what is all of one class, in voxels
 
 
@@ -198,15 +199,41 @@ def _scan(folder, classes, name="scan.nii", spacing=None, normalization="ct"):
 
 
 def _command(arguments):
-    """Returns the peak MB of this process and the seconds of `recalib` with these arguments."""
+    """Returns the peak MB of this process, with those that it starts, and the seconds of `recalib` with arguments."""
+    import threading
     import time
 
     from recalib_keras.cli.main import main as recalib
 
-    start = time.perf_counter()
-    if recalib(arguments):
+    start, done, sums = time.perf_counter(), threading.Event(), [0.0]
+
+    def watch():
+        while not done.wait(TICK):
+            sums.append(_resident("VmRSS") + sum(map(_resident_of, _children())))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        failed = recalib(arguments)
+    finally:
+        done.set()
+        watcher.join()
+    if failed:
         raise SystemExit(f"recalib {' '.join(arguments)} failed")
-    return round(_peak()), round(time.perf_counter() - start, 1)
+    return round(max(_peak(), *sums)), round(time.perf_counter() - start, 1)
+
+
+def _children():
+    """Returns the numbers of the processes that this one has started and that run on."""
+    return " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+
+
+def _resident_of(process):
+    """Returns the resident memory of another process in MB, 0 if it has ended."""
+    try:
+        return _resident("VmRSS", process)
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _peak():
@@ -214,12 +241,12 @@ def _peak():
     return _resident("VmHWM")
 
 
-def _resident(field):
-    """Returns the resident memory of this process in MB: now (VmRSS), or at its peak (VmHWM), as Linux tells it.
+def _resident(field, process="self"):
+    """Returns the resident memory of a process in MB: now (VmRSS), or at its peak (VmHWM), as Linux tells it.
 
     `getrusage` will not do: what it tells begins at the size of the process that started this one.
     """
-    status = Path("/proc/self/status").read_text()
+    status = Path(f"/proc/{process}/status").read_text()
     return int(status.split(f"{field}:")[1].split()[0]) / 1e3
 
 

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
+from recalib_keras.backend import start_backend
 from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, ImportError)

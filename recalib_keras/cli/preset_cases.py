@@ -1,6 +1,6 @@
 """What `recalib evaluate --preset` measures: a preset's segmentations of scans it was not trained on."""
 
-from recalib_keras.cli.backend import start_backend
+from recalib_keras.backend import start_backend
 from recalib_keras.cli.options import named_weights
 from recalib_keras.cli.telling import tell
 

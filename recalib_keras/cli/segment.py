@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
 from recalib_keras.cli.label_targets import label_targets
 from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
 from recalib_keras.cli.telling import line, tell
@@ -77,13 +76,10 @@ def run(arguments):
 
 
 def _load_segmenter(arguments):
-    """Returns the segmenter; Keras is started first where it is needed, which takes several seconds."""
-    from recalib_keras import inference, zoo
+    """Returns the segmenter; where it needs Keras, that takes several seconds to start."""
+    from recalib_keras import inference
 
     weights, settings = named_weights(arguments.weights), (arguments.engine, arguments.precision)
-    names = zoo.info(arguments.preset).shares(weights)
-    if any(inference.needs_keras(arguments.preset, name, *settings) for name in names):
-        start_backend(arguments.threads)
     segmenter = inference.load_segmenter(arguments.preset, weights, *settings, arguments.flip, arguments.threads)
     if sys.stderr.isatty() and any(isinstance(engine, inference.Undecided) for engine in segmenter.engines):
         tell("segment", "the first scan decides on the engine; this takes a while, once")

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
+from recalib_keras.backend import start_backend
 
 ERRORS = (ValueError, OSError, ImportError)
 LARGEST_SPACING = 20.0  # mm; of larger voxels a head has not ten along an axis

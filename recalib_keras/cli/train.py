@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
+from recalib_keras.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.cli.telling import tell
 

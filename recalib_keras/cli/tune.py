@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from recalib_keras.cli.backend import start_backend
+from recalib_keras.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
 
 ERRORS = (ValueError, OSError, RuntimeError, ImportError)

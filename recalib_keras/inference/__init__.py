@@ -1,7 +1,7 @@
 """Segment scans with networks: windows, blending, engines, labels on the scan's own grid, and how sure they are."""
 
 from recalib_keras.inference.confidence import Confidence
-from recalib_keras.inference.engines import EngineError, Undecided, needs_keras, open_engine
+from recalib_keras.inference.engines import EngineError, Undecided, open_engine
 from recalib_keras.inference.ensemble import Ensemble
 from recalib_keras.inference.quality import Traits, UnfamiliarScanWarning, traits, typical_of, unfamiliar
 from recalib_keras.inference.segmenter import Segmenter
@@ -19,7 +19,6 @@ __all__ = [
     "View",
     "average_labels",
     "load_segmenter",
-    "needs_keras",
     "open_engine",
     "predict_labels",
     "segment",

@@ -2,7 +2,7 @@
 
 from recalib_keras.inference.engines.candidates import ENGINES, PRECISIONS, Candidate, EngineError
 from recalib_keras.inference.engines.keras_engine import KerasEngine
-from recalib_keras.inference.engines.opening import needs_keras, open_engine
+from recalib_keras.inference.engines.opening import open_engine
 from recalib_keras.inference.engines.undecided import Undecided
 
 __all__ = [
@@ -12,6 +12,5 @@ __all__ = [
     "EngineError",
     "KerasEngine",
     "Undecided",
-    "needs_keras",
     "open_engine",
 ]

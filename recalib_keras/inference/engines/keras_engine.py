@@ -5,6 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from recalib_keras.backend import start_backend
+
+# GPUs of NVIDIA, of AMD, and those of Windows below Linux, by what Linux calls them.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # A GPU wants more at a time than a CPU, which is no faster for it.
 VOXELS_PER_BATCH = {"cpu": 2**16, "accelerator": 2**18}
 
@@ -36,8 +40,21 @@ def _lies_on_cpu(model):
     return all("cpu" in str(variable.value.device).lower() for variable in model.variables[:1])
 
 
-def load(preset, weights, precision):
-    """Returns the engine of a preset's weight set."""
+def labels_of(model):
+    """Returns a function from windows to the labels of a Keras model's network, an integer array.
+
+    The probabilities stay in the backend: those of a whole head, copied, would take as much again.
+    """
+    import keras
+
+    labels = keras.Model(model.input, keras.ops.argmax(model.output, axis=-1))
+    return lambda windows: keras.ops.convert_to_numpy(labels.predict_on_batch(windows))
+
+
+def load(preset, weights, precision, threads=None):
+    """Returns the engine of a preset's weight set; starts the backend if nobody has."""
+    if "keras" not in sys.modules:
+        start_backend(threads)
     from recalib_keras import zoo
 
     return KerasEngine(zoo.load(preset, weights, dtype={"bfloat16": "mixed_bfloat16"}.get(precision, precision)))
@@ -57,9 +74,18 @@ def backend():
 
 
 def runs_on_tensorflow_cpu():
-    """Returns whether Keras computes with TensorFlow, on a machine where TensorFlow sees no GPU; imports it."""
+    """Returns whether Keras computes with TensorFlow, on a machine where TensorFlow sees no GPU.
+
+    Imports it, unless the machine has no device that could be one.
+    """
     if backend() != "tensorflow":
         return False
+    if "tensorflow" not in sys.modules and not _may_have_gpu():
+        return True
     import tensorflow as tf
 
     return not tf.config.list_physical_devices("GPU")
+
+
+def _may_have_gpu():
+    return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)

@@ -6,6 +6,7 @@ from recalib_keras import zoo
 from recalib_keras.inference.engines import keras_engine, openvino_engine
 from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.candidates import REFERENCE, EngineError, candidates
+from recalib_keras.inference.engines.trial import try_out
 from recalib_keras.inference.engines.undecided import Undecided
 from recalib_keras.zoo import weights as zoo_weights
 
@@ -42,18 +43,12 @@ def open_engine(preset, weights="default", engine="auto", precision="auto", thre
     return opener.open()
 
 
-def needs_keras(preset, weights="default", engine="auto", precision="auto"):
-    """Returns whether `open_engine` with these arguments will import Keras: unless all is remembered for OpenVINO."""
-    opener = _Opener(preset, weights, candidates(engine, precision))
-    remembered = opener.remembered()
-    return remembered is None or remembered.engine == "keras" or opener.compiled(remembered) is None
-
-
 class _Opener:
     def __init__(self, preset, weights, choices, threads=None):
         self.preset, self.weights, self.choices, self.threads = preset, weights, choices, threads
         self.weight_set = zoo.weight_set(preset, weights)
         self.cache = Cache(self.weight_set)
+        self.load = functools.cache(functools.partial(keras_engine.load, preset, weights, threads=threads))
         self.file = "choice-" + "-or-".join(map(str, choices))
 
     def remembered(self):
@@ -72,7 +67,7 @@ class _Opener:
     def open_remembered(self, choice):
         """Returns the engine, or None where OpenVINO must compile the network first."""
         if choice.engine == "keras":
-            return keras_engine.load(self.preset, self.weights, choice.precision)
+            return self.load(choice.precision)
         compiled = self.compiled(choice)
         if compiled is None:
             return None
@@ -88,40 +83,38 @@ class _Opener:
         if all(choice.engine == "openvino" for choice in self.choices):
             _check_backend()
         elif not keras_engine.runs_on_tensorflow_cpu():
-            return keras_engine.load(self.preset, self.weights, self.choices[0].precision)
-        reference = keras_engine.load(self.preset, self.weights, REFERENCE.precision)
-        make = functools.partial(self.make, reference)
+            return self.load(self.choices[0].precision)
         if len(self.choices) == 1:
-            return make(self.choices)[self.choices[0]]()
-        return Undecided(reference, self.choices, make, self.remember)
+            (choice,) = self.choices
+            model = self.load(REFERENCE.precision).model
+            return self._keep(choice, openvino_engine.convert(model, [choice.precision])[choice.precision])()
+        open_reference = functools.partial(self.load, REFERENCE.precision)
+        return Undecided(self.choices, open_reference, self.try_out, self.make, self.remember)
 
-    def make(self, reference, choices):
+    def try_out(self, windows):
+        """Returns the `Trial` of windows."""
+        precisions = [choice.precision for choice in self.choices if choice.engine == "openvino"]
+        return try_out(self.preset, self.weights, precisions, windows, self.threads)
+
+    def make(self, choices, trial):
         """Returns functions that open engines, by `Candidate`; compiled networks are kept.
 
         Args:
-            reference: `KerasEngine` in float32.
             choices: candidates, all of one engine.
+            trial: `Trial` of the network.
         """
         if choices[0].engine == "keras":
-            return {choice: functools.cache(functools.partial(self._load, reference, choice)) for choice in choices}
-        try:
-            return self._compile(reference.model, choices)
-        except EngineError:
-            if all(choice.engine == "openvino" for choice in self.choices):
-                raise
-            return {}
+            return {choice: functools.partial(self.load, choice.precision) for choice in choices}
+        if trial.refusal is None:
+            return {choice: self._keep(choice, trial.compiled[choice.precision]) for choice in choices}
+        if all(choice.engine == "openvino" for choice in self.choices):
+            raise EngineError(trial.refusal)
+        return {}
 
-    def _load(self, reference, choice):
-        return reference if choice == REFERENCE else keras_engine.load(self.preset, self.weights, choice.precision)
-
-    def _compile(self, model, choices):
-        compiled = openvino_engine.convert(model, [choice.precision for choice in choices])
-        made = {}
-        for choice in choices:
-            content = compiled[choice.precision]
-            made[choice] = functools.partial(openvino_engine.OpenVINOEngine, content, choice.precision, self.threads)
-            self.cache.write(f"{choice}.blob", content)
-        return made
+    def _keep(self, choice, compiled):
+        """Keeps a network that OpenVINO has compiled, and returns what opens its engine."""
+        self.cache.write(f"{choice}.blob", compiled)
+        return functools.partial(openvino_engine.OpenVINOEngine, compiled, choice.precision, self.threads)
 
 
 def _check_backend():

@@ -10,7 +10,6 @@ from recalib_keras.inference.engines import (
     KerasEngine,
     Undecided,
     keras_engine,
-    needs_keras,
     open_engine,
     openvino_engine,
 )
@@ -32,12 +31,10 @@ def fast_openvino(monkeypatch):
 
 
 def test_the_first_scan_decides_and_the_next_process_remembers(bright_preset, windows, empty_cache, fast_openvino):
-    assert needs_keras(bright_preset)
     first = open_engine(bright_preset)
     assert isinstance(first, Undecided)
     decided = first.decided(windows)
     assert isinstance(decided, OpenVINOEngine) and decided.precision == "float32"
-    assert not needs_keras(bright_preset)
     again = open_engine(bright_preset, threads=1)
     assert isinstance(again, OpenVINOEngine) and again.precision == "float32"
     np.testing.assert_allclose(again(windows), first(windows), atol=1e-5)
@@ -47,7 +44,6 @@ def test_the_probe_as_it_is(bright_preset, windows, empty_cache):
     decided = open_engine(bright_preset).decided(windows)
     again = open_engine(bright_preset)
     assert (again.name, again.precision) == (decided.name, decided.precision)
-    assert needs_keras(bright_preset) == (decided.name == "keras")
     assert np.array_equal(decided(windows).argmax(-1) == 1, windows[..., 0] > 0)
 
 
@@ -57,13 +53,13 @@ def test_an_engine_that_is_asked_for_is_opened_at_once(engine, precision, bright
     opened = open_engine(bright_preset, engine=engine, precision=precision)
     assert (opened.name, opened.precision) == (engine, precision)
     assert np.array_equal(opened(windows).argmax(-1) == 1, windows[..., 0] > 0)
-    assert needs_keras(bright_preset, engine=engine, precision=precision) == (engine == "keras")
 
 
 def test_precision_alone_may_be_left_open(bright_preset, windows, empty_cache):
     decided = open_engine(bright_preset, engine="openvino").decided(windows)
-    assert decided.name == "openvino" and not needs_keras(bright_preset, engine="openvino")
-    assert needs_keras(bright_preset)  # which is another question
+    again = open_engine(bright_preset, engine="openvino")
+    assert decided.name == "openvino" and (again.name, again.precision) == ("openvino", decided.precision)
+    assert isinstance(open_engine(bright_preset), Undecided)  # which is another question
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"", None])
@@ -76,9 +72,8 @@ def test_a_compiled_network_that_is_damaged_or_gone_is_made_anew(damage, bright_
         path.write_bytes(damage(content))
     else:
         path.unlink()
-    assert needs_keras(bright_preset, **request)
     assert np.array_equal(open_engine(bright_preset, **request)(windows), expected)
-    assert not needs_keras(bright_preset, **request)
+    assert Cache(zoo.weight_set(bright_preset)).read("openvino-float32.blob") is not None
 
 
 def test_a_compiled_network_that_openvino_refuses_is_made_anew(bright_preset, windows, empty_cache):
@@ -92,7 +87,7 @@ def test_a_choice_that_is_damaged_is_made_anew(bright_preset, windows, empty_cac
     open_engine(bright_preset).decided(windows)
     (path,) = empty_cache.rglob("choice-*")
     path.write_bytes(path.read_bytes()[:-3])
-    assert needs_keras(bright_preset) and isinstance(open_engine(bright_preset), Undecided)
+    assert isinstance(open_engine(bright_preset), Undecided)
 
 
 def test_weights_are_checked_though_they_lie_compiled_in_the_cache(bright_preset, empty_cache, tmp_path):
@@ -112,7 +107,7 @@ def test_without_a_cache_that_can_be_written(bright_preset, windows, tmp_path, m
     (tmp_path / "file").touch()
     monkeypatch.setenv("RECALIB_CACHE", str(tmp_path / "file"))
     assert open_engine(bright_preset).decided(windows).name == "openvino"
-    assert needs_keras(bright_preset)
+    assert isinstance(open_engine(bright_preset), Undecided)
 
 
 def test_a_network_that_cannot_be_converted_runs_on_keras(bright_preset, windows, empty_cache, monkeypatch):
@@ -153,4 +148,4 @@ def test_unknown_preset_and_weights(bright_preset, empty_cache):
     with pytest.raises(ValueError, match="there is no preset 'nothing'"):
         open_engine("nothing")
     with pytest.raises(ValueError, match="has no weights 'dark'; it has bright"):
-        needs_keras(bright_preset, "dark")
+        open_engine(bright_preset, "dark")

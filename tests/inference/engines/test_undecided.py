@@ -3,7 +3,8 @@ import weakref
 import numpy as np
 import pytest
 
-from recalib_keras.inference.engines import Candidate, EngineError, Undecided, undecided
+from recalib_keras.inference.engines import Candidate, EngineError, Undecided, trial, undecided
+from recalib_keras.inference.engines.trial import Trial
 
 KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
 OPENVINO = Candidate("openvino", "bfloat16")
@@ -38,17 +39,19 @@ def decide(monkeypatch):
 
     def run(windows, seconds, wrong=0.0, choices=(KERAS, KERAS_16, OPENVINO)):
         clock, remembered, made = Clock(), [], {}
-        monkeypatch.setattr(undecided, "time", clock)
+        monkeypatch.setattr(trial, "time", clock)
         reference = Engine(KERAS, clock, SECONDS[KERAS])
+        first_look = Trial(reference(windows).argmax(axis=-1), SECONDS[KERAS], {}, None)
 
-        def make(some):
+        def make(some, found):
+            assert found is first_look
             engines = {choice: Engine(choice, clock, SECONDS.get(choice, seconds)) for choice in some}
             if OPENVINO in engines:
                 engines[OPENVINO].wrong = wrong
             made.update(engines)
             return {choice: lambda engine=engine: engine for choice, engine in engines.items()}
 
-        engine = Undecided(reference, list(choices), make, remembered.append)
+        engine = Undecided(list(choices), lambda: reference, lambda seen: first_look, make, remembered.append)
         assert (engine.name, engine.precision) == KERAS
         assert np.array_equal(engine(windows), reference(windows))
         decided = engine.decided(windows)
@@ -92,12 +95,12 @@ def test_no_choice_agrees(decide, windows):
         decide(windows, 1.0, wrong=0.5, choices=(OPENVINO,))
 
 
-@pytest.mark.parametrize(("unit", "rounds"), [(0.01, undecided.ROUNDS), (1.0, 1), (0.1, 2)])
+@pytest.mark.parametrize(("unit", "rounds"), [(0.01, trial.ROUNDS), (1.0, 1), (0.1, 2)])
 def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, monkeypatch, windows):
     """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
     clock = Clock()
-    monkeypatch.setattr(undecided, "time", clock)
-    monkeypatch.setattr(undecided, "MOST_SECONDS", 1.5)
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "MOST_SECONDS", 1.5)
     engine = Engine(KERAS, clock, 4.0 * unit)
 
     def slow_at_first(batch, calls=[]):  # noqa: B006

@@ -1,4 +1,4 @@
-"""Start the numerical backend for a command: quietly, and on as many threads as asked for."""
+"""Start the numerical backend: quietly, and on as many threads as asked for."""
 
 import contextlib
 import os

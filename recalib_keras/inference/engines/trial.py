@@ -1,0 +1,100 @@
+"""What Keras in float32 makes of a scan's windows, which other engines must match; worked out where it takes least.
+
+The pass of a whole head leaves TensorFlow with gigabytes that it does not give back. Where a process has not imported
+it, another one is started for the trial, and ends with it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from recalib_keras.inference.engines import keras_engine, openvino_engine
+from recalib_keras.inference.engines.candidates import REFERENCE, EngineError
+
+# Engines are timed so often, and less often where that takes longer than so many seconds.
+ROUNDS, MOST_SECONDS = 5, 2.0
+# Files of a trial in another process.
+WINDOWS, LABELS, FACTS = "windows.npy", "labels.npy", "facts.json"
+
+
+class Trial(NamedTuple):
+    """A network's first look at a scan.
+
+    Args:
+        labels: `(batch, *spatial)` by Keras in float32.
+        seconds: that they took.
+        compiled: the network compiled by OpenVINO, bytes by precision.
+        refusal: why OpenVINO cannot have it, in words; None if it can.
+    """
+
+    labels: np.ndarray
+    seconds: float
+    compiled: dict[str, bytes]
+    refusal: str | None
+
+
+def try_out(preset, weights, precisions, windows, threads=None):
+    """Returns the `Trial` of a preset's network, in another process unless TensorFlow is in this one already.
+
+    Args:
+        preset, weights, threads: see `recalib_keras.inference.open_engine`.
+        precisions: list of those to compile for OpenVINO.
+        windows: `(batch, *spatial, channels)`.
+    """
+    request = {"preset": str(preset), "weights": weights, "precisions": precisions, "threads": threads}
+    if "tensorflow" in sys.modules or not sys.executable:
+        return try_here(windows, **request)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, WINDOWS), windows)
+        command = [sys.executable, "-m", __name__, folder, json.dumps(request)]
+        paths = os.pathsep.join(filter(None, sys.path))  # so that it finds what this process has found
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
+        if done.returncode == 0:
+            return _read(Path(folder), precisions)
+    return try_here(windows, **request)  # which tells what is wrong, if it is not only want of memory for two
+
+
+def try_here(windows, preset, weights, precisions, threads):
+    """Returns the `Trial` of a preset's network, in this process; see `try_out`."""
+    model = keras_engine.load(preset, weights, REFERENCE.precision, threads).model
+    find_labels = keras_engine.labels_of(model)
+    labels = find_labels(windows)  # the first call, in which Keras compiles, is not timed
+    seconds = seconds_of(lambda: find_labels(windows))
+    try:
+        return Trial(labels, seconds, openvino_engine.convert(model, precisions) if precisions else {}, None)
+    except EngineError as error:
+        return Trial(labels, seconds, {}, str(error))
+
+
+def seconds_of(call):
+    """Returns the least seconds that a call takes, in several rounds if they are short."""
+    seconds, end = [], time.perf_counter() + MOST_SECONDS
+    while len(seconds) < ROUNDS and (not seconds or time.perf_counter() <= end):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _write(trial, folder):
+    np.save(folder / LABELS, trial.labels)
+    for precision, content in trial.compiled.items():
+        (folder / precision).write_bytes(content)
+    (folder / FACTS).write_text(json.dumps({"seconds": trial.seconds, "refusal": trial.refusal}))
+
+
+def _read(folder, precisions):
+    facts = json.loads((folder / FACTS).read_text())
+    compiled = {} if facts["refusal"] else {precision: (folder / precision).read_bytes() for precision in precisions}
+    return Trial(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])
+
+
+if __name__ == "__main__":
+    _write(try_here(np.load(Path(sys.argv[1], WINDOWS)), **json.loads(sys.argv[2])), Path(sys.argv[1]))
