@@ -23,10 +23,10 @@ Holm's method over the blocks of that network; the sign before it says which one
 trained by one recipe, those of the whole brain for as many epochs as their cards say; the best of their validated
 epochs was chosen on these same scans, and each was trained once unless the table says otherwise, so small differences
 are no verdict on the blocks. The minutes are those that training took on one core while others had the other one and
-some of this one, pauses counted in: a rough guide, no benchmark. Presets of the whole brain in 3-D go on from
-[drafts](drafts/README.md), and `unet3d_pe` from `unet3d`; their minutes come on top, and `p` tells of these, too. All
-scores are without mirror images (`--flip`), which are no help to networks of the hippocampus, since they know its left
-side only: with them `unet3d_pe` comes to 0.8512. The best come first.
+some of this one, pauses counted in, unless they name a GPU: a rough guide, no benchmark. Presets of the whole brain in
+3-D go on from [drafts](drafts/README.md), and `unet3d_pe` from `unet3d`; their minutes come on top, and `p` tells of
+these, too. All scores are without mirror images (`--flip`), which are no help to networks of the hippocampus, since
+they know its left side only: with them `unet3d_pe` comes to 0.8512. The best come first.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}
 MOST_STRUCTURES = 4  # that have a column each; of more, the presets' cards tell
@@ -61,10 +61,11 @@ def _table(weights, reports):
         found, preset = summaries[name], zoo.info(name)
         parts = [preset.weight_sets[part] for part in preset.shares(weights)]
         dice = [f"{found[s, 'dice'].mean:.4f} ± {found[s, 'dice'].sd:.4f}" for s in (*structures, MEAN)]
-        minutes = sum(part.score["training_minutes"] for part in parts)
+        minutes = f"{sum(part.score['training_minutes'] for part in parts):.0f}"
+        minutes += "".join(f", {device}" for device in {part.score.get("device") for part in parts} - {None})
         lines.append(
             f"| [`{name}`](presets/{name}/README.md) | {' | '.join(dice)} | {found[MEAN, 'hd95_mm'].mean:.2f} | "
-            f"{sum(part.parameters for part in parts):,} | {minutes:.0f} | {p_values.get(name, '')} |"
+            f"{sum(part.parameters for part in parts):,} | {minutes} | {p_values.get(name, '')} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -56,7 +56,9 @@ def _architecture(network):
 
 def _how_long(described):
     start = f", from the weights of `{described.data['starts_from']}` on" if "starts_from" in described.data else ""
-    return f"{described.score['epochs']} epochs, {described.score['training_minutes']} min{start}"
+    score = described.score
+    device = f" on {score['device']}" if "device" in score else ""
+    return f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}"
 
 
 def _section(name, weights, described, is_default):

@@ -184,6 +184,24 @@ def over_hosts(addresses, host, devices=None, timeout=300):
     return distribution
 
 
+def accelerator():
+    """Returns the name of the GPU that computes, such as `"NVIDIA H200"`, or None where a CPU does."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        return tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU") if devices else None
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else device.device_kind
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 @functools.cache
 def _mirrored(count):
     """Returns one and the same strategy each time: two over the same devices confuse each other's messages."""

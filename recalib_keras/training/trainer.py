@@ -11,7 +11,7 @@ from keras import ops
 
 from recalib_keras.inference import Segmenter, typical_of
 from recalib_keras.pipeline import keep_memory
-from recalib_keras.training.distribution import ONE_DEVICE
+from recalib_keras.training.distribution import ONE_DEVICE, accelerator
 from recalib_keras.training.fine_tuning import start_from
 from recalib_keras.training.held_out_loss import HeldOutLoss
 from recalib_keras.training.identity import identity
@@ -123,7 +123,9 @@ def _fit_epoch(model, examples, run, on_step):
     history = model.fit(examples.for_fit(), verbose=0, shuffle=False, callbacks=callbacks)
     check_weights(model, epoch, run.last_good)
     loss = history.history["loss"][0]
-    return {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
+    line = {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
+    device = accelerator()
+    return line if device is None else {**line, "device": device}
 
 
 class _TorchSeeds(keras.callbacks.Callback):
@@ -196,4 +198,6 @@ def _with_score(described, run, validation):
         "epochs": len(run.history),
         "training_minutes": round(sum(line["seconds"] for line in run.history) / 60, 1),
     }
+    if "device" in run.history[-1]:
+        score["device"] = run.history[-1]["device"]
     return dataclasses.replace(described, sha256=zoo_weights.sha256(content), score=score, typical=typical_of(seen))

@@ -15,7 +15,7 @@ from training.runs import assert_same_run, by_place, read_log
 from training.synthetic import changed, write_recipe
 
 from recalib_keras.training import Recipe, TrainingError, distribution, train
-from recalib_keras.training.distribution import ONE_DEVICE, Distribution, over_devices, over_hosts
+from recalib_keras.training.distribution import ONE_DEVICE, Distribution, accelerator, over_devices, over_hosts
 from recalib_keras.training.examples import Examples, read_scan
 from recalib_keras.training.validation import split
 
@@ -224,6 +224,10 @@ def test_pytorch_has_no_data_parallelism(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(ValueError, match="got 'torch', for which Keras has no data parallelism; set KERAS_BACKEND to"):
         over_devices(2)
+
+
+def test_a_cpu_is_no_accelerator():
+    assert accelerator() is None
 
 
 def test_hosts_are_for_jax(monkeypatch):

@@ -120,6 +120,12 @@ def test_the_card_states_what_the_weights_went_on_from(run, recipe):
     assert "min, from the weights of `unet3d` on |" in card(Preset("tiny3d", {"balls": going_on}))
 
 
+def test_the_card_states_the_gpu(run):
+    on_gpu = dataclasses.replace(run.weight_set, score={**run.weight_set.score, "device": "NVIDIA H200"})
+    assert f"{on_gpu.score['training_minutes']} min |" in card(Preset("tiny3d", {"balls": run.weight_set}))
+    assert f"{on_gpu.score['training_minutes']} min on NVIDIA H200 |" in card(Preset("tiny3d", {"balls": on_gpu}))
+
+
 def test_the_card_states_the_spacing(run):
     expects = dataclasses.replace(run.weight_set.input, spacing=(1.0, 0.75, 2.0))
     text = card(Preset("tiny3d", {"balls": dataclasses.replace(run.weight_set, input=expects)}))

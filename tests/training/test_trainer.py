@@ -50,6 +50,13 @@ def test_the_best_weights_are_kept_and_described(run, recipe, data):
     assert again["dice"] == described.score["dice"] == max(line["dice"] for line in run.lines)
 
 
+def test_a_gpu_is_named_in_the_log_and_the_score(run, recipe, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "accelerator", lambda: "NVIDIA H200")
+    weight_set = train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
+    assert [line["device"] for line in read_log(tmp_path)] == [weight_set.score["device"]] == ["NVIDIA H200"]
+    assert "device" not in run.weight_set.score
+
+
 def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
     with pytest.raises(Stop):
         train(recipe, tmp_path, data, on_epoch=stop_after(2))

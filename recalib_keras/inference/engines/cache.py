@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from recalib_keras import __version__, volumes
-from recalib_keras.inference.engines.keras_engine import backend
+from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
 from recalib_keras.zoo.records import to_mapping
 
 DIGEST_LENGTH = 64
@@ -97,4 +97,4 @@ def _machine():
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     told = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return [*(told or [platform.processor()]), platform.machine(), os.cpu_count(), Path("/dev/nvidiactl").exists()]
+    return [*(told or [platform.processor()]), platform.machine(), os.cpu_count(), may_have_gpu()]

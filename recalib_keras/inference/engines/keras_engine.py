@@ -73,6 +73,11 @@ def backend():
         return "tensorflow"
 
 
+def may_have_gpu():
+    """Returns whether the machine has a device that could be a GPU, without importing what would know."""
+    return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)
+
+
 def runs_on_tensorflow_cpu():
     """Returns whether Keras computes with TensorFlow, on a machine where TensorFlow sees no GPU.
 
@@ -80,12 +85,8 @@ def runs_on_tensorflow_cpu():
     """
     if backend() != "tensorflow":
         return False
-    if "tensorflow" not in sys.modules and not _may_have_gpu():
+    if "tensorflow" not in sys.modules and not may_have_gpu():
         return True
     import tensorflow as tf
 
     return not tf.config.list_physical_devices("GPU")
-
-
-def _may_have_gpu():
-    return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)

@@ -53,7 +53,7 @@ def try_out(preset, weights, precisions, windows, threads=None):
         return try_here(windows, **request)
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, WINDOWS), windows)
-        command = [sys.executable, "-m", __name__, folder, json.dumps(request)]
+        command = [sys.executable, "-c", f"from {__name__} import answer; answer()", folder, json.dumps(request)]
         paths = os.pathsep.join(filter(None, sys.path))  # so that it finds what this process has found
         done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
         if done.returncode == 0:
@@ -83,18 +83,17 @@ def seconds_of(call):
     return min(seconds)
 
 
-def _write(trial, folder):
-    np.save(folder / LABELS, trial.labels)
-    for precision, content in trial.compiled.items():
+def answer():
+    """Tries out what the arguments of this process ask for, and leaves the `Trial` in the folder that they name."""
+    folder = Path(sys.argv[1])
+    tried = try_here(np.load(folder / WINDOWS), **json.loads(sys.argv[2]))
+    np.save(folder / LABELS, tried.labels)
+    for precision, content in tried.compiled.items():
         (folder / precision).write_bytes(content)
-    (folder / FACTS).write_text(json.dumps({"seconds": trial.seconds, "refusal": trial.refusal}))
+    (folder / FACTS).write_text(json.dumps({"seconds": tried.seconds, "refusal": tried.refusal}))
 
 
 def _read(folder, precisions):
     facts = json.loads((folder / FACTS).read_text())
     compiled = {} if facts["refusal"] else {precision: (folder / precision).read_bytes() for precision in precisions}
     return Trial(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])
-
-
-if __name__ == "__main__":
-    _write(try_here(np.load(Path(sys.argv[1], WINDOWS)), **json.loads(sys.argv[2])), Path(sys.argv[1]))
