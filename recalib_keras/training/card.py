@@ -14,7 +14,7 @@ Segments {title}.
 |---|---|
 | network | {architecture}, {parameters:,} parameters |
 | labels | {labels} |
-| input | {window} voxels, {spacing}, orientation {orientation}, normalisation `{normalization}` |
+| input | {window}, {spacing}, orientation {orientation}, normalisation `{normalization}` |
 | training data | {source} ({licence}) |
 | training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long} |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
@@ -29,6 +29,15 @@ validated epoch that scored best on these same scans, so the figure leans to the
     recalib evaluate --preset {name} --weights {weights} --data $RECALIB_DATA
 """
 
+ENSEMBLE = """
+## `{name}`{default}
+
+The average of {members}: the weights below, which segment a scan together.
+
+    recalib segment scan.nii.gz --preset {preset} --weights {name}
+    recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
+"""
+
 SYNTHETIC = """
 It never saw a real scan: it learnt from synthetic images alone, and these scores are of such images too. Labels of real
 scans can be worse; look at them before you rely on them.
@@ -41,12 +50,31 @@ def card(preset):
     Args:
         preset: `recalib_keras.zoo.Preset`.
     """
-    first = next(iter(preset.weight_sets.values()))
+    default = preset.shares()
+    ensembles = [
+        ENSEMBLE.format(preset=preset.name, name=name, members=_members(shares), default=_mark(shares == default))
+        for name, shares in preset.ensembles.items()
+    ]
     sections = [
-        _section(preset.name, weights, described, is_default=described is first)
+        _section(preset.name, weights, described, is_default=default == {weights: 1.0})
         for weights, described in preset.weight_sets.items()
     ]
-    return CARD.format(name=preset.name, sections="".join(sections))
+    return CARD.format(name=preset.name, sections="".join([*ensembles, *sections]))
+
+
+def _members(shares):
+    """Returns the members of an ensemble and the share of each, in words."""
+    total = sum(shares.values())
+    return ", ".join(f"`{name}` ({share / total:.0%})" for name, share in shares.items())
+
+
+def _mark(is_default):
+    return " (default)" if is_default else ""
+
+
+def _window(expects):
+    beside = f", and {expects.context} more slices on either side" if expects.context else ""
+    return f"{' × '.join(map(str, expects.window))} voxels{beside}"
 
 
 def _architecture(network):
@@ -66,12 +94,12 @@ def _section(name, weights, described, is_default):
     return SECTION.format(
         name=name,
         weights=weights,
-        default=" (default)" if is_default else "",
+        default=_mark(is_default),
         title=described.title,
         architecture=_architecture(described.network),
         parameters=described.parameters,
         labels=", ".join(f"{label.id} {label.name}" for label in described.labels),
-        window=" × ".join(map(str, expects.window)),
+        window=_window(expects),
         spacing=f"{' × '.join(f'{size:g}' for size in expects.spacing)} mm"
         if expects.spacing
         else "the scan's spacing",

@@ -97,6 +97,9 @@ def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tm
         weight_set = dataclasses.replace(run.weight_set, file=f"{name}.safetensors")
         folder = publish(member, recipe_path, weight_set, run.folder, tmp_path)
     assert Preset.read(folder).ensembles == {"balls": {"axial": 0.4, "coronal": 0.6}}
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## `balls` (default)\n\nThe average of `axial` (40%), `coronal` (60%)" in text
+    assert "--weights balls" in text and text.count("(default)") == 1
     assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
     other = dataclasses.replace(member, weights="axial")
@@ -124,6 +127,12 @@ def test_the_card_states_the_gpu(run):
     on_gpu = dataclasses.replace(run.weight_set, score={**run.weight_set.score, "device": "NVIDIA H200"})
     assert f"{on_gpu.score['training_minutes']} min |" in card(Preset("tiny3d", {"balls": run.weight_set}))
     assert f"{on_gpu.score['training_minutes']} min on NVIDIA H200 |" in card(Preset("tiny3d", {"balls": on_gpu}))
+
+
+def test_the_card_states_the_slices_beside(run):
+    expects = dataclasses.replace(run.weight_set.input, window=(12, 12, 1), context=3)
+    text = card(Preset("tiny3d", {"balls": dataclasses.replace(run.weight_set, input=expects)}))
+    assert "| 12 × 12 × 1 voxels, and 3 more slices on either side, " in text
 
 
 def test_the_card_states_the_spacing(run):
