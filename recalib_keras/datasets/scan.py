@@ -59,6 +59,11 @@ class LabelledScan:
             raise DatasetError(problems)
         return image, replace(labels, array=self.merged(labels.array))
 
+    @property
+    def as_stored(self):
+        """This scan with its labels as they are stored, none of them merged: the same for networks of other labels."""
+        return replace(self, merge=())
+
     def merged(self, numbers):
         """Returns an array of label numbers in which those that are merged are the numbers they count as."""
         merged = numbers.copy() if self.merge else numbers

@@ -1,7 +1,7 @@
 """A scan generated from a label map, whole and always the same, to measure networks on."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,11 @@ class GeneratedScan(LabelledScan):
     itself: tuple[int, ...] = ()
     settings: Synthesis = Synthesis()
     seed: int = 0
+
+    @property
+    def as_stored(self):
+        """This scan with none of its labels merged, and none told apart: the same for networks of other labels."""
+        return replace(super().as_stored, itself=())
 
     def inspect(self):
         """Returns an `Inspection`; intensities are on the scale of the table's prior."""

@@ -67,7 +67,7 @@ def held_out(preset, weights, data_root, part="validation"):
     first, *others = (
         find(zoo.weight_set(preset, name), preset, data_root) for name in zoo.info(preset).shares(weights)
     )
-    if any(scans != first for scans in others):
+    if any([scan.as_stored for scan in scans] != [scan.as_stored for scan in first] for scans in others):
         raise ValueError(f"expected an ensemble whose members all held out the same scans, got {preset} {weights!r}")
     return first
 

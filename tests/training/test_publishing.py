@@ -102,6 +102,10 @@ def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tm
     assert "--weights balls" in text and text.count("(default)") == 1
     assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
+    merging = dataclasses.replace(recipe.data, merge={"53": 17})  # as networks that cannot tell all structures apart
+    merged = dataclasses.replace(member, weights="coronal", data=merging, labels=recipe.labels[:2])
+    publish(merged, recipe_path, weight_set, run.folder, tmp_path)
+    assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != held_out(folder, "coronal", data)
     other = dataclasses.replace(member, weights="axial")
     of_others = dataclasses.replace(weight_set, file="axial.safetensors", held_out=("ball_1",))
     publish(other, recipe_path, of_others, run.folder, tmp_path)

@@ -176,6 +176,17 @@ def test_what_is_segmented_as_itself_is_in_training_and_truth_alike(recipe, head
     assert [np.unique(classes).tolist() for classes in source.class_maps()] == [[0, 1, 2, 3, 4]] * 2
 
 
+def test_networks_of_other_labels_are_measured_on_the_same_scans(recipe, heads):
+    """So that they can be an ensemble, such as a view from the side that does not tell left from right."""
+    labels = tuple(dataclasses.replace(label, mirror=None) for label in recipe.labels if label.id != 41)
+    fewer = dataclasses.replace(changed(recipe, data={"merge": {"41": 2}}), labels=labels)
+    (_, (first, second)), (_, (merged, _)) = find_source(recipe, heads), find_source(fewer, heads)
+    assert first != merged and first.as_stored == merged.as_stored != second.as_stored
+    (image, truth), (same_image, merged_truth) = first.read(), merged.read()
+    assert np.array_equal(image.array, same_image.array)
+    assert np.array_equal(np.where(truth.array == 41, 2, truth.array), merged_truth.array)
+
+
 def test_a_broken_label_map_is_told(recipe, heads, tmp_path):
     (tmp_path / "broken.nii.gz").write_bytes(b"no map")
     scan = GeneratedScan("broken", tmp_path / "broken.nii.gz", tmp_path / "broken.nii.gz", table=heads / "heads")
