@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from recalib_keras import zoo
+from recalib_keras.evaluation import Report, summarize
+from recalib_keras.evaluation.summary import MEAN
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- presets: made by `python -m docs.presets_table` -->\n", "<!-- end of presets -->"
@@ -10,19 +12,33 @@ BLOCKS = {"": "plain", "cse": "cSE", "sse": "sSE", "scse": "scSE", "pe": "PE"}
 
 
 def tables():
-    """Returns the Markdown: for each kind of weights a table of networks by blocks, each score a link to its card."""
-    presets = [zoo.info(name) for name in zoo.names()]
-    return "\n".join(_table(weights, presets) for weights in dict.fromkeys(w for p in presets for w in p.weight_sets))
+    """Returns the Markdown: for each kind of weights a table of networks by blocks, each score a link to its card.
+
+    Weights that are part of an ensemble do not stand alone; its score is that of its report.
+    """
+    found = [entry for name in zoo.names() for entry in _entries(zoo.info(name))]
+    return "\n".join(_table(weights, found) for weights in dict.fromkeys(weights for weights, *_ in found))
 
 
-def _table(weights, presets):
+def _entries(preset):
+    """Yields the name of each weight set and ensemble of a preset, the preset, the mean Dice, and what it segments."""
+    members = {name for shares in preset.ensembles.values() for name in shares}
+    for weights, described in preset.weight_sets.items():
+        if weights not in members:
+            yield weights, preset, described.score["dice"], described.title
+    for weights in preset.ensembles:
+        summaries = summarize(Report.read(preset.folder / f"{weights}.csv"))
+        dice = next(found.mean for found in summaries if (found.structure, found.measure) == (MEAN, "dice"))
+        yield weights, preset, dice, None
+
+
+def _table(weights, entries):
     cells, titles = {}, []
-    for preset in presets:
-        if weights in preset.weight_sets:
-            described, (network, _, block) = preset.weight_sets[weights], preset.name.partition("_")
-            score = f"[{described.score['dice']:.3f}](zoo/presets/{preset.name}/README.md)"
-            cells.setdefault(network, {})[block] = score
-            titles.append(described.title)
+    for name, preset, dice, title in entries:
+        if name == weights:
+            network, _, block = preset.name.partition("_")
+            cells.setdefault(network, {})[block] = f"[{dice:.3f}](zoo/presets/{preset.name}/README.md)"
+            titles += [title] if title else []
     lines = [f"`{weights}`: {titles[0]}", "", f"| network | {' | '.join(BLOCKS.values())} |", "|---" * 6 + "|"]
     for network, scores in cells.items():
         lines.append(f"| `{network}` | {' | '.join(scores.get(block, '') for block in BLOCKS)} |")

@@ -9,7 +9,8 @@ from recalib_keras import zoo
 def test_presets_lists_every_weight_set(recalib, capsys):
     assert recalib("presets") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + sum(len(zoo.info(name).weight_sets) for name in zoo.names())
+    presets = [zoo.info(name) for name in zoo.names()]
+    assert len(lines) == 1 + sum(len(preset.weight_sets) + len(preset.ensembles) for preset in presets)
     assert all(any(line.startswith(name + " ") for line in lines) for name in zoo.names())
 
 
