@@ -62,7 +62,8 @@ def _table(weights, reports):
         parts = [preset.weight_sets[part] for part in preset.shares(weights)]
         dice = [f"{found[s, 'dice'].mean:.4f} ± {found[s, 'dice'].sd:.4f}" for s in (*structures, MEAN)]
         minutes = f"{sum(part.score['training_minutes'] for part in parts):.0f}"
-        minutes += "".join(f", {device}" for device in {part.score.get("device") for part in parts} - {None})
+        devices = dict.fromkeys(part.score["device"] for part in parts if "device" in part.score)
+        minutes = ", ".join([minutes, *devices])
         lines.append(
             f"| [`{name}`](presets/{name}/README.md) | {' | '.join(dice)} | {found[MEAN, 'hd95_mm'].mean:.2f} | "
             f"{sum(part.parameters for part in parts):,} | {minutes} | {p_values.get(name, '')} |"
