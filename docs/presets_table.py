@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from recalib_keras import zoo
-from recalib_keras.evaluation import Report, summarize
-from recalib_keras.evaluation.summary import MEAN
+from recalib_keras.evaluation import Report
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- presets: made by `python -m docs.presets_table` -->\n", "<!-- end of presets -->"
@@ -27,9 +28,8 @@ def _entries(preset):
         if weights not in members:
             yield weights, preset, described.score["dice"], described.title
     for weights in preset.ensembles:
-        summaries = summarize(Report.read(preset.folder / f"{weights}.csv"))
-        dice = next(found.mean for found in summaries if (found.structure, found.measure) == (MEAN, "dice"))
-        yield weights, preset, dice, None
+        scores = Report.read(preset.folder / f"{weights}.csv").scan_means("dice")
+        yield weights, preset, np.nanmean(scores), None
 
 
 def _table(weights, entries):

@@ -16,11 +16,15 @@ Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.train
 
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of another type is an error that names
 the nearest. `extends = "other.toml"`, a path relative to the file, lays the file's own keys over those of another
-recipe, table by table; of several, `extends = ["one.toml", "two.toml"]`, the later lie over the earlier. Examples:
-[zoo/recipes](../zoo/recipes).
+recipe, table by table; of several, `extends = ["one.toml", "two.toml"]`, the later lie over the earlier. A list, such
+as the labels, takes the place of the other's; a key of a table, such as one of `data.merge`, can be changed, not taken
+out. Examples: [zoo/recipes](../zoo/recipes).
 
 With a table `[synthesis]`, scans are generated from label maps of heads; they come to vary so far over the
-`variety_epochs` of the schedule, beginning with `[synthesis_start]`.
+`variety_epochs` of the schedule, beginning with `[synthesis_start]`. The folder of the data then holds the label maps
+(NIfTI or MGZ, of one voxel size, everything in the head labelled, not the brain alone) and `generation.json`, which
+says what their numbers stand for and how bright each tissue is in T1 scans: `recalib_keras.synthesis.LabelTable` has
+its keys. Those of the zoo are label maps of the [SynthSeg](https://github.com/BBillot/SynthSeg) repository.
 """
 REQUIRED = "required"
 

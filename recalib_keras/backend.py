@@ -5,6 +5,8 @@ import os
 import sys
 import tempfile
 
+BACKENDS = ("tensorflow", "jax", "torch")
+
 
 def start_backend(threads=None):
     """Imports Keras and its backend; call it before anything else that does.
@@ -13,9 +15,13 @@ def start_backend(threads=None):
 
     Args:
         threads: number of CPU threads for each operation, or None for all cores.
+
+    Raises:
+        ImportError: if the backend that `KERAS_BACKEND` names is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():
+        _import_keras()
         import keras
 
         backend = keras.backend.backend()
@@ -25,6 +31,19 @@ def start_backend(threads=None):
             import torch
 
             torch.set_num_threads(threads)
+
+
+def _import_keras():
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in BACKENDS:
+            raise
+        raise ImportError(
+            f"Keras's backend {package!r} is not installed; run: pip install {package}, or name another by "
+            f"KERAS_BACKEND: {', '.join(BACKENDS)}"
+        ) from None
 
 
 def _start_tensorflow(threads):

@@ -51,6 +51,10 @@ def info(name):
         return Preset.read(_presets() / name)
     if (Path(name) / FILE_NAME).is_file():
         return Preset.read(name)
+    if Path(name).name != str(name):
+        raise ValueError(
+            f"there is no preset in the folder {str(name)!r}, which is relative to {Path.cwd()}: it has no {FILE_NAME}"
+        )
     nearest = difflib.get_close_matches(str(name), names(), n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
     raise ValueError(f"there is no preset {str(name)!r}; {hint}")
@@ -69,7 +73,8 @@ def weight_set(name, weights="default"):
         members = ", ".join(preset.ensembles[weights])
         raise ValueError(f"the weights {weights!r} of preset {preset.name!r} are those of several networks: {members}")
     if weights not in preset.weight_sets:
-        raise ValueError(f"preset {preset.name!r} has no weights {weights!r}; it has {', '.join(preset.weight_sets)}")
+        there = ", ".join((*preset.weight_sets, *preset.ensembles))
+        raise ValueError(f"preset {preset.name!r} has no weights {weights!r}; it has {there}")
     return preset.weight_sets[weights]
 
 

@@ -13,6 +13,7 @@ from recalib_keras.zoo.records import RecordError, check_keys, from_mapping, rea
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
+SIDES = ("LR", "PA", "IS")
 # What no description says: a network is built with it, and gives it to its blocks.
 GIVEN = ("self", "input_shape", "num_classes", "dtype", "name")
 
@@ -40,6 +41,11 @@ class Input:
     def __post_init__(self):
         if min(self.window) < 1 or sum(size == 1 for size in self.window) > 1:
             raise RecordError(f"window must be three sizes, one of them 1 for a 2-D network, not {self.window}")
+        if sorted("".join(pair for pair in SIDES if letter in pair) for letter in self.orientation) != sorted(SIDES):
+            raise RecordError(
+                "orientation must be three letters, one each of L or R, P or A and I or S, such as 'RAS', "
+                f"not {self.orientation!r}"
+            )
         if self.context < 0 or (self.context and self.slice_axis is None):
             raise RecordError(
                 f"context must be a number of slices from 0 on, and 0 for the 3-D window {self.window}, "
@@ -50,6 +56,16 @@ class Input:
     def slice_axis(self):
         """The axis a 2-D network slices along, or None for a 3-D network."""
         return self.window.index(1) if 1 in self.window else None
+
+    @property
+    def lateral_axis(self):
+        """The axis from left to right, or from right to left."""
+        return next(axis for axis, letter in enumerate(self.orientation) if letter in SIDES[0])
+
+    @property
+    def shows_sides(self):
+        """Whether left and right differ in what the network sees: not in a single sagittal slice."""
+        return self.slice_axis != self.lateral_axis or self.context > 0
 
     @property
     def depth(self):

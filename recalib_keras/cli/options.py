@@ -27,7 +27,8 @@ def add_preset_arguments(parser, default):
         "--weights",
         default="default",
         metavar="NAME",
-        help="one of the preset's weight sets or ensembles, or several as NAME:0.4,NAME:0.6 (default: its first)",
+        help="one of the preset's weight sets or ensembles, or several as NAME:0.4,NAME:0.6 (default: its first, or "
+        "the ensemble that this one is part of)",
     )
 
 

@@ -49,11 +49,18 @@ def run(arguments):
 
     from recalib_keras import synthesis
     from recalib_keras.synthesis.head import HEAD
+    from recalib_keras.synthesis.label_table import FILE_NAME
     from recalib_keras.synthesis.picture import picture
 
     settings = _settings(arguments.settings)
     first = arguments.labels[0]
-    table = synthesis.LabelTable.read(arguments.table or (first if first.is_dir() else first.parent))
+    beside = first if first.is_dir() else first.parent
+    if arguments.table is None and not (beside / FILE_NAME).is_file():
+        raise ValueError(
+            f"expected what the numbers in the label maps stand for in {beside / FILE_NAME}, got no such file; name "
+            "it by --table (recalib_keras.synthesis.LabelTable says what it holds)"
+        )
+    table = synthesis.LabelTable.read(arguments.table or beside)
     maps = synthesis.LabelMaps.read(arguments.labels, table)
     window = [max(1, round(size / arguments.spacing)) for size in HEAD]
     random_scan = synthesis.RandomScan(table, window, settings, arguments.spacing, maps.spacing)

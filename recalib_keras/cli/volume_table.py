@@ -29,7 +29,7 @@ class Labelled(NamedTuple):
 
 
 class VolumeTable:
-    """`volumes.csv`: a row for each structure of each scan, written after every scan; other rows and columns are kept.
+    """`volumes.csv`: a row for each structure of each label map, written after each; other rows and columns are kept.
 
     Several processes may write to one table. The total is the volume of all structures together: that within the skull,
     for a whole brain with its fluid. The asymmetry of a pair is a percentage of the mean of its two sides. A mean
@@ -65,7 +65,7 @@ class VolumeTable:
         return rows
 
     def replace(self, labelled, volumes, entropies, warning):
-        """Sets the rows of one scan and writes the table.
+        """Sets the rows of one label map and writes the table.
 
         Args:
             labelled: `Labelled`.
@@ -77,8 +77,9 @@ class VolumeTable:
 
         with self._lock:
             columns, rows = self._read()
-            known = {tuple(row[name] for name in COLUMNS[:4]): row for row in rows}
-            rows = [row for row in rows if row["scan"] != labelled.scan]
+            replaced = [row for row in rows if _is_of(row, labelled)]
+            known = {tuple(row[name] for name in COLUMNS[:4]): row for row in replaced}
+            rows = [row for row in rows if not _is_of(row, labelled)]
             total = sum(found.cubic_millimetres for found in volumes)
             for found in volumes:
                 identity = (labelled.scan, found.name, str(found.label), str(found.voxels))
@@ -108,6 +109,11 @@ class VolumeTable:
             rows = list(reader)
         missing = [name for name in COLUMNS if name not in names]
         return (*names, *missing), [row | dict.fromkeys(missing, "") for row in rows]
+
+
+def _is_of(row, labelled):
+    """Returns whether a row is of a label map; one that names none is of all that its scan has."""
+    return row["labels"] == labelled.labels if row["labels"] else row["scan"] == labelled.scan
 
 
 def warning_of(rows, volumes):

@@ -88,7 +88,7 @@ class Report:
         """Returns the report in a CSV file that `write` made.
 
         Raises:
-            ValueError: if the file is no such table, is empty, or has a scan and structure twice.
+            ValueError: if there is no such file, it is no such table, is empty, or has a scan and structure twice.
         """
         try:
             with Path(path).open(newline="", encoding="utf-8") as file:
@@ -97,6 +97,8 @@ class Report:
                 if missing:
                     raise ValueError(f"no column {', '.join(missing)}")
                 rows = tuple(_row(cells) for cells in table)
+        except FileNotFoundError:
+            raise ValueError(f"{path}: expected a table as `recalib evaluate -o` writes it, got no such file") from None
         except (ValueError, TypeError, csv.Error) as error:
             raise ValueError(f"{path}: expected a table as `recalib evaluate -o` writes it, got {error}") from None
         if not rows:

@@ -27,7 +27,8 @@ class Ensemble:
 
     Args:
         members: sequence of `(segmenter, weight)`, with weights above 0. They expect scans of one orientation, spacing
-            and normalisation; windows may differ. The first one's labels are those of the result.
+            and normalisation; windows may differ. The labels of the one that has most, the first such one, are those
+            of the result.
         stand_ins: dict from the number of a label to that of the label whose probability it gets from members that
             lack it. Defaults to the labels' `mirror`.
 
@@ -44,13 +45,14 @@ class Ensemble:
         if not self.members or not all(weight > 0 for _, weight in self.members):
             weights = [weight for _, weight in self.members]
             raise ValueError(f"expected at least one member, all of weights above 0, got weights {weights}")
-        self.input, self.labels = self.members[0][0].input, self.members[0][0].labels
+        self._leader = max((segmenter for segmenter, _ in self.members), key=lambda segmenter: len(segmenter.labels))
+        self.input, self.labels = self._leader.input, self._leader.labels
         mirrors = {label.id: label.mirror for label in self.labels if label.mirror is not None}
         self._classes = [
             _classes(segmenter, self.labels, mirrors if stand_ins is None else stand_ins)
             for segmenter, _ in self.members
         ]
-        for segmenter, _ in self.members[1:]:
+        for segmenter, _ in self.members:
             _check_input(self.input, segmenter.input)
 
     @property
@@ -70,7 +72,7 @@ class Ensemble:
             return None
         smallest, largest = zip(*(typical.volume_ml for typical in each))
         return dataclasses.replace(
-            each[0],
+            self._leader.typical,
             entropy=max(typical.entropy for typical in each) + self._entropy_of_the_sure(),
             volume_ml=(min(smallest), max(largest)),
             at_edge=max(typical.at_edge for typical in each),
@@ -109,14 +111,14 @@ def _classes(segmenter, labels, stand_ins):
     known = {label.id for label in labels}
     if not set(ids) <= known:
         raise ValueError(
-            f"expected members to give no labels but those of the first one, got {sorted(set(ids) - known)} from "
-            f"{segmenter.weight_set.title!r}; put the member with all labels first"
+            f"expected members to give no labels but those of the one that has most, got {sorted(set(ids) - known)} "
+            f"from {segmenter.weight_set.title!r}; average networks of the same structures"
         )
     sources = [label.id if label.id in ids else stand_ins.get(label.id) for label in labels]
     lacking = [label.id for label, source in zip(labels, sources) if source not in ids]
     if lacking:
         raise ValueError(
-            f"expected every member to have all labels of the first one, or a stand-in for them, but "
+            f"expected every member to have all labels of the one that has most, or a stand-in for them, but "
             f"{segmenter.weight_set.title!r} lacks {lacking}; name stand-ins, or give the labels a `mirror`"
         )
     if ids[0] != labels[0].id:

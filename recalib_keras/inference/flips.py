@@ -31,8 +31,3 @@ def mirrored(predict, labels, axis):
         return there
 
     return predict_both
-
-
-def left_right_axis(orientation):
-    """Returns the axis of an orientation such as `"RAS"` that runs between left and right."""
-    return next(axis for axis, letter in enumerate(orientation.upper()) if letter in "LR")

@@ -69,6 +69,6 @@ def lines_between(source, target):
     to_source = np.linalg.solve(source.affine, target.affine)
     steps, starts = np.diag(to_source)[:3], to_source[:3, 3]
     return [
-        Line(start + step * np.arange(wanted), size)
+        Line(start + step * np.arange(wanted), size, step)
         for start, step, wanted, size in zip(starts, steps, target.shape, source.shape, strict=True)
     ]

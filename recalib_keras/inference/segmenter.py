@@ -19,7 +19,8 @@ class Segmenter:
         model: `keras.Model` of the weight set's input shape and classes, or an engine: any function from windows
             `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
         flips: whether to average each prediction with that of the left-right mirror image, for networks that have
-            seen both sides of the body. Takes twice the time.
+            seen both sides of the body. Takes twice the time. A network that sees single sagittal slices looks once:
+            its mirror image is the slice itself.
 
     Raises:
         ValueError: with `flips`, for labels of two sides that do not name each other as `mirror`.
@@ -94,9 +95,8 @@ class Segmenter:
             windows = central_windows(image, self.input.window, self.input.margin)
             self.engine = self.engine.decided(as_network_sees(windows, self.input))
         predict = self._predict
-        if self.flips:
-            axis = flipping.left_right_axis(self.input.orientation)
-            predict = flipping.mirrored(predict, self.labels, axis)
+        if self.flips and self.input.shows_sides:
+            predict = flipping.mirrored(predict, self.labels, self.input.lateral_axis)
         at_a_time = getattr(self.engine, "voxels_per_batch", None)
         return View(predict, self.input.window, weight, at_a_time, self.input.margin)
 

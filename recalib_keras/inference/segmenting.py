@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 import warnings
 
 from recalib_keras import volumes, zoo
@@ -34,9 +35,13 @@ def load_segmenter(preset, weights="default", engine="auto", precision="auto", f
     return members[0][0] if isinstance(weights, str) and len(members) == 1 else Ensemble(members)
 
 
+# Engines write over what they gave before: scans are segmented one after the other, whatever thread asks.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 @functools.lru_cache(maxsize=1)
-def _cached_segmenter(preset, weights, digests, **settings):
-    """Keeps the last network between calls; the SHA-256 tells when a preset in a folder has been written anew."""
+def _cached_segmenter(preset, weights, description, **settings):
+    """Keeps the last network between calls; the description tells when a preset in a folder has been written anew."""
     return load_segmenter(preset, weights if isinstance(weights, str) else dict(weights), **settings)
 
 
@@ -47,7 +52,8 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
         scan: path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
         preset: one of `recalib_keras.zoo.names()`, or the path of a folder that holds a `preset.json`.
         weights: name of one of the preset's weight sets or ensembles, or several weight sets to be averaged: see
-            `recalib_keras.inference.load_segmenter`. Defaults to its first.
+            `recalib_keras.inference.load_segmenter`. Defaults to its first weight set, or to the ensemble that it is
+            part of.
         volume: index of the volume to take from a 4-D file.
         engine: `"keras"`, `"openvino"` or `"auto"`: whichever is faster on this machine for the same labels.
         precision: `"float32"`, `"bfloat16"` or `"auto"`, as for the engine.
@@ -69,13 +75,15 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
         image = recalib_keras.segment("scan.nii.gz", preset="unet3d")
         image.to_filename("labels.nii.gz")
     """
-    shares = zoo.info(preset).shares(weights)
-    digests = tuple(zoo.weight_set(preset, name).sha256 for name in shares)
-    key = weights if isinstance(weights, str) else tuple(shares.items())
-    segmenter = _cached_segmenter(str(preset), key, digests, engine=engine, precision=precision, flips=flips)
+    described = zoo.info(preset)
+    key = weights if isinstance(weights, str) else tuple(described.shares(weights).items())
     source, scan = scan, volumes.read(scan, volume=volume, keep_integers=True)
-    confidence = None if segmenter.typical is None else Confidence()
-    labels = segmenter(scan, confidence=confidence)
+    with _ONE_AT_A_TIME:
+        segmenter = _cached_segmenter(
+            str(preset), key, described.to_json(), engine=engine, precision=precision, flips=flips
+        )
+        confidence = None if segmenter.typical is None else Confidence()
+        labels = segmenter(scan, confidence=confidence)
     unusual = unfamiliar(traits(labels, scan.grid, segmenter.labels[1:], confidence), segmenter.typical)
     if unusual:
         name = f"{source}: " if isinstance(source, (str, os.PathLike)) else ""

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from recalib_keras import volumes
+from recalib_keras.volumes.names import LABEL_SUFFIXES
 
-SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 # Voxel sizes that differ by less, relatively, are the same.
 SAME_SPACING = 1e-3
 
@@ -70,15 +70,17 @@ def find_label_maps(paths):
     """Returns the label maps among files and folders, those of a folder sorted by name.
 
     Raises:
-        VolumeError: if there is none.
+        VolumeError: if there is none, or no such path.
     """
     found = []
     for path in map(Path, paths):
+        if not path.exists():
+            raise volumes.VolumeError(f"{path}: expected label maps, got no such file or folder; check the path")
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        found += [file for file in inside if file.name.endswith(SUFFIXES) or not path.is_dir()]
+        found += [file for file in inside if file.name.lower().endswith(LABEL_SUFFIXES) or not path.is_dir()]
     if not found:
         raise volumes.VolumeError(
-            f"expected label maps ({', '.join(SUFFIXES)}) in {', '.join(map(str, paths))}; there are none"
+            f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {', '.join(map(str, paths))}; there are none"
         )
     return found
 
@@ -104,8 +106,9 @@ def _read_head(path, table, orientation):
 
 def _indices(numbers, table, path):
     """Returns the place of each number in the table, the smallest unsigned integer type."""
-    known = np.clip(numbers, -1, table.numbers.max() + 1) + 1  # from 0 on, unknown ones at the ends
-    places = np.full(table.numbers.max() + 3, len(table.numbers))
+    most = table.numbers.max() + 1
+    known = np.clip(numbers, -1, most).astype(np.int64) + 1  # from 0 on, unknown ones at the ends
+    places = np.full(most + 2, len(table.numbers))
     places[table.numbers + 1] = np.arange(len(table.numbers))
     indices = places.astype(np.min_scalar_type(len(table.numbers)))[known]
     if (indices == len(table.numbers)).any():

@@ -142,7 +142,7 @@ class RandomScan(keras.layers.Layer):
             spacing=spacing,
             map_spacing=map_spacing,
             classes=table.classes(labels, merge),
-            lateral_axis=next(axis for axis, letter in enumerate(expects.orientation) if letter in "LR"),
+            lateral_axis=expects.lateral_axis,
             normalization=expects.normalization,
             **kwargs,
         )

@@ -34,7 +34,7 @@ ENSEMBLE = """
 
 The average of {members}: the weights below, which segment a scan together.
 
-    recalib segment scan.nii.gz --preset {preset} --weights {name}
+    recalib segment scan.nii.gz -o results --preset {preset} --weights {name}
     recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
 """
 

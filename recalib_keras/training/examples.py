@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
 from recalib_keras import volumes
 from recalib_keras.datasets import DatasetError, Inspection, Problem
@@ -157,12 +156,12 @@ def as_examples(images, classes, expects):
     """Returns windows as the network takes them: images `(batch, *spatial, channels)`, classes `(batch, *spatial, 1)`.
 
     Args:
-        images, classes: a batch of windows as from `random_window`.
+        images, classes: a batch of windows as from `random_window`, arrays or tensors; they stay what they are.
         expects: `recalib_keras.zoo.Input`.
     """
     if not expects.context:
-        return ops.expand_dims(images, -1), ops.expand_dims(classes, -1)
-    return ops.convert_to_tensor(images), ops.convert_to_tensor(classes)[..., expects.context : expects.context + 1]
+        return images[..., None], classes[..., None]
+    return images, classes[..., expects.context : expects.context + 1]
 
 
 def random_window(scan, expects, foreground, rng):

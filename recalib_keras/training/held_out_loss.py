@@ -49,4 +49,4 @@ class HeldOutLoss:
             rng = np.random.default_rng([self.recipe.seed, index])
             windows.append(random_window(read_scan(labelled, expects, labels), expects, foreground=1.0, rng=rng))
         images, classes = as_examples(*(np.stack(arrays) for arrays in zip(*windows)), expects)
-        return ops.convert_to_numpy(images), ops.convert_to_numpy(classes).astype("int32")
+        return images, classes.astype("int32")

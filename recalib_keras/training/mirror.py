@@ -19,7 +19,7 @@ class Mirror(NamedTuple):
             expects: `recalib_keras.zoo.Input`.
             labels: sequence of `recalib_keras.zoo.Label`.
         """
-        axis = next(index for index, letter in enumerate(expects.orientation) if letter in "LR")
+        axis = expects.lateral_axis
         if axis == expects.slice_axis:
             return None
         if expects.slice_axis is not None and expects.slice_axis < axis:

@@ -11,6 +11,7 @@ from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run_folder import BEST
 from recalib_keras.volumes import atomic_write
 from recalib_keras.zoo.preset import FILE_NAME, Preset
+from recalib_keras.zoo.records import RecordError
 
 
 def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
@@ -28,10 +29,9 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
         `.jsonl`. Other weight sets of the preset stay as they are, behind this one if the recipe's `default` says so.
     """
     folder = Path(presets_folder) / recipe.preset
-    folder.mkdir(parents=True, exist_ok=True)
-    _copy(Path(run_folder) / BEST, folder / weight_set.file)
-    _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
-    _keep_recipe(recipe, Path(recipe_path), folder / f"{recipe.weights}.toml")
+    recipe_file = folder / f"{recipe.weights}.toml"
+    # All that may fail comes before the first file is replaced.
+    text = _recipe_text(recipe, Path(recipe_path), recipe_file)
     preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
     before = {recipe.weights: weight_set} if recipe.default else {}
     preset = dataclasses.replace(
@@ -39,8 +39,14 @@ def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
         weight_sets=before | preset.weight_sets | {recipe.weights: weight_set},
         ensembles=_with_member(preset.ensembles, recipe),
     )
-    _write(folder / FILE_NAME, preset.to_json())
-    _write(folder / "README.md", card(preset))
+    description, readme = preset.to_json(), card(preset)
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(Path(run_folder) / BEST, folder / weight_set.file)
+    _write(folder / FILE_NAME, description)
+    _write(folder / "README.md", readme)
+    _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
+    if text is not None:
+        _write(recipe_file, text)
     return folder
 
 
@@ -51,12 +57,18 @@ def _with_member(ensembles, recipe):
     return {**ensembles, name: ensembles.get(name, {}) | {recipe.weights: recipe.ensemble.share}}
 
 
-def _keep_recipe(recipe, path, target):
-    """Leaves a recipe that lies beside the weights; copies one that can stand elsewhere, or else writes all it says."""
-    text = path.read_text(encoding="utf-8")
-    is_whole = Recipe.read(path) == recipe and "extends" not in tomllib.loads(text)
-    if path.resolve() != target.resolve() or Recipe.read(path) != recipe:
-        _write(target, text if is_whole else recipe.to_toml())
+def _recipe_text(recipe, path, target):
+    """Returns what to keep of a recipe: its file if that can stand elsewhere, or else all it says.
+
+    None for a file that lies beside the weights already. One that was changed or lost during training counts not.
+    """
+    try:
+        text, is_same = path.read_text(encoding="utf-8"), Recipe.read(path) == recipe
+    except (OSError, RecordError):
+        return recipe.to_toml()
+    if is_same and path.resolve() == target.resolve():
+        return None
+    return text if is_same and "extends" not in tomllib.loads(text) else recipe.to_toml()
 
 
 def _copy(source, target):

@@ -240,7 +240,8 @@ class Recipe:
         default: whether these become the weights that the preset has unless others are asked for.
         title: what is segmented, in words.
         seed: of everything random.
-        init: name or folder of a preset to start from instead of fresh weights, see `[fine_tuning]`.
+        init: name of a preset, or its folder relative to the current one, to start from instead of fresh weights; see
+            `[fine_tuning]`.
         labels: the structures, background first.
         network, input, data, augmentation, loss, optimizer, schedule, fine_tuning: see the classes of these names.
         synthesis: how far scans vary that are generated from label maps of heads; the folder of the data then holds
@@ -277,12 +278,23 @@ class Recipe:
             )
         check_labels(self.labels)
         counterpart_classes(self.labels)
+        self._check_merge()
+        if self.ensemble is not None and self.ensemble.name == self.weights:
+            raise RecordError(f"ensemble.name must differ from the name of its member, weights = {self.weights!r}")
         _check_choice(self, "storage", ("float32", "float16"))
         self.network.check()
         self._check_synthesis()
-        axis = self.input.slice_axis
-        if self.augmentation.flip and axis is not None and self.input.orientation[axis] in "LR":
+        if self.augmentation.flip and self.input.slice_axis == self.input.lateral_axis:
             raise RecordError("sagittal slices look the same on both sides; set augmentation.flip to 0")
+
+    def _check_merge(self):
+        merge = self.data.merge
+        lost = {label.id for label in self.labels} & set(map(int, merge)) - set(merge.values())
+        for number in sorted(lost):
+            raise RecordError(
+                f"data.merge counts {number} as {merge[str(number)]}, but {number} is among the labels; take it out of "
+                f"labels, or say data.merge = {{ {number} = {number} }} where another recipe is extended"
+            )
 
     def _check_synthesis(self):
         if self.synthesis is None and (self.synthesis_start is not None or self.schedule.variety_epochs):

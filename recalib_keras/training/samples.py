@@ -45,8 +45,8 @@ def make_samples(scan, recipe, view, count, rng):
     copies = (np.repeat(array[None], count, axis=0) for array in window)
     changed = (ops.convert_to_numpy(tensor) for tensor in augmentation.apply(*copies, change))
     images, classes = as_examples(*(np.stack([first, *others]) for first, others in zip(window, changed)), recipe.input)
-    images = _turned(ops.convert_to_numpy(images)[..., recipe.input.context], recipe.input)
-    classes = _turned(ops.convert_to_numpy(classes)[..., 0], recipe.input)
+    images = _turned(images[..., recipe.input.context], recipe.input)
+    classes = _turned(classes[..., 0], recipe.input)
     others = tuple(axis for axis in range(3) if axis != view.axis)
     place = (classes[0] > 0).sum(axis=others).argmax() if (classes[0] > 0).any() else images.shape[1 + view.axis] // 2
     numbers = np.array([label.id for label in recipe.labels])[classes]

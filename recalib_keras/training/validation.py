@@ -8,7 +8,7 @@ import numpy as np
 
 from recalib_keras import datasets, zoo
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Confidence, Segmenter, traits
+from recalib_keras.inference import Confidence, load_segmenter, traits
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.recipe import Recipe
@@ -21,7 +21,7 @@ def validate(segmenter, scans, show=None, seen=None):
     """Returns the mean Dice over scans: of each structure, of all, and the deviation of the latter between scans.
 
     Args:
-        segmenter: `recalib_keras.inference.Segmenter`.
+        segmenter: `recalib_keras.inference.Segmenter` or `Ensemble`.
         scans: list of `recalib_keras.datasets.LabelledScan`.
         show: function called with the first scan, a `recalib_keras.volumes.Volume`, and its predicted labels.
         seen: list that gets the `recalib_keras.inference.Traits` of each scan's segmentation, or None.
@@ -30,7 +30,7 @@ def validate(segmenter, scans, show=None, seen=None):
         Dict of `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's truth nor in
         its prediction counts not, and a scan without any structure neither.
     """
-    structures = segmenter.weight_set.labels[1:]
+    structures = segmenter.labels[1:]
     table = np.ma.masked_invalid(
         [
             _scan_dice(scan, segmenter, structures, show if index == 0 else None, seen)
@@ -64,9 +64,9 @@ def held_out(preset, weights, data_root, part="validation"):
     if part not in PARTS:
         raise ValueError(f"`part` must be one of {', '.join(PARTS)}. Received: {part!r}")
     find = _find_validation if part == "validation" else _find_test
-    first, *others = (
-        find(zoo.weight_set(preset, name), preset, data_root) for name in zoo.info(preset).shares(weights)
-    )
+    members = [zoo.weight_set(preset, name) for name in zoo.info(preset).shares(weights)]
+    members.sort(key=lambda member: -len(member.labels))  # the truth is that of the one that has most
+    first, *others = (find(member, preset, data_root) for member in members)
     if any([scan.as_stored for scan in scans] != [scan.as_stored for scan in first] for scans in others):
         raise ValueError(f"expected an ensemble whose members all held out the same scans, got {preset} {weights!r}")
     return first
@@ -81,7 +81,7 @@ def rescore(preset, weights, data_root):
         Dict as from `validate`, with `"scans"` in words.
     """
     validation = held_out(preset, weights, data_root)
-    segmenter = Segmenter.from_preset(preset, weights)
+    segmenter = load_segmenter(preset, weights, "keras", "float32")
     return {"scans": in_words(validation), **validate(segmenter, validation)}
 
 

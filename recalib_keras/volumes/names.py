@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+# One file, one scan or label map: what sets of them are made of, and what can be written.
+NIFTI_SUFFIXES, MGH_SUFFIXES = (".nii.gz", ".nii"), (".mgz", ".mgh")
+LABEL_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES
 # `.img` and `.hdr` lie side by side and are one scan.
-SCAN_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
-# One file, one scan or label map: what sets of them are made of.
-LABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz")
+SCAN_SUFFIXES = (*LABEL_SUFFIXES, ".img", ".hdr")
 
 
 def stem(path: Path) -> str:

@@ -15,9 +15,9 @@ from recalib_keras.volumes import dicom
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.headers import check_voxel_size, grid_of, is_unplaced, quiet_nibabel, stored_header
+from recalib_keras.volumes.names import SCAN_SUFFIXES
 from recalib_keras.volumes.volume import Volume
 
-EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh", ".hdr", ".img")
 GZIP_MAGIC = b"\x1f\x8b"
 # Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
 GZIP_MOST = 1032
@@ -114,7 +114,7 @@ def _open(path):
 def _check_file(path):
     if not path.exists():
         raise VolumeError(f"{path}: expected a scan, got no such file; check the path")
-    if not path.name.lower().endswith(EXTENSIONS):
+    if not path.name.lower().endswith(SCAN_SUFFIXES):
         raise VolumeError(
             f"{path}: expected a file that ends in {_extensions()} or a folder of DICOM slices, got an unsupported "
             f"ending {path.suffix!r}; convert the scan, or for a DICOM slice give its folder"
@@ -284,4 +284,4 @@ def _name(path):
 
 
 def _extensions():
-    return ", ".join(EXTENSIONS)
+    return ", ".join(SCAN_SUFFIXES)

@@ -10,14 +10,13 @@ import numpy as np
 from recalib_keras.volumes.atomic import atomic_write
 from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.headers import is_nifti, millimetres
+from recalib_keras.volumes.names import LABEL_SUFFIXES, MGH_SUFFIXES, NIFTI_SUFFIXES
 from recalib_keras.volumes.placement import place, placement_codes
 from recalib_keras.volumes.volume import Volume
 
 DESCRIPTION = "recalib-keras"
 # NIfTI-1 counts voxels along an axis in 16 bits.
 NIFTI1_MOST = np.iinfo(np.int16).max
-NIFTI_ENDINGS = (".nii", ".nii.gz")
-MGH_ENDINGS = (".mgz", ".mgh")
 # The only integer types of the MGH format.
 MGH_INTEGERS = (np.uint8, np.int16, np.int32)
 # The fields of a NIfTI header that say where the voxels stand.
@@ -83,10 +82,10 @@ def save(image: nib.spatialimages.SpatialImage, path: str | os.PathLike) -> Path
         VolumeError: The ending is another, MGH has no type for the values, or the disk refuses.
     """
     name = Path(path).name.lower()
-    if name.endswith(MGH_ENDINGS):
+    if name.endswith(MGH_SUFFIXES):
         image = _as_mgh(image)
-    elif not name.endswith(NIFTI_ENDINGS):
-        endings = ", ".join(NIFTI_ENDINGS + MGH_ENDINGS)
+    elif not name.endswith(NIFTI_SUFFIXES):
+        endings = ", ".join(LABEL_SUFFIXES)
         raise VolumeError(f"expected a file name that ends in {endings}, got {path}; add one of these endings")
     elif not isinstance(image, nib.Nifti1Image):
         image = nib.Nifti1Image.from_image(image)

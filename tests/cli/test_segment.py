@@ -143,6 +143,19 @@ def test_table_keeps_the_rows_of_other_scans_and_replaces_its_own(recalib, scan,
     assert voxels == {str(other): "8", str(scan): "24"}
 
 
+def test_label_maps_of_one_scan_share_a_table(recalib, scan, tmp_path):
+    """Volumes of a 4-D scan, or labels of several presets."""
+    image = nib.load(scan)
+    series = np.stack([image.get_fdata(), image.get_fdata()], axis=-1)
+    nib.save(nib.Nifti1Image(series, image.affine), tmp_path / "series.nii.gz")
+    for volume in (0, 1, 0):
+        recalib(
+            "segment", tmp_path / "series.nii.gz", "--volume", volume, "-o", tmp_path / f"v{volume}.mgh", "--overwrite"
+        )
+    rows = _rows(tmp_path)
+    assert [row["labels"] for row in rows] == ["v1.mgh", "v0.mgh"] and all(row["mean_entropy"] for row in rows)
+
+
 def test_what_is_there_is_skipped_unless_overwritten(recalib, scan, tmp_path):
     recalib("segment", scan, "-o", tmp_path)
     target = tmp_path / "head_labels.nii.gz"

@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import matplotlib.image
@@ -73,6 +74,14 @@ def test_bad_input_is_one_error(words, message, heads, tmp_path):
     with pytest.raises(ValueError, match=message):
         run(heads, "-o", tmp_path / "picture.png", *words)
     assert not (tmp_path / "picture.png").exists()
+
+
+def test_the_table_is_looked_for_beside_the_maps(heads, tmp_path):
+    alone = shutil.copytree(heads, tmp_path / "maps", ignore=shutil.ignore_patterns("generation.json"))
+    with pytest.raises(ValueError, match=r"maps.generation.json, got no such file; name it by --table"):
+        run(alone, "-o", tmp_path / "picture.png")
+    run(alone, "-o", tmp_path / "a.png", "--table", heads / "generation.json", "--samples", 1, "--spacing", 12)
+    assert (tmp_path / "a.png").exists()
 
 
 RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain*/*.toml"))

@@ -63,6 +63,13 @@ def test_the_table_has_units_empty_cells_and_says_what_was_missed(tmp_path):
     assert (rows[3]["found_in"], rows[3]["dice"], rows[3]["truth_mm3"]) == ("neither", "", "0.0")
 
 
+def test_a_report_that_is_not_there(tmp_path):
+    with pytest.raises(
+        ValueError, match="none.csv: expected a table as `recalib evaluate -o` writes it, got no such file"
+    ):
+        Report.read(tmp_path / "none.csv")
+
+
 def test_what_is_written_is_read_again(tmp_path, report):
     for one in (REPORT, report(scans=3, missed=[(0, 1)])):
         again = Report.read(one.write(tmp_path / "report.csv"))

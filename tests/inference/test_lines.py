@@ -62,6 +62,13 @@ def test_of_grids_in_space(oblique_affine):
     np.testing.assert_allclose(*in_space, atol=1e-9)
 
 
+def test_a_single_slice_takes_the_mean_of_all_that_it_covers():
+    thick = np.diag([5.0, 1.0, 1.0, 1.0])
+    thick[0, 3] = 2.0  # its middle is that of the five
+    line, *_ = lines_between(Grid((5, 4, 4), np.eye(4)), Grid((1, 4, 4), thick))
+    np.testing.assert_allclose(line.weights.toarray(), np.full((1, 5), 0.2), atol=1e-3)
+
+
 @pytest.mark.parametrize("low, high", [(0, 9), (2, 7), (4, 5), (0, 1), (8, 9)])
 @pytest.mark.parametrize("step", [0.4, 1.0, 2.5])
 def test_a_part_is_the_line_among_a_range_of_the_voxels(low, high, step):

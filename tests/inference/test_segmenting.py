@@ -1,10 +1,13 @@
 import dataclasses
+import functools
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -83,6 +86,25 @@ def test_names_alone_count_the_same(views, image):
     ensemble = load_segmenter(views, ["axial", "coronal"], **EXACT)
     assert isinstance(ensemble, Ensemble) and [weight for _, weight in ensemble.members] == [1, 1]
     assert isinstance(load_segmenter(views, "axial", **EXACT), Segmenter)
+
+
+def test_a_description_that_is_mended_counts_at_once(views, image, tmp_path):
+    folder = shutil.copytree(views, tmp_path / "views")
+    before = labels_of(segment(image, folder, weights="axial", **EXACT))
+    text = (folder / "preset.json").read_text()
+    (folder / "preset.json").write_text(text.replace('"id": 4', '"id": 9').replace('"mirror": 4', '"mirror": 9'))
+    after = labels_of(segment(image, folder, weights="axial", **EXACT))
+    assert 4 in before and np.array_equal(after, np.where(before == 4, 9, before))
+
+
+def test_threads_get_their_own_labels(openvino, bright_preset):
+    """OpenVINO writes over its last result, whoever asks next."""
+    arrays = np.random.default_rng(0).normal(size=(8, 40, 40, 40)).astype("float32")
+    images = [nib.Nifti1Image(array, np.eye(4)) for array in arrays]
+    one_by_one = functools.partial(segment, preset=bright_preset, engine="openvino", precision="float32")
+    expected = [labels_of(one_by_one(image)) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(map(np.array_equal, map(labels_of, pool.map(one_by_one, images)), expected))
 
 
 def test_flips_reach_every_member(views, image):

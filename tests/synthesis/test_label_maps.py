@@ -11,14 +11,14 @@ from recalib_keras.volumes import VolumeError
 def write(path, indices, orientation="LIA", dtype="int32", spacing=1.0):
     """Writes a map given as indices along RAS, with the numbers of the table, in another orientation."""
     numbers = TABLE.numbers[indices].astype(dtype)
-    image = nib.Nifti1Image(numbers, np.diag([spacing, spacing, spacing, 1.0]))
+    image = nib.Nifti1Image(numbers, np.diag([spacing, spacing, spacing, 1.0]), dtype=dtype)
     image.set_sform(image.affine, code=1)
     wanted = nib.orientations.axcodes2ornt(orientation)
     nib.save(image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted)), path)
     return path
 
 
-@pytest.mark.parametrize("dtype", ["int32", "float32", "uint16"])
+@pytest.mark.parametrize("dtype", ["int32", "float32", "uint16", "uint64"])
 def test_maps_are_turned_cropped_and_filled_up(tmp_path, dtype):
     large = np.zeros((9, 8, 10), int)
     large[2:7, 1:7, 3:10] = 4
@@ -61,6 +61,8 @@ def test_maps_that_cannot_be_used_are_errors(tmp_path):
     ones = np.ones((2, 2, 2), int)
     (tmp_path / "empty").mkdir()
     refused("there are none")
+    with pytest.raises(VolumeError, match="nowhere: expected label maps, got no such file or folder"):
+        LabelMaps.read([tmp_path / "nowhere"], TABLE)
     refused("0.nii: expected a label map of a head, got background alone", (ones * 0, 1.0))
     refused("none of the structures", (ones * 4, 1.0))
     refused(r"1.nii: expected voxels of \(1.0, 1.0, 1.0\) mm, as in .*0.nii, got", (ones, 1.0), (ones, 2.0))

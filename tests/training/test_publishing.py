@@ -63,6 +63,25 @@ def test_the_recipe_may_lie_in_the_preset_already(published, run, recipe):
     assert "[schedule]" in (published / "balls.toml").read_text()
 
 
+def test_a_recipe_that_was_lost_or_changed_during_training_is_kept_as_it_was(run, recipe, tmp_path):
+    for text in (None, "[half"):
+        path = tmp_path / "lost.toml"
+        if text:
+            path.write_text(text)
+        folder = publish(recipe, path, run.weight_set, run.folder, tmp_path / "presets")
+        assert Recipe.read(folder / "balls.toml") == recipe
+
+
+def test_what_cannot_be_published_leaves_the_weights_before(published, run, recipe, recipe_path):
+    """Weights beside the description of others could never be loaded again."""
+    (published / "preset.json").write_text("{")
+    (published / "balls.safetensors").write_bytes(b"older")
+    before = {name: (published / name).read_bytes() for name in names(published)}
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        publish(recipe, recipe_path, run.weight_set, run.folder, published.parent)
+    assert {name: (published / name).read_bytes() for name in names(published)} == before
+
+
 def test_the_card_states_what_the_description_does(published, run):
     text = (published / "README.md").read_text()
     assert text == card(Preset.read(published))
@@ -102,9 +121,12 @@ def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tm
     assert "--weights balls" in text and text.count("(default)") == 1
     assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
+    assert rescore(folder, "balls", data) == rescore(folder, "default", data) == rescore(folder, "axial", data)
     merging = dataclasses.replace(recipe.data, merge={"53": 17})  # as networks that cannot tell all structures apart
     merged = dataclasses.replace(member, weights="coronal", data=merging, labels=recipe.labels[:2])
-    publish(merged, recipe_path, weight_set, run.folder, tmp_path)
+    publish(merged, recipe_path, dataclasses.replace(weight_set, labels=recipe.labels[:2]), run.folder, tmp_path)
+    reordered = dataclasses.replace(Preset.read(folder), ensembles={"balls": {"coronal": 0.6, "axial": 0.4}})
+    (folder / "preset.json").write_text(reordered.to_json())
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != held_out(folder, "coronal", data)
     other = dataclasses.replace(member, weights="axial")
     of_others = dataclasses.replace(weight_set, file="axial.safetensors", held_out=("ball_1",))

@@ -74,6 +74,16 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         ("epochs = 5", "epochs = 5\nsteps_per_epoch = 0", "schedule: steps_per_epoch must be greater than 0, not 0"),
         ("validate_every = 3", "training_scans = 0", "data: training_scans must be greater than 0, not 0"),
         ("validate_every = 3", "merge = { core = 1 }", "data: merge must have label numbers as keys, not core"),
+        (
+            "validate_every = 3",
+            "merge = { 53 = 17 }",
+            "data.merge counts 53 as 17, but 53 is among the labels; take it",
+        ),
+        (
+            "seed = 3",
+            "seed = 3\nensemble = { name = 'balls' }",
+            "ensemble.name must differ from the name of its member, weights = 'balls'",
+        ),
         ("id = 17,", "id = 0,", "labels must differ in id; 0 is there more than once"),
         ('"core"', '"shell"', "labels must differ in name; 'shell' is there more than once"),
         (

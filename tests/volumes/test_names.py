@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recalib_keras.volumes.names import LABEL_SUFFIXES, SCAN_SUFFIXES, stem
-from recalib_keras.volumes.reading import EXTENSIONS
+from recalib_keras.volumes.names import stem
 
 
 @pytest.mark.parametrize(
@@ -21,7 +20,3 @@ from recalib_keras.volumes.reading import EXTENSIONS
 )
 def test_stem(name, expected):
     assert stem(Path("folder") / name) == expected
-
-
-def test_what_is_a_scan_by_name_can_be_read():
-    assert set(SCAN_SUFFIXES) == set(EXTENSIONS) and set(LABEL_SUFFIXES) < set(SCAN_SUFFIXES)

@@ -168,6 +168,12 @@ def test_an_unknown_preset(function, name, hint, shelf):
     assert str(caught.value) == f"there is no preset {name!r}; {hint}"
 
 
+def test_a_folder_that_holds_no_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no preset in the folder 'drafts/unet3d', which is relative to .*preset.json"):
+        zoo.info("drafts/unet3d")
+
+
 def test_a_folder_in_the_way_does_not_hide_a_preset(tmp_path, monkeypatch):
     (tmp_path / "densenet3d_pe").mkdir()
     (tmp_path / "densenet3d_pe" / "preset.json").write_text("{}", encoding="utf-8")

@@ -124,6 +124,11 @@ def test_a_file_without_a_weight_set(write):
         ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),
         ({"input": {"window": [1, 1, 8]}}, "input: window must be three sizes"),
         (
+            {"input": {"window": [8, 8, 8], "orientation": "ras"}},
+            "input: orientation must be three letters, one each of",
+        ),
+        ({"input": {"window": [8, 8, 8], "orientation": "RAP"}}, "such as 'RAS', not 'RAP'"),
+        (
             {"input": {"window": [8, 8, 8], "context": 1}},
             "input: context must be a number of slices from 0 on, and 0 for",
         ),
@@ -150,6 +155,12 @@ def test_a_mistake_is_named_with_its_place(changes, message, write):
 )
 def test_a_window_says_what_the_network_sees(window, slice_axis, shape):
     assert (Input(window).slice_axis, Input(window).shape) == (slice_axis, shape)
+
+
+def test_which_windows_show_left_and_right():
+    assert [Input((8, 8, 8), letters).lateral_axis for letters in ("RAS", "PIL", "SRA")] == [0, 2, 1]
+    assert not Input((1, 8, 8)).shows_sides and not Input((8, 1, 8), "PLS").shows_sides
+    assert Input((8, 1, 8)).shows_sides and Input((8, 8, 8)).shows_sides and Input((1, 8, 8), context=1).shows_sides
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ def open_engine(preset, weights="default", engine="auto", precision="auto", thre
         preset, weights: as in `recalib_keras.zoo.load`, but weights by name only.
         engine: `"auto"`, `"keras"` or `"openvino"`.
         precision: `"auto"`, `"float32"` or `"bfloat16"`.
-        threads: number of CPU threads for OpenVINO, or None for all cores.
+        threads: number of CPU threads, or None for all cores. Keras heeds it on TensorFlow and PyTorch, where this is
+            what starts it.
 
     Returns:
         A function from `(batch, *spatial, 1)` to probabilities with `name` and `precision`; `Undecided` where a scan

@@ -18,6 +18,8 @@ import numpy as np
 from recalib_keras.inference.engines import keras_engine, openvino_engine
 from recalib_keras.inference.engines.candidates import REFERENCE, EngineError
 
+# Windows that show less than this share of structures say nothing about them.
+LEAST_STRUCTURES = 0.001
 # Engines are timed so often, and less often where that takes longer than so many seconds.
 ROUNDS, MOST_SECONDS = 5, 2.0
 # Files of a trial in another process.
@@ -30,7 +32,7 @@ class Trial(NamedTuple):
     Args:
         labels: `(batch, *spatial)` by Keras in float32.
         seconds: that they took.
-        compiled: the network compiled by OpenVINO, bytes by precision.
+        compiled: the network compiled by OpenVINO, bytes by precision; none of windows that are not telling.
         refusal: why OpenVINO cannot have it, in words; None if it can.
     """
 
@@ -38,6 +40,11 @@ class Trial(NamedTuple):
     seconds: float
     compiled: dict[str, bytes]
     refusal: str | None
+
+    @property
+    def is_telling(self):
+        """Whether the windows show enough of the structures to choose an engine by."""
+        return (self.labels != 0).mean() >= LEAST_STRUCTURES
 
 
 def try_out(preset, weights, precisions, windows, threads=None):
@@ -57,7 +64,7 @@ def try_out(preset, weights, precisions, windows, threads=None):
         paths = os.pathsep.join(filter(None, sys.path))  # so that it finds what this process has found
         done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
         if done.returncode == 0:
-            return _read(Path(folder), precisions)
+            return _read(Path(folder))
     return try_here(windows, **request)  # which tells what is wrong, if it is not only want of memory for two
 
 
@@ -65,12 +72,14 @@ def try_here(windows, preset, weights, precisions, threads):
     """Returns the `Trial` of a preset's network, in this process; see `try_out`."""
     model = keras_engine.load(preset, weights, REFERENCE.precision, threads).model
     find_labels = keras_engine.labels_of(model)
-    labels = find_labels(windows)  # the first call, in which Keras compiles, is not timed
-    seconds = seconds_of(lambda: find_labels(windows))
+    trial = Trial(find_labels(windows), 0.0, {}, None)  # the first call, in which Keras compiles, is not timed
+    if not trial.is_telling:
+        return trial
+    trial = trial._replace(seconds=seconds_of(lambda: find_labels(windows)))
     try:
-        return Trial(labels, seconds, openvino_engine.convert(model, precisions) if precisions else {}, None)
+        return trial._replace(compiled=openvino_engine.convert(model, precisions) if precisions else {})
     except EngineError as error:
-        return Trial(labels, seconds, {}, str(error))
+        return trial._replace(refusal=str(error))
 
 
 def seconds_of(call):
@@ -90,10 +99,11 @@ def answer():
     np.save(folder / LABELS, tried.labels)
     for precision, content in tried.compiled.items():
         (folder / precision).write_bytes(content)
-    (folder / FACTS).write_text(json.dumps({"seconds": tried.seconds, "refusal": tried.refusal}))
+    facts = {"seconds": tried.seconds, "refusal": tried.refusal, "compiled": list(tried.compiled)}
+    (folder / FACTS).write_text(json.dumps(facts))
 
 
-def _read(folder, precisions):
+def _read(folder):
     facts = json.loads((folder / FACTS).read_text())
-    compiled = {} if facts["refusal"] else {precision: (folder / precision).read_bytes() for precision in precisions}
+    compiled = {precision: (folder / precision).read_bytes() for precision in facts["compiled"]}
     return Trial(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])

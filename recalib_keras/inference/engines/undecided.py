@@ -3,15 +3,15 @@
 from recalib_keras.inference.engines.candidates import REFERENCE, EngineError, Measurement, fastest
 from recalib_keras.inference.engines.trial import seconds_of
 
-# A probe that shows less than this share of structures says nothing about them.
-LEAST_STRUCTURES = 0.001
+# What is timed on a busy machine varies by more than this factor.
+HARDLY_SLOWER = 1.25
 
 
 class Undecided:
     """Stands for an engine until a scan decides which one it is to be; computes with Keras in float32 so far.
 
-    OpenVINO is taken where it is faster than Keras in float32: it needs no Keras, which takes longer to start than most
-    scans take to segment. Else the fastest precision of Keras is.
+    OpenVINO is taken where it is faster than Keras in float32, or hardly slower: it needs no Keras, which takes
+    gigabytes, and longer to start than most scans take to segment. Else the fastest of all is.
 
     Args:
         choices: list of `Candidate` that may be chosen.
@@ -45,18 +45,18 @@ class Undecided:
             EngineError: if the labels of all differ from those of Keras in float32.
         """
         trial = self._try_out(windows)
-        if (trial.labels != 0).mean() < LEAST_STRUCTURES:
+        if not trial.is_telling:
             return self
         by_openvino, by_keras = (
             [choice for choice in self.choices if choice.engine == engine] for engine in ("openvino", "keras")
         )
-        measured = {}
+        openers, measured = {}, {}
         for choices, rivals in ((by_openvino, by_keras), (by_keras, [])):
-            openers = self._make(choices, trial) if choices else {}
-            found = measure(openers, windows, trial.labels)
-            measured |= found
-            chosen = fastest(found)
-            if chosen and (not rivals or found[chosen].seconds < trial.seconds):
+            found = self._make(choices, trial) if choices else {}
+            openers |= found
+            measured |= measure(found, windows, trial.labels)
+            chosen = fastest(measured)
+            if chosen and (not rivals or measured[chosen].seconds < HARDLY_SLOWER * trial.seconds):
                 self._remember(chosen)
                 return openers[chosen]()
         shares = ", ".join(f"{choice} {measurement.same_labels:.2%}" for choice, measurement in measured.items())

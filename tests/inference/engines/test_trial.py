@@ -38,6 +38,19 @@ def test_another_process_finds_the_same(bright_preset, windows, monkeypatch):
         assert np.array_equal(engine(windows).argmax(-1), here.labels)
 
 
+def test_windows_without_structures_are_not_compiled_for(bright_preset, windows, monkeypatch):
+    def refuse(model, precisions):
+        raise AssertionError("compiled for nothing")
+
+    monkeypatch.setattr(openvino_engine, "convert", refuse)
+    dark = -np.abs(windows)
+    here = trial.try_out(bright_preset, "default", PRECISIONS, dark)
+    in_another_process(monkeypatch)
+    there = trial.try_out(bright_preset, "default", PRECISIONS, dark, threads=1)
+    for tried in (here, there):
+        assert not tried.is_telling and tried.labels.shape == dark.shape[:-1] and tried[1:] == (0.0, {}, None)
+
+
 def test_where_another_process_fails_this_one_tries(bright_preset, windows, monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     in_another_process(monkeypatch)
