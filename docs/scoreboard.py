@@ -23,10 +23,11 @@ Holm's method over the blocks of that network; the sign before it says which one
 trained by one recipe, those of the whole brain for as many epochs as their cards say; the best of their validated
 epochs was chosen on these same scans, and each was trained once unless the table says otherwise, so small differences
 are no verdict on the blocks. The minutes are those that training took on one core while others had the other one and
-some of this one, pauses counted in, unless they name a GPU: a rough guide, no benchmark. Presets of the whole brain in
-3-D go on from [drafts](drafts/README.md), and `unet3d_pe` from `unet3d`; their minutes come on top, and `p` tells of
-these, too. All scores are without mirror images (`--flip`), which are no help to networks of the hippocampus, since
-they know its left side only: with them `unet3d_pe` comes to 0.8512. The best come first.
+some of this one, pauses counted in, unless they name a GPU: a rough guide, no benchmark. Presets of the whole brain go
+on from [drafts](drafts/README.md), and `unet3d_pe` from `unet3d`; their minutes come on top, and `p` tells of these,
+too. `densenet2d_scse` segments the whole brain by networks of three views together, whose parameters and minutes are
+summed. All scores are without mirror images (`--flip`), which are no help to networks of the hippocampus, since they
+know its left side only: with them `unet3d_pe` comes to 0.8512. The best come first.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}
 MOST_STRUCTURES = 4  # that have a column each; of more, the presets' cards tell

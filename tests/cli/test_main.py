@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -49,3 +50,13 @@ def test_success_is_quiet_and_has_no_progress_bar_in_a_pipe(scan, tmp_path, brig
     done = _run("segment", scan, "-o", tmp_path / "out", "--preset", bright_preset, "--threads", 1)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 1
+
+
+def test_a_backend_that_is_not_installed():
+    script = (
+        "import sys; sys.modules['jax'] = None; from recalib_keras.cli.main import main; sys.exit(main(['train', 'a']))"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "recalib train: Keras's backend 'jax' is not installed; run: pip install jax, or name another" in done.stderr

@@ -183,10 +183,6 @@ def test_shipped_recipes_describe_what_can_be_trained(path):
     assert (recipe.preset, recipe.weights) == (path.parent.name, path.stem)
     assert (recipe.augmentation == Augmentation()) == (recipe.synthesis is not None)
     assert len({label.id for label in recipe.labels}) == len(recipe.labels) and recipe.labels[0].name == "background"
-    small = tuple(16 if size > 1 else 1 for size in recipe.input.window)
-    model = recipe.network.build(dataclasses.replace(recipe.input, window=small).shape, len(recipe.labels))
-    assert model.output_shape[-1] == len(recipe.labels)
-    assert all(size % 2**model.levels == 0 for size in recipe.input.shape[:-1])
 
 
 @pytest.mark.parametrize(

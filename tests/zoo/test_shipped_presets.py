@@ -18,7 +18,7 @@ from recalib_keras.volumes import METHODS, Volume
 RECIPES = Path(__file__).parents[2] / "zoo" / "recipes"
 GRID = sorted((RECIPES / "hippocampus").glob("*.toml"))
 SHIPPED = [(name, weights) for name in zoo.names() for weights in zoo.info(name).weight_sets]
-BRAIN = [name for name, weights in SHIPPED if weights == "whole_brain"]
+BRAIN = [(name, weights) for name, weights in SHIPPED if weights.startswith("whole_brain")]
 # The first of each rank that see small scans; where a test takes long, the others are left to `make test-slow`.
 FIRST = {"2d" in name: (name, weights) for name, weights in reversed(SHIPPED) if weights == "hippocampus"}.values()
 
@@ -33,16 +33,24 @@ def test_presets_of_the_grid_reach_their_bar(path):
     assert zoo.weight_set(path.stem, "hippocampus").score["dice"] >= (0.87 if "2d" in path.stem else 0.88)
 
 
-@pytest.mark.parametrize("name", BRAIN)
-def test_the_whole_brain_is_trained_by_its_recipes(name):
-    assert Recipe.read(zoo.info(name).folder / "whole_brain.toml") == Recipe.read(RECIPES / f"whole_brain/{name}.toml")
+@pytest.mark.parametrize("name, weights", BRAIN)
+def test_the_whole_brain_is_trained_by_its_recipes(name, weights):
+    view = weights.removeprefix("whole_brain")
+    recipe = Recipe.read(RECIPES / "whole_brain" / f"{name}{view}.toml")
+    assert Recipe.read(zoo.info(name).folder / f"{weights}.toml") == recipe
 
 
-@pytest.mark.parametrize("name", BRAIN)
+@pytest.mark.parametrize("name", dict(BRAIN))
 def test_presets_of_the_whole_brain_reach_their_bar(name):
-    dice = dict(zoo.weight_set(name, "whole_brain").score["dice_by_structure"])
-    del dice["cerebrospinal fluid"]  # around the brain, and none of its 31 structures
+    """Alone, or all views together."""
+    dice = mean_dice(zoo.info(name).folder / "whole_brain.csv")
+    del dice[MEAN], dice["cerebrospinal fluid"]  # around the brain, and none of its 31 structures
     assert len(dice) == 31 and np.mean(list(dice.values())) >= 0.85
+
+
+def mean_dice(report):
+    """Returns the mean Dice of each structure, and of all, in a report."""
+    return {one.structure: one.mean for one in summarize(Report.read(report)) if one.measure == "dice"}
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -93,7 +101,7 @@ def test_its_report_is_of_these_weights(name, weights):
     path = preset.folder / f"{weights}.csv"
     if not path.exists():
         pytest.skip("no report yet")
-    found = {summary.structure: summary.mean for summary in summarize(Report.read(path)) if summary.measure == "dice"}
+    found = mean_dice(path)
     assert found.pop(MEAN) == pytest.approx(described.score["dice"], abs=1e-4)
     assert found == pytest.approx(described.score["dice_by_structure"], abs=1e-4)
 
