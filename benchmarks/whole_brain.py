@@ -35,33 +35,51 @@ SPACINGS = ((0.7, 0.7, 0.7), (1.5, 1.5, 1.5), (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), 
 GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise in shares of the 99th percentile
 CUT = 20  # voxels that a cropped scan lacks above and below
 PADDED = 256  # voxels along each axis of a scan that FreeSurfer has conformed
-COLUMNS = ("preset", "what", "Dice", "warning", "seconds", "peak MB")
+COLUMNS = {"labels": ("what", "Dice", "warning"), "command": ("what", "seconds", "peak MB")}
 
 
 def main():
-    """Measures, prints a table and writes it."""
+    """Measures, prints a table of each part and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="unet3d")
     parser.add_argument("--weights", default="whole_brain")
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--orientations", type=int, default=48, metavar="N", help="how many of the 48 to try")
-    parser.add_argument("--quick", action="store_true", help="tissues only")
+    parser.add_argument(
+        "--part", choices=COLUMNS, help="the labels alone, on any machine, or the command, on an idle one"
+    )
     arguments = parser.parse_args()
+    for part, measure in {"labels": _labels, "command": _command}.items():
+        if arguments.part in (None, part):
+            rows = list(measure(arguments))
+            timing.show(rows, COLUMNS[part])
+            print("written to", timing.write(f"whole_brain_{arguments.preset}_{part}", rows))
+
+
+def _labels(arguments):
+    """Yields rows of what the labels of the template are like, as it is and changed."""
     segmenter = load_segmenter(arguments.preset, arguments.weights, flips=arguments.flip)
     scan = volumes.read(template())
     labels = segmenter(scan)
-    rows = list(tissues(scan, labels).items())
-    if not arguments.quick:
-        rows += changes(segmenter, scan, labels, arguments.orientations)
-    rows = [{"preset": arguments.preset, "what": what, "Dice": value} for what, value in rows]
-    for what, warning in warnings_of(segmenter, scan) if not arguments.quick else ():
-        rows.append({"preset": arguments.preset, "what": what, "warning": warning or "none"})
+    for found in (tissues(scan, labels).items(), changes(segmenter, scan, labels, arguments.orientations)):
+        yield from ({"what": what, "Dice": value} for what, value in found)
+    for what, warning in warnings_of(segmenter, scan):
+        yield {"what": what, "warning": warning or "none"}
+
+
+def _command(arguments):
+    """Yields rows of the seconds and the peak memory of `recalib segment`: at first, trying engines, and then."""
     for what, image in {"the template": template(), "a whole head": _head(arguments)}.items():
-        if image is not None:
-            rows += [{"preset": arguments.preset, **row} for row in _command(arguments, what, image)]
-    timing.show(rows, COLUMNS)
-    if not arguments.quick:
-        print("written to", timing.write("whole_brain", rows))
+        if image is None:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "scan.nii.gz")
+            image.to_filename(path)
+            command = ["segment", str(path), "-o", folder, "--overwrite"]
+            command += ["--preset", arguments.preset, "--weights", arguments.weights, *["--flip"] * arguments.flip]
+            for when in (", for the first time", ""):
+                peak, seconds = of_command(command, RECALIB_CACHE=folder)
+                yield {"what": f"recalib segment, {what}{when}", "seconds": seconds, "peak MB": peak}
 
 
 def _head(arguments):
@@ -70,18 +88,6 @@ def _head(arguments):
         return None
     scan, _ = held_out(arguments.preset, arguments.weights, os.environ["RECALIB_DATA"])[0].read()
     return nib.Nifti1Image(scan.array, scan.grid.affine)
-
-
-def _command(arguments, what, image):
-    """Yields the seconds and the peak memory of `recalib segment` for an image: at first, when engines are tried."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "scan.nii.gz")
-        image.to_filename(path)
-        command = ["segment", str(path), "-o", folder, "--overwrite"]
-        command += ["--preset", arguments.preset, "--weights", arguments.weights, *["--flip"] * arguments.flip]
-        for when in (", for the first time", ""):
-            peak, seconds = of_command(command, RECALIB_CACHE=folder)
-            yield {"what": f"recalib segment, {what}{when}", "seconds": seconds, "peak MB": peak}
 
 
 def tissues(scan, labels):
