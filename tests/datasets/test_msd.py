@@ -40,7 +40,7 @@ def test_a_label_map_without_a_scan_is_told_but_hinders_nobody(empty_files):
 def test_a_missing_folder(part, empty_files):
     root = empty_files("imagesTr/a.nii", "labelsTr/a.nii")
     (root / part / "a.nii").unlink()
-    with pytest.raises(FileNotFoundError, match=rf"expected scans \(.nii.gz, .nii, .mgz\) in .*{part}, got none"):
+    with pytest.raises(FileNotFoundError, match=rf"expected scans \(.nii.gz, .nii, .mgz, .mgh\) in .*{part}, got none"):
         find_scans(root)
     (root / part).rmdir()
     with pytest.raises(FileNotFoundError, match=f"expected a folder of scans at .*{part}, got none; give the folder"):

@@ -49,5 +49,7 @@ def test_without_images_there_are_no_panels(tmp_path, cases):
 
 
 def test_a_folder_without_a_report_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"report\.csv"):
+    with pytest.raises(
+        ValueError, match=r"report\.csv: expected a table as `recalib evaluate -o` writes it, got no such"
+    ):
         find_report(tmp_path)

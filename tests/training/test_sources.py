@@ -179,7 +179,7 @@ def test_what_is_segmented_as_itself_is_in_training_and_truth_alike(recipe, head
 def test_networks_of_other_labels_are_measured_on_the_same_scans(recipe, heads):
     """So that they can be an ensemble, such as a view from the side that does not tell left from right."""
     labels = tuple(dataclasses.replace(label, mirror=None) for label in recipe.labels if label.id != 41)
-    fewer = dataclasses.replace(changed(recipe, data={"merge": {"41": 2}}), labels=labels)
+    fewer = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, merge={"41": 2}), labels=labels)
     (_, (first, second)), (_, (merged, _)) = find_source(recipe, heads), find_source(fewer, heads)
     assert first != merged and first.as_stored == merged.as_stored != second.as_stored
     (image, truth), (same_image, merged_truth) = first.read(), merged.read()

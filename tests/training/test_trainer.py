@@ -1,7 +1,6 @@
 import dataclasses
 import os
 import shutil
-from types import SimpleNamespace
 
 import keras
 import nibabel as nib
@@ -148,9 +147,8 @@ def test_reports_each_step(recipe, data, tmp_path):
 
 def test_labels_can_be_merged(recipe, data, tmp_path):
     """The core counts as shell, in what is learnt from and in what is scored on."""
-    whole = dataclasses.replace(
-        changed(recipe, data={"merge": {"53": 17}}), labels=(recipe.labels[0], Label(17, "whole ball"))
-    )
+    merged = dataclasses.replace(recipe.data, merge={"53": 17})
+    whole = dataclasses.replace(recipe, data=merged, labels=(recipe.labels[0], Label(17, "whole ball")))
     weight_set = train(whole, tmp_path, data)
     assert weight_set.score["dice_by_structure"].keys() == {"whole ball"} and weight_set.score["dice"] > 0.8
 
@@ -206,7 +204,7 @@ def fake_segmenter(predictions, *names):
     answers = iter(predictions)
 
     class Fake:
-        weight_set = SimpleNamespace(labels=[Label(index, name) for index, name in enumerate(("background", *names))])
+        labels = [Label(index, name) for index, name in enumerate(("background", *names))]
 
         def __call__(self, scan):
             return next(answers)
