@@ -17,7 +17,7 @@ OUTPUT = Path("demo-output")
 def main():
     """Segments the template."""
     print("The MNI152 template, 1 mm")
-    return segment(template(), "mni152", "unet3d", "whole_brain", print_volumes)
+    return segment(template(), "mni152", "densenet3d_pe", "whole_brain", print_volumes)
 
 
 def segment(image, name, preset, weights, show):

@@ -28,7 +28,7 @@ def add_arguments(parser):
         metavar="OUT",
         help="folder, or a .nii.gz file for a single scan; scans of one name keep the folders that they lie in",
     )
-    add_preset_arguments(parser, default="unet3d")
+    add_preset_arguments(parser, default="densenet3d_pe")
     parser.add_argument("--volume", type=int, metavar="I", help="which volume of 4-D scans to take, from 0")
     parser.add_argument("--overlay", action="store_true", help="draw a picture of each scan with its labels too")
     parser.add_argument(

@@ -72,7 +72,7 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
 
     Example:
 
-        image = recalib_keras.segment("scan.nii.gz", preset="unet3d")
+        image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
         image.to_filename("labels.nii.gz")
     """
     described = zoo.info(preset)
