@@ -52,9 +52,7 @@ def info(name):
     if (Path(name) / FILE_NAME).is_file():
         return Preset.read(name)
     if Path(name).name != str(name):
-        raise ValueError(
-            f"there is no preset in the folder {str(name)!r}, which is relative to {Path.cwd()}: it has no {FILE_NAME}"
-        )
+        raise ValueError(f"there is no preset in the folder {Path(name).absolute()}: it has no {FILE_NAME}")
     nearest = difflib.get_close_matches(str(name), names(), n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
     raise ValueError(f"there is no preset {str(name)!r}; {hint}")

@@ -170,9 +170,14 @@ def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path
     assert_same_run(tmp_path / "stopped", tmp_path / "run")
 
 
-@pytest.mark.parametrize("loss", [{"class_weights": "median_frequency", "dice": 0.0}, {"cross_entropy": 0.0}], ids=str)
 @pytest.mark.parametrize(
-    "optimizer", [{"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"name": "adamw"}, {"name": "muon"}]
+    "optimizer, loss",
+    [
+        ({"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"class_weights": "median_frequency", "dice": 0.0}),
+        ({"name": "adamw"}, {"cross_entropy": 0.0}),
+        ({"name": "muon"}, {"class_weights": "median_frequency", "dice": 0.0}),
+    ],
+    ids=["sgd", "adamw", "muon"],
 )
 def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tmp_path):
     lines = []

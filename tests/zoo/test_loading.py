@@ -170,7 +170,7 @@ def test_an_unknown_preset(function, name, hint, shelf):
 
 def test_a_folder_that_holds_no_preset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="no preset in the folder 'drafts/unet3d', which is relative to .*preset.json"):
+    with pytest.raises(ValueError, match="no preset in the folder .*drafts.unet3d: it has no preset.json"):
         zoo.info("drafts/unet3d")
 
 
