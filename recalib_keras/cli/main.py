@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import warnings
 
@@ -23,7 +24,10 @@ COMMANDS = {
 
 
 def main(argv=None):
-    """Runs the command; returns the exit code: 0, 1 if some of many scans failed, 2 for bad input."""
+    """Runs the command; returns the exit code: 0, 1 if some of many scans failed, 2 for bad input.
+
+    As in a shell, 130 and 141 tell that it was stopped, and that nobody reads what it says.
+    """
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         prog="recalib", description="Segment medical scans with pretrained, recalibrated networks, and train them."
@@ -39,7 +43,12 @@ def main(argv=None):
     warnings.formatwarning = lambda message, *_, **__: f"{line(arguments.command, f'warning: {message}')}\n"
     command = importlib.import_module(f"recalib_keras.cli.{arguments.command}")
     try:
-        return command.run(arguments) or 0
+        code = command.run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 141
     except command.ERRORS as error:
         tell(arguments.command, error)
         return 2

@@ -60,3 +60,12 @@ def test_a_backend_that_is_not_installed():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "recalib train: Keras's backend 'jax' is not installed; run: pip install jax, or name another" in done.stderr
+
+
+def test_a_reader_that_leaves_gets_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "recalib_keras.cli.main", "presets"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
