@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import timing
 from recalib_keras.training import Recipe, train
-from recalib_keras.training.journal import LOG
+from recalib_keras.training.run.log import LOG
 
 RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "hippocampus" / "unet3d_pe.toml"
 TRIED = (("adam", 0.004), ("adam", 0.008), ("muon", 0.01), ("muon", 0.02))

@@ -119,7 +119,7 @@ def _run(words, cores):
 
 def _keras_tuner_alone(folder, trials):
     """Runs the study without this package's chief: a tuner of keras-tuner in this process, the same trainings."""
-    from recalib_keras.backend import start_backend
+    from recalib_keras.core.backend import start_backend
 
     start_backend(1)
     import keras_tuner

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
-from recalib_keras.volumes import atomic_write
+from recalib_keras.core.files import atomic_write
 
 TARGET = Path(__file__).with_suffix(".svg")
 WIDTH, HEIGHT, PIXELS_PER_INCH = 800, 588, 100
@@ -40,7 +40,7 @@ COLUMNS = (34, 86, 288, 444)
 GATES_LEFT, CELL, TINTS = 678, 7, 6
 
 
-def main():
+def main() -> None:
     """Writes the figure."""
     # Text stays text: the file is small, and can be searched and read aloud.
     settings = {"svg.fonttype": "none", "svg.hashsalt": "recalib-keras", "font.size": 8.5, "text.color": INK}

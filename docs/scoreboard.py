@@ -52,7 +52,7 @@ def _reports(weights):
 
 
 def _table(weights, reports):
-    structures = list(reports.values())[0].structures
+    structures = next(iter(reports.values())).structures
     structures = structures if len(structures) <= MOST_STRUCTURES else []
     p_values = _against_plain(reports)
     head = ["preset", *structures, "mean Dice", "HD95", "parameters", "training, min", "p against plain"]

@@ -38,7 +38,7 @@ def test_the_surroundings_of_a_voxel_are_its_27_intensities(rng):
         assert of_centre[nearest] in numbers[tissue]
 
 
-@pytest.mark.parametrize("noise, least, most", [(0.05, 0.99, 1.0), (3.0, 0.3, 0.7)])
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.05, 0.99, 1.0), (3.0, 0.3, 0.7)])
 def test_tissues_are_told_apart_as_far_as_noise_lets_them(noise, least, most, rng):
     def labelled():
         tissues = rng.integers(0, 3, 4000)

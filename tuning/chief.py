@@ -4,10 +4,10 @@ import dataclasses
 import threading
 import time
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.ledger import Ledger
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.results import Results
-from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.trials import ENDED, FAILED, WAITING
 
 LARGEST_FAILURE = 3  # trials in a row that may fail before the study is given up, as in keras-tuner
@@ -134,7 +134,7 @@ class Chief:
             self._forget(worker)
             return {}
 
-    def lost(self, worker, how="its worker died"):
+    def lost(self, worker, how="its worker died") -> None:
         """Hands out again the trial of a worker that is no more, unless it has cost too many workers."""
         with self._lock:
             trial = self._act(self._ledger.take_back, worker, how)
@@ -142,7 +142,7 @@ class Chief:
             if trial is not None and trial.status in ENDED:
                 self._note_end(trial)
 
-    def look(self):
+    def look(self) -> None:
         """Looks after the leases; to be called every second or so."""
         with self._lock:
             now, last = self._clock(), self._looked
@@ -153,18 +153,18 @@ class Chief:
                 if now > self._deadlines[trial.id]:
                     self.lost(worker, f"its worker was silent for {self.lease:g} s")
 
-    def wait(self, seconds):
+    def wait(self, seconds) -> None:
         """Waits until a trial begins or ends, at most so long."""
         with self._changed:
             self._changed.wait(seconds)
 
-    def give_up(self, error):
+    def give_up(self, error) -> None:
         """Ends the study as it is on disk; workers are sent home."""
         with self._lock:
             self.failure = self.failure or error
             self._changed.notify_all()
 
-    def close(self):
+    def close(self) -> None:
         """Lets go of the folder."""
         self._ledger.close()
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.devices import share
-from recalib_keras.tuning.study import StudyError
 
 GRACE = 10.0  # seconds that a worker has to end by itself
 MOST_DEATHS = 3  # times in a row that a worker may die before the study is given up
@@ -36,7 +36,7 @@ class Member:
     deaths: int = 0
     progress: int = 0
 
-    def start(self):
+    def start(self) -> None:
         """Starts the process, in a session of its own: Ctrl-C reaches the chief alone, who then stops it.
 
         Its standard input is a pipe that nothing is written to; it ends when this process does, however that dies.
@@ -52,7 +52,7 @@ class Member:
                 start_new_session=True,
             )
 
-    def signal(self, number):
+    def signal(self, number) -> None:
         """Sends a signal to the process and all that it has started."""
         if self.process is not None and self.process.poll() is None:
             try:
@@ -83,12 +83,12 @@ class Crew:
             log = Path(folder) / f"{name}.log"
             self.members.append(Member(name, command(name, own_threads), {**os.environ, **variables}, log))
 
-    def start(self):
+    def start(self) -> None:
         """Starts all."""
         for member in self.members:
             member.start()
 
-    def replace_dead(self, on_death, progress):
+    def replace_dead(self, on_death, progress) -> None:
         """Starts anew whoever has died.
 
         Args:
@@ -116,7 +116,7 @@ class Crew:
             member.process.stdin.close()
             member.start()
 
-    def stop(self, grace=GRACE, at_once=False):
+    def stop(self, grace=GRACE, at_once=False) -> None:
         """Waits for all to end, tells those to who do not, and kills whoever stays.
 
         Args:
@@ -159,7 +159,7 @@ def worker_command(study_path, folder, data_root, address, patience):
     return command
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """Ends this process as soon as its standard input ends, which a dead parent no longer holds open."""
     import threading
 

@@ -5,8 +5,9 @@ import json
 import math
 from dataclasses import dataclass, fields
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.zoo.records import RecordError, from_mapping
 
 _ARGUMENTS = "network.arguments"
 _BLOCK = f"{_ARGUMENTS}.recalibration_args"

@@ -1,8 +1,8 @@
 """A study at a glance: one table for a terminal, or a line whenever a trial begins or ends."""
 
+from recalib_keras.core.messages import one_line
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.trials import ENDED, RUNNING, best
-from recalib_keras.volumes import one_line
 
 LAST_ENDED = 5  # trials that have ended and are still shown
 
@@ -54,7 +54,7 @@ def time_left(trials, total):
     return (sum(typical if left is None else left for left in running) + waiting * typical) / len(running)
 
 
-def duration(seconds):
+def duration(seconds) -> str:
     """Returns a time in words.
 
     >>> duration(47), duration(725), duration(7260)

@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
-from recalib_keras.volumes import atomic_write
+from recalib_keras.core.files import atomic_write
 
 METRIC = "objective"
 FILE = "events.out.tfevents.study"
 
 
-def write_events(folder, plan, trial, history):
+def write_events(folder, plan, trial, history) -> None:
     """Writes a trial's values and the score of each of its epochs; what was there of it is replaced.
 
     Each training is a session, and those of a trial are a group, whose mean TensorBoard shows.

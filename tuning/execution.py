@@ -40,9 +40,9 @@ def execute(task, seed, folder, data_root, on_line):
     """
     import keras
 
+    from recalib_keras.core.records import from_mapping
     from recalib_keras.training import Recipe, TrainingError, train
-    from recalib_keras.training.identity import identity
-    from recalib_keras.zoo.records import from_mapping
+    from recalib_keras.training.run.fingerprint import identity
 
     folder, message = Path(folder), ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
@@ -74,8 +74,8 @@ def _remove_other(folder, identity):
     """Removes the folder of a training if its checkpoint is of another one, or of none that can be told."""
     from safetensors import SafetensorError
 
-    from recalib_keras.training.checkpoint import read_identity
-    from recalib_keras.training.identity import difference
+    from recalib_keras.training.run.checkpoint import read_identity
+    from recalib_keras.training.run.fingerprint import difference
 
     if not (folder / CHECKPOINT).exists():
         return
@@ -121,7 +121,7 @@ def end_of(lines, task):
     return ""
 
 
-def start_from_past(task, seed, trials_folder):
+def start_from_past(task, seed, trials_folder) -> None:
     """Begins a training with the state in which an earlier trial left its own (Hyperband).
 
     The recipes of both say how long the last round trains, so that they are the same. Where there is no such state, on
@@ -136,7 +136,7 @@ def start_from_past(task, seed, trials_folder):
     copy.rename(folder)
 
 
-def is_of_this_place(error):
+def is_of_this_place(error) -> bool:
     """Returns whether an error is the machine's, such as a full disk or missing data, and no fault of the trial's."""
     while error is not None:
         if isinstance(error, OSError):

@@ -2,12 +2,12 @@
 
 import keras_tuner
 
+from recalib_keras.core.records import from_mapping
 from recalib_keras.training import DiceCrossEntropy, Recipe
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import read_toml
 from recalib_keras.tuning.space import Space
 from recalib_keras.tuning.study import preset_recipe
-from recalib_keras.zoo.records import from_mapping
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -26,7 +26,6 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         ValueError: if there is no such preset.
 
     Example:
-
     >>> from recalib_keras.tuning import RecipeHyperModel
     >>> import keras_tuner
     >>> space = {"recalibration": ["cse", "scse"], "reduction_ratio": [2, 4, 32], "aggregation": ["max", "add"]}
@@ -44,7 +43,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self.space = Space(space, recipe)
         self.steps_per_epoch = steps_per_epoch
 
-    def declare_hyperparameters(self, hp):
+    def declare_hyperparameters(self, hp) -> None:
         """Adds the whole space to a `keras_tuner.HyperParameters`."""
         self.space.declare(hp)
 

@@ -5,9 +5,9 @@ import signal
 import threading
 from pathlib import Path
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.crew import Crew, worker_command
 from recalib_keras.tuning.service import Door
-from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.worker import work
 
 LEASE = 60.0  # seconds without a sign of life after which a worker's trial is given to another
@@ -35,7 +35,7 @@ def search(study, folder, data_root, overwrite=False, show=None):
     Raises:
         StudyError: if the study cannot be run, or has been given up.
         RecordError: if the study does not fit its recipe.
-        OSError, VolumeError: if the machine fails it: a full disk, missing data. What was reached is on disk.
+        OSError, WriteError: if the machine fails it: a full disk, missing data. What was reached is on disk.
     """
     with _chief(study, folder, LEASE, False, overwrite) as chief:
         with _shown(chief, show):

@@ -7,13 +7,13 @@ from pathlib import Path
 from keras_tuner.engine.trial import Trial as TunerTrial
 from keras_tuner.engine.trial import TrialStatus
 
+from recalib_keras.core.errors import StudyError
+from recalib_keras.core.files import write_text
+from recalib_keras.core.records import from_mapping, to_mapping
 from recalib_keras.tuning.oracles import OBJECTIVE, make_oracle
 from recalib_keras.tuning.results import HISTORY, RESULTS, write_results
 from recalib_keras.tuning.state import STATE, State
-from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.trials import COMPLETED, ENDED, FAILED, RUNNING, WAITING, Execution, Trial
-from recalib_keras.volumes import atomic_write
-from recalib_keras.zoo.records import from_mapping, to_mapping
 
 LARGEST_LOSS = 3  # workers that a trial may cost before it counts as failed
 
@@ -65,13 +65,13 @@ class Ledger:
         """How many trials there will be at most, or None."""
         return len(self.trials) if self._exhausted else self._oracle.number_of_trials()
 
-    def note_worker(self, worker):
+    def note_worker(self, worker) -> None:
         """Notes that a worker has come."""
         if worker not in self.workers:
             self.workers.add(worker)
             self._save()
 
-    def forget_worker(self, worker):
+    def forget_worker(self, worker) -> None:
         """Notes that a worker has gone."""
         if worker in self.workers:
             self.workers.discard(worker)
@@ -87,7 +87,7 @@ class Ledger:
             self.give(trial, worker)
         return trial
 
-    def give(self, trial, worker):
+    def give(self, trial, worker) -> None:
         """Puts a trial into a worker's hands."""
         trial.status, trial.worker = RUNNING, worker
         drawn = self._oracle.trials[trial.id]
@@ -119,7 +119,7 @@ class Ledger:
         self._save()
         return trial
 
-    def end(self, trial, outcome):
+    def end(self, trial, outcome) -> None:
         """Ends a trial: its history first, so that a state that knows its end has it on disk.
 
         Args:
@@ -131,7 +131,7 @@ class Ledger:
             setattr(trial, key, outcome.get(key, getattr(trial, key)))
         history = json.dumps(outcome.get("history", {}))
         path = self.folder / "trials" / trial.id / HISTORY
-        atomic_write(path, lambda temporary: temporary.write_text(history, encoding="utf-8"))
+        write_text(path, history)
         drawn = self._oracle.trials[trial.id]
         drawn.status, drawn.message = TrialStatus.FAILED, trial.message
         if trial.status == COMPLETED:
@@ -142,7 +142,7 @@ class Ledger:
         self._save()
         write_results(self.folder, self.plan, self.trials.values(), ended=trial)
 
-    def close(self):
+    def close(self) -> None:
         """Lets go of the folder."""
         self._state.close()
 

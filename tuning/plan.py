@@ -1,13 +1,14 @@
 """A study worked out: the recipe it varies, its space, and what each trial has to do."""
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping
 from recalib_keras.models.encoder_decoder import SKIPS
 from recalib_keras.models.parts import NORMALIZATIONS, UPSAMPLINGS
 from recalib_keras.training import Recipe
-from recalib_keras.tuning import possible
+from recalib_keras.tuning import constraints as possible
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.space import Space
 from recalib_keras.tuning.study import fingerprint
-from recalib_keras.zoo.records import RecordError, from_mapping
 
 CHOICES = {"skip": SKIPS, "normalization": NORMALIZATIONS, "upsampling": UPSAMPLINGS}
 EPOCHS, VALIDATE_EVERY = "schedule.epochs", "schedule.validate_every"

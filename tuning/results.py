@@ -7,15 +7,16 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from recalib_keras.core.errors import StudyError
+from recalib_keras.core.files import write_text
+from recalib_keras.core.messages import one_line
+from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.events import write_events
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.state import read
-from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.trials import COMPLETED, ENDED, Trial, best
-from recalib_keras.volumes import atomic_write, one_line
-from recalib_keras.zoo.records import from_mapping
 
 TABLE, BEST, REPORT, FIGURES, EVENTS = "trials.csv", "best.toml", "report.md", "figures", "tensorboard"
 RESULTS = (TABLE, BEST, REPORT, FIGURES, EVENTS)
@@ -64,7 +65,7 @@ def read_results(study, folder):
     return Results(Path(folder), plan, [from_mapping(Trial, item, "trial") for item in saved["trials"]])
 
 
-def write_results(folder, plan, trials, ended=None):
+def write_results(folder, plan, trials, ended=None) -> None:
     """Writes the table of a study's trials and, if there is one, the best recipe.
 
     Args:
@@ -96,8 +97,20 @@ def table(plan, trials):
     writer = csv.writer(text, lineterminator="\n")
     by_seed = [f"{objective}, seed {seed}" for seed in plan.seeds]
     writer.writerow(
-        ["trial", "status", objective, "sd", *by_seed, *names]
-        + ["parameters", "epochs", "minutes", "attempts", "worker", "message"]
+        [
+            "trial",
+            "status",
+            objective,
+            "sd",
+            *by_seed,
+            *names,
+            "parameters",
+            "epochs",
+            "minutes",
+            "attempts",
+            "worker",
+            "message",
+        ]
     )
     for trial in trials:
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
@@ -108,7 +121,7 @@ def table(plan, trials):
     return text.getvalue()
 
 
-def best_recipe(plan, trial, number_of_trials):
+def best_recipe(plan, trial, number_of_trials) -> str:
     """Returns the text of a trial's recipe, which `recalib train` takes as it stands."""
     recipe = from_mapping(Recipe, plan.recipe(trial), f"trial {trial.id}")
     spread = f" ± {trial.deviation:.4f}" if len(plan.seeds) > 1 else ""
@@ -126,4 +139,4 @@ def _number(value):
 
 
 def _write(path, text):
-    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+    write_text(path, text)

@@ -11,7 +11,7 @@ from concurrent import futures
 
 import grpc
 
-from recalib_keras.tuning.study import StudyError
+from recalib_keras.core.errors import StudyError
 
 METHODS = ("join", "ask", "report", "tell", "leave")
 SERVICE = "recalib_keras.Chief"
@@ -60,7 +60,7 @@ class Door:
             raise StudyError(f"cannot listen on {address}: it is in use, or not an address of this machine")
         self.address = f"{host}:{taken}"
 
-    def open(self, chief):
+    def open(self, chief) -> None:
         """Lets workers call the chief."""
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -71,7 +71,7 @@ class Door:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         self._server.start()
 
-    def close(self):
+    def close(self) -> None:
         """Ends all calls."""
         self._server.stop(grace=1.0).wait()
 
@@ -117,7 +117,7 @@ class RemoteChief:
         """Tells the chief once, if it is there."""
         return self._try("leave", {}, worker, study)
 
-    def close(self):
+    def close(self) -> None:
         """Closes the channel."""
         self._channel.close()
 

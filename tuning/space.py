@@ -3,9 +3,9 @@
 import copy
 import itertools
 
-from recalib_keras.tuning import possible
+from recalib_keras.core.errors import RecordError
+from recalib_keras.tuning import constraints as possible
 from recalib_keras.tuning.dimensions import read_dimensions
-from recalib_keras.zoo.records import RecordError
 
 _BLOCK_ARGUMENT = "network.arguments.recalibration_args."
 # What has to fit each other, and is chosen in this order.
@@ -87,7 +87,7 @@ class Space:
         ]
         return {"space": space, "values": {}}
 
-    def declare(self, hyperparameters):
+    def declare(self, hyperparameters) -> None:
         """Adds what is not yet there to a `keras_tuner.HyperParameters`; chosen values stay."""
         import keras_tuner
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import filelock
 
-from recalib_keras.tuning.study import StudyError
-from recalib_keras.volumes import atomic_write
+from recalib_keras.core.errors import StudyError
+from recalib_keras.core.files import write_text
 
 STATE, LOCK, FORMAT = "state.json", "chief.lock", 1
 
@@ -35,20 +35,20 @@ class State:
                 f"another chief works on {folder}; let it finish, or choose another folder with --output"
             ) from None
 
-    def save(self, **content):
+    def save(self, **content) -> None:
         """Replaces the file.
 
         Raises:
-            VolumeError: if it cannot be written; the old one then stays.
+            WriteError: if it cannot be written; the old one then stays.
         """
         text = json.dumps({"format": FORMAT, **content})
-        atomic_write(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(self.path, text)
 
     def load(self):
         """Returns what was saved, or None if nothing was."""
         return read(self.path.parent) if self.path.exists() else None
 
-    def close(self):
+    def close(self) -> None:
         """Lets other chiefs have the folder."""
         self._lock.release()
 

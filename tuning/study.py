@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping, to_mapping
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20
-
-
-class StudyError(RuntimeError):
-    """A study cannot be run, or cannot go on."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Pretrained networks by name."""
 
-import difflib
 from importlib import resources
 from pathlib import Path
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, Typical, WeightSet
-from recalib_keras.zoo.records import RecordError
 from recalib_keras.zoo.weights import WeightsError
 
 __all__ = [
@@ -53,8 +53,7 @@ def info(name):
         return Preset.read(name)
     if Path(name).name != str(name):
         raise ValueError(f"there is no preset in the folder {Path(name).absolute()}: it has no {FILE_NAME}")
-    nearest = difflib.get_close_matches(str(name), names(), n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
+    hint = did_you_mean(name, names(), otherwise=f"there are {', '.join(names())}")
     raise ValueError(f"there is no preset {str(name)!r}; {hint}")
 
 

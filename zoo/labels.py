@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recalib_keras.zoo.records import RecordError
+from recalib_keras.core.errors import RecordError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Label:
     mirror: int | None = None
 
 
-def check_labels(labels):
+def check_labels(labels) -> None:
     """Checks that labels can be told apart, and that the background, 0 as a rule, is the first of them.
 
     Args:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import check_keys, from_mapping, read_mapping, to_mapping
 from recalib_keras.zoo.labels import Label, check_labels
-from recalib_keras.zoo.records import RecordError, check_keys, from_mapping, read_mapping, to_mapping
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
@@ -99,7 +100,7 @@ class Network:
         if self.architecture not in NETWORKS:
             raise RecordError(f"architecture must be one of {', '.join(NETWORKS)}, not {self.architecture!r}")
 
-    def check(self):
+    def check(self) -> None:
         """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.
 
         Raises:

@@ -6,9 +6,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-
-class WeightsError(ValueError):
-    """A weight file is not what its preset says, or does not fit the network."""
+from recalib_keras.core.errors import WeightsError
 
 
 def serialize(model):
@@ -66,7 +64,7 @@ def read(path, expected_sha256=None):
         ) from None
 
 
-def assign(model, tensors, skip=lambda path: False):
+def assign(model, tensors, skip=lambda path: False) -> None:
     """Sets the variables of a model from tensors of the same names and shapes.
 
     Args:

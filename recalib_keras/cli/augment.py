@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
+from recalib_keras.core.backend import start_backend
 
 ERRORS = (ValueError, OSError, ImportError)
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="whose examples to draw")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png", help="the picture to write")
@@ -23,11 +23,11 @@ def add_arguments(parser):
     )
 
 
-def run(arguments):
+def run(arguments) -> None:
     """Draws the picture and says where it is."""
     start_backend()
     from recalib_keras.training import Recipe
-    from recalib_keras.training.sample_sheet import sample_sheet
+    from recalib_keras.training.data.sample_sheet import sample_sheet
 
     path = sample_sheet(
         Recipe.read(arguments.recipe),

@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from recalib_keras.cli.telling import tell
+from recalib_keras.cli.messages import tell
 
 ERRORS = (ValueError, OSError, ImportError)
 METHOD = """\
@@ -24,7 +24,7 @@ that only one of two reports has, such as the distance of a structure that the o
 COLUMNS = ("", "scans", "means", "mean difference", "median difference", "effect", "p", "p (Holm)", "")
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = METHOD
@@ -45,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
 
 
-def run(arguments):
+def run(arguments) -> int:
     """Prints a table for each structure and for the mean of structures, and writes what is asked for."""
     _check(arguments)
     from recalib_keras import evaluation

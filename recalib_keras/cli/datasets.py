@@ -8,15 +8,15 @@ import sys
 import textwrap
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
-from recalib_keras.cli.telling import tell
+from recalib_keras.cli.messages import tell
+from recalib_keras.core.backend import start_backend
 
 ERRORS = (ValueError, OSError, ImportError)
 # As many shapes, spacings and orientations are told each; the rest is counted.
 MOST_KINDS = 6
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = textwrap.dedent("""\
@@ -31,7 +31,7 @@ def add_arguments(parser):
     )
 
 
-def run(arguments):
+def run(arguments) -> int:
     """Lists the sets, describes one, or checks a folder; returns 1 if something is wrong with its files."""
     if arguments.name is None:
         _list()

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from recalib_keras.cli.messages import tell
 from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments
 from recalib_keras.cli.preset_cases import preset_cases
-from recalib_keras.cli.telling import tell
 
 ERRORS = (ValueError, OSError, ImportError)
 DEFINITIONS = """\
@@ -36,7 +36,7 @@ FORMATS = {"dice": ("Dice", 4, 1), "hd95_mm": ("HD95 (mm)", 2, 1), "assd_mm": ("
 FORMATS["relative_volume_difference"] = ("volume (%)", 1, 100)
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = DEFINITIONS
@@ -81,7 +81,7 @@ def add_arguments(parser):
     add_data_argument(parser)
 
 
-def run(arguments):
+def run(arguments) -> int:
     """Measures all scans, prints a summary, writes what is asked for; returns 1 if some of several scans failed."""
     _check(arguments)
     cases, structures, draw_gates = (preset_cases if arguments.preset else _label_map_cases)(arguments)
@@ -144,8 +144,8 @@ def _given(arguments):
 
 def _prepare(arguments):
     """Makes the folder and finds matplotlib before hours are spent on scans."""
-    from recalib_keras.evaluation.canvas import import_matplotlib
-    from recalib_keras.volumes import atomic_write
+    from recalib_keras.core.files import atomic_write
+    from recalib_keras.evaluation.figures.canvas import import_matplotlib
 
     if arguments.figures or arguments.gates:
         import_matplotlib()

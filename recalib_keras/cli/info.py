@@ -3,12 +3,12 @@
 ERRORS = (ValueError,)
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("name", metavar="NAME", help="see `recalib presets`, or the path of a preset's folder")
 
 
-def run(arguments):
+def run(arguments) -> None:
     """Prints the preset's card and the names and colours of its labels."""
     from recalib_keras import zoo
 

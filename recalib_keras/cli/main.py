@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-from recalib_keras.cli.telling import line, tell
+from recalib_keras.cli.messages import line, tell
 
 # Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {

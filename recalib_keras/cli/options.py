@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def add_data_argument(parser):
+def add_data_argument(parser) -> None:
     """Adds `--data`, the folder of data sets."""
     parser.add_argument(
         "--data",
@@ -15,7 +15,7 @@ def add_data_argument(parser):
     )
 
 
-def add_preset_arguments(parser, default):
+def add_preset_arguments(parser, default) -> None:
     """Adds `--preset` and `--weights`."""
     parser.add_argument(
         "--preset",
@@ -32,7 +32,7 @@ def add_preset_arguments(parser, default):
     )
 
 
-def add_flip_argument(parser):
+def add_flip_argument(parser) -> None:
     """Adds `--flip`."""
     parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
 
@@ -47,7 +47,7 @@ def named_weights(text):
         return text
     shares = {}
     for part in text.split(","):
-        name, colon, share = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
+        name, _colon, share = part.strip().rpartition(":") if ":" in part else (part.strip(), "", "1")
         try:
             shares[name] = float(share)
         except ValueError:

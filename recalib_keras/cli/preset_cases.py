@@ -1,8 +1,8 @@
 """What `recalib evaluate --preset` measures: a preset's segmentations of scans it was not trained on."""
 
-from recalib_keras.backend import start_backend
+from recalib_keras.cli.messages import tell
 from recalib_keras.cli.options import named_weights
-from recalib_keras.cli.telling import tell
+from recalib_keras.core.backend import start_backend
 
 
 def preset_cases(arguments):
@@ -50,7 +50,7 @@ def _case(scan, segmenter):
 
 
 def _gates_drawer(model, segmenter):
-    from recalib_keras.evaluation.gate_maps import gate_figure
+    from recalib_keras.evaluation.figures.gate_maps import gate_figure
     from recalib_keras.inference.gates import gate_maps
 
     def draw_gates(case, path):
@@ -74,7 +74,7 @@ def _scans(arguments, labels):
 def _other_scans(arguments, labels):
     """Returns the scans of a set that the preset was not trained on, in the preset's numbers; says what they lack."""
     from recalib_keras import datasets
-    from recalib_keras.datasets.renumbering import renumber
+    from recalib_keras.datasets.label_mapping import renumber
 
     dataset, folder = arguments.dataset
     found = datasets.survey(folder, dataset, arguments.volume)

@@ -3,11 +3,11 @@
 ERRORS = (ValueError,)
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command: none."""
 
 
-def run(arguments):
+def run(arguments) -> None:
     """Prints a line for each weight set and each ensemble of each preset."""
     from recalib_keras import zoo
 

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.label_targets import label_targets
+from recalib_keras.cli.messages import line, tell
 from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
-from recalib_keras.cli.telling import line, tell
 from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative, warning_of
 
 ERRORS = (ValueError, OSError, ImportError)
 TABLE = "volumes.csv"
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
         "scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI or MGZ file, or a folder with one DICOM series"
@@ -52,7 +52,7 @@ def add_arguments(parser):
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: all cores)")
 
 
-def run(arguments):
+def run(arguments) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
     targets, folder = label_targets(arguments.scans, arguments.output)
     table = VolumeTable(folder / TABLE)

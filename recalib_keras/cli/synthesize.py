@@ -3,14 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
+from recalib_keras.core.backend import start_backend
 
 ERRORS = (ValueError, OSError, ImportError)
 LARGEST_SPACING = 20.0  # mm; of larger voxels a head has not ten along an axis
 BUILT_IN = ("mild", "varied")
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
         "labels", nargs="+", type=Path, metavar="LABELS", help="label map of a whole head, or a folder of them"
@@ -33,7 +33,7 @@ def add_arguments(parser):
     parser.add_argument("--spacing", type=float, default=2.0, metavar="MM", help="size of the voxels (default: 2)")
 
 
-def run(arguments):
+def run(arguments) -> None:
     """Draws the picture and says where it is."""
     if arguments.samples < 1 or not 0 < arguments.spacing <= LARGEST_SPACING:
         raise ValueError(
@@ -41,7 +41,7 @@ def run(arguments):
             f"{arguments.spacing:g} mm"
         )
     start_backend()
-    from recalib_keras.evaluation.canvas import import_matplotlib
+    from recalib_keras.evaluation.figures.canvas import import_matplotlib
 
     import_matplotlib()  # missing, it should be told before the maps are read
     import numpy as np
@@ -77,8 +77,8 @@ def _settings(text):
         ValueError: if there is no such file, or it does not hold settings.
     """
     from recalib_keras import synthesis
+    from recalib_keras.core.records import from_mapping
     from recalib_keras.training.recipe import Recipe, read_toml
-    from recalib_keras.zoo.records import from_mapping
 
     if text in BUILT_IN:
         return getattr(synthesis, text.upper())

@@ -5,14 +5,14 @@ import os
 import sys
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
+from recalib_keras.cli.messages import tell
 from recalib_keras.cli.options import add_data_argument
-from recalib_keras.cli.telling import tell
+from recalib_keras.core.backend import start_backend
 
 ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
         "recipes", nargs="+", type=Path, metavar="RECIPE.toml", help="what to train, and how; several in turn"
@@ -50,7 +50,7 @@ def run(arguments):
     start_backend()
     if arguments.hosts:
         return _run_among_hosts(arguments)
-    from recalib_keras.training.distribution import over_devices
+    from recalib_keras.training.distributed.strategy import over_devices
 
     distribution = over_devices(1 if arguments.devices is None else arguments.devices)
     failures = 0
@@ -72,7 +72,7 @@ def _run_among_hosts(arguments):
 
     A process that ends in the usual way would have JAX wait for the other hosts to end too, which wait for it.
     """
-    from recalib_keras.training.distribution import over_hosts
+    from recalib_keras.training.distributed.strategy import over_hosts
 
     distribution = over_hosts(arguments.hosts, arguments.host_index, arguments.devices)
     try:

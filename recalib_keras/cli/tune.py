@@ -9,15 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
 from recalib_keras.cli.options import add_data_argument
+from recalib_keras.core.backend import start_backend
 
 ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 DEFAULT_ADDRESS = "127.0.0.1:8765"
 TERMINATED = 143  # the exit code of a process that SIGTERM ends
 
 
-def add_arguments(parser):
+def add_arguments(parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="what to vary, and how to search")
     parser.add_argument("-o", "--output", type=Path, help="folder of the study; default: runs/NAME")

@@ -64,7 +64,7 @@ class VolumeTable:
                 )
         return rows
 
-    def replace(self, labelled, volumes, entropies, warning):
+    def replace(self, labelled, volumes, entropies, warning) -> None:
         """Sets the rows of one label map and writes the table.
 
         Args:

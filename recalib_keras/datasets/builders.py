@@ -54,7 +54,7 @@ class ScansConfig(tfds.core.BuilderConfig):
 class LocalInfo(tfds.core.DatasetInfo):
     """Information on a set that is nowhere else: nothing about it is looked for in the cloud."""
 
-    def initialize_from_bucket(self):
+    def initialize_from_bucket(self) -> None:
         """Does nothing."""
 
 
@@ -74,7 +74,7 @@ class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         name = f"{self.name}/{self.builder_config_name}"
         return name if name in datasets.names() else self.name
 
-    def download_and_prepare(self, *, download_config=None, **arguments):
+    def download_and_prepare(self, *, download_config=None, **arguments) -> None:
         """Builds the set from the files in `download_config.manual_dir`; other arguments as in TensorFlow Datasets.
 
         Raises:

@@ -2,8 +2,8 @@
 
 import json
 
+from recalib_keras.core.messages import one_line
 from recalib_keras.datasets.problems import Problem
-from recalib_keras.volumes import one_line
 
 
 def read_json(path):

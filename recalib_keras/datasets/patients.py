@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 
+from recalib_keras.core.messages import one_line
 from recalib_keras.datasets.problems import Problem
-from recalib_keras.volumes import one_line
 
 TABLE = "scans.csv"
 COLUMNS = ("name", "patient", "part")

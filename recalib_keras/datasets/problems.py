@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from recalib_keras.volumes import VolumeError, one_line
+from recalib_keras.core.messages import one_line
+from recalib_keras.volumes import VolumeError
 
 # How the messages of `recalib_keras.volumes` are built.
 MESSAGE = re.compile(r"(?:(?P<file>.+?): )?expected (?P<expected>.+?), (?:got|found) (?P<received>.+)")

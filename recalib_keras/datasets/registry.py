@@ -3,10 +3,10 @@
 import difflib
 from pathlib import Path
 
-from recalib_keras.datasets import chaos, duke_dme, malc, msd, nifti_folder, visceral
 from recalib_keras.datasets.checking import across
 from recalib_keras.datasets.patients import with_patients
 from recalib_keras.datasets.problems import DatasetError
+from recalib_keras.datasets.sets import chaos, duke_dme, malc, msd, nifti_folder, visceral
 
 SOURCES = {
     source.description.name: source

@@ -1,18 +1,18 @@
 """How well a segmentation agrees with the truth: measures, reports, comparisons and pictures. Knows no model."""
 
-from recalib_keras.evaluation.boxplots import boxplots
 from recalib_keras.evaluation.cases import Case, evaluate, find_cases
 from recalib_keras.evaluation.comparison import Difference, compare, in_all, write_comparison
-from recalib_keras.evaluation.gate_maps import gate_figure
+from recalib_keras.evaluation.figures.boxplots import boxplots
+from recalib_keras.evaluation.figures.gate_maps import gate_figure
+from recalib_keras.evaluation.figures.overlay import overlay
+from recalib_keras.evaluation.figures.panels import best_median_worst, panels
+from recalib_keras.evaluation.figures.volume_scatter import volume_scatter
 from recalib_keras.evaluation.measures import MEASURES, Measures, measure, measure_all
 from recalib_keras.evaluation.overlap import dice, jaccard
-from recalib_keras.evaluation.overlay import overlay
-from recalib_keras.evaluation.panels import best_median_worst, panels
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.report_folder import find_report, write_figures, write_tables
 from recalib_keras.evaluation.structures import Structure, read_structures, unnamed_structures
 from recalib_keras.evaluation.summary import Summary, summarize, write_summary
-from recalib_keras.evaluation.volume_scatter import volume_scatter
 from recalib_keras.evaluation.volumetry import StructureVolume, structure_volumes
 
 __all__ = [

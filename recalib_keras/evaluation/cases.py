@@ -103,7 +103,7 @@ def _measure_case(case, structures):
     return measure_all(prediction.array, truth.array, truth.grid, labels)
 
 
-def check_grids(prediction, truth):
+def check_grids(prediction, truth) -> None:
     """Checks that prediction and truth stand on one grid, to a hundredth of a voxel.
 
     Raises:

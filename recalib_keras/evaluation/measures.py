@@ -68,7 +68,7 @@ class Measures:
         return self.volume_difference_mm3 / self.truth_mm3 if self.truth_mm3 else NAN
 
     @property
-    def found_in(self):
+    def found_in(self) -> str:
         """`"both"`, `"truth only"` (missed), `"prediction only"` (spurious) or `"neither"`."""
         if self.truth_mm3:
             return "both" if self.prediction_mm3 else "truth only"

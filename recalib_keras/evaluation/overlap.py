@@ -50,7 +50,7 @@ def _counts(prediction, truth, label):
     return [int(np.count_nonzero(mask)) for mask in (in_prediction & in_truth, in_prediction, in_truth)]
 
 
-def check_shapes(prediction, truth):
+def check_shapes(prediction, truth) -> None:
     """Checks that two label maps have one shape.
 
     Raises:

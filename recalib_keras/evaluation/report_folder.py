@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from recalib_keras.evaluation.boxplots import boxplots
-from recalib_keras.evaluation.panels import best_median_worst, panels
+from recalib_keras.evaluation.figures.boxplots import boxplots
+from recalib_keras.evaluation.figures.panels import best_median_worst, panels
+from recalib_keras.evaluation.figures.volume_scatter import volume_scatter
 from recalib_keras.evaluation.report import Report
 from recalib_keras.evaluation.summary import write_summary
-from recalib_keras.evaluation.volume_scatter import volume_scatter
 
 REPORT, SUMMARY = "report.csv", "summary.csv"
 
 
-def write_tables(report, folder):
+def write_tables(report, folder) -> None:
     """Writes `report.csv`, a row for each scan and structure, and `summary.csv`, a row for each structure and measure.
 
     Args:
@@ -22,7 +22,7 @@ def write_tables(report, folder):
     write_summary(report, Path(folder) / SUMMARY)
 
 
-def write_figures(report, folder, structures, cases=()):
+def write_figures(report, folder, structures, cases=()) -> None:
     """Writes `boxplots.png`, `volumes.png` and, where the scans themselves are at hand, `panels.png`.
 
     The panels show the best, the median and the worst scan by Dice.

@@ -3,7 +3,7 @@
 import csv
 import math
 
-from recalib_keras.volumes import atomic_write
+from recalib_keras.core.files import atomic_write
 
 DECIMALS = 6  # a thousandth of a micrometre, a millionth of a Dice …
 DIGITS, SMALL = 4, 1e-3  # … and of small p-values the leading ones

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from recalib_keras.inference.body import body_labels
-from recalib_keras.inference.confidence import normalized_entropy
+from recalib_keras.inference.foreground import body_labels
 from recalib_keras.inference.segmenter import scan_labels
+from recalib_keras.inference.uncertainty import normalized_entropy
 
 # What the members' descriptions must have in common, since they look at one image.
 COMMON = ("orientation", "spacing", "normalization")

@@ -2,15 +2,16 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Never
 
 import keras
 import numpy as np
 from keras import ops
 
 from recalib_keras import layers, volumes
-from recalib_keras.evaluation.slices import centre_of
-from recalib_keras.inference.lattice import cut
-from recalib_keras.inference.windows import as_network_sees
+from recalib_keras.evaluation.figures.slices import centre_of
+from recalib_keras.inference.sliding_window.predict import as_network_sees
+from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.volumes import Grid, Volume
 
 ENDING = "_recalibration"  # of the names that networks give to their blocks
@@ -134,7 +135,7 @@ def block_gates(model, inputs, names):
 
 
 @functools.singledispatch
-def gates_of(block, inputs):
+def gates_of(block, inputs) -> Never:
     """Returns the gates of a block for a feature map, as a list of tensors that broadcast to the map.
 
     One for most blocks; those of scSE and CBAM are the gates of the channels and those of the positions. Of SegSE they

@@ -3,11 +3,11 @@
 import numpy as np
 
 from recalib_keras import volumes, zoo
-from recalib_keras.inference import flips as flipping
-from recalib_keras.inference.body import body_labels
-from recalib_keras.inference.conformed import ConformedScan
+from recalib_keras.inference import test_time_flip as flipping
 from recalib_keras.inference.engines import KerasEngine, Undecided, open_engine
-from recalib_keras.inference.windows import View, as_network_sees, central_windows
+from recalib_keras.inference.foreground import body_labels
+from recalib_keras.inference.preprocessing import ConformedScan
+from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
 
 
 class Segmenter:

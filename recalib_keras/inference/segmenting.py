@@ -6,10 +6,10 @@ import threading
 import warnings
 
 from recalib_keras import volumes, zoo
-from recalib_keras.inference.confidence import Confidence
 from recalib_keras.inference.ensemble import Ensemble
-from recalib_keras.inference.quality import UnfamiliarScanWarning, traits, unfamiliar
+from recalib_keras.inference.quality_control import UnfamiliarScanWarning, traits, unfamiliar
 from recalib_keras.inference.segmenter import Segmenter
+from recalib_keras.inference.uncertainty import Confidence
 
 
 def load_segmenter(preset, weights="default", engine="auto", precision="auto", flips=False, threads=None):
@@ -71,7 +71,6 @@ def segment(scan, preset, weights="default", volume=None, engine="auto", precisi
             why, see `recalib_keras.inference.unfamiliar`.
 
     Example:
-
         image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
         image.to_filename("labels.nii.gz")
     """

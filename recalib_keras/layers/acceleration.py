@@ -40,7 +40,7 @@ def fused(function, summarize=None, transpose=None):
     return call
 
 
-def can_fuse():
+def can_fuse() -> bool:
     """Returns whether fused functions are compiled here, and bfloat16 tensors are float32 ones inside."""
     if keras.backend.backend() != "tensorflow":
         return False

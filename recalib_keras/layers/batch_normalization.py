@@ -14,7 +14,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
     weights of another type than float32), this is Keras's own layer.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.BatchNormalization()(keras.ops.ones((2, 8, 8, 8, 4)), training=True).shape == (2, 8, 8, 8, 4)

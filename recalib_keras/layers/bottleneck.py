@@ -24,7 +24,7 @@ class BottleneckRecalibration(Recalibration):
         self.reduction_ratio = reduction_ratio
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         hidden = reduced_channels(self.channels, self.reduction_ratio, self.public_name or type(self).__name__)
         self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)

@@ -41,7 +41,7 @@ class SpatialAttention(Recalibration):
         self.kernel_size = kernel_size
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         self.neighbourhood = Convolution(
             1,
@@ -88,7 +88,6 @@ class CBAM(Recalibration):
         ValueError: if `reduction_ratio` is below 1 or above the number of channels.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.CBAM(reduction_ratio=4)(keras.ops.ones((2, 16, 16, 8))).shape == (2, 16, 16, 8)
@@ -104,7 +103,7 @@ class CBAM(Recalibration):
         self.kernel_size = kernel_size
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         self.channel = self.branch(ChannelAttention, self.reduction_ratio, name="channel")
         self.spatial = self.branch(SpatialAttention, self.kernel_size, name="spatial")

@@ -28,7 +28,6 @@ class ChannelSE(BottleneckRecalibration):
         ValueError: if `reduction_ratio` is below 1 or above the number of channels.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.ChannelSE(reduction_ratio=4)(keras.ops.ones((2, 16, 16, 16, 8))).shape == (2, 16, 16, 16, 8)

@@ -41,7 +41,6 @@ class ChannelSpatialSE(Recalibration):
             `use_identity_start` with `"multiply"`, which squares its input, or `"concat"`, which doubles it.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.ChannelSpatialSE(aggregation="concat")(keras.ops.ones((2, 32, 32, 8))).shape == (2, 32, 32, 16)
@@ -67,7 +66,7 @@ class ChannelSpatialSE(Recalibration):
         self.aggregation = aggregation
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         self.channel = self.branch(ChannelSE, self.reduction_ratio, name="channel")
         self.spatial = self.branch(SpatialSE, name="spatial")
@@ -104,7 +103,7 @@ class ChannelSpatialSE(Recalibration):
         inputs, by_channel, by_space = (ops.expand_dims(x, self.channel_axis) for x in (inputs, by_channel, by_space))
         pair = inputs * ops.cast(ops.where(is_first, by_channel, by_space), inputs.dtype)
         shape = list(ops.shape(pair))
-        return ops.reshape(pair, shape[: self.channel_axis] + [2 * self.channels] + shape[self.channel_axis + 2 :])
+        return ops.reshape(pair, [*shape[: self.channel_axis], 2 * self.channels, *shape[self.channel_axis + 2 :]])
 
     def compute_output_shape(self, input_shape):
         if self.aggregation != "concat":

@@ -37,7 +37,7 @@ class Convolution(keras.layers.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = kernel_initializer
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         spatial_rank = len(input_shape) - 2
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         self.kernel = self.add_weight(

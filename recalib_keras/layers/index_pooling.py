@@ -28,7 +28,6 @@ class MaxPoolingWithIndices(keras.layers.Layer):
         ValueError: for an odd spatial size.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> maxima, indices = layers.MaxPoolingWithIndices()(keras.ops.reshape(keras.ops.arange(4.0), (1, 2, 2, 1)))
@@ -81,7 +80,6 @@ class MaxUnpooling(keras.layers.Layer):
         ValueError: if `inputs` and `indices` differ in shape.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> image = keras.random.normal((1, 8, 8, 8, 2))

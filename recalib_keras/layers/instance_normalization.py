@@ -25,7 +25,6 @@ class InstanceNormalization(keras.layers.GroupNormalization):
     Output shape: the same.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.InstanceNormalization()(keras.ops.ones((2, 8, 8, 8, 4))).shape == (2, 8, 8, 8, 4)

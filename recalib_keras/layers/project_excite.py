@@ -35,7 +35,6 @@ class ProjectExcite(BottleneckRecalibration):
         ValueError: if `reduction_ratio` is below 1 or above the number of channels.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.ProjectExcite()(keras.ops.ones((2, 8, 16, 24, 4))).shape == (2, 8, 16, 24, 4)

@@ -72,7 +72,7 @@ class Recalibration(keras.layers.Layer):
         self.use_identity_start = use_identity_start
         self._run_fused = acceleration.fused(self._excite, summarize=self.compress)
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         rank = len(input_shape)
         if rank < 3:
             raise ValueError(
@@ -121,7 +121,7 @@ class Recalibration(keras.layers.Layer):
         return mean
 
     @property
-    def wide_dtype(self):
+    def wide_dtype(self) -> str:
         """The type of reductions and gates: the layer's compute type, float32 at least."""
         return "float64" if self.compute_dtype == "float64" else "float32"
 
@@ -183,7 +183,7 @@ class Pointwise(keras.layers.Layer):
         self.data_format = data_format
         self.kernel_initializer = kernel_initializer
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         self.channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         self.kernel = self.add_weight(
             shape=(self.channels, self.units), initializer=self.kernel_initializer, autocast=False, name="kernel"

@@ -33,7 +33,6 @@ class SegSE(Recalibration):
             below 1.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.SegSE(reduction_ratio=4, dilation_rate=2)(keras.ops.ones((2, 16, 16, 8))).shape == (2, 16, 16, 8)
@@ -57,7 +56,7 @@ class SegSE(Recalibration):
         self.expansion_factor = expansion_factor
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         width = self.channels * (self.expansion_factor or 1)
         expanded_shape = _with_channels(input_shape, self.channel_axis, width)

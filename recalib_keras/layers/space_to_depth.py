@@ -57,7 +57,6 @@ class SpaceToDepth(_Rearrangement):
         ValueError: for a size that cannot be divided, and for a `block_size` below 2.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.SpaceToDepth()(keras.ops.ones((1, 8, 8, 8, 1))).shape == (1, 4, 4, 4, 8)
@@ -106,7 +105,6 @@ class DepthToSpace(_Rearrangement):
         ValueError: for a number of channels that cannot be divided, and for a `block_size` below 2.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.DepthToSpace()(keras.ops.ones((1, 4, 4, 4, 16))).shape == (1, 8, 8, 8, 2)

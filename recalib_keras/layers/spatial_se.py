@@ -23,7 +23,6 @@ class SpatialSE(Recalibration):
     Output shape: `(batch, *spatial, channels)`.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.SpatialSE()(keras.ops.ones((2, 32, 32, 8))).shape == (2, 32, 32, 8)
@@ -39,7 +38,7 @@ class SpatialSE(Recalibration):
         super().__init__(**kwargs)
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         super().build(input_shape)
         self.squeeze = self.pointwise(1, name="squeeze", use_bias=self.use_bias, makes_logits=True)
         self.squeeze.build(input_shape)

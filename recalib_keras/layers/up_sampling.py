@@ -31,7 +31,6 @@ class UpSampling(keras.layers.Layer):
         ValueError: for an unknown `interpolation`.
 
     Example:
-
     >>> import keras
     >>> from recalib_keras import layers
     >>> layers.UpSampling("linear")(keras.ops.ones((1, 4, 6, 8, 2))).shape == (1, 8, 12, 16, 2)

@@ -24,7 +24,6 @@ class DenseNet(EncoderDecoder):
     `recalib_keras.models.EncoderDecoder`.
 
     Example:
-
     >>> from recalib_keras import models
     >>> model = models.DenseNet((32, 32, 32, 1), num_classes=3, filters=4, levels=2, recalibration="pe")
     >>> model.output_shape

@@ -210,7 +210,7 @@ def _runs_on_tensorflow_cpu():
     return not tf.config.list_physical_devices("GPU")
 
 
-def check_size(sizes, levels, stem=1):
+def check_size(sizes, levels, stem=1) -> None:
     """Checks that every known spatial size can be divided by `stem`, then halved `levels` times.
 
     Raises:

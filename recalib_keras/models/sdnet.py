@@ -18,7 +18,6 @@ class SDNet(EncoderDecoder):
     and errors are those of `recalib_keras.models.EncoderDecoder`.
 
     Example:
-
     >>> from recalib_keras import models
     >>> model = models.SDNet((32, 32, 32, 1), num_classes=3, filters=4, levels=2, recalibration="cse")
     >>> model.output_shape

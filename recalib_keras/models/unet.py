@@ -19,7 +19,6 @@ class UNet(EncoderDecoder):
     Arguments, shapes and errors are those of `recalib_keras.models.EncoderDecoder`.
 
     Example:
-
     >>> from recalib_keras import models
     >>> model = models.UNet((32, 32, 32, 1), num_classes=3, filters=4, levels=2, recalibration="scse")
     >>> model.output_shape

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from recalib_keras.pipeline.ahead import Ahead
+from recalib_keras.pipeline.prefetch import Ahead
 
 
 class Batches(keras.utils.PyDataset):
@@ -20,10 +20,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step):
         return self._make(step) if self._ahead is None else self._ahead[step]
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self._ahead = Ahead(self._make, len(self))
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         if self._ahead is not None:
             self._ahead.close()
 

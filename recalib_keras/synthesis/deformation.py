@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from recalib_keras.pipeline.line_matrices import smooth_spline, spread
 from recalib_keras.synthesis.settings import FEWEST_NODES
+from recalib_keras.transforms.separable_operators import smooth_spline, spread
 
 # Nodes along each axis of the grid that displacements are followed on; at 192 mm a step of 13 mm.
 GRID = 16

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping, read_mapping
 from recalib_keras.synthesis.freesurfer import COLORS, EXTRA_CEREBRAL, MIRRORS, UNKNOWN
 from recalib_keras.zoo.preset import Label
-from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping
 
 FILE_NAME = "generation.json"
 

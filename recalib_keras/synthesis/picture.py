@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from recalib_keras.evaluation.canvas import add_axes, import_matplotlib, new_figure, save_figure
-from recalib_keras.evaluation.overlay import CONVENTION
-from recalib_keras.evaluation.slices import VIEWS, centre_of, grey_limits, letter_ends, show_slice, show_structures
+from recalib_keras.evaluation.figures.canvas import add_axes, import_matplotlib, new_figure, save_figure
+from recalib_keras.evaluation.figures.overlay import CONVENTION
+from recalib_keras.evaluation.figures.slices import (
+    VIEWS,
+    centre_of,
+    grey_limits,
+    letter_ends,
+    show_slice,
+    show_structures,
+)
 
 DOTS_PER_INCH = 120
 # Inches: the tallest panel, what is between panels, the line of text at the foot.

@@ -6,17 +6,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from recalib_keras.core.records import from_mapping, to_mapping
 from recalib_keras.pipeline import compiled
+from recalib_keras.synthesis.acquisition import Scanner, draw_scanner, scan, within
+from recalib_keras.synthesis.geometry import Frame, Shape, draw_shape, labels_at, prevailing
 from recalib_keras.synthesis.head import whole_slices
 from recalib_keras.synthesis.label_table import LabelTable
+from recalib_keras.synthesis.masking import Removal, draw_removal, remove
 from recalib_keras.synthesis.noise import normal_pair
 from recalib_keras.synthesis.normalization import METHODS, normalize
-from recalib_keras.synthesis.removal import Removal, draw_removal, remove
-from recalib_keras.synthesis.scanner import Scanner, draw_scanner, scan, within
 from recalib_keras.synthesis.settings import Synthesis
-from recalib_keras.synthesis.shape import Frame, Shape, draw_shape, labels_at, prevailing
 from recalib_keras.synthesis.tissues import Tissues, draw_tissues, of_labels, paint
-from recalib_keras.zoo.records import from_mapping, to_mapping
 
 
 class Draw(NamedTuple):
@@ -72,7 +72,6 @@ class RandomScan(keras.layers.Layer):
             the window.
 
     Example:
-
     >>> import numpy as np
     >>> from recalib_keras.synthesis import MILD, GenerationLabel, IntensityPrior, LabelTable, RandomScan
     >>> labels = (GenerationLabel(0, 0, "background", 0, 0), GenerationLabel(16, 16, "brain-stem", 1, 1))

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from recalib_keras.zoo.records import RecordError
+from recalib_keras.core.errors import RecordError
 
 PROBABILITIES = (
     "flip",
@@ -66,7 +66,6 @@ class Synthesis:
         RecordError: if a value is out of its range.
 
     Example:
-
     >>> from recalib_keras.synthesis import MILD, VARIED
     >>> MILD.random_contrast, VARIED.random_contrast, MILD.toward(VARIED, 0.5).random_contrast
     (0.0, 0.5, 0.25)

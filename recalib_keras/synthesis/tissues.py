@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from recalib_keras.pipeline.line_matrices import along_axes, texture
+from recalib_keras.transforms.separable_operators import along_axes, texture
 
 
 class Tissues(NamedTuple):

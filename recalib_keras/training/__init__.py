@@ -1,8 +1,8 @@
 """Train a network by a recipe, and publish what comes out as a preset."""
 
-from recalib_keras.training.errors import TrainingError
+from recalib_keras.core.errors import TrainingError
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
-from recalib_keras.training.publishing import publish
+from recalib_keras.training.publish import publish
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.trainer import train
 from recalib_keras.training.validation import held_out, rescore, validate

@@ -4,7 +4,7 @@ from recalib_keras import zoo
 from recalib_keras.zoo import weights as zoo_weights
 
 
-def start_from(model, recipe):
+def start_from(model, recipe) -> None:
     """Sets a fresh network's weights from the preset that its recipe names, and freezes what it says.
 
     The classifier starts anew unless the preset's labels are the recipe's, names and order alike, and its layers too.

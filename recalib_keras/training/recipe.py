@@ -7,10 +7,11 @@ from pathlib import Path
 
 import tomli_w
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
 from recalib_keras.zoo.preset import Input, Network
-from recalib_keras.zoo.records import RecordError, from_mapping, read_mapping, to_mapping
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ from keras import ops
 
 from recalib_keras.inference import Segmenter, typical_of
 from recalib_keras.pipeline import keep_memory
-from recalib_keras.training.distribution import ONE_DEVICE, accelerator
+from recalib_keras.training.callbacks import Watch, check_weights
+from recalib_keras.training.data.sources import find_source
+from recalib_keras.training.distributed.strategy import ONE_DEVICE, accelerator
+from recalib_keras.training.early_stopping import is_no_better
 from recalib_keras.training.fine_tuning import start_from
-from recalib_keras.training.held_out_loss import HeldOutLoss
-from recalib_keras.training.identity import identity
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
 from recalib_keras.training.optimizers import make_optimizer
-from recalib_keras.training.run_folder import RunFolder
-from recalib_keras.training.sources import find_source
-from recalib_keras.training.stopping import is_no_better
+from recalib_keras.training.run.fingerprint import identity
+from recalib_keras.training.run.folder import RunFolder
 from recalib_keras.training.validation import in_words, validate
-from recalib_keras.training.watching import Watch, check_weights
+from recalib_keras.training.validation_loss import HeldOutLoss
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
@@ -40,12 +40,12 @@ def train(
     Args:
         recipe: `Recipe`.
         run_folder: path; gets `best.safetensors` (the weights with the highest mean Dice on the validation scans),
-            the log (see `recalib_keras.training.journal`) and `checkpoint.safetensors` (to resume from).
+            the log (see `recalib_keras.training.run.log`) and `checkpoint.safetensors` (to resume from).
         data_root: path that the recipe's data folder is relative to.
         resume: whether to go on from the checkpoint in `run_folder`, if there is one. The result is the same, bit for
             bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the run
             was begun with, but for what only describes the weights, the patience and, without cosine decay, the epochs.
-        distribution: `recalib_keras.training.distribution.Distribution`, the devices and hosts to train on. Of several
+        distribution: `recalib_keras.training.distributed.strategy.Distribution`, the devices and hosts to train on. Of several
             hosts, all call this function, and the first one writes the files.
         on_epoch: function called with the log's line, a dict, after each epoch.
         on_step: function called with `(epoch, step, steps, loss)` after each step, epochs and steps from 1.
@@ -57,7 +57,7 @@ def train(
         TrainingError: if the folder holds a run and `resume` is False, the run to go on with is of another recipe or
             other scans, no scan is left to train on, the loss is no longer finite, or another host is lost.
         WeightsError: if the weights are too large for the recipe's `storage`.
-        VolumeError: if the folder cannot be written or its disk is full; its last checkpoint is intact.
+        WriteError: if the folder cannot be written or its disk is full; its last checkpoint is intact.
         ValueError: if the devices cannot share a batch evenly, or the hosts were given different things.
     """
     share = distribution.share(recipe.schedule.batch_size)

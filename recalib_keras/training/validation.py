@@ -140,7 +140,7 @@ def _find_test(described, preset, data_root):
     return found
 
 
-def in_words(validation):
+def in_words(validation) -> str:
     """Returns what the score was measured on, as cards say it."""
     if validation and isinstance(validation[0], GeneratedScan):
         maps = {scan.labels for scan in validation}

@@ -3,9 +3,8 @@
 Knows no model; needs numpy, scipy and nibabel, and pydicom for DICOM alone.
 """
 
-from recalib_keras.volumes.atomic import atomic_write
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes.dicom import read_series
-from recalib_keras.volumes.errors import VolumeError, one_line
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
 from recalib_keras.volumes.reading import read, read_labels
@@ -18,11 +17,9 @@ __all__ = [
     "Grid",
     "Volume",
     "VolumeError",
-    "atomic_write",
     "label_image",
     "normalize",
     "normalizer",
-    "one_line",
     "read",
     "read_labels",
     "read_series",

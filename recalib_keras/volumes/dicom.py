@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.names import SCAN_SUFFIXES
 from recalib_keras.volumes.placement import place

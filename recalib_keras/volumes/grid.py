@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 from nibabel import orientations
 
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
 
 # Two spacings closer than this (relative) are the same: headers store float32, scanners round to micrometres.
 SAME_SPACING = 1e-3

@@ -11,7 +11,7 @@ from nibabel.freesurfer import mghformat
 from nibabel.imageglobals import logger as nibabel_logger
 from scipy import io
 
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 
 # Millimetres per unit of length, by the names nibabel gives the NIfTI codes.

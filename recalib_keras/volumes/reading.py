@@ -11,8 +11,8 @@ import numpy as np
 from nibabel.arrayproxy import ArrayProxy, get_obj_dtype
 from nibabel.openers import ImageOpener
 
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes import dicom
-from recalib_keras.volumes.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.headers import check_voxel_size, grid_of, is_unplaced, quiet_nibabel, stored_header
 from recalib_keras.volumes.names import SCAN_SUFFIXES

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.slabs import cropped, is_large, slabs, smoothing_reach, smoothing_sigma
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.resampling import resample
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from recalib_keras.volumes.atomic import atomic_write
-from recalib_keras.volumes.errors import VolumeError
+from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.files import atomic_write
 from recalib_keras.volumes.headers import is_nifti, millimetres
 from recalib_keras.volumes.names import LABEL_SUFFIXES, MGH_SUFFIXES, NIFTI_SUFFIXES
 from recalib_keras.volumes.placement import place, placement_codes
@@ -21,8 +21,7 @@ NIFTI1_MOST = np.iinfo(np.int16).max
 MGH_INTEGERS = (np.uint8, np.int16, np.int32)
 # The fields of a NIfTI header that say where the voxels stand.
 GEOMETRY = (
-    ["qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"]
-    + ["srow_x", "srow_y", "srow_z", "xyzt_units"]
+    ["qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"]
 )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def test_every_problem_is_told_in_a_line(datasets, folder, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    ("arguments", "told"),
     [
         (["msd", "nowhere"], "expected a folder of scans at nowhere, got none"),
         (["malc", "."], "expected a folder of scans at training-images"),

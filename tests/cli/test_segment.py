@@ -432,7 +432,7 @@ def test_flip(recalib, scan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    ("text", "expected"),
     [
         ("default", "default"),
         ("axial,coronal", {"axial": 1, "coronal": 1}),

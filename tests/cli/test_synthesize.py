@@ -10,9 +10,9 @@ import pytest
 from synthesis.heads import TABLE, head
 
 from recalib_keras.cli import synthesize
+from recalib_keras.core.records import to_mapping
 from recalib_keras.synthesis import Synthesis
 from recalib_keras.training import Recipe
-from recalib_keras.zoo.records import to_mapping
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    ("words", "message"),
     [
         (["--samples", 0], "expected at least 1 sample and voxels of up to 20 mm, got 0 and 2 mm"),
         (["--spacing", 0], "got 6 and 0 mm"),

@@ -7,7 +7,8 @@ import pytest
 from training.synthetic import RECIPE, write_recipe, write_scans
 
 from recalib_keras import training, zoo
-from recalib_keras.training import Recipe, distribution
+from recalib_keras.training import Recipe
+from recalib_keras.training.distributed import strategy as distribution
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_one_output_folder_is_for_one_recipe(recalib, folder, data, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         (["--devices", "64"], "expected 64 devices, found "),
         (["--hosts", "10.0.0.1:4321,10.0.0.2:4321"], "expected --hosts and --host-index together, got one of them"),
@@ -134,7 +135,9 @@ def two_hosts(monkeypatch):
     return lambda host: ["--hosts", "10.0.0.1:4321,10.0.0.2:4321", "--host-index", host]
 
 
-@pytest.mark.parametrize("error, code", [(training.TrainingError("no\nmore"), 2), (KeyboardInterrupt(), 130)], ids=str)
+@pytest.mark.parametrize(
+    ("error", "code"), [(training.TrainingError("no\nmore"), 2), (KeyboardInterrupt(), 130)], ids=str
+)
 def test_a_host_that_fails_ends_at_once(error, code, recalib, folder, data, two_hosts, monkeypatch, capsys):
     def fail(*args, **kwargs):
         raise error

@@ -48,7 +48,7 @@ def marked(value, dtype=np.uint8):
     return masks
 
 
-@pytest.mark.parametrize("sequence, value, label", [("ct", 255, 1), ("mr_t1in", 63, 1), ("mr_t1out", 126, 2),
+@pytest.mark.parametrize(("sequence", "value", "label"), [("ct", 255, 1), ("mr_t1in", 63, 1), ("mr_t1out", 126, 2),
                                                     ("mr_t2", 252, 4)])  # fmt: skip
 def test_each_mask_lies_on_its_slice(sequence, value, label, write_case, pixels):
     masks = marked(value)
@@ -71,7 +71,7 @@ def test_black_and_white_masks_are_the_liver(write_case):
 
 
 @pytest.mark.parametrize(
-    "level, label",
+    ("level", "label"),
     [(0, 0), (55, 1), (70, 1), (110, 2), (135, 2), (175, 3), (200, 3), (240, 4), (255, 4),
      (54, None), (71, None), (109, None), (136, None), (174, None), (201, None), (239, None)],
 )  # fmt: skip

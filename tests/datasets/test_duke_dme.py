@@ -3,7 +3,7 @@ import pytest
 from scipy.io import savemat
 
 from recalib_keras.datasets import DatasetError, check, find_scans, split, survey
-from recalib_keras.datasets.duke_dme import bridged, drawn_columns, label_rows
+from recalib_keras.datasets.sets.duke_dme import bridged, drawn_columns, label_rows
 
 ROWS, COLUMNS, B_SCANS = 20, 12, 6
 ANNOTATED = (1, 4)
@@ -61,7 +61,7 @@ def test_image_and_labels(write_subject, tmp_path):
     column = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 0, 0, 0, 0]
     assert labels.array[0, :, 0].tolist() == column
     fluid = labels.array[5 - FIRST, :, 0].tolist()
-    assert fluid == column[:7] + [8, 8] + column[9:]
+    assert fluid == [*column[:7], 8, 8, *column[9:]]
     assert check(found.scans, found.labels) == []
 
 
@@ -93,7 +93,7 @@ def test_the_archives_own_folder_will_do(write_subject, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changed, told",
+    ("changed", "told"),
     [
         ({"skip": ["manualFluid1"]}, "expected the variable manualFluid1, got a file without it"),
         ({"manualFluid1": np.zeros((3, 3))}, "expected manualFluid1 to have three axes of numbers"),

@@ -4,7 +4,7 @@ from recalib_keras.datasets.label_names import label_names, read_json
 
 
 @pytest.mark.parametrize(
-    "mapping, names",
+    ("mapping", "names"),
     [
         ({"1": "liver", "0": "nothing"}, {0: "nothing", 1: "liver"}),
         ({"1": "liver", "2": "spleen"}, {0: "background", 1: "liver", 2: "spleen"}),
@@ -32,7 +32,7 @@ def test_no_json_file_tells_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, told", [(b'{"a": ', "can be read"), (b"\xff\xfe\xff", "can be read"), (b"[1]", "a list")]
+    ("content", "told"), [(b'{"a": ', "can be read"), (b"\xff\xfe\xff", "can be read"), (b"[1]", "a list")]
 )
 def test_a_broken_json_file_is_told(tmp_path, content, told):
     path = tmp_path / "dataset.json"

@@ -28,7 +28,7 @@ def test_patients_alone_keep_parts_as_they_are(with_table):
 
 
 @pytest.mark.parametrize(
-    "lines, told",
+    ("lines", "told"),
     [
         (["name,patient", "e,P1"], "expected names of scans in .*, got 'e'"),
         (["name,patient", "a,"], "in line 2"),

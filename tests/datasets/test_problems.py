@@ -12,7 +12,7 @@ def test_a_problem_in_words():
 
 
 @pytest.mark.parametrize(
-    "message, expected",
+    ("message", "expected"),
     [
         (
             "a.nii: expected a scan, got an empty file (0 bytes); export it again",

@@ -19,13 +19,13 @@ def test_all_sets_are_described_in_full():
             assert described.labels[0] == "background" and len(set(described.labels.values())) == len(described.labels)
 
 
-@pytest.mark.parametrize("name, count", [("malc", 28), ("visceral", 11), ("chaos/ct", 2), ("duke_dme", 9)])
+@pytest.mark.parametrize(("name", "count"), [("malc", 28), ("visceral", 11), ("chaos/ct", 2), ("duke_dme", 9)])
 def test_numbers_of_labels(name, count):
     assert len(describe(name).labels) == count
 
 
 @pytest.mark.parametrize(
-    "wrong, told",
+    ("wrong", "told"),
     [
         ("chaos", "did you mean 'chaos/ct'"),
         ("msd/Task4_Hippocampus", "did you mean 'msd/Task04_Hippocampus'"),

@@ -58,7 +58,7 @@ def test_another_shape(scan, write_nifti):
         scan.read()
 
 
-@pytest.mark.parametrize("shift, is_same", [(0.009, True), (0.02, False)])
+@pytest.mark.parametrize(("shift", "is_same"), [(0.009, True), (0.02, False)])
 def test_a_place_is_the_same_within_a_hundredth_of_a_voxel(scan, write_nifti, shift, is_same):
     affine = SHIFTED.copy()
     affine[0, 3] = 40 + shift

@@ -11,7 +11,7 @@ def scans(names, patients=None, parts=None):
 
 
 @pytest.mark.parametrize(
-    "every, training, validation",
+    ("every", "training", "validation"),
     [(5, "bcdeghij", "afk"), (1, "", "abcdefghijk"), (2, "bdfhj", "acegik"), (100, "bcdefghijk", "a")],
 )
 def test_every_so_many_th_scan_validates_from_the_first(every, training, validation):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.datasets import DatasetError, check, describe, find_scans, survey
-from recalib_keras.datasets.visceral import ORGANS
+from recalib_keras.datasets.sets.visceral import ORGANS
 
 SHAPE = (12, 11, 5)
 AFFINE = np.array([[-1.0, 0, 0, 90], [0, 1, 0, -70], [0, 0, 3, 5], [0, 0, 0, 1]])
@@ -42,7 +42,7 @@ def test_each_organ_has_its_number(write_scan, write_nifti):
             mask = np.zeros(SHAPE, np.uint8)
             mask[{29662: slice(0, 4), 58: slice(4, 8)}.get(organ, slice(0, 0)), 2:6] = 255
             write_nifti(path, mask, AFFINE)
-    image, labels = find_scans(folder, "visceral")[0].read()
+    _image, labels = find_scans(folder, "visceral")[0].read()
     names = describe("visceral").labels
     present = {names[number] for number in np.unique(labels.array)}
     assert present == {"background", "liver", "right kidney"}

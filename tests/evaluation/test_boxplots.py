@@ -3,7 +3,7 @@ import pytest
 from evaluation.drawn import assert_legible, legend
 
 from recalib_keras.evaluation import MEASURES, Measures, Report, Row, Structure, boxplots
-from recalib_keras.evaluation.boxplots import draw_boxplots
+from recalib_keras.evaluation.figures.boxplots import draw_boxplots
 
 LONG = [f"{side} inferior lateral ventricle {number}" for side in ("left", "right") for number in range(15)]
 

@@ -4,7 +4,7 @@ import matplotlib.image
 import pytest
 
 from recalib_keras.evaluation import boxplots, gate_figure, panels, volume_scatter
-from recalib_keras.evaluation.canvas import add_axes, new_figure, save_figure, text_width
+from recalib_keras.evaluation.figures.canvas import add_axes, new_figure, save_figure, text_width
 
 
 def test_axes_stand_where_they_are_put():

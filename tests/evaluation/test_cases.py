@@ -119,7 +119,7 @@ def test_maps_on_two_grids_are_refused(tmp_path):
         evaluate([case])
 
 
-@pytest.mark.parametrize("shift, is_same", [(0.009, True), (0.011, False)])
+@pytest.mark.parametrize(("shift", "is_same"), [(0.009, True), (0.011, False)])
 def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_path, shift, is_same):
     image = nib.Nifti1Image(np.ones((2, 2, 2), "uint8"), np.eye(4))
     nib.save(image, tmp_path / "truth.nii")

@@ -5,7 +5,7 @@ import pytest
 from evaluation.drawn import assert_legible
 
 from recalib_keras.evaluation import Structure, gate_figure
-from recalib_keras.evaluation.gate_maps import draw_gates
+from recalib_keras.evaluation.figures.gate_maps import draw_gates
 
 RED = Structure(7, "red", (255, 0, 0))
 SHAPE = (16, 20, 12)

@@ -11,7 +11,7 @@ def row(*values):
 
 
 @pytest.mark.parametrize(
-    "prediction, truth, label, expected",
+    ("prediction", "truth", "label", "expected"),
     [
         (row(1, 1, 0, 0), row(1, 1, 0, 0), 1, 1),
         (row(1, 1, 0, 0), row(0, 0, 1, 1), 1, 0),
@@ -46,7 +46,7 @@ def test_refuses_other_shapes():
 
 
 @pytest.mark.parametrize(
-    "prediction, truth, label, expected",
+    ("prediction", "truth", "label", "expected"),
     [
         (row(1, 1, 0, 0), row(1, 1, 0, 0), 1, 1),
         (row(1, 1, 0, 0), row(0, 0, 1, 1), 1, 0),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.evaluation import overlay
-from recalib_keras.evaluation.overlay import LEGEND_ENTRIES, draw
+from recalib_keras.evaluation.figures.overlay import LEGEND_ENTRIES, draw
 from recalib_keras.volumes import Grid, Volume, VolumeError
 
 RED = SimpleNamespace(id=7, name="red structure", color=(255, 0, 0))

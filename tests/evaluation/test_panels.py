@@ -3,7 +3,7 @@ import pytest
 from evaluation.drawn import assert_legible, legend
 
 from recalib_keras.evaluation import Measures, Report, Row, Structure, best_median_worst, panels
-from recalib_keras.evaluation.panels import draw_panels
+from recalib_keras.evaluation.figures.panels import draw_panels
 from recalib_keras.volumes import VolumeError
 
 LIVER, SPLEEN = Structure(7, "liver", (255, 0, 0)), Structure(9, "spleen", (0, 255, 0))

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from recalib_keras.core.errors import WriteError
 from recalib_keras.evaluation.tables import write_table
-from recalib_keras.volumes import VolumeError
 
 
 def test_numbers_are_rounded_and_what_is_missing_is_empty(tmp_path):
@@ -14,5 +14,5 @@ def test_numbers_are_rounded_and_what_is_missing_is_empty(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(VolumeError, match="expected to write"):
+    with pytest.raises(WriteError, match="expected to write"):
         write_table(tmp_path / "file" / "t.csv", ["a"], [])

@@ -3,7 +3,7 @@ import pytest
 from evaluation.drawn import assert_legible, legend
 
 from recalib_keras.evaluation import Measures, Report, Row, Structure, volume_scatter
-from recalib_keras.evaluation.volume_scatter import draw_volume_scatter
+from recalib_keras.evaluation.figures.volume_scatter import draw_volume_scatter
 
 LONG = [f"{side} inferior lateral ventricle {number}" for side in ("left", "right") for number in range(15)]
 

@@ -36,13 +36,15 @@ def test_nothing_has_no_shares():
     assert [(s.voxels, s.percent_of_total, s.asymmetry_percent) for s in volumes] == [(0, None, None)] * 3
 
 
-@pytest.mark.parametrize("left, right, expected", [(2, 2, 0), (3, 1, 100), (1, 3, -100), (5, 0, 200), (0, 0, None)])
+@pytest.mark.parametrize(
+    ("left", "right", "expected"), [(2, 2, 0), (3, 1, 100), (1, 3, -100), (5, 0, 200), (0, 0, None)]
+)
 def test_asymmetry_by_hand(left, right, expected):
     assert asymmetry(left, right) == expected
 
 
 @pytest.mark.parametrize(
-    "names, expected",
+    ("names", "expected"),
     [
         (("left lung", "right lung"), 100),
         (("right lung", "left lung"), -100),
@@ -72,7 +74,7 @@ def test_structures_need_no_mirror():
     assert (alone.voxels, alone.asymmetry_percent) == (3, None)
 
 
-@pytest.mark.parametrize("axis, area", [(0, 6 * 12), (1, 3 * 12), (2, 3 * 6)])
+@pytest.mark.parametrize(("axis", "area"), [(0, 6 * 12), (1, 3 * 12), (2, 3 * 6)])
 def test_share_of_the_surface_at_the_edge_by_hand(axis, area):
     """A box of 2 × 3 × 4 voxels of 1.5 × 2 × 3 mm has sides of 3 × 6 × 12 mm; one of its six faces is at the edge."""
     for end in (0, -1):

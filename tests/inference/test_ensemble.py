@@ -28,7 +28,7 @@ def scan():
     return Volume(np.random.default_rng(0).normal(size=(10, 12, 9)).astype("float32"), Grid((10, 12, 9), np.eye(4)))
 
 
-@pytest.mark.parametrize("weights, label", [((0.4, 0.4, 0.2), 17), ((0.2, 0.2, 0.6), 0), ((1, 1, 1), 0)])
+@pytest.mark.parametrize(("weights", "label"), [((0.4, 0.4, 0.2), 17), ((0.2, 0.2, 0.6), 0), ((1, 1, 1), 0)])
 def test_weighted_average_by_hand(weights, label, scan):
     """Of background 0.3, 0.4, 0.8 and left 0.6, 0.5, 0.2: 0.44 to 0.48, 0.62 to 0.34, and 1.5 to 1.3 thirds."""
     members = [
@@ -99,7 +99,7 @@ def _averaged(image, view):
     return (total / sums)[inside]
 
 
-@pytest.mark.parametrize("axial, label", [((0.4, 0.5, 0.1), 17), ((0.4, 0.1, 0.5), 53), ((0.7, 0.2, 0.1), 0)])
+@pytest.mark.parametrize(("axial", "label"), [((0.4, 0.5, 0.1), 17), ((0.4, 0.1, 0.5), 53), ((0.7, 0.2, 0.1), 0)])
 def test_a_view_that_cannot_tell_the_sides_counts_for_both(axial, label, scan):
     """A sagittal 0.4 to 0.6, with weight 0.2: background 0.4 or 0.64, and of the sides 0.52 to 0.2 or 0.28 to 0.2."""
     members = [(constant(SLICES["axial"], axial), 0.8), (constant(SLICES["sagittal"], (0.4, 0.6), MERGED), 0.2)]
@@ -162,7 +162,7 @@ def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
 
 
 @pytest.mark.parametrize(
-    "members, message",
+    ("members", "message"),
     [
         ([], r"at least one member, all of weights above 0, got weights \[\]"),
         ([(constant((4, 4, 4), (1, 0, 0)), 0)], r"got weights \[0.0\]"),

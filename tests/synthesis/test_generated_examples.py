@@ -108,7 +108,7 @@ def test_networks_of_slices_may_see_those_beside(axis):
 
 
 @pytest.mark.parametrize(
-    "window, orientation, whole",
+    ("window", "orientation", "whole"),
     [((8, 9, 7), "RAS", (8, 9, 7)), ((1, 9, 7), "RAS", (96, 9, 7)), ((8, 9, 1), "SLP", (8, 9, 112))],
 )
 def test_slices_come_from_all_of_the_head(window, orientation, whole):

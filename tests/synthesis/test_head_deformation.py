@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from recalib_keras.pipeline.line_matrices import smooth_spline
 from recalib_keras.synthesis import Synthesis
 from recalib_keras.synthesis.deformation import GRID, affine, displacement, followed
+from recalib_keras.transforms.separable_operators import smooth_spline
 
 EXTENT = (150.0, 180.0, 150.0)
 
@@ -62,7 +62,7 @@ def test_flowing_back_returns():
     assert np.abs(there).max() > 5 and np.abs(returned).max() < 0.1
 
 
-@pytest.mark.parametrize("largest, nodes", [(8.0, 8), (4.0, 16)])
+@pytest.mark.parametrize(("largest", "nodes"), [(8.0, 8), (4.0, 16)])
 def test_displacements_never_fold(largest, nodes, rng):
     for _ in range(20):
         assert determinants(displacement(largest, nodes, EXTENT, rng), EXTENT).min() > 0

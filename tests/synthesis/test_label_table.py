@@ -4,9 +4,9 @@ import json
 import pytest
 from synthesis.heads import LEFT, PRIOR, RIGHT, TABLE
 
+from recalib_keras.core.records import to_mapping
 from recalib_keras.synthesis import GenerationLabel, LabelTable
 from recalib_keras.zoo import Label, RecordError
-from recalib_keras.zoo.records import to_mapping
 
 
 def changed(place, **values):
@@ -70,7 +70,7 @@ def test_a_structure_that_is_no_class_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "labels, message",
+    ("labels", "message"),
     [
         (changed(LEFT, label=41), "different numbers from 0"),
         (TABLE.labels[1:], "different numbers from 0"),

@@ -188,7 +188,7 @@ def test_the_layer_for_a_network():
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         (
             {"spacing": (1.0, 1.0)},

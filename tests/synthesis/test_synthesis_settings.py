@@ -3,9 +3,9 @@ import tomllib
 
 import pytest
 
+from recalib_keras.core.records import from_mapping
 from recalib_keras.synthesis import MILD, VARIED, Synthesis
 from recalib_keras.zoo import RecordError
-from recalib_keras.zoo.records import from_mapping
 
 
 def test_settings_come_from_a_table_of_a_recipe():
@@ -17,7 +17,7 @@ def test_settings_come_from_a_table_of_a_recipe():
 
 
 @pytest.mark.parametrize(
-    "values, message",
+    ("values", "message"),
     [
         ({"flip": 1.1}, "flip must be from 0 to 1, not 1.1"),
         ({"skull_stripping": -0.1}, "skull_stripping must be from 0 to 1"),

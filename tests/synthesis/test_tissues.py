@@ -4,7 +4,7 @@ import pytest
 from synthesis.heads import AIR, BONE, LEFT, PRIOR, RIGHT, SKIN, STEM, TABLE
 
 from recalib_keras.synthesis import Synthesis
-from recalib_keras.synthesis.shape import Frame
+from recalib_keras.synthesis.geometry import Frame
 from recalib_keras.synthesis.tissues import Tissues, draw_tissues, of_labels, paint
 
 FRAME = Frame((12, 12, 12), (2.0, 2.0, 2.0), (1.0, 1.0, 1.0), 0)

@@ -15,7 +15,8 @@ import sys
 
 def main(moment, count, recipe, folder, data):
     """Trains, resuming what there is, until the moment comes."""
-    from recalib_keras.training import Recipe, examples, train, trainer
+    from recalib_keras.training import Recipe, train, trainer
+    from recalib_keras.training.data import examples
 
     reached = collections.Counter()
 

@@ -10,7 +10,7 @@ def main(data, *runs):
     halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
     from recalib_keras.training import Recipe, train
-    from recalib_keras.training.distribution import over_devices
+    from recalib_keras.training.distributed.strategy import over_devices
 
     for recipe, folder in zip(runs[::2], runs[1::2]):
         train(Recipe.read(recipe), folder, data, resume=True, distribution=over_devices(2))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from recalib_keras.training import augmentation
-from recalib_keras.training.augmentation import Change, draw
-from recalib_keras.training.mirror import Mirror
+from recalib_keras.training.data import augmentation
+from recalib_keras.training.data.augmentation import Change, draw
+from recalib_keras.training.data.mirror import Mirror
 from recalib_keras.training.recipe import Augmentation
 from recalib_keras.zoo import RecordError
 
@@ -81,7 +81,7 @@ def test_zeros_change_nothing(window, rng):
 
 # A voxel of the result takes what the source has at `matrix @ offset`: what stood at p comes to `inverse @ p`.
 @pytest.mark.parametrize(
-    "matrix, before, after",
+    ("matrix", "before", "after"),
     [
         ([[0, -1, 0], [1, 0, 0], [0, 0, 1]], (2, 1, -3), (1, -2, -3)),
         ([[1, 0, 0], [0, 0, -1], [0, 1, 0]], (3, -4, 2), (3, 2, 4)),
@@ -266,7 +266,7 @@ def test_rotations_keep_distances_whatever_the_voxels(spacing, rng):
     np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.3, 0.3, 0.3), np.float32([0.9, 0.9, 0.9]) + [0, 2e-7, -1e-7]])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.3, 0.3, 0.3), [*np.float32([0.9, 0.9, 0.9]), 0, 2e-07, -1e-07]])
 def test_where_voxels_are_cubes_their_size_changes_nothing(spacing):
     plain, sized = (
         leaves(draw(STRONG, 5, (6, 6, 6), np.random.default_rng(1), SIDES, spacings))
@@ -293,7 +293,7 @@ def test_deviations_are_in_the_units_they_say(rng):
 
 
 @pytest.mark.parametrize(
-    "values, message",
+    ("values", "message"),
     [
         ({"rotation": -1.0}, "rotation must be at least 0, not -1.0"),
         ({"bias_field": float("nan")}, "bias_field must be at least 0, not nan"),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from recalib_keras.training.augmentation import apply, draw
-from recalib_keras.training.mirror import Mirror
+from recalib_keras.training.data.augmentation import apply, draw
+from recalib_keras.training.data.mirror import Mirror
 from recalib_keras.training.recipe import Augmentation
 
 EVERYTHING = Augmentation(
@@ -34,7 +34,7 @@ EVERYTHING = Augmentation(
 APPLY = """
 import pickle, sys
 import keras, numpy as np
-from recalib_keras.training.augmentation import Change, apply
+from recalib_keras.training.data.augmentation import Change, apply
 from recalib_keras.pipeline import compiled
 folder = sys.argv[1]
 images, labels, change = pickle.load(open(f"{folder}/example.pickle", "rb"))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from recalib_keras.training.checkpoint import read_identity, restore_checkpoint, save_checkpoint
+from recalib_keras.training.run.checkpoint import read_identity, restore_checkpoint, save_checkpoint
 
 
 def compiled_model(units=3, seed=0):

@@ -7,7 +7,7 @@ import pytest
 from training.synthetic import changed
 
 from recalib_keras.datasets import DatasetError, LabelledScan
-from recalib_keras.training.examples import Examples, Scan, read_scan
+from recalib_keras.training.data.examples import Examples, Scan, read_scan
 from recalib_keras.training.recipe import Augmentation
 from recalib_keras.zoo import Input, Label
 
@@ -40,7 +40,7 @@ def test_the_same_seed_epoch_and_step_give_the_same_batch(recipe, scans):
     assert all(np.array_equal(a, b) for a, b in zip(once, again))
 
 
-@pytest.mark.parametrize("seed, epoch, step", [(4, 2, 3), (3, 1, 3), (3, 2, 2)])
+@pytest.mark.parametrize(("seed", "epoch", "step"), [(4, 2, 3), (3, 1, 3), (3, 2, 2)])
 def test_another_seed_epoch_or_step_gives_another_batch(seed, epoch, step, recipe, scans):
     first = numpy(Examples(scans, recipe, epoch=2)[3])
     other = numpy(Examples(scans, dataclasses.replace(recipe, seed=seed), epoch)[step])

@@ -17,9 +17,10 @@ import pytest
 from training.runs import assert_same_run, read_log
 from training.synthetic import FOLDER
 
-from recalib_keras.training import TrainingError, examples, train
-from recalib_keras.training.journal import Journal
-from recalib_keras.volumes import VolumeError
+from recalib_keras.core.errors import WriteError
+from recalib_keras.training import TrainingError, train
+from recalib_keras.training.data import examples
+from recalib_keras.training.run.log import Journal
 
 # Where a run is killed, one after the other, each time it was resumed; see `dying.py` for the words.
 DEATHS = [
@@ -128,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(run, recipe, da
             if line["epoch"] == 2:
                 stack.enter_context(largest_file((tmp_path / "checkpoint.safetensors").stat().st_size - 1))
 
-        with pytest.raises(VolumeError, match="checkpoint.safetensors, got 'File too large'; check that its folder"):
+        with pytest.raises(WriteError, match="checkpoint.safetensors, got 'File too large'; check that its folder"):
             train(recipe, tmp_path, data, on_epoch=limit)
     assert not list(tmp_path.glob(".*"))
     train(recipe, tmp_path, data, resume=True)
@@ -152,7 +153,7 @@ def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, sma
             with pytest.raises(OSError, match="No space left"):
                 (small_disk / "filler").write_bytes(bytes(2**21))
 
-    with pytest.raises(VolumeError, match="expected to write .*/disk/run.*, got 'No space left on device'; check"):
+    with pytest.raises(WriteError, match="expected to write .*/disk/run.*, got 'No space left on device'; check"):
         train(recipe, small_disk / "run", data, on_epoch=fill)
     (small_disk / "filler").unlink()
     train(recipe, small_disk / "run", data, resume=True)
@@ -180,12 +181,12 @@ def readable_run(run):
 
 def test_a_folder_that_may_not_be_written(readable_run, recipe, data):
     before = (readable_run / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(VolumeError, match=r"run, which cannot be written \(Permission denied\); choose another"):
+    with pytest.raises(WriteError, match=r"run, which cannot be written \(Permission denied\); choose another"):
         train(recipe, readable_run, data, resume=True)
     assert (readable_run / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made(recipe, data, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(VolumeError, match=r"file/run, which cannot be written \(Not a directory\)"):
+    with pytest.raises(WriteError, match=r"file/run, which cannot be written \(Not a directory\)"):
         train(recipe, tmp_path / "file" / "run", data)

@@ -37,7 +37,7 @@ def test_a_constant_rate(recipe):
     assert rates(recipe, 10, decay="constant") == pytest.approx([0.06] * 51)
 
 
-@pytest.mark.parametrize("name, base", [("adam", "Adam"), ("adamw", "AdamW"), ("muon", "Muon"), ("sgd", "SGD")])
+@pytest.mark.parametrize(("name", "base"), [("adam", "Adam"), ("adamw", "AdamW"), ("muon", "Muon"), ("sgd", "SGD")])
 def test_is_what_the_recipe_names(name, base, recipe):
     optimizer = make_optimizer(changed(recipe, optimizer={"name": name}), 10)
     assert isinstance(optimizer, getattr(keras.optimizers, base)) and optimizer.global_clipnorm == 1.0
@@ -63,7 +63,7 @@ def test_sgd_by_hand():
 
 
 @pytest.mark.parametrize(
-    "optimizer, gradient, of_body, of_head",
+    ("optimizer", "gradient", "of_body", "of_head"),
     [
         (RecipeSGD(0.5, body_rate=0.1), 1.0, 1 - 0.1 * 0.5, 1 - 0.5),
         (RecipeAdamW(0.5, weight_decay=0.2, body_rate=0.1), 0.0, 1 - 0.1 * 0.5 * 0.2, 1 - 0.5 * 0.2),

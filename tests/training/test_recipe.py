@@ -34,7 +34,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    ("old", "new", "message"),
     [
         ("epochs = 5", "epoch = 5", "schedule has an unknown key 'epoch'; did you mean 'epochs'?"),
         ("epochs = 5", "", "schedule lacks 'epochs'"),
@@ -186,7 +186,7 @@ def test_shipped_recipes_describe_what_can_be_trained(path):
 
 
 @pytest.mark.parametrize(
-    "name, dataset, held_out, architecture, aggregation, dice",
+    ("name", "dataset", "held_out", "architecture", "aggregation", "dice"),
     [
         ("tmi2019_malc", "malc", 1, "SDNet", "max", 1.0),
         ("tmi2019_visceral", "visceral", 5, "SDNet", "max", 1.0),
@@ -212,7 +212,7 @@ def test_the_recipes_of_the_scse_papers(name, dataset, held_out, architecture, a
     assert sum(block.count_params() for block in blocks) == 33_280
 
 
-@pytest.mark.parametrize("name, dataset", [("chaos_mr", "chaos/mr_t2"), ("chaos_ct", "chaos/ct")])
+@pytest.mark.parametrize(("name", "dataset"), [("chaos_mr", "chaos/mr_t2"), ("chaos_ct", "chaos/ct")])
 def test_the_recipes_of_the_chaos_report(name, dataset):
     recipe = Recipe.read(ZOO / "recipes" / f"{name}.toml")
     optimizer = recipe.optimizer

@@ -5,11 +5,11 @@ import os
 import keras
 import pytest
 
+from recalib_keras.core.errors import WriteError
 from recalib_keras.training import TrainingError
-from recalib_keras.training.identity import identity
-from recalib_keras.training.journal import Journal
-from recalib_keras.training.run_folder import RunFolder
-from recalib_keras.volumes import VolumeError
+from recalib_keras.training.run.fingerprint import identity
+from recalib_keras.training.run.folder import RunFolder
+from recalib_keras.training.run.log import Journal
 from recalib_keras.zoo import Label
 
 STRUCTURES = (Label(1, "left"),)
@@ -114,7 +114,7 @@ def test_a_disk_that_fills_up_under_tensorboard_is_one_clear_error(tmp_path, mod
     run.begin()
     monkeypatch.setattr(Journal, "add", refuse)
     with pytest.raises(
-        VolumeError, match=f"write the log into {tmp_path}, got 'No space left on device'; check that the"
+        WriteError, match=f"write the log into {tmp_path}, got 'No space left on device'; check that the"
     ):
         run.end_epoch(line(1, 0.5), model)
     assert not run.checkpoint.exists()

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from training.synthetic import changed
 
-from recalib_keras.evaluation.slices import VIEWS
-from recalib_keras.training.sample_sheet import draw, sample_sheet
-from recalib_keras.training.samples import Samples
+from recalib_keras.evaluation.figures.slices import VIEWS
+from recalib_keras.training.data.preview import Samples
+from recalib_keras.training.data.sample_sheet import draw, sample_sheet
 from recalib_keras.zoo import Label
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -88,7 +88,7 @@ def test_the_legend_names_the_structures_that_are_seen(rows, recipe):
 def test_no_more_rows_than_training_scans(tmp_path, recipe, data, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "recalib_keras.training.sample_sheet.draw", lambda rows, *_: drawn.extend(rows) or draw(rows, *_)
+        "recalib_keras.training.data.sample_sheet.draw", lambda rows, *_: drawn.extend(rows) or draw(rows, *_)
     )
     sample_sheet(recipe, data, tmp_path / "sheet.png", scans=9, samples=1)
     assert [row.name for row in drawn] == ["ball_1", "ball_2", "ball_4", "ball_5"]  # every third is held out

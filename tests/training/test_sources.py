@@ -13,12 +13,13 @@ from training.runs import Stop, assert_same_run, stop_after
 from training.synthetic import FOLDER, changed
 from training.synthetic import RECIPE as BALLS
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import to_mapping
 from recalib_keras.datasets import DatasetError
 from recalib_keras.synthesis import GeneratedScan, Synthesis
 from recalib_keras.training import Recipe, held_out, publish, rescore, train
-from recalib_keras.training.sources import find_source, settings_of
+from recalib_keras.training.data.sources import find_source, settings_of
 from recalib_keras.zoo import Input, Label
-from recalib_keras.zoo.records import RecordError, to_mapping
 
 RECIPE = """
 preset = "tiny_head"
@@ -118,7 +119,7 @@ def test_without_a_start_scans_vary_alike(recipe):
     assert settings_of(constant, 0) == recipe.synthesis
 
 
-@pytest.mark.parametrize("window, slices", [((1, 4, 4), (24, 4, 4, 1)), ((4, 4, 1), (24, 4, 4, 1))])
+@pytest.mark.parametrize(("window", "slices"), [((1, 4, 4), (24, 4, 4, 1)), ((4, 4, 1), (24, 4, 4, 1))])
 def test_networks_of_slices_learn_from_scans_as_a_whole(recipe, heads, window, slices):
     expects = Input(window, spacing=(4.0, 4.0, 4.0), normalization="percentile")
     sliced = changed(dataclasses.replace(recipe, input=expects), schedule={"batch_size": 24})
@@ -258,7 +259,7 @@ def test_numbers_that_the_recipe_merges_are_none_of_it(balls, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    ("old", "new", "message"),
     [
         ("[synthesis]", "[augmentation]\nflip = 0.5\n[synthesis]", "generated scans are not augmented too"),
         ("noise = 5.0", "noises = 5.0", "synthesis has an unknown key 'noises'; did you mean 'noise'?"),

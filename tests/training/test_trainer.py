@@ -171,7 +171,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path
 
 
 @pytest.mark.parametrize(
-    "optimizer, loss",
+    ("optimizer", "loss"),
     [
         ({"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"class_weights": "median_frequency", "dice": 0.0}),
         ({"name": "adamw"}, {"cross_entropy": 0.0}),

@@ -15,7 +15,7 @@ def test_every_so_many_scans_are_held_out(recipe, data):
     assert [scan.name for scan in training] == ["ball_1", "ball_2", "ball_4", "ball_5"]
 
 
-@pytest.mark.parametrize("count, names", [(1, ["ball_1"]), (2, ["ball_1", "ball_4"]), (9, None)])
+@pytest.mark.parametrize(("count", "names"), [(1, ["ball_1"]), (2, ["ball_1", "ball_4"]), (9, None)])
 def test_few_scans_are_spread_over_all(count, names, recipe, data):
     all_of_them, validation = split(recipe, data)
     few, same = split(changed(recipe, data={"training_scans": count}), data)

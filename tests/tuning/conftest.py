@@ -11,8 +11,8 @@ import pytest
 from study_processes import RATES
 from training.synthetic import write_recipe
 
+from recalib_keras.core.records import from_mapping
 from recalib_keras.tuning.study import Study
-from recalib_keras.zoo.records import from_mapping
 
 COMMAND = Path(__file__).parent / "recalib.py"
 STUDY = """

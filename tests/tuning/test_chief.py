@@ -3,9 +3,8 @@ import random
 
 import pytest
 
+from recalib_keras.core.errors import StudyError, WriteError
 from recalib_keras.tuning.chief import Chief
-from recalib_keras.tuning.study import StudyError
-from recalib_keras.volumes import VolumeError
 
 LEASE = 60.0
 
@@ -280,7 +279,7 @@ def test_a_disk_that_fails_ends_the_study_as_it_is_on_disk(moment, make_chief, m
     task = worker.task
 
     def fail(*_, **__):
-        raise VolumeError("expected to write x, got 'No space left on device'")
+        raise WriteError("expected to write x, got 'No space left on device'")
 
     module, name = {"state": ("state.State", "save"), "history": ("ledger", "atomic_write")}.get(
         moment, ("ledger", "write_results")

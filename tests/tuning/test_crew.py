@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import subprocess
@@ -7,8 +8,8 @@ import time
 import pytest
 from study_processes import LONGEST, is_alive, wait_for
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.crew import Crew, worker_command
-from recalib_keras.tuning.study import StudyError
 
 IGNORE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 WAIT = "import time; print('up', flush=True); time.sleep(600)"
@@ -121,5 +122,5 @@ def test_the_command_of_a_worker(tmp_path):
     words = command("worker-1", 2)
     assert words[:4] == [sys.executable, "-m", "recalib_keras.cli.main", "tune"]
     for option in (("--role", "worker"), ("--oracle", "127.0.0.1:1234"), ("--name", "worker-1"), ("--threads", "2")):
-        assert option in zip(words, words[1:])
+        assert option in itertools.pairwise(words)
     assert "--ends-with-parent" in words and "--threads" not in command("worker-1", None)

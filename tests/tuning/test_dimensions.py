@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
+from recalib_keras.core.errors import RecordError
 from recalib_keras.training import Recipe
 from recalib_keras.tuning.dimensions import SHORT_NAMES, TABLES, Dimension, Range, label, read_dimensions
-from recalib_keras.zoo.records import RecordError
 
 
 def read(table):

@@ -44,7 +44,8 @@ def without_times(lines):
 
 
 def test_the_files_are_those_that_training_leaves():
-    from recalib_keras.training import journal, run_folder
+    from recalib_keras.training.run import folder as run_folder
+    from recalib_keras.training.run import log as journal
 
     assert (execution.CHECKPOINT, execution.WEIGHTS) == (run_folder.CHECKPOINT, run_folder.BEST)
     assert execution.LOG == journal.LOG

@@ -66,7 +66,7 @@ def test_a_difference_that_is_told_elsewhere_is_referred_to():
 
 
 @pytest.mark.parametrize(
-    "sizes, words", [([(9, 9), (9, 9)], None), ([(9,), (1200, 3400)], "`a` 9; `b` 1,200 to 3,400")]
+    ("sizes", "words"), [([(9, 9), (9, 9)], None), ([(9,), (1200, 3400)], "`a` 9; `b` 1,200 to 3,400")]
 )
 def test_networks_of_different_sizes_are_said_to_be(sizes, words):
     said = text(made_up(Difference(0.0, EQUAL, SEED_BY_SEED, 2), sizes=sizes))

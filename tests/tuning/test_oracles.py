@@ -118,7 +118,7 @@ def test_bayesian_search_without_scikit_learn_says_how_to_install_it(make_study,
 
 
 def test_hyperband_trains_the_best_longer(make_study):
-    oracle, space = oracle_of(make_study(RATE, algorithm="hyperband", factor=3), epochs=9)
+    oracle, _space = oracle_of(make_study(RATE, algorithm="hyperband", factor=3), epochs=9)
     seen = {}
     while (trial := oracle.create_trial("worker")).status == "RUNNING":
         chosen = trial.hyperparameters.values

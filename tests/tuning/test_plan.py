@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from recalib_keras import zoo
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
 from recalib_keras.training.recipe import read_toml
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.trials import Trial
-from recalib_keras.zoo.records import RecordError, from_mapping
 
 FOUND = sorted((Path(zoo.__file__).parent / "recipes").rglob("*.toml"))
 RECIPES = [path for path in FOUND if {"preset", "network"} <= read_toml(path).keys()]  # the others are extended alone
@@ -75,8 +76,15 @@ def test_the_patience_of_a_study_stands_over_that_of_its_recipe(of_study, expect
 
 @pytest.mark.parametrize(
     ("every", "algorithm", "expected"),
-    [(5, "grid", True), (2, "grid", False), ([2, 5], "grid", False), ([5, 6], "grid", True), (None, "hyperband", False)]
-    + [({"min": 5, "max": 9}, "random", True), ({"min": 4, "max": 9}, "random", False)],
+    [
+        (5, "grid", True),
+        (2, "grid", False),
+        ([2, 5], "grid", False),
+        ([5, 6], "grid", True),
+        (None, "hyperband", False),
+        ({"min": 5, "max": 9}, "random", True),
+        ({"min": 4, "max": 9}, "random", False),
+    ],
 )
 def test_whether_the_last_epoch_alone_is_scored(every, algorithm, expected, make_study):
     space = {"learning_rate": [0.01, 0.02], **({} if every is None else {"schedule.validate_every": every})}

@@ -5,8 +5,8 @@ import warnings
 import pytest
 from study_processes import free_address
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.service import Door, RemoteChief, is_loopback, split_address
-from recalib_keras.tuning.study import StudyError
 
 
 class Answers:

@@ -5,8 +5,9 @@ import keras_tuner
 import pytest
 from training.synthetic import RECIPE
 
-from recalib_keras.tuning import Space, possible
-from recalib_keras.zoo.records import RecordError
+from recalib_keras.core.errors import RecordError
+from recalib_keras.tuning import Space
+from recalib_keras.tuning import constraints as possible
 
 BASE = tomllib.loads(RECIPE)  # a U-Net of one level, 4 maps and 3 classes
 ALL = {

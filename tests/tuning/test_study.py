@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from recalib_keras.core.errors import RecordError
 from recalib_keras.tuning import Study
 from recalib_keras.tuning.study import preset_recipe
-from recalib_keras.zoo.records import RecordError
 
 SPACE = {"learning_rate": [0.01, 0.02]}
 

@@ -24,7 +24,7 @@ def by_seed(*scores):
     return dict(zip(SEEDS, scores))
 
 
-@pytest.mark.parametrize("baseline, comparisons", [({"learning_rate": 0.02}, 2), ({}, 3)])
+@pytest.mark.parametrize(("baseline", "comparisons"), [({"learning_rate": 0.02}, 2), ({}, 3)])
 def test_one_trial_each_is_compared_seed_by_seed(baseline, comparisons, make_study, tmp_path):
     """Corrected for the two others of a named baseline, and for all three pairs if the data choose it."""
     study = make_study({"learning_rate": [0.01, 0.02, 0.03]}, baseline=baseline, seeds=SEEDS)
@@ -112,7 +112,7 @@ def test_a_single_score_has_no_interval_and_no_verdict(make_study, tmp_path):
     assert first.difference.mean == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize("filters, how", [(2, SEED_BY_SEED), (4, BETWEEN_TRIALS)])
+@pytest.mark.parametrize(("filters", "how"), [(2, SEED_BY_SEED), (4, BETWEEN_TRIALS)])
 def test_trials_without_the_dimension_are_a_level_of_their_own(filters, how, make_study, tmp_path):
     """The block that decides may differ, and nothing else."""
     space = {"recalibration": ["none", "scse"], "positions": ["P1", "P5"], "filters": [2, 4]}

@@ -54,7 +54,7 @@ def test_report(results):
 
 
 @pytest.mark.parametrize(
-    "keys, words",
+    ("keys", "words"),
     [
         ({}, "for 3 epochs. "),
         ({"patience": 2}, "for 3 epochs at most, fewer after 2 validations without a better one. "),
@@ -81,7 +81,7 @@ def test_the_report_says_what_each_training_was(make_study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "chosen, seeds, words",
+    ("chosen", "seeds", "words"),
     [
         ([4], (1, 2, 3), "its recipe is `best.toml`.\n"),
         ([2, 4, 8], (1, 2, 3), "Seed by seed it cannot be told apart from `0` (95 %, all pairs of trials together).\n"),

@@ -9,10 +9,10 @@ from studies_made_up import made_up
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import Trial, read_results, search
 from recalib_keras.tuning.results import history, write_results
-from recalib_keras.tuning.study import StudyError
 from recalib_keras.tuning.trials import best
 
 SPACE = {"recalibration": ["none", "scse"], "filters": [4, [4, 8]], "learning_rate": {"min": 0.01, "max": 0.1}}

@@ -4,9 +4,9 @@ import pytest
 from recalib import execute
 from study_processes import epochs_trained
 
+from recalib_keras.core.errors import WriteError
 from recalib_keras.tuning import execution, worker
 from recalib_keras.tuning.chief import Chief
-from recalib_keras.volumes import VolumeError
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_an_error_of_the_machine_is_no_fault_of_the_trial(cause, chief, train, t
     def fail(*_):
         if cause is None:
             raise FileNotFoundError("expected a folder of scans")
-        raise VolumeError("cannot write the checkpoint") from cause
+        raise WriteError("cannot write the checkpoint") from cause
 
     train(fail)
-    with pytest.raises((VolumeError, FileNotFoundError)):
+    with pytest.raises((WriteError, FileNotFoundError)):
         work(chief, tmp_path)
     assert [(trial.status, trial.losses) for trial in trials(chief)] == [("waiting", 0)]
 

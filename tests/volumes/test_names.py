@@ -6,7 +6,7 @@ from recalib_keras.volumes.names import stem
 
 
 @pytest.mark.parametrize(
-    "name, expected",
+    ("name", "expected"),
     [
         ("a.nii.gz", "a"),
         ("a.b.nii", "a.b"),

@@ -11,7 +11,7 @@ def test_classes_of_the_two_sides_change_places():
 
 
 @pytest.mark.parametrize(
-    "labels, message",
+    ("labels", "message"),
     [
         ((BACKGROUND, LEFT), r"17 \('left'\), whose mirror 53 is no label; mend `mirror` of the labels"),
         ((BACKGROUND, LEFT, Label(53, "right")), r"17 \('left'\), whose mirror 53 has the mirror 53"),
@@ -27,7 +27,7 @@ def test_sides_that_do_not_name_each_other(labels, message):
 
 
 @pytest.mark.parametrize(
-    "labels, message",
+    ("labels", "message"),
     [
         ((BACKGROUND, LEFT, Label(17, "right")), "labels must differ in id; 17 is there more than once"),
         ((BACKGROUND, LEFT, Label(53, "left")), "labels must differ in name; 'left' is there more than once"),

@@ -153,7 +153,7 @@ def test_info_by_name(shelf):
 
 
 @pytest.mark.parametrize(
-    "name, hint",
+    ("name", "hint"),
     [
         ("densnet3d_pe", "did you mean 'densenet3d_pe'?"),
         ("unet2d", "did you mean 'unet3d'?"),

@@ -62,7 +62,7 @@ VIEWS = dataclasses.replace(PRESET, ensembles={"both": {"balls": 0.4, "more": 0.
 
 
 @pytest.mark.parametrize(
-    "preset, weights, shares",
+    ("preset", "weights", "shares"),
     [
         (PRESET, "default", {"balls": 1.0}),
         (PRESET, "more", {"more": 1.0}),
@@ -85,7 +85,7 @@ def test_an_ensemble_is_kept_and_is_no_single_network(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "ensembles, message",
+    ("ensembles", "message"),
     [
         ({"balls": {"more": 1}}, "under another name; 'balls' averages more"),
         ({"both": {"balls": 1, "less": 1}}, "an ensemble must average weight sets, balls, more"),
@@ -111,7 +111,7 @@ def test_a_file_without_a_weight_set(write):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"file": "../balls.safetensors"}, "file must name a .safetensors file beside preset.json, not '../balls.safe"),
         ({"file": "/etc/passwd"}, "file must name a .safetensors file beside preset.json, not '/etc/passwd'"),
@@ -150,7 +150,7 @@ def test_a_mistake_is_named_with_its_place(changes, message, write):
 
 
 @pytest.mark.parametrize(
-    "window, slice_axis, shape",
+    ("window", "slice_axis", "shape"),
     [((8, 9, 10), None, (8, 9, 10, 1)), ((1, 9, 10), 0, (9, 10, 1)), ((8, 9, 1), 2, (8, 9, 1))],
 )
 def test_a_window_says_what_the_network_sees(window, slice_axis, shape):
@@ -164,7 +164,7 @@ def test_which_windows_show_left_and_right():
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    ("arguments", "message"),
     [
         ({"level": 2}, "network.arguments has an unknown key 'level'; did you mean 'levels'?"),
         (

@@ -33,7 +33,7 @@ def test_presets_of_the_grid_reach_their_bar(path):
     assert zoo.weight_set(path.stem, "hippocampus").score["dice"] >= (0.87 if "2d" in path.stem else 0.88)
 
 
-@pytest.mark.parametrize("name, weights", BRAIN)
+@pytest.mark.parametrize(("name", "weights"), BRAIN)
 def test_the_whole_brain_is_trained_by_its_recipes(name, weights):
     view = weights.removeprefix("whole_brain")
     recipe = Recipe.read(RECIPES / "whole_brain" / f"{name}{view}.toml")
@@ -68,7 +68,7 @@ def test_its_card_is_that_of_its_description(name):
     assert (preset.folder / "README.md").read_text(encoding="utf-8") == card(preset)
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_it_loads_with_the_weights_described(name, weights):
     described = zoo.weight_set(name, weights)
     content = (zoo.info(name).folder / described.file).read_bytes()
@@ -79,7 +79,7 @@ def test_it_loads_with_the_weights_described(name, weights):
     assert all(np.isfinite(variable.numpy()).all() for variable in model.weights)
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_its_description_is_one_of_a_segmentation(name, weights):
     described = zoo.weight_set(name, weights)
     ids = [label.id for label in described.labels]
@@ -95,7 +95,7 @@ def test_its_description_is_one_of_a_segmentation(name, weights):
     assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.01)
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_its_report_is_of_these_weights(name, weights):
     preset, described = zoo.info(name), zoo.weight_set(name, weights)
     path = preset.folder / f"{weights}.csv"
@@ -106,7 +106,7 @@ def test_its_report_is_of_these_weights(name, weights):
     assert found == pytest.approx(described.score["dice_by_structure"], abs=1e-4)
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_its_recipe_agrees_with_it(name, weights):
     preset, described = zoo.info(name), zoo.weight_set(name, weights)
     recipe = Recipe.read(preset.folder / f"{weights}.toml")
@@ -116,7 +116,7 @@ def test_its_recipe_agrees_with_it(name, weights):
     assert recipe.schedule.epochs == described.score["epochs"]
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_its_log_tells_every_epoch(name, weights):
     preset, described = zoo.info(name), zoo.weight_set(name, weights)
     score = described.score
@@ -128,7 +128,7 @@ def test_its_log_tells_every_epoch(name, weights):
     assert max(line.get("dice", 0) for line in lines) == pytest.approx(score["dice"], abs=0.01)
 
 
-@pytest.mark.parametrize("name, weights", SHIPPED)
+@pytest.mark.parametrize(("name", "weights"), SHIPPED)
 def test_its_card_states_the_score_and_the_licence(name, weights):
     preset, described = zoo.info(name), zoo.weight_set(name, weights)
     text = (preset.folder / "README.md").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_its_card_states_the_score_and_the_licence(name, weights):
 
 
 @pytest.mark.parametrize(
-    "name, weights", [pytest.param(*one, marks=[] if one in FIRST else pytest.mark.slow) for one in SHIPPED]
+    ("name", "weights"), [pytest.param(*one, marks=[] if one in FIRST else pytest.mark.slow) for one in SHIPPED]
 )
 def test_unfamiliar_scans_get_a_warning_and_familiar_ones_none(name, weights, data_root):
     segmenter = Segmenter.from_preset(name, weights)

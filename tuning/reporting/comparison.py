@@ -32,7 +32,7 @@ class Difference:
     elsewhere: str = ""
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """`"higher"`, `"lower"` or `"not told apart"`; empty where there is no interval."""
         low, high = self.interval
         if math.isnan(low):

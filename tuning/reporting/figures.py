@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
+from recalib_keras.core.files import atomic_write
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare
 from recalib_keras.tuning.reporting.intervals import interval
-from recalib_keras.volumes import atomic_write
 
 PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
 DOTS_PER_INCH = 120
@@ -29,7 +29,7 @@ def draw_figures(results, folder):
 
     Raises:
         ImportError: if matplotlib is not installed.
-        VolumeError: if a file cannot be written.
+        WriteError: if a file cannot be written.
     """
     _check_matplotlib()
     trials, dimensions, figures = results.comparable, results.plan.space.dimensions, {}

@@ -2,7 +2,7 @@
 
 import math
 
-from recalib_keras.volumes import one_line
+from recalib_keras.core.messages import one_line
 
 
 def header(*names):
@@ -19,17 +19,17 @@ def row(*cells):
     return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
-def number(value):
+def number(value) -> str:
     """Returns a score as text, empty for NaN."""
     return "" if math.isnan(value) else f"{value:.4f}"
 
 
-def signed(value):
+def signed(value) -> str:
     """Returns a difference of scores as text, empty for NaN."""
     return "" if math.isnan(value) else f"{value:+.4f}"
 
 
-def bounds(interval, write=number):
+def bounds(interval, write=number) -> str:
     """Returns an interval as text, empty for NaN."""
     return "" if math.isnan(interval[0]) else f"{write(interval[0])} to {write(interval[1])}"
 

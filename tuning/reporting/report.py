@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+from recalib_keras.core.files import write_text
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.reporting import findings
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
@@ -14,7 +15,6 @@ from recalib_keras.tuning.reporting.markdown import header, names, number, row
 from recalib_keras.tuning.reporting.settings import settings
 from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, write_results
 from recalib_keras.tuning.trials import FAILED, PRUNED
-from recalib_keras.volumes import atomic_write
 
 MOST_TRIALS = 10  # in a table
 
@@ -35,7 +35,7 @@ def write_report(results, data_root=None):
     figures = _or_warn(draw_figures, results, results.folder / FIGURES) or []
     found = _or_warn(importance, results)
     text = "\n".join(_sections(results, found, figures, data_root)) + "\n"
-    return atomic_write(results.folder / REPORT, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return write_text(results.folder / REPORT, text)
 
 
 def publish(results, folder):

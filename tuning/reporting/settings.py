@@ -2,9 +2,9 @@
 
 import functools
 
+from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
 from recalib_keras.training.validation import in_words, split
-from recalib_keras.zoo.records import from_mapping
 
 VARIED = "varied"
 

@@ -8,9 +8,11 @@ from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 
-from recalib_keras import __version__, volumes
+from recalib_keras import __version__
+from recalib_keras.core.errors import WriteError
+from recalib_keras.core.files import write_bytes
+from recalib_keras.core.records import to_mapping
 from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
-from recalib_keras.zoo.records import to_mapping
 
 DIGEST_LENGTH = 64
 LAYOUT = 1  # of the cache; another number makes all that is there count as missing
@@ -39,13 +41,11 @@ class Cache:
         digest, content = stored[:DIGEST_LENGTH], stored[DIGEST_LENGTH:]
         return content if digest == _digest(content) else None
 
-    def write(self, name, content):
+    def write(self, name, content) -> None:
         """Keeps bytes under a name."""
         try:
-            volumes.atomic_write(
-                self.folder / name, lambda temporary: temporary.write_bytes(_digest(content) + content)
-            )
-        except volumes.VolumeError:
+            write_bytes(self.folder / name, _digest(content) + content)
+        except WriteError:
             pass
 
 

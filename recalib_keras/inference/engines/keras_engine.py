@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from recalib_keras.backend import start_backend
+from recalib_keras.core.backend import start_backend
 
 # GPUs of NVIDIA, of AMD, and those of Windows below Linux, by what Linux calls them.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -78,7 +78,7 @@ def may_have_gpu():
     return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)
 
 
-def runs_on_tensorflow_cpu():
+def runs_on_tensorflow_cpu() -> bool:
     """Returns whether Keras computes with TensorFlow, on a machine where TensorFlow sees no GPU.
 
     Imports it, unless the machine has no device that could be one.

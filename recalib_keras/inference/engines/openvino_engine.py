@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from recalib_keras.inference.engines.candidates import EngineError
+from recalib_keras.core.errors import EngineError
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 # OpenVINO is fast for batches of one fixed size, and needs no large ones.

@@ -37,7 +37,7 @@ def test_backend_in_use():
 
 
 @pytest.mark.parametrize(
-    "variable, settings, expected",
+    ("variable", "settings", "expected"),
     [
         ("jax", '{"backend": "torch"}', "jax"),
         ("", '{"backend": "torch"}', "torch"),

@@ -51,7 +51,7 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
 
 
 @pytest.mark.parametrize(
-    "network, shape, recalibration, stem",
+    ("network", "shape", "recalibration", "stem"),
     [
         ("UNet", (4, 4, 4, 1), "pe", 1),
         ("UNet", (4, 4, 1), "cse", 2),

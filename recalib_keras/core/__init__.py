@@ -1,0 +1,1 @@
+"""What knows no scan and no network: errors, messages, records, files."""

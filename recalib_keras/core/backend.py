@@ -1,0 +1,74 @@
+"""Start the numerical backend: quietly, and on as many threads as asked for."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def start_backend(threads=None) -> None:
+    """Imports Keras and its backend; call it before anything else that does.
+
+    What the backend logs while it starts is held back, and shown only if it fails to start.
+
+    Args:
+        threads: number of CPU threads for each operation, or None for all cores.
+
+    Raises:
+        ImportError: if the backend that `KERAS_BACKEND` names is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back_stderr():
+        _import_keras()
+        import keras
+
+        backend = keras.backend.backend()
+        if backend == "tensorflow":
+            _start_tensorflow(threads)
+        elif threads and backend == "torch":
+            import torch
+
+            torch.set_num_threads(threads)
+
+
+def _import_keras():
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in BACKENDS:
+            raise
+        raise ImportError(
+            f"Keras's backend {package!r} is not installed; run: pip install {package}, or name another by "
+            f"KERAS_BACKEND: {', '.join(BACKENDS)}"
+        ) from None
+
+
+def _start_tensorflow(threads):
+    import tensorflow as tf
+
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.list_physical_devices()
+    tf.zeros(())  # the device is set up by the first tensor, and says so
+
+
+@contextlib.contextmanager
+def _held_back_stderr():
+    """Holds back what is written to stderr by any means, C++ included; shows it if an exception passes."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)

@@ -1,0 +1,108 @@
+"""Write files atomically: a reader sees the old file or the new one, never half of it."""
+
+import csv
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from recalib_keras.core.errors import WriteError
+
+
+def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
+    """Writes a file beside `path` and moves it there once it is complete.
+
+    A run that is stopped, a full disk, or a power failure leaves the old file (or none), never half a new one. Files
+    written one after the other reach the disk in that order. Missing parent folders are created.
+
+    Args:
+        path: The file to create or replace.
+        write: Called with the temporary path, which has the suffixes of `path` (`.nii.gz` stays `.nii.gz`).
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: If the operating system refuses, for example on a full disk. Other errors of `write` pass through.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> atomic_write(Path(folder.name, "new", "dice.csv"), lambda temporary: temporary.write_text("dice")).name
+        'dice.csv'
+        >>> folder.cleanup()
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        _wait_for_disk(temporary, os.O_RDWR)  # Windows syncs nothing opened read-only
+        os.replace(temporary, path)
+        _wait_for_name(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(
+            f"expected to write {path}, got {reason!r}; check that its folder can be written and its disk has room"
+        ) from error
+    finally:
+        _remove(temporary)
+    return path
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> Path:
+    """Writes bytes atomically; see `atomic_write`."""
+    return atomic_write(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Writes text atomically, as UTF-8 with the line breaks it has; see `atomic_write`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike, content: object, indent: int | None = 2) -> Path:
+    """Writes JSON atomically; see `atomic_write`."""
+    return write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def write_toml(path: str | os.PathLike, content: Mapping[str, object]) -> Path:
+    """Writes TOML atomically; see `atomic_write`."""
+    import tomli_w  # here, so that reading presets does not load it
+
+    return write_text(path, tomli_w.dumps(content))
+
+
+def write_csv(path: str | os.PathLike, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Path:
+    """Writes a CSV table atomically: a line of column names, then the rows; see `atomic_write`."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([list(columns), *rows])
+
+    return atomic_write(path, write)
+
+
+def _wait_for_disk(path, access):
+    """Waits until a file's content, or a folder's names, are on disk."""
+    descriptor = os.open(path, access)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_name(path):
+    # Some systems cannot sync a folder, and a writable folder need not be readable.
+    try:
+        _wait_for_disk(path.parent, os.O_RDONLY)
+    except OSError:
+        pass
+
+
+def _remove(temporary):
+    # After success nothing is left to remove; after a refusal the removal may be refused too.
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        pass

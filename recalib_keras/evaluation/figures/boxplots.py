@@ -1,0 +1,203 @@
+"""Box plots of the measures of each structure."""
+
+import numpy as np
+
+from recalib_keras.evaluation.figures.canvas import (
+    DARK,
+    GREY,
+    PALE,
+    add_axes,
+    new_figure,
+    plain,
+    save_figure,
+    text_width,
+    tidy,
+)
+from recalib_keras.evaluation.measures import MEASURES
+from recalib_keras.evaluation.structures import distinct_color
+from recalib_keras.evaluation.summary import MEAN
+
+ROW, SMALLEST_ROW = 0.24, 0.32  # inches, of a box, and of all boxes of one structure
+PANEL, GAP, MARGIN, AXIS = 3.4, 0.3, 0.15, 0.5  # inches
+LEGEND_LINE = 0.22
+FONT, SMALL_FONT = 9, 7
+WARNING = "#b00020"
+BOX, FILL = 0.62, 0.5  # of the row, and how opaque
+MOST_POINTS = 400  # of one box; more would be a smear
+SCATTER = 0.2  # of the row, to either side
+FAR = 10  # times the median distance; then the scale is logarithmic
+DISTANCES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)  # mm
+
+
+def boxplots(reports, path, structures=None, measures=("dice", "hd95_mm")):
+    """Writes box plots of each structure as a PNG file; with several reports, theirs side by side.
+
+    A row for each structure, and one for the mean of structures if there are several; a panel for each measure. Boxes
+    reach from the first to the third quartile, with a line at the median; whiskers reach to the furthest scan within
+    1.5 times that range; each scan is a point. Scans in which a structure was missed have a Dice of 0 and no distance:
+    they are counted at the right. Distances are on a logarithmic scale where some are far larger than the others.
+
+    Args:
+        reports: a `recalib_keras.evaluation.Report`, or a dict of them by name.
+        path: the file to write, wholly or not at all. Missing parent folders are made.
+        structures: sequence of things with a `name` and a `color` (RGB, 0 to 255), which colour the boxes of a single
+            report; or None for colours of its own.
+        measures: names from `recalib_keras.evaluation.MEASURES`.
+
+    Returns:
+        `path` as a `pathlib.Path`.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        WriteError: the file cannot be written.
+    """
+    return save_figure(draw_boxplots(reports, structures, measures), path)
+
+
+def draw_boxplots(reports, structures=None, measures=("dice", "hd95_mm")):
+    """Returns the box plots as a `matplotlib.figure.Figure`; arguments and errors are those of `boxplots`."""
+    reports = reports if isinstance(reports, dict) else {"": reports}
+    names = list(dict.fromkeys(name for report in reports.values() for name in report.structures))
+    rows = [*names, MEAN] if len(names) > 1 else names
+    height = max(SMALLEST_ROW, ROW * len(reports) + 0.12)
+    figure, panels, bottom = _layout(rows, height, len(measures), reports)
+    colors = _colors(rows, reports, structures)
+    for axes, measure in zip(panels, measures):
+        for offset, report_name in zip(_offsets(len(reports), height), reports):
+            report = reports[report_name]
+            values = [_values(report, row, measure) for row in rows]
+            _boxes(axes, values, offset, height, [colors[row, report_name] for row in rows])
+            if axes is panels[-1]:
+                _tell_missed(axes, report, rows, offset)
+        _finish(axes, rows, measure, is_first=axes is panels[0])
+    if len(reports) > 1:
+        _add_legend(figure, reports, colors, rows[0], bottom)
+    return figure
+
+
+def _layout(rows, height, count, reports):
+    """Returns an empty figure, its panels side by side, and the room (inches) under them."""
+    left = MARGIN + max(text_width(row, FONT) for row in rows) + 0.15
+    bottom = AXIS + (LEGEND_LINE * len(reports) + 0.1 if len(reports) > 1 else 0)
+    tall = height * len(rows) + 0.1
+    is_complete = all(not any(report.counts("truth only").values()) for report in reports.values())
+    right = MARGIN if is_complete else text_width("000 missed", SMALL_FONT)
+    figure = new_figure(left + count * (PANEL + GAP) - GAP + MARGIN + right, bottom + tall + MARGIN)
+    panels = [add_axes(figure, left + index * (PANEL + GAP), bottom, PANEL, tall) for index in range(count)]
+    return figure, panels, bottom
+
+
+def _colors(rows, reports, structures):
+    """Returns a colour for each row and report: that of the structure, or of the report if there are several."""
+    named = {structure.name: plain(structure.color) for structure in structures or ()}
+    own = {row: plain(distinct_color(index)) for index, row in enumerate(rows)}
+    own[MEAN] = (0.45, 0.45, 0.45)
+    by_report = {name: plain(distinct_color(index)) for index, name in enumerate(reports)}
+    return {
+        (row, name): by_report[name] if len(reports) > 1 else named.get(row, own[row])
+        for row in rows
+        for name in reports
+    }
+
+
+def _offsets(count, height):
+    """Returns the places of the boxes of one structure, in rows, the first uppermost."""
+    return (np.arange(count) - (count - 1) / 2) * ROW / height
+
+
+def _values(report, row, measure):
+    """Returns the values of a structure, or of the mean of structures, over the scans that have one."""
+    if row == MEAN:
+        values = report.scan_means(measure)
+    elif row in report.labels:
+        values = report.values(measure)[:, report.structures.index(row)]
+    else:
+        values = np.array([])
+    return values[~np.isnan(values)]
+
+
+def _boxes(axes, values, offset, height, colors):
+    thickness = ROW / height
+    for place, (of_row, color) in enumerate(zip(values, colors)):
+        if not of_row.size:
+            continue
+        line = {"color": DARK, "linewidth": 0.9}
+        axes.boxplot(
+            [of_row],
+            positions=[place + offset],
+            widths=BOX * thickness,
+            orientation="horizontal",
+            showfliers=False,
+            manage_ticks=False,
+            patch_artist=True,
+            boxprops={"facecolor": (*color, FILL), "edgecolor": DARK, "linewidth": 0.9},
+            medianprops={"color": DARK, "linewidth": 1.6},
+            whiskerprops=line,
+            capprops=line,
+            zorder=3,
+        )
+        chosen = of_row if of_row.size <= MOST_POINTS else np.random.default_rng(0).choice(of_row, MOST_POINTS, False)
+        scatter = np.random.default_rng(place).uniform(-SCATTER, SCATTER, chosen.size) * thickness
+        axes.scatter(
+            chosen, place + offset + scatter, s=5, color=[color], edgecolors=DARK, linewidths=0.2, alpha=0.7, zorder=2
+        )
+
+
+def _tell_missed(axes, report, rows, offset):
+    missed = report.counts("truth only")
+    for place, row in enumerate(rows):
+        if missed.get(row):
+            axes.annotate(
+                f"{missed[row]} missed",
+                (1, place + offset),
+                xytext=(6, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="center",
+                fontsize=SMALL_FONT,
+                color=WARNING,
+            )
+
+
+def _finish(axes, rows, measure, is_first):
+    tidy(axes)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), rows if is_first else [""] * len(rows), fontsize=FONT)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.grid(True, color=PALE, linewidth=0.7)
+    for place in range(1, len(rows)):
+        axes.axhline(place - 0.5, color=PALE, linewidth=0.5 if rows[place] != MEAN else 1.5, zorder=0)
+    axes.set_xlabel(MEASURES[measure], fontsize=FONT, color=DARK)
+    low, high = axes.get_xlim()
+    if measure in ("dice", "jaccard"):
+        axes.set_xlim(max(-0.02, low), min(1.0, high) if high < 0.98 else 1.005)
+    elif measure in ("hd95_mm", "assd_mm"):
+        _scale_distances(axes, high)
+    else:
+        axes.axvline(0, color=GREY, linewidth=0.9, zorder=1)
+
+
+def _scale_distances(axes, high):
+    """Sets an axis of distances, linear unless a few voxels far away would press all boxes together."""
+    values = np.concatenate([np.asarray(points.get_offsets())[:, 0] for points in axes.collections] or [[0.0]])
+    if values.max() > FAR * max(1.0, np.median(values)):
+        axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)
+        ticks = [tick for tick in DISTANCES if tick <= high]
+        axes.set_xticks(ticks, [f"{tick}" for tick in ticks])
+        axes.set_xlabel(f"{axes.get_xlabel()}, logarithmic beyond 1 mm")
+    axes.set_xlim(0, high)
+
+
+def _add_legend(figure, reports, colors, row, bottom):
+    from matplotlib.patches import Patch
+
+    figure.legend(
+        handles=[Patch(facecolor=(*colors[row, name], FILL), edgecolor=DARK, label=name) for name in reports],
+        loc="upper left",
+        bbox_to_anchor=(MARGIN / figure.get_figwidth(), (bottom - AXIS) / figure.get_figheight()),
+        frameon=False,
+        fontsize=FONT,
+        borderaxespad=0,
+        borderpad=0,
+    )

@@ -1,0 +1,142 @@
+"""Pictures of the gates of recalibration blocks."""
+
+import numpy as np
+
+from recalib_keras.evaluation.figures.canvas import DARK, GREY, add_axes, new_figure, save_figure, text_width, tidy
+from recalib_keras.evaluation.figures.slices import (
+    VIEWS,
+    centre_of,
+    grey_limits,
+    letter_ends,
+    show_slice,
+    show_structures,
+)
+
+VIEWS_WIDTH, SMALLEST_WIDTH, BARS = 5.6, 3.4, 1.1  # inches
+MARGIN, GAP, HEAD, AXIS, SCALE, SCALE_WIDTH = 0.15, 0.08, 0.26, 0.3, 0.6, 0.1
+FONT, SMALL_FONT = 8, 7
+LARGEST_SINGLE = 3.0  # inches, of the only view of a 2-D network
+COLORMAP, BAR_COLOR = "viridis", "#0072b2"
+OUTLINE = 0.8  # points
+TITLE = "what the network saw"
+
+
+def gate_figure(image, blocks, path, labels=None, structures=(), title=TITLE):
+    """Writes a picture of what a network saw and of the gates of its blocks as a PNG file.
+
+    Below the image, for each block, its map of gates in the same slices, on a scale of its own, and its gates by
+    channel as bars. The slices go through the centre of mass of the structures; a single slice, such as a 2-D network
+    sees, is shown alone.
+
+    Args:
+        image: `recalib_keras.volumes.Volume`.
+        blocks: sequence of things with a `layer` (name of the block in the network), a `block` (name of its class), a
+            `spatial` (a `Volume` of gates on the image's grid, or None) and `channels` (gates by channel, or None),
+            such as `recalib_keras.inference.gates.BlockGates`.
+        path: the file to write, wholly or not at all. Missing parent folders are made.
+        labels: `Volume` of label numbers on the image's grid, whose structures are outlined, or None.
+        structures: sequence of things with an `id` and a `color` (RGB, 0 to 255).
+        title: of the image.
+
+    Returns:
+        `path` as a `pathlib.Path`.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        WriteError: the file cannot be written.
+
+    Reference: figure 7 of Roy et al., IEEE TMI 2019, shows such maps over the epochs of a training.
+    """
+    return save_figure(draw_gates(image, blocks, labels, structures, title), path)
+
+
+def draw_gates(image, blocks, labels=None, structures=(), title=TITLE):
+    """Returns the picture as a `matplotlib.figure.Figure`; arguments and errors are those of `gate_figure`."""
+    image = image.conform("RAS")
+    mapped = None if labels is None else labels.conform("RAS", order=0)
+    ids = [structure.id for structure in structures]
+    centre = centre_of(np.zeros(image.array.shape, bool) if mapped is None else np.isin(mapped.array, ids))
+    flat = [axis for axis, size in enumerate(image.array.shape) if size == 1]
+    views = [view for view in VIEWS if not flat or view.axis == flat[0]]
+    strips = [("image", title, image)]
+    for block in blocks:
+        name = block.layer.removesuffix("_recalibration").replace("_", " ")
+        if block.spatial is not None:
+            strips.append(("map", f"{name}: gates by position ({block.block})", block.spatial.conform("RAS")))
+        if block.channels is not None:
+            strips.append(("bars", f"{name}: gates by channel ({block.block})", block.channels))
+    sizes = np.array(image.grid.shape) * image.grid.spacing
+    layout = _Layout(sizes, views, strips)
+    for (kind, title, content), top in zip(strips, layout.tops):
+        layout.write(title, top)
+        if kind == "bars":
+            _draw_bars(layout.bars(top), content)
+            continue
+        planes = [np.take(content.array, centre[view.axis], view.axis) for view in views]
+        limits = grey_limits(planes)
+        for axes, view, plane in zip(layout.panels(top), views, planes):
+            shown = show_slice(axes, view, plane, sizes, limits, "gray" if kind == "image" else COLORMAP)
+            if mapped is not None:
+                cut = np.take(mapped.array, centre[view.axis], view.axis)
+                steps = np.take(image.grid.spacing, view.shown)
+                show_structures(axes, cut, structures, steps, OUTLINE, opacity=0)
+            if kind == "image":
+                letter_ends(axes, view)
+        if kind == "map":
+            _draw_scale(layout.scale(top), shown)
+    return layout.figure
+
+
+class _Layout:
+    """An empty figure, and where its strips are; all in inches."""
+
+    def __init__(self, sizes, views, strips):
+        panels = np.array([[sizes[axis] for axis in view.shown] for view in views])
+        room = VIEWS_WIDTH - (len(views) - 1) * GAP
+        scale = room / panels[:, 0].sum() if len(views) > 1 else LARGEST_SINGLE / panels.max()
+        self.widths, self.heights = (panels * scale).T
+        self.content = max(SMALLEST_WIDTH, self.widths.sum() + (len(views) - 1) * GAP)
+        scale_width = SCALE if any(kind == "map" for kind, _, _ in strips) else 0
+        tall = [HEAD + (BARS + AXIS if kind == "bars" else self.heights.max()) for kind, _, _ in strips]
+        width = (
+            max(self.content + scale_width, *(text_width(title, FONT, "bold") for _, title, _ in strips)) + 2 * MARGIN
+        )
+        self.figure = new_figure(width, sum(tall) + len(tall) * GAP + MARGIN)
+        self.tops = self.figure.get_figheight() - np.cumsum([0, *tall[:-1]]) - GAP * np.arange(len(tall))
+
+    def write(self, title, top):
+        width, height = self.figure.get_size_inches()
+        self.figure.text(
+            MARGIN / width, (top - HEAD + 0.06) / height, title, fontsize=FONT, color=DARK, va="bottom", weight="bold"
+        )
+
+    def panels(self, top):
+        """Returns axes for the views, each as high as it must be."""
+        lefts = MARGIN + np.concatenate([[0], np.cumsum(self.widths[:-1] + GAP)])
+        return [
+            add_axes(self.figure, left, top - HEAD - tall, wide, tall)
+            for left, wide, tall in zip(lefts, self.widths, self.heights)
+        ]
+
+    def scale(self, top):
+        left = MARGIN + self.widths.sum() + len(self.widths) * GAP
+        return add_axes(self.figure, left, top - HEAD - self.heights.max(), SCALE_WIDTH, self.heights.max())
+
+    def bars(self, top):
+        return add_axes(self.figure, MARGIN + AXIS, top - HEAD - BARS, self.content - AXIS, BARS)
+
+
+def _draw_bars(axes, gates):
+    tidy(axes)
+    axes.bar(np.arange(1, len(gates) + 1), gates, width=0.8, color=BAR_COLOR)
+    axes.set_xlim(0.4, len(gates) + 0.6)
+    axes.set_ylim(0, max(1, float(np.max(gates))))  # blocks that start as the identity have gates up to 2
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelsize=SMALL_FONT)
+    axes.set_xlabel("channel", fontsize=SMALL_FONT, color=DARK, labelpad=1)
+
+
+def _draw_scale(axes, shown):
+    axes.figure.colorbar(shown, cax=axes)
+    axes.tick_params(labelsize=SMALL_FONT, color=GREY, labelcolor=DARK)
+    axes.spines[:].set_visible(False)

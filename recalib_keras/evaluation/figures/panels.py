@@ -1,0 +1,182 @@
+"""Image, truth and prediction of the best, the median and the worst scan, side by side."""
+
+import math
+
+import numpy as np
+
+from recalib_keras.evaluation.cases import check_grids
+from recalib_keras.evaluation.figures.canvas import DARK, add_axes, new_figure, plain, save_figure, text_width
+from recalib_keras.evaluation.figures.slices import (
+    VIEWS,
+    centre_of,
+    grey_limits,
+    letter_ends,
+    show_slice,
+    show_structures,
+)
+
+LARGEST_PANEL, SMALLEST_COLUMN = 2.6, 1.0  # inches
+MARGIN, GAP, TITLE, LINE, HEAD = 0.15, 0.06, 0.26, 0.163, 0.27  # inches; a title over all, a head over each row
+FONT = 8
+OUTLINE = 0.8  # points
+# Around the structures; the whole of a head or a body would leave small ones too small to see.
+CONTEXT, SMALLEST_CUT = 15.0, 60.0  # mm
+COLUMNS = ("image", "truth", "prediction")
+
+
+def best_median_worst(report, measure="dice"):
+    """Returns the scans at both ends and in the middle of a report, as a dict from rank to name.
+
+    Scans are ranked by the mean over their structures; those without any are left out. Of two scans there is no median,
+    of one there is only the `"only"`.
+
+    Args:
+        report: `recalib_keras.evaluation.Report`.
+        measure: one of `recalib_keras.evaluation.MEASURES` of which more is better.
+    """
+    means = report.scan_means(measure)
+    ranked = [report.scans[index] for index in np.argsort(-means, kind="stable") if not np.isnan(means[index])]
+    if len(ranked) < 2:
+        return dict(zip(["only"], ranked))
+    middle = {"median": ranked[len(ranked) // 2]} if len(ranked) > 2 else {}
+    return {"best": ranked[0], **middle, "worst": ranked[-1]}
+
+
+def panels(rows, structures, path):
+    """Writes image, truth and prediction of some scans as a PNG file, a row for each scan.
+
+    All rows show the same of the three views, the one in which most of the structures is seen, through the centre of
+    mass of the true structures, cut to 15 mm around what is seen of them. The patient's left is on the left
+    (neurological convention).
+
+    Args:
+        rows: dict from the title of a row to image, truth and prediction, three `recalib_keras.volumes.Volume` on one
+            grid.
+        structures: sequence of things with an `id`, a `name` and a `color` (RGB, 0 to 255).
+        path: the file to write, wholly or not at all. Missing parent folders are made.
+
+    Returns:
+        `path` as a `pathlib.Path`.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        VolumeError: the volumes of a scan do not stand on one grid, or the file cannot be written.
+    """
+    return save_figure(draw_panels(rows, structures), path)
+
+
+def draw_panels(rows, structures):
+    """Returns the panels as a `matplotlib.figure.Figure`; arguments and errors are those of `panels`."""
+    for image, truth, prediction in rows.values():
+        check_grids(prediction, truth)
+        check_grids(image, truth)
+    ids = [structure.id for structure in structures]
+    turned = [[volume.conform("RAS", order=0) for volume in volumes] for volumes in rows.values()]
+    spacings = [image.grid.spacing for image, *_ in turned]
+    view = VIEWS[_best_view([_either(volumes, ids) for volumes in turned], spacings)]
+    cuts = [_cut(view, volumes, ids) for volumes in turned]
+    steps = [np.take(spacing, view.shown) for spacing in spacings]
+    shown = {label for _, *maps in cuts for plane in maps for label in np.unique(plane).tolist()}
+    found = [structure for structure in structures if structure.id in shown]
+    figure, grid = _layout([np.array(cut[0].shape) * step for cut, step in zip(cuts, steps)], list(rows), found)
+    for axes, cut, step in zip(grid, cuts, steps):
+        _show_row(axes, view, cut, step, found)
+    return figure
+
+
+def _either(volumes, ids):
+    """Returns where the truth or the prediction has a structure."""
+    return np.isin(volumes[1].array, ids) | np.isin(volumes[2].array, ids)
+
+
+def _best_view(masks, spacings):
+    """Returns the axis to cut along which the structures show the largest area."""
+    areas = np.zeros(3)
+    for mask, spacing in zip(masks, spacings):
+        centre = centre_of(mask)
+        for axis in range(3):
+            areas[axis] += np.take(mask, centre[axis], axis).sum() * np.prod(np.delete(spacing, axis))
+    return int(areas.argmax())
+
+
+def _cut(view, volumes, ids):
+    """Returns the slices of image, truth and prediction, cut to the surroundings of the structures in them."""
+    in_truth, either = np.isin(volumes[1].array, ids), _either(volumes, ids)
+    centre = centre_of(in_truth if in_truth.any() else either)
+    image, truth, prediction, mask = (
+        np.take(array, centre[view.axis], view.axis) for array in (*(volume.array for volume in volumes), either)
+    )
+    spacing = np.take(volumes[0].grid.spacing, view.shown)
+    window = tuple(_surroundings(mask.any(axis=1 - axis), spacing[axis]) for axis in (0, 1))
+    return image[window], truth[window], prediction[window]
+
+
+def _surroundings(is_occupied, spacing):
+    """Returns the slice of an axis that holds what is occupied and some context; all of the axis if nothing is."""
+    size, occupied = len(is_occupied), np.flatnonzero(is_occupied)
+    if not occupied.size:
+        return slice(0, size)
+    room = math.ceil(max(CONTEXT, (SMALLEST_CUT - (np.ptp(occupied) + 1) * spacing) / 2) / spacing)
+    return slice(max(0, occupied[0] - room), min(size, occupied[-1] + 1 + room))
+
+
+def _layout(sizes, titles, structures):
+    """Returns a figure with its text and its empty axes, a row of three for each scan; all are to one scale.
+
+    Args:
+        sizes: of each row's slice, two numbers (mm).
+        titles: of the rows.
+        structures: those in the legend.
+    """
+    widths, heights = (np.array(sizes) * LARGEST_PANEL / np.max(sizes)).T
+    column = max(SMALLEST_COLUMN, widths.max())
+    content = max(3 * column + 2 * GAP, *(text_width(title, FONT) for title in titles))
+    columns = max(1, int(content / max([text_width(structure.name, FONT) + 0.45 for structure in structures] or [1])))
+    bottom = MARGIN + LINE * math.ceil(len(structures) / columns) + GAP
+    figure = new_figure(content + 2 * MARGIN, bottom + heights.sum() + len(sizes) * HEAD + TITLE)
+    top = figure.get_figheight() - TITLE
+    for index, name in enumerate(COLUMNS):
+        _write(figure, MARGIN + index * (column + GAP) + column / 2, top + 0.03, name, "center", weight="bold")
+    grid = []
+    for wide, tall, title in zip(widths, heights, titles):
+        top -= HEAD + tall
+        _write(figure, MARGIN, top + tall + 0.06, title, "left")
+        lefts = [MARGIN + index * (column + GAP) + (column - wide) / 2 for index in range(3)]
+        grid.append([add_axes(figure, left, top, wide, tall) for left in lefts])
+    _add_legend(figure, structures, columns)
+    return figure, grid
+
+
+def _show_row(axes, view, cut, spacing, structures):
+    image, truth, prediction = cut
+    sizes = np.insert(np.array(image.shape) * spacing, view.axis, 0.0)
+    limits = grey_limits([image])
+    for one, labels in zip(axes, (None, truth, prediction)):
+        show_slice(one, view, image, sizes, limits)
+        if labels is not None:
+            show_structures(one, labels, structures, spacing, OUTLINE)
+    letter_ends(axes[0], view)
+
+
+def _write(figure, x, y, text, align, **style):
+    """Writes a text at a place in inches from the lower left corner."""
+    wide, tall = figure.get_size_inches()
+    figure.text(x / wide, y / tall, text, fontsize=FONT, color=DARK, ha=align, va="bottom", **style)
+
+
+def _add_legend(figure, structures, columns):
+    from matplotlib.patches import Patch
+
+    figure.legend(
+        handles=[Patch(color=plain(structure.color), label=structure.name) for structure in structures],
+        loc="lower left",
+        bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
+        ncols=columns,
+        frameon=False,
+        fontsize=FONT,
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.4,
+        columnspacing=1.0,
+        handlelength=1.2,
+    )

@@ -1,0 +1,1 @@
+"""Windows of a scan, their predictions, and the labels made from them."""

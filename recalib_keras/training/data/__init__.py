@@ -1,0 +1,1 @@
+"""Training examples: where scans come from, how windows are drawn and changed."""

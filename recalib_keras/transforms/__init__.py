@@ -1,0 +1,1 @@
+"""Maths on voxel grids in `keras.ops`, shared by augmentation and synthesis."""

@@ -1,0 +1,110 @@
+import errno
+import os
+import stat
+
+import pytest
+
+from recalib_keras.core.errors import WriteError
+from recalib_keras.core.files import atomic_write
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "table.csv", "plain", "a.b.c.nii.gz", "n" * 250 + ".csv"])
+def test_writes_and_leaves_nothing_else(tmp_path, name):
+    assert atomic_write(tmp_path / name, lambda temporary: temporary.write_text("new") and None) == tmp_path / name
+    assert files(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "new"
+
+
+def test_the_temporary_file_lies_beside_and_ends_alike(tmp_path):
+    seen = []
+
+    def write(temporary):
+        seen.append(temporary)
+        temporary.touch()
+
+    atomic_write(tmp_path / "scan.nii.gz", write)
+    assert seen[0].parent == tmp_path and seen[0].name.endswith(".nii.gz") and seen[0].name != "scan.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("x"), KeyboardInterrupt]
+)
+def test_a_failing_writer_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
+    path = tmp_path / "dice.csv"
+    path.write_text("old")
+
+    def write(temporary):
+        temporary.write_text("half")
+        raise error
+
+    expected = WriteError if isinstance(error, OSError) else type(error) if isinstance(error, Exception) else error
+    with pytest.raises(expected) as caught:
+        atomic_write(path, write)
+    assert files(tmp_path) == ["dice.csv"]
+    assert path.read_text() == "old"
+    if expected is WriteError:
+        assert "No space left on device" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_disk_has_the_file_before_its_name_and_then_the_name(tmp_path, monkeypatch):
+    path, events = tmp_path / "dice.csv", []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor):
+        events.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def note_replace(source, target):
+        events.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    atomic_write(path, lambda temporary: temporary.write_text("new"))
+    assert events == [path.stat().st_ino, "replace", tmp_path.stat().st_ino]
+
+
+def test_a_folder_that_cannot_be_waited_for_is_written_all_the_same(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def refuse_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    assert atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new")).read_text() == "new"
+
+
+def test_a_file_that_the_disk_refuses_leaves_the_old_one(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "dice.csv").write_text("old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(WriteError, match="expected to write .*dice.csv, got 'Input/output error'"):
+        atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new"))
+    assert files(tmp_path) == ["dice.csv"] and (tmp_path / "dice.csv").read_text() == "old"
+
+
+def test_makes_missing_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "dice.csv"
+    atomic_write(path, lambda temporary: temporary.write_text("new") and None)
+    assert path.read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="check that its folder can be written"):
+        atomic_write(tmp_path / "file" / "dice.csv", lambda temporary: temporary.touch())
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "dice.csv").mkdir()
+    with pytest.raises(WriteError, match="expected to write"):
+        atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.touch())
+    assert files(tmp_path) == ["dice.csv"]

@@ -1,0 +1,66 @@
+import importlib.util
+
+import pytest
+
+from recalib_keras.inference.engines.base import Candidate, Measurement, candidates, fastest
+
+KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
+OPENVINO, OPENVINO_16 = Candidate("openvino", "float32"), Candidate("openvino", "bfloat16")
+
+
+@pytest.fixture
+def without_openvino(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.fixture
+def with_openvino(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "expected"),
+    [
+        ("auto", "auto", [KERAS, KERAS_16, OPENVINO, OPENVINO_16]),
+        ("auto", "bfloat16", [KERAS_16, OPENVINO_16]),
+        ("keras", "auto", [KERAS, KERAS_16]),
+        ("openvino", "auto", [OPENVINO, OPENVINO_16]),
+        ("openvino", "float32", [OPENVINO]),
+    ],
+)
+def test_what_a_request_leaves_to_choose_from(engine, precision, expected, with_openvino):
+    assert candidates(engine, precision) == expected
+
+
+def test_without_openvino_keras_is_left(without_openvino):
+    assert candidates("auto", "auto") == [KERAS, KERAS_16]
+    with pytest.raises(ImportError, match=r'pip install "recalib-keras\[openvino\]"'):
+        candidates("openvino", "auto")
+
+
+def test_unknown_engine_or_precision():
+    with pytest.raises(ValueError, match="expected engine to be one of auto, keras, openvino, got 'onnx'"):
+        candidates("onnx", "auto")
+    with pytest.raises(ValueError, match="expected precision to be one of auto, float32, bfloat16, got 'float16'"):
+        candidates("auto", "float16")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [((4, 2, 9, 3), KERAS_16), ((4, 5, 9, 9), KERAS), ((4, 2, 2, 1), OPENVINO_16)]
+)
+def test_fastest(seconds, expected):
+    measured = zip((KERAS, KERAS_16, OPENVINO, OPENVINO_16), seconds)
+    assert fastest({candidate: Measurement(value, 1.0, 1.0) for candidate, value in measured}) == expected
+
+
+@pytest.mark.parametrize(
+    ("same_labels", "same_structures", "expected"),
+    [(0.995, 0.98, OPENVINO_16), (0.9949, 1.0, KERAS), (1.0, 0.9799, KERAS)],
+)
+def test_what_differs_from_keras_in_float32_does_not_count(same_labels, same_structures, expected):
+    measured = {KERAS: Measurement(9, 1, 1), OPENVINO_16: Measurement(1, same_labels, same_structures)}
+    assert fastest(measured) == expected
+
+
+def test_none_is_fastest_where_none_agrees():
+    assert fastest({OPENVINO: Measurement(1, 0.5, 0.1)}) is None

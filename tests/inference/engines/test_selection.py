@@ -1,0 +1,137 @@
+import weakref
+
+import numpy as np
+import pytest
+
+from recalib_keras.inference.engines import Candidate, EngineError, Undecided
+from recalib_keras.inference.engines import reference_run as trial
+from recalib_keras.inference.engines import selection as undecided
+from recalib_keras.inference.engines.reference_run import Trial
+
+KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
+OPENVINO = Candidate("openvino", "bfloat16")
+SECONDS = {KERAS: 4.0, KERAS_16: 2.0}
+
+
+class Engine:
+    """Calls positive voxels 1, but for a share of them, and lets a clock go on by what it takes."""
+
+    def __init__(self, candidate, clock, seconds, wrong=0.0):
+        self.name, self.precision = candidate
+        self.clock, self.seconds, self.wrong = clock, seconds, wrong
+
+    def __call__(self, windows):
+        self.clock.time += self.seconds
+        labels = windows[..., 0] > 0
+        positive = np.flatnonzero(labels)
+        labels.flat[positive[: round(self.wrong * len(positive))]] = False
+        return np.eye(2, dtype="float32")[labels.astype(int)]
+
+
+class Clock:
+    time = 0.0
+
+    def perf_counter(self):
+        return self.time
+
+
+@pytest.fixture
+def decide(monkeypatch):
+    """Decides between Keras, of 4 and 2 seconds, and OpenVINO; returns what was chosen, remembered, and made."""
+
+    def run(windows, seconds, wrong=0.0, choices=(KERAS, KERAS_16, OPENVINO)):
+        clock, remembered, made = Clock(), [], {}
+        monkeypatch.setattr(trial, "time", clock)
+        reference = Engine(KERAS, clock, SECONDS[KERAS])
+        first_look = Trial(reference(windows).argmax(axis=-1), SECONDS[KERAS], {}, None)
+
+        def make(some, found):
+            assert found is first_look
+            engines = {choice: Engine(choice, clock, SECONDS.get(choice, seconds)) for choice in some}
+            if OPENVINO in engines:
+                engines[OPENVINO].wrong = wrong
+            made.update(engines)
+            return {choice: lambda engine=engine: engine for choice, engine in engines.items()}
+
+        engine = Undecided(list(choices), lambda: reference, lambda seen: first_look, make, remembered.append)
+        assert (engine.name, engine.precision) == KERAS
+        assert np.array_equal(engine(windows), reference(windows))
+        decided = engine.decided(windows)
+        chosen = decided if decided is engine else next(choice for choice in made if made[choice] is decided)
+        return chosen, remembered, list(made)
+
+    return run
+
+
+def test_openvino_is_taken_where_it_is_hardly_slower_than_keras_in_float32(decide, windows):
+    assert decide(windows, 4.9) == (OPENVINO, [OPENVINO], [OPENVINO])
+    assert decide(windows, 5.1) == (KERAS_16, [KERAS_16], [OPENVINO, KERAS, KERAS_16])
+
+
+def test_without_openvino_the_fastest_precision_is_taken(decide, windows):
+    assert decide(windows, 0, choices=(KERAS, KERAS_16)) == (KERAS_16, [KERAS_16], [KERAS, KERAS_16])
+
+
+def test_openvino_that_is_asked_for_is_taken_though_it_is_slower(decide, windows):
+    assert decide(windows, 9.0, choices=(OPENVINO,))[0] == OPENVINO
+
+
+def test_openvino_that_is_slower_than_that_may_still_be_the_fastest_choice(decide, windows, monkeypatch):
+    monkeypatch.setitem(SECONDS, KERAS_16, 9.0)
+    assert decide(windows, 6.0, choices=(KERAS_16, OPENVINO))[:2] == (OPENVINO, [OPENVINO])
+
+
+@pytest.mark.parametrize(("wrong", "expected"), [(0.008, OPENVINO), (0.03, KERAS_16)])
+def test_only_where_the_labels_agree(wrong, expected, decide, windows):
+    """Half of the voxels are positive: 0.8 % of them wrong are 0.4 % of all, 3 % of them 1.5 %."""
+    assert decide(windows, 1.0, wrong)[0] == expected
+
+
+def test_agreement_on_background_does_not_count_for_structures(decide, windows):
+    windows = np.where(np.arange(8).reshape(8, 1, 1, 1) == 0, windows, -1)  # a sixteenth is positive
+    assert decide(windows, 1.0, wrong=0.03)[0] == KERAS_16
+
+
+def test_windows_without_structures_decide_nothing(decide, windows):
+    decided, remembered, _ = decide(-np.abs(windows), 1.0)
+    assert isinstance(decided, Undecided) and remembered == []
+
+
+def test_no_choice_agrees(decide, windows):
+    with pytest.raises(EngineError, match="got this share of them: openvino-bfloat16 7.*%; use the engine 'keras'"):
+        decide(windows, 1.0, wrong=0.5, choices=(OPENVINO,))
+
+
+@pytest.mark.parametrize(("unit", "rounds"), [(0.01, trial.ROUNDS), (1.0, 1), (0.1, 2)])
+def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, monkeypatch, windows):
+    """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
+    clock = Clock()
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "MOST_SECONDS", 1.5)
+    engine = Engine(KERAS, clock, 4.0 * unit)
+
+    def slow_at_first(batch, calls=[]):  # noqa: B006
+        calls.append(None)
+        clock.time += 12 * unit / len(calls)
+        return engine(batch)
+
+    labels = engine(windows).argmax(-1)
+    measured = undecided.measure({"a": lambda: slow_at_first, "b": lambda: engine}, windows, labels)
+    assert measured["a"].seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
+    assert measured["b"].seconds == pytest.approx(4 * unit)
+    assert measured["a"].same_labels == measured["a"].same_structures == 1
+
+
+def test_one_engine_is_open_at_a_time(windows):
+    """Those of large windows take gigabytes each."""
+    opened = []
+
+    def open_engine():
+        assert not any(engine() for engine in opened)
+        engine = Engine(KERAS, Clock(), 0.0)
+        opened.append(weakref.ref(engine))
+        return engine
+
+    labels = Engine(KERAS, Clock(), 0.0)(windows).argmax(-1)
+    measured = undecided.measure(dict.fromkeys("abc", open_engine), windows, labels)
+    assert len(opened) == 3 and all(measured[name].agrees for name in "abc")

@@ -1,0 +1,35 @@
+import pytest
+from training.synthetic import changed
+
+from recalib_keras.training import train, trainer
+from recalib_keras.training.early_stopping import is_no_better
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "expected"),
+    [
+        ([0.5, 0.5], 1, True),
+        ([0.5, 0.6], 1, False),
+        ([0.5, 0.4], 2, False),
+        ([0.5, None, 0.4, None, 0.3], 2, True),
+        ([0.5, 0.4, 0.6, 0.5], 2, False),
+        ([0.5, 0.4, 0.3], 0, False),
+        ([], 1, False),
+    ],
+)
+def test_when_a_training_is_no_better(scores, patience, expected):
+    history = [{"loss": 1.0} if score is None else {"loss": 1.0, "dice": score} for score in scores]
+    assert is_no_better(history, patience) == expected
+
+
+def test_a_training_without_progress_ends_early_and_stays_ended(recipe, data, tmp_path, monkeypatch):
+    """With scores that are given instead of trained for."""
+    scores, lines = iter((0.5, 0.6, 0.6, 0.4)), []
+    fitted = {"loss": 1.0, "seconds": 1.0}
+    monkeypatch.setattr(trainer, "_fit_epoch", lambda model, examples, *rest: {"epoch": examples.epoch + 1, **fitted})
+    monkeypatch.setattr(trainer, "validate", lambda *args, **kwargs: {"dice": next(scores), "dice_sd": 0.0})
+    monkeypatch.setattr(trainer, "_with_score", lambda *args: None)
+    patient = changed(recipe, schedule={"epochs": 9, "patience": 2})
+    train(patient, tmp_path, data, on_epoch=lines.append)
+    train(patient, tmp_path, data, resume=True, on_epoch=lines.append)
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
