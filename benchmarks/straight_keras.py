@@ -61,7 +61,7 @@ def straight():
     from recalib_keras.models import encoder_decoder
 
     with (
-        mock.patch.object(acceleration, "can_fuse", lambda: False),
+        mock.patch.object(acceleration, "can_fuse", return_value=False),
         mock.patch.object(layers, "BatchNormalization", keras.layers.BatchNormalization),
         mock.patch.object(layers, "MaxPoolingWithIndices", StraightPooling),
         mock.patch.object(layers, "MaxUnpooling", StraightUnpooling),
