@@ -15,16 +15,17 @@ HEAD = """# Recipes
 Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.training.recipe`.
 
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of the wrong type is an error that names
-the closest known key. `extends = "other.toml"`, a path relative to the file, takes all keys of another recipe; the file's
-own keys replace them, table by table. With `extends = ["one.toml", "two.toml"]`, the later file wins. A list, such as the
-labels, replaces the other's as a whole; a key of a table, such as one of `data.merge`, can be changed but not removed.
-Examples: [zoo/recipes](../zoo/recipes).
+the closest known key. `extends = "other.toml"`, a path relative to the file, takes all keys of another recipe; the
+file's own keys replace them, table by table. With `extends = ["one.toml", "two.toml"]`, the later file wins. A list,
+such as the labels, replaces the other's as a whole; a key of a table, such as one of `data.merge`, can be changed but
+not removed. Examples: [zoo/recipes](../zoo/recipes).
 
 With a table `[synthesis]`, scans are generated from label maps of heads. They vary more from epoch to epoch: from
-`[synthesis_start]` to `[synthesis]`, over the `variety_epochs` of the schedule. The data folder then holds the label maps
-(NIfTI or MGZ, all of one spacing, with labels for everything in the head, not only the brain) and `generation.json`, which
-says what the numbers mean and how bright each tissue is in T1 scans: `recalib_keras.synthesis.LabelTable` has its keys.
-The zoo uses label maps of the [SynthSeg](https://github.com/BBillot/SynthSeg) repository.
+`[synthesis_start]` to `[synthesis]`, over the `variety_epochs` of the schedule. The data folder then holds the label
+maps (NIfTI or MGZ, all of one spacing, with labels for everything in the head, not only the brain) and
+`generation.json`, which says what the numbers mean and how bright each tissue is in T1 scans:
+`recalib_keras.synthesis.LabelTable` has its keys. The zoo uses label maps of the
+[SynthSeg](https://github.com/BBillot/SynthSeg) repository.
 """
 REQUIRED = "required"
 

@@ -24,11 +24,12 @@ Holm's correction over the blocks of that network; the sign before it says which
 - All presets of a table are trained by one recipe; those of the whole brain for as many epochs as their cards say. The
   best validated epoch was chosen on these same scans, so the scores are optimistic.
 - Each preset was trained once unless the table says otherwise, so small differences say little about the blocks.
-- The minutes are a rough guide, no benchmark: unless they name a GPU, training used one core, other trainings ran on the
-  machine at the same time, and pauses are included.
+- The minutes are a rough guide, no benchmark: unless they name a GPU, training used one core, other trainings ran on
+  the machine at the same time, and pauses are included.
 - Presets of the whole brain start from [drafts](drafts/README.md), and `unet3d_pe` starts from `unet3d`; those minutes
   come on top, and `p` includes their effect.
-- `densenet2d_scse` segments the whole brain by networks of three views together; their parameters and minutes are summed.
+- `densenet2d_scse` segments the whole brain by networks of three views together; their parameters and minutes are
+  summed.
 - All scores are without test-time flips (`--flip`). Flips do not help networks of the hippocampus, which know its left
   side only: with them `unet3d_pe` has 0.8512.
 """
