@@ -5,6 +5,7 @@ is imported by name alone, offers the same scans to `tfds.load`.
 """
 
 from recalib_keras.datasets.checking import Review, check, review
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.registry import describe, find_scans, names, survey
 from recalib_keras.datasets.scan import Inspection, LabelledScan
@@ -15,6 +16,7 @@ __all__ = [
     "DatasetError",
     "Description",
     "Inspection",
+    "LabelMapping",
     "LabelledScan",
     "Problem",
     "Review",

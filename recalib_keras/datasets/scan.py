@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recalib_keras import volumes
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.volumes.coincidence import coincide
 
@@ -66,10 +67,7 @@ class LabelledScan:
 
     def merged(self, numbers):
         """Returns an array of label numbers in which those that are merged are the numbers they count as."""
-        merged = numbers.copy() if self.merge else numbers
-        for number, other in self.merge:
-            merged[numbers == number] = other
-        return merged
+        return LabelMapping.merging(self.merge)(numbers) if self.merge else numbers
 
     def inspect(self):
         """Returns an `Inspection`: reads all that can be read, and collects problems instead of raising the first."""

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from recalib_keras.datasets.folders import first_folder, paired
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.datasets.scan import Inspection, LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
@@ -81,11 +80,11 @@ class BrainScan(LabelledScan):
         image, labels, problems = super().inspect()
         if labels is None:
             return Inspection(image, labels, problems)
-        unknown = np.setdiff1d(labels.array, np.arange(TABLE.size))
-        if unknown.size:
-            numbers = f"{unknown[:10].tolist()}; give the label map as it was distributed"
+        unknown = MAPPING.unknown(labels.array)
+        if unknown:
+            numbers = f"{unknown}; give the label map as it was distributed"
             return Inspection(image, None, [*problems, Problem(self.labels, "Neuromorphometrics numbers", numbers)])
-        return Inspection(image, replace(labels, array=TABLE[labels.array]), problems)
+        return Inspection(image, replace(labels, array=MAPPING(labels.array)), problems)
 
 
 def find(folder):
@@ -111,16 +110,15 @@ def find(folder):
     return Survey(sorted(scans, key=lambda scan: scan.name), LABELS, problems, remarks)
 
 
-def _table():
-    """Returns the array that turns Neuromorphometrics numbers into FreeSurfer's; all else becomes background."""
-    table = np.zeros(PARCELS.stop, np.uint8)
-    for number, (target, _) in STRUCTURES.items():
-        table[number] = target
-    table[PARCELS.start :: 2], table[PARCELS.start + 1 :: 2] = RIGHT_CORTEX[0], LEFT_CORTEX[0]
-    return table
+def _mapping():
+    """Returns which FreeSurfer number replaces each Neuromorphometrics number; other structures become background."""
+    numbers = dict.fromkeys(range(PARCELS.stop), 0)
+    numbers |= {number: target for number, (target, _) in STRUCTURES.items()}
+    numbers |= {parcel: (LEFT_CORTEX if parcel % 2 else RIGHT_CORTEX)[0] for parcel in PARCELS}
+    return LabelMapping(numbers)
 
 
-TABLE = _table()
+MAPPING = _mapping()
 DESCRIPTION = Description(
     "malc",
     "OASIS brains of MICCAI 2012, T1: 27 structures",
