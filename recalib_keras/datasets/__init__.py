@@ -1,7 +1,7 @@
-"""Scans with their label maps, as training and evaluation want them.
+"""Scans with their label maps, for training and evaluation.
 
-A set's files are found and read by plain Python; `recalib_keras.datasets.builders`, which needs TensorFlow Datasets and
-is imported by name alone, offers the same scans to `tfds.load`.
+Plain Python finds and reads the files of a set. `recalib_keras.datasets.builders` offers the same scans to `tfds.load`;
+it needs TensorFlow Datasets, so it is not imported here.
 """
 
 from recalib_keras.datasets.checking import Review, check, review
