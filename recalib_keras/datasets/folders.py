@@ -9,7 +9,7 @@ from typing import Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import one_line
-from recalib_keras.core.names import check_label_name
+from recalib_keras.core.checks import check_text
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
@@ -120,7 +120,7 @@ def label_names(mapping: Mapping[str, Any] | None, path: Path) -> tuple[dict[int
         return None, [Problem(path, expected, json.dumps(mapping)[:200])]
     try:
         for name in names.values():
-            check_label_name(name)
+            check_text(name, "the name of a label")
     except RecordError as error:
         return None, [Problem.of(path, error)]
     return {0: "background"} | dict(sorted(names.items())), []

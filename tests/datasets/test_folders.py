@@ -55,4 +55,4 @@ def test_a_broken_json_file_is_told(tmp_path, content, told):
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "<b>", "a|b", "a" * 101, "\x1b[31m"])
 def test_a_name_that_breaks_a_table_is_reported(name):
     names, problems = label_names({"1": name}, "labels.json")
-    assert names is None and "labels.json: expected the name of a label to be a line of" in str(problems[0])
+    assert names is None and "labels.json: expected the name of a label to be one line of" in str(problems[0])
