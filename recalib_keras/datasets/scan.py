@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from recalib_keras import volumes
 from recalib_keras.datasets.problems import DatasetError, Problem
-from recalib_keras.volumes.coincidence import coincide
 
 
 class Inspection(NamedTuple):
@@ -101,7 +100,7 @@ def grid_problems(file, grid, expected):
     """Returns as a list what is wrong with the grid of a label map: nothing, its shape, or its place."""
     if grid.shape != expected.shape:
         return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not coincide(grid, expected):
+    if not grid.coincides(expected):
         return [
             Problem(
                 file,
