@@ -11,7 +11,6 @@ import numpy as np
 from recalib_keras import volumes
 from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem, noted
-from recalib_keras.volumes.coincidence import coincide
 
 
 class Inspection(NamedTuple):
@@ -111,7 +110,7 @@ def grid_problems(file: Path, grid: volumes.Grid, expected: volumes.Grid) -> lis
     """
     if grid.shape != expected.shape:
         return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not coincide(grid, expected):
+    if not grid.coincides(expected):
         remedy = "the label map must lie on the grid of its scan: resample it there"
         return [Problem(file, f"the affine of its scan, {_in_words(expected)}", _in_words(grid), remedy)]
     return []

@@ -388,7 +388,7 @@ def test_an_image_without_affine():
 
 def test_an_open_orientation_warns(tmp_path):
     path = stored(tmp_path / "scan.nii", sform_code=0, qform_code=0)
-    with pytest.warns(UserWarning, match="neither qform nor sform is set.*base affine") as caught:
+    with pytest.warns(UserWarning, match=r"neither qform nor sform is set.*base affine") as caught:
         volume = read(path)
     assert volume.grid.orientation == "LAS"
     assert caught[0].filename == __file__
@@ -410,7 +410,7 @@ def analyze(path, image_class=nib.Spm99AnalyzeImage, keep=("mat", "M")):
 @pytest.mark.parametrize("name", ["scan.img", "scan.hdr"])
 def test_plain_analyze_warns(tmp_path, image_class, name):
     analyze(tmp_path / "scan.img", image_class, keep=())
-    with pytest.warns(UserWarning, match="left and right are uncertain; .* SPM gives such files .*LAS") as caught:
+    with pytest.warns(UserWarning, match=r"left and right are uncertain; .* SPM gives such files .*LAS") as caught:
         volume = read(tmp_path / name)
     assert volume.grid.orientation == "LAS" and caught[0].filename == __file__
     with pytest.warns(UserWarning, match="left and right are uncertain"):
@@ -444,7 +444,7 @@ def test_an_analyze_image_made_in_memory_has_the_affine_it_was_given(intensities
 @pytest.mark.parametrize("size", [0, 2.5])
 def test_mgh_without_valid_geometry_warns_and_stands_where_freesurfer_has_it(tmp_path, name, flag, size):
     mgh(tmp_path / name, goodRASFlag=flag, delta=size)
-    with pytest.warns(UserWarning, match="goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
+    with pytest.warns(UserWarning, match=r"goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
         volume = read(tmp_path / name)
     # FreeSurfer: x_ras = (-1, 0, 0), y_ras = (0, 0, -1), z_ras = (0, 1, 0), and 0 at voxel (width, height, depth) / 2.
     expected = [[-1, 0, 0, 2.5], [0, 0, 1, -1.5], [0, -1, 0, 2], [0, 0, 0, 1]]

@@ -101,7 +101,7 @@ def test_a_wrong_ensemble_is_an_error(write, ensembles, message):
 @pytest.mark.parametrize("text", ["", "{", '{"name": "tiny",}', "not json"])
 def test_a_file_that_is_not_json(text, tmp_path):
     (tmp_path / "preset.json").write_text(text)
-    with pytest.raises(RecordError, match="preset.json is not valid JSON: "):
+    with pytest.raises(RecordError, match="preset.json: expected a preset in valid JSON, got "):
         Preset.read(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_file_without_a_weight_set(write):
         ({"file": ""}, "file must name a .safetensors file beside preset.json, not"),
         ({"file": "balls.pickle"}, "file must name a .safetensors file beside preset.json, not 'balls.pickle'"),
         ({"file": ".."}, "file must name a .safetensors file beside preset.json, not"),
-        ({"input": {"window": [8, 8]}}, "input: window must have 3 values"),
+        ({"input": {"window": [8, 8]}}, "input: window: expected 3 values"),
         ({"input": {"window": [8, 8, 0]}}, "input: window must be three sizes, one of them 1 for a 2-D network"),
         ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),
         ({"input": {"window": [1, 1, 8]}}, "input: window must be three sizes"),
@@ -134,11 +134,14 @@ def test_a_file_without_a_weight_set(write):
         ),
         ({"input": {"window": [8, 1, 8], "context": -1}}, "input: context must be a number of slices from 0 on, and 0"),
         ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
-        ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
-        ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
+        ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id: expected an integer, got 1.5"),
+        ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color: expected 3 values"),
         ({"labels": [{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]}, "labels must differ in name; 'x' is there"),
-        ({"typical": {"entropy": 0.1}}, "typical lacks 'volume_ml', 'at_edge', 'found'"),
-        ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml must have 2 values"),
+        (
+            {"typical": {"entropy": 0.1}},
+            "typical: expected the keys 'volume_ml', 'at_edge', 'found', got a table without them",
+        ),
+        ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml: expected 2 values"),
         ({"parameter": 3}, "unknown key 'parameter'; did you mean 'parameters'?"),
     ],
 )
@@ -166,15 +169,18 @@ def test_which_windows_show_left_and_right():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": 2}, "network.arguments has an unknown key 'level'; did you mean 'levels'?"),
+        ({"level": 2}, "network.arguments: expected known keys, got the unknown key 'level'; did you mean 'levels'?"),
         (
             {"input_shape": [8, 8, 1]},
-            "network.arguments has an unknown key 'input_shape'; known keys: levels, filters, ",
+            "network.arguments: expected known keys, got the unknown key 'input_shape'; known keys: levels, filters, ",
         ),
-        ({"dtype": "float32"}, "network.arguments has an unknown key 'dtype'; known keys: levels, "),
+        (
+            {"dtype": "float32"},
+            "network.arguments: expected known keys, got the unknown key 'dtype'; known keys: levels, ",
+        ),
         (
             {"recalibration": "cse", "recalibration_args": {"reduction": 2}},
-            "network.arguments.recalibration_args has an unknown key 'reduction'; did you mean 'reduction_ratio'?",
+            "network.arguments.recalibration_args: expected known keys, got the unknown key 'reduction'; did you mean 'reduction_ratio'?",
         ),
         ({"filters": 4.5}, "the network's arguments do not fit UNet: "),
     ],
