@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from recalib_keras.core.checks import check_text
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import one_line
-from recalib_keras.core.checks import check_text
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 

@@ -15,6 +15,8 @@ from recalib_keras.volumes.names import SCAN_SUFFIXES
 
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = (".gz", ".mgz")
+# How a volume of a 4-D image is chosen, wherever the message is read.
+HOW_TO_CHOOSE = "--volume I, in Python volume=I, in a recipe volume = I under [data]"
 
 
 def open_image(path: Path) -> tuple[nib.spatialimages.SpatialImage, Any]:
@@ -140,7 +142,7 @@ def select_volume(shape: Sequence[int], volume: int | None, name: str) -> tuple[
             file=name,
             expected="one 3-D volume",
             received=f"a 4-D image of {count} volumes",
-            remedy=f"choose one with --volume i (volume=i in Python), i from 0 to {count - 1}",
+            remedy=f"choose one from 0 to {count - 1}: {HOW_TO_CHOOSE}",
         )
     check_volume_index(volume, count, name)
     return (slice(None),) * 3 + tuple((volume or 0) if axis in further else 0 for axis in range(3, len(shape)))
@@ -161,7 +163,7 @@ def check_volume_index(volume: int | None, count: int, name: str) -> None:
         raise VolumeError(
             file=name,
             expected=f"a volume from 0 to {count - 1} (the image has {count})",
-            received=f"--volume {volume}",
+            received=f"volume {volume}",
         )
 
 

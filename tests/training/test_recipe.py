@@ -53,9 +53,9 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "rotations = 1.0",
             "augmentation: expected known keys, got the unknown key 'rotations'; did you mean 'rotation'?",
         ),
-        ('"UNet"', '"Unet"', "network: architecture must be one of UNet, SDNet, DenseNet, not 'Unet'"),
+        ('"UNet"', '"Unet"', "network: expected architecture to be one of UNet, SDNet, DenseNet, got 'Unet'"),
         ("[12, 12, 12]", "[12, 12]", "input: window: expected 3 values, got"),
-        ("[12, 12, 12]", "[1, 1, 12]", "input: window must be three sizes"),
+        ("[12, 12, 12]", "[1, 1, 12]", "input: expected window of three sizes"),
         (
             "[optimizer]",
             "[optimizer]\nname = 'adamm'",
@@ -92,12 +92,12 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "seed = 3\nensemble = { name = 'balls' }",
             "ensemble.name must differ from the name of its member, weights = 'balls'",
         ),
-        ("id = 17,", "id = 0,", "labels must differ in id; 0 is there more than once"),
-        ('"core"', '"shell"', "labels must differ in name; 'shell' is there more than once"),
+        ("id = 17,", "id = 0,", "expected labels that differ in id, got 0 more than once"),
+        ('"core"', '"shell"', "expected labels that differ in name, got 'shell' more than once"),
         (
             '{ id = 0, name = "background" }, { id = 17, name = "shell" }',
             '{ id = 17, name = "shell" }, { id = 0, name = "nothing" }',
-            "labels must begin with the background, not with 17 ('shell'); put 0 ('nothing') first",
+            "expected the background as the first of the labels, got 17 ('shell'); put 0 ('nothing') first",
         ),
         (
             ', { id = 17, name = "shell" }, { id = 53, name = "core" }',

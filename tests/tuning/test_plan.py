@@ -109,7 +109,7 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
         ({"recalibration": "scse", "aggregation": ["max", "mean"]}, {}, "`aggregation` must be one of"),
         ({"recalibration": "scse", "positions": ["P1", "P9"]}, {}, "positions must be of P1"),
         ({"recalibration": "scse", "skip": ["raw", "none"]}, {}, "skip must be one of recalibrated, raw"),
-        ({"architecture": ["UNet", "VNet"]}, {}, "architecture must be one of UNet"),
+        ({"architecture": ["UNet", "VNet"]}, {}, "expected architecture to be one of UNet"),
         ({"learning_rate": [0.1, 0.2]}, {"objective": "shelf"}, "objective must be 'dice' or one of .*shell.*core"),
         (
             {"learning_rate": [0.1, 0.2]},

@@ -11,6 +11,7 @@ from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
+from recalib_keras.volumes.opening import HOW_TO_CHOOSE
 
 LAYOUT = """\
 Unpack the task's archive (medicaldecathlon.com), or lay your own scans out alike:
@@ -118,7 +119,7 @@ def _choice(folder, modalities, task):
         folder,
         "images of one modality",
         f"{len(modalities)} in each ({listing})",
-        f"choose one: --volume I, in Python volume=I, in a recipe volume = I under [data]{by_name}",
+        f"choose one: {HOW_TO_CHOOSE}{by_name}",
     )
 
 
