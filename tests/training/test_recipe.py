@@ -123,6 +123,13 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         ),
         ("[12, 12, 12]", "[1, 12, 12]\norientation = 'LPS'\n", "sagittal slices look the same on both sides"),
         ('preset = "tiny3d"', "", "expected the key 'preset', got a table without it"),
+        (
+            'preset = "tiny3d"',
+            'preset = "../../x"',
+            "expected preset to be at most 64 letters, digits, '_', '-' or '.'",
+        ),
+        ('preset = "tiny3d"', 'preset = "/tmp/x"', "expected preset to be at most 64 letters, digits, '_', '-' or '.'"),
+        ('"shell"', '"<b>shell"', "expected name to be one line of at most 100 printable characters"),
         ("seed = 3", "seed = 3\nsede = 4", "unknown key 'sede'; did you mean 'seed'?"),
         ("id = 17,", "", "labels[1]: expected the key 'id', got a table without it"),
     ],
