@@ -204,7 +204,7 @@ def test_everything_wrong_with_label_maps_is_told_before_any_training(recipe, he
     with pytest.raises(DatasetError) as caught:
         find_source(recipe, tmp_path / "data")
     assert [problem.file.name for problem in caught.value.problems] == [f"head_{n}.nii.gz" for n in (0, 2, 1)]
-    assert caught.value.problems[0].received.startswith("[9999] too; add them to the table")
+    assert str(caught.value.problems[0]).endswith("got [9999] too; add them to the table")
 
 
 def test_label_maps_that_do_not_go_together_are_told(recipe, heads, tmp_path):
