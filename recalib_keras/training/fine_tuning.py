@@ -21,7 +21,7 @@ def start_from(model, recipe) -> None:
     """
     settings = recipe.fine_tuning
     described = zoo.weight_set(recipe.init, settings.weights)
-    tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
+    tensors = described.read_weights()
     same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
     same_head = _head(tensors) == _head(v.path for v in model.weights)
     new_parts = [] if same_labels and same_head else [zoo_weights.is_head]

@@ -165,7 +165,7 @@ def _generated(held_out, recipe, folder):
 
 
 def _recipe(described, preset):
-    return Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
+    return Recipe.read(described.recipe_path)
 
 
 def _scan_dice(labelled, segmenter, structures, show, seen):

@@ -71,7 +71,9 @@ def test_keys_that_are_younger_than_the_run_have_their_defaults(recipe, data):
     del older["recipe"]["loss"]
     assert difference(older, identity(recipe, data)) is None
     older["recipe"]["losses"] = {}
-    assert "its recipe is none of this version: recipe has an unknown key" in difference(older, identity(recipe, data))
+    assert "its recipe is none of this version: recipe: expected known keys" in difference(
+        older, identity(recipe, data)
+    )
 
 
 def add_scan(data_root, name):

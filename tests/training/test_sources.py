@@ -204,7 +204,7 @@ def test_everything_wrong_with_label_maps_is_told_before_any_training(recipe, he
     with pytest.raises(DatasetError) as caught:
         find_source(recipe, tmp_path / "data")
     assert [problem.file.name for problem in caught.value.problems] == [f"head_{n}.nii.gz" for n in (0, 2, 1)]
-    assert caught.value.problems[0].received.startswith("[9999] too; add them to the table")
+    assert str(caught.value.problems[0]).endswith("got [9999] too; add them to the table")
 
 
 def test_label_maps_that_do_not_go_together_are_told(recipe, heads, tmp_path):
@@ -262,7 +262,7 @@ def test_numbers_that_the_recipe_merges_are_none_of_it(balls, tmp_path):
     ("old", "new", "message"),
     [
         ("[synthesis]", "[augmentation]\nflip = 0.5\n[synthesis]", "generated scans are not augmented too"),
-        ("noise = 5.0", "noises = 5.0", "synthesis has an unknown key 'noises'; did you mean 'noise'?"),
+        ("noise = 5.0", "noises = 5.0", "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?"),
         ("variety_epochs = 2", "variety_epochs = -1", "variety_epochs must be at least 0, not -1"),
         ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
     ],

@@ -2,7 +2,7 @@
 
 from recalib_keras.core.errors import TrainingError
 from recalib_keras.datasets import DatasetError, Problem
-from recalib_keras.datasets.scan import noted
+from recalib_keras.datasets.problems import noted
 from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch
 from recalib_keras.training.validation import split
