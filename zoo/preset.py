@@ -1,7 +1,6 @@
 """What a preset is: a network by name, and a description of each of its weight sets."""
 
 import dataclasses
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +9,12 @@ from typing import Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import check_keys, from_mapping, read_mapping, to_mapping
+from recalib_keras.models import architecture
 from recalib_keras.zoo.labels import Label, check_labels
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
 SIDES = ("LR", "PA", "IS")
-# What no description says: a network is built with it, and gives it to its blocks.
-GIVEN = ("self", "input_shape", "num_classes", "dtype", "name")
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,8 @@ class Network:
 
     Args:
         architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
-        arguments: of the network, without `input_shape`, `num_classes`, `dtype` and `name`.
+        arguments: of the network, without `input_shape`, `num_classes`, `dtype` and `name`; names of earlier versions
+            become those of this one.
     """
 
     architecture: str
@@ -99,6 +98,7 @@ class Network:
     def __post_init__(self):
         if self.architecture not in NETWORKS:
             raise RecordError(f"architecture must be one of {', '.join(NETWORKS)}, not {self.architecture!r}")
+        object.__setattr__(self, "arguments", architecture.with_current_names(self.arguments))
 
     def check(self) -> None:
         """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.
@@ -106,13 +106,11 @@ class Network:
         Raises:
             RecordError: if the network, or its block, knows no such argument; the nearest is named.
         """
-        from recalib_keras import models  # here, so that descriptions can be read without Keras
-
-        check_keys(self.arguments, _arguments_of(getattr(models, self.architecture)), "network.arguments")
-        block = models.RECALIBRATIONS.get(str(self.arguments.get("recalibration")))
-        settings = self.arguments.get("recalibration_args")
-        if block is not None and isinstance(settings, dict):
-            check_keys(settings, _arguments_of(block), "network.arguments.recalibration_args")
+        check_keys(self.arguments, architecture.ARGUMENTS, "network.arguments")
+        block, settings = self.arguments.get("recalibration"), self.arguments.get("recalibration_args")
+        if str(block) in architecture.BLOCKS and isinstance(settings, dict):
+            known = architecture.block_arguments(architecture.block_class(block))
+            check_keys(settings, known, "network.arguments.recalibration_args")
 
     def build(self, input_shape, num_classes, dtype=None):
         """Returns the network, built from code, with fresh weights.
@@ -120,7 +118,7 @@ class Network:
         Raises:
             RecordError: as `check`, and for an argument of another type than the network takes.
         """
-        from recalib_keras import models
+        from recalib_keras import models  # here, so that descriptions can be read without Keras
 
         self.check()
         try:
@@ -254,14 +252,3 @@ class Preset:
         if not self.ensembles:
             del mapping["ensembles"]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
-
-
-def _arguments_of(kind):
-    """Returns the names of a class's arguments, those that it hands on to its base classes counted in."""
-    names = []
-    for base in kind.__mro__:
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names += [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            break
-    return [name for name in dict.fromkeys(names) if name not in GIVEN]

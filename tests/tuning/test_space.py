@@ -168,7 +168,7 @@ def test_ranges_become_numbers_of_their_kind():
         ({"levels": [3, 4]}, "levels has no effect, or no possible value"),
         ({"filters": [[4, 8, 16], [4, 8, 16, 16]]}, "filters has no effect, or no possible value"),
         ({"levels": ["few", "many"]}, "levels must be an integer of at least 1, not 'few'"),
-        ({"recalibration": "cse", "reduction_ratio": 8}, "the reduction ratio 8 is above the 4 channels"),
+        ({"recalibration": "cse", "reduction_ratio": 8}, "the number of channels, 4, got 8"),
     ],
 )
 def test_a_dimension_that_cannot_matter_is_refused(table, message):

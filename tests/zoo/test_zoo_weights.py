@@ -168,14 +168,14 @@ def test_another_head_is_refused_or_skipped():
         assert np.array_equal(value, head[path] if path in head else tensors[path]), path
 
 
-@pytest.mark.parametrize("stem", [1, 2])
-def test_as_many_classes_are_told_by_the_classifiers_themselves(stem):
+@pytest.mark.parametrize("patch_size", [1, 2])
+def test_as_many_classes_are_told_by_the_classifiers_themselves(patch_size):
     """Which has more maps than there are classes where it tells blocks of voxels apart."""
-    tensors = load(weights.serialize(network(stem=stem)))
-    assert weights.tells_as_many_classes(network(stem=stem, seed=1), tensors)
-    assert not weights.tells_as_many_classes(network(stem=stem, num_classes=4), tensors)
+    tensors = load(weights.serialize(network(patch_size=patch_size)))
+    assert weights.tells_as_many_classes(network(patch_size=patch_size, seed=1), tensors)
+    assert not weights.tells_as_many_classes(network(patch_size=patch_size, num_classes=4), tensors)
     body = {path: tensor for path, tensor in tensors.items() if not weights.is_head(path)}
-    assert not weights.tells_as_many_classes(network(stem=stem), body)
+    assert not weights.tells_as_many_classes(network(patch_size=patch_size), body)
 
 
 def test_a_block_after_the_classifier_is_part_of_the_head():
