@@ -27,7 +27,7 @@ class ChannelAttention(BottleneckRecalibration):
 
     public_name = "CBAM"
 
-    def __init__(self, reduction_ratio: float = 16, use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float = 16, use_bias: bool = True, **kwargs: Any):
         super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ class SpatialAttention(Recalibration):
         **kwargs: See `recalib_keras.layers.Recalibration`.
     """
 
-    def __init__(self, kernel_size: int = 7, use_bias: bool = True, **kwargs):
+    def __init__(self, kernel_size: int = 7, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.use_bias = use_bias
@@ -112,7 +112,7 @@ class CBAM(Recalibration):
         Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018.
     """
 
-    def __init__(self, reduction_ratio: float = 16, kernel_size: int = 7, use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float = 16, kernel_size: int = 7, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.reduction_ratio = reduction_ratio
         self.kernel_size = kernel_size

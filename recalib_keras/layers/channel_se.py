@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -42,7 +44,7 @@ class ChannelSE(BottleneckRecalibration):
 
     is_fused = True
 
-    def __init__(self, reduction_ratio: float = 2, use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float = 2, use_bias: bool = True, **kwargs: Any):
         super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class ChannelSpatialSE(Recalibration):
 
     is_fused = True
 
-    def __init__(self, reduction_ratio: float = 2, aggregation: str = "max", use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float = 2, aggregation: str = "max", use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         check_aggregation(aggregation, use_identity_start=self.use_identity_start)
         self.reduction_ratio = reduction_ratio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -25,7 +26,12 @@ class Pointwise(keras.layers.Layer):
     """
 
     def __init__(
-        self, units: int, use_bias: bool, data_format: str, kernel_initializer: str | Callable[..., Tensor], **kwargs
+        self,
+        units: int,
+        use_bias: bool,
+        data_format: str,
+        kernel_initializer: str | Callable[..., Tensor],
+        **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
         self.units = units
@@ -92,7 +98,7 @@ class Convolution(keras.layers.Layer):
         dilation_rate: int = 1,
         use_bias: bool = True,
         kernel_initializer: str | Callable[..., Tensor] = "glorot_uniform",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = filters

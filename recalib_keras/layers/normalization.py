@@ -112,7 +112,7 @@ class InstanceNormalization(keras.layers.GroupNormalization):
         Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016.
     """
 
-    def __init__(self, epsilon: float = 1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, **kwargs: Any):
         super().__init__(groups=-1, epsilon=epsilon, **kwargs)
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import Any
 
 import keras
 from keras import ops
@@ -48,7 +49,7 @@ class ProjectExcite(BottleneckRecalibration):
 
     is_fused = True
 
-    def __init__(self, reduction_ratio: float = 2, use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float = 2, use_bias: bool = True, **kwargs: Any):
         super().__init__(reduction_ratio, use_bias, **kwargs)
 
     def compress(self, inputs: Tensor) -> tuple[Tensor, ...]:

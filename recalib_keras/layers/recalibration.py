@@ -71,7 +71,7 @@ class Recalibration(keras.layers.Layer):
 
     is_fused = False
 
-    def __init__(self, data_format: str | None = None, use_identity_start: bool = False, **kwargs):
+    def __init__(self, data_format: str | None = None, use_identity_start: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         if self.data_format not in ("channels_last", "channels_first"):
@@ -159,7 +159,7 @@ class Recalibration(keras.layers.Layer):
         """The type of tensors as large as the feature map: the compute type, or the wide one inside a fused block."""
         return self.wide_dtype if self.is_fused and acceleration.can_fuse() else self.compute_dtype
 
-    def branch(self, block_class: type[Recalibration], *args, **kwargs) -> Recalibration:
+    def branch(self, block_class: type[Recalibration], *args: Any, **kwargs: Any) -> Recalibration:
         """Returns a block that is part of this one, with the same bias, start, data format and dtype policy."""
         return block_class(
             *args,
@@ -215,7 +215,7 @@ class BottleneckRecalibration(Recalibration):
 
     public_name: str | None = None  # how errors name a block that is part of another one
 
-    def __init__(self, reduction_ratio: float, use_bias: bool = True, **kwargs):
+    def __init__(self, reduction_ratio: float, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.reduction_ratio = reduction_ratio
         self.use_bias = use_bias

@@ -48,7 +48,7 @@ class MaxPoolingWithIndices(keras.layers.Layer):
         Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
         self._pool = fused(
@@ -101,7 +101,7 @@ class MaxUnpooling(keras.layers.Layer):
         Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = data_format or keras.config.image_data_format()
         self._unpool = fused(
@@ -147,7 +147,7 @@ class UpSampling(keras.layers.Layer):
     True
     """
 
-    def __init__(self, interpolation: str = "nearest", data_format: str | None = None, **kwargs):
+    def __init__(self, interpolation: str = "nearest", data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"expected `interpolation` to be one of {INTERPOLATIONS}, got {interpolation!r}")

@@ -56,7 +56,7 @@ class SegSE(Recalibration):
         dilation_rate: int = 1,
         expansion_factor: int | None = 4,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if expansion_factor is not None and expansion_factor < 1:

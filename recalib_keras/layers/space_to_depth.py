@@ -15,7 +15,7 @@ from recalib_keras.layers.resizing import Shape, spatial_axes
 class _Rearrangement(keras.layers.Layer):
     """Base of the two layers."""
 
-    def __init__(self, block_size: int = 2, data_format: str | None = None, **kwargs):
+    def __init__(self, block_size: int = 2, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if block_size < 2:
             raise ValueError(f"expected `block_size` to be at least 2, got {block_size}")

@@ -39,7 +39,7 @@ class SpatialSE(Recalibration):
 
     is_fused = True
 
-    def __init__(self, use_bias: bool = True, **kwargs):
+    def __init__(self, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.use_bias = use_bias
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -114,7 +115,7 @@ class Parts:
             return x
         return layers.DepthToSpace(patch_size, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
-    def layer(self, class_name: str, *args, **kwargs) -> keras.layers.Layer:
+    def layer(self, class_name: str, *args: Any, **kwargs: Any) -> keras.layers.Layer:
         """Returns a Keras layer of the network's rank, such as `Conv3D` for `"Conv{}D"`."""
         layer_class = getattr(keras.layers, class_name.format(self.spatial_rank))
         return layer_class(*args, data_format="channels_last", dtype=self.dtype, **kwargs)
