@@ -1,10 +1,15 @@
 """Recalibration blocks, segmentation networks and a zoo of pretrained weights for Keras.
 
-The parts load on first use, so that importing one of them costs no more than it needs:
-`recalib_keras.layers` and `recalib_keras.models` load Keras alone.
+The parts load on first use, so that importing one of them costs no more than it needs. `keras.saving.load_model` finds
+the classes of this package once `recalib_keras` is imported.
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import Any
+
+from recalib_keras.registration import register_with_keras
 
 __version__ = "0.1.0"
 __all__ = ["layers", "models", "segment", "zoo"]
@@ -15,7 +20,7 @@ _PARTS = (
 )
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PARTS:
         return importlib.import_module(f"recalib_keras.{name}")
     if name == "segment":
@@ -25,3 +30,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *_PARTS, "segment"])
+
+
+register_with_keras()

@@ -24,6 +24,8 @@ LEVELS = (
     ("tuning",),
     ("cli",),
 )
+# Modules beside the rooms, at the top of the package: they name classes of any room and import none.
+BESIDE = {"registration"}
 # Rooms that know less than their level allows.
 NARROWER = {"layers": {"core"}, "models": {"core", "layers"}}
 
@@ -92,7 +94,7 @@ def _module(path: Path, root: Path) -> str:
 
 def _room(module: str) -> str | None:
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 else None
+    return parts[1] if len(parts) > 1 and parts[1] not in BESIDE else None
 
 
 def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping
-from recalib_keras.models.encoder_decoder import SKIPS
-from recalib_keras.models.parts import NORMALIZATIONS, UPSAMPLINGS
+from recalib_keras.models.architecture import NORMALIZATIONS, SKIPS, UPSAMPLINGS
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import constraints as possible
 from recalib_keras.tuning.dimensions import label

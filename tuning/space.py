@@ -4,6 +4,7 @@ import copy
 import itertools
 
 from recalib_keras.core.errors import RecordError
+from recalib_keras.models.architecture import with_current_names
 from recalib_keras.tuning import constraints as possible
 from recalib_keras.tuning.dimensions import read_dimensions
 
@@ -41,6 +42,8 @@ class Space:
         order = {name: place for place, name in enumerate(PARENTS)}
         self.dimensions = tuple(sorted(dimensions, key=lambda dimension: order.get(dimension.name, len(order))))
         self.base = _with(recipe, fixed)
+        network = self.base["network"]
+        network["arguments"] = with_current_names(network.get("arguments", {}))
         self._by_name = {dimension.name: dimension for dimension in self.dimensions}
         self._cases = {}
         for dimension in self.dimensions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ from recalib_keras.core.checks import check_range, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import check_keys
+from recalib_keras.models import architecture
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 SIDES = ("LR", "PA", "IS")
@@ -19,8 +19,6 @@ LARGEST_WINDOW = 4096
 SPACING_RANGE = (0.01, 30.0)  # mm
 MOST_CONTEXT = 32
 LARGEST_ARGUMENT = 1e6
-# What no description says: the network is built with it, and passes it on to its blocks.
-GIVEN = ("self", "input_shape", "num_classes", "dtype", "name")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,8 @@ class Network:
 
     Args:
         architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
-        arguments: Of the network, without `input_shape`, `num_classes`, `dtype` and `name`.
+        arguments: Of the network, without `input_shape`, `num_classes`, `dtype` and `name`. Former names of arguments
+            are replaced by today's.
 
     Raises:
         RecordError: The architecture is unknown, or a number among the arguments is absurd.
@@ -121,6 +120,7 @@ class Network:
             raise RecordError(
                 expected=f"architecture to be one of {', '.join(NETWORKS)}", received=shown(self.architecture)
             )
+        object.__setattr__(self, "arguments", architecture.with_current_names(self.arguments))
         for key, value in self.arguments.items():
             for number in numbers_in(value):
                 check_range(number, f"arguments: {key}", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
@@ -131,13 +131,11 @@ class Network:
         Raises:
             RecordError: The network, or its block, has no such argument; the nearest is named.
         """
-        from recalib_keras import models  # here, so that descriptions can be read without Keras
-
-        check_keys(self.arguments, _arguments_of(getattr(models, self.architecture)), "network.arguments")
-        block = models.RECALIBRATIONS.get(str(self.arguments.get("recalibration")))
-        settings = self.arguments.get("recalibration_args")
-        if block is not None and isinstance(settings, dict):
-            check_keys(settings, _arguments_of(block), "network.arguments.recalibration_args")
+        check_keys(self.arguments, architecture.ARGUMENTS, "network.arguments")
+        block, settings = self.arguments.get("recalibration"), self.arguments.get("recalibration_args")
+        if str(block) in architecture.BLOCKS and isinstance(settings, dict):
+            known = architecture.block_arguments(architecture.block_class(block))
+            check_keys(settings, known, "network.arguments.recalibration_args")
 
     def build(self, input_shape: tuple[int | None, ...], num_classes: int, dtype: Any = None) -> Any:
         """Returns the network, a `keras.Model` built from code, with fresh weights.
@@ -151,7 +149,7 @@ class Network:
             RecordError: See `check`; also an argument of another type than the network takes.
             ValueError: The network refuses a value.
         """
-        from recalib_keras import models
+        from recalib_keras import models  # here, so that descriptions can be read without Keras
 
         self.check()
         try:
@@ -173,14 +171,3 @@ def numbers_in(value: Any) -> list[float]:
     if isinstance(value, (list, tuple)):
         return [number for item in value for number in numbers_in(item)]
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
-
-
-def _arguments_of(kind):
-    """Returns the names of a class's arguments, those that it passes on to its base classes included."""
-    names = []
-    for base in kind.__mro__:
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names += [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            break
-    return [name for name in dict.fromkeys(names) if name not in GIVEN]

@@ -92,7 +92,10 @@ def test_lists_of_the_prior_are_equally_long():
 
 
 def test_unreadable_tables_are_errors(tmp_path):
-    with pytest.raises(RecordError, match="generation.json: expected a table of labels that can be read, got 'No such file or directory'"):
+    with pytest.raises(
+        RecordError,
+        match="generation.json: expected a table of labels that can be read, got 'No such file or directory'",
+    ):
         LabelTable.read(tmp_path)
     path = tmp_path / "table.json"
     path.write_text("{", encoding="utf-8")

@@ -262,7 +262,11 @@ def test_numbers_that_the_recipe_merges_are_none_of_it(balls, tmp_path):
     ("old", "new", "message"),
     [
         ("[synthesis]", "[augmentation]\nflip = 0.5\n[synthesis]", "generated scans are not augmented too"),
-        ("noise = 5.0", "noises = 5.0", "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?"),
+        (
+            "noise = 5.0",
+            "noises = 5.0",
+            "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?",
+        ),
         ("variety_epochs = 2", "variety_epochs = -1", "variety_epochs must be at least 0, not -1"),
         ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
     ],

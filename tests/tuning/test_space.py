@@ -1,3 +1,4 @@
+import copy
 import itertools
 import tomllib
 
@@ -117,7 +118,15 @@ def test_cases_of_a_dimension_have_names_of_their_own():
 def test_a_mix_without_any_fitting_ratio_is_impossible():
     space = Space({"recalibration": ["none", "cse"], "filters": [2, 16], "reduction_ratio": [8]}, BASE)
     assert space.problem({"recalibration": "none", "filters": 2}) is None
-    assert "above the 2 channels" in space.problem({"recalibration": "cse", "filters": 2})
+    assert "the number of channels, 2, got 8" in space.problem({"recalibration": "cse", "filters": 2})
+
+
+def test_former_names_of_arguments_in_the_recipe():
+    base = copy.deepcopy(BASE)
+    base["network"]["arguments"]["stem"] = 1
+    space = Space({"network.arguments.patch_size": [1, 2]}, base)
+    arguments = space.recipe({"network.arguments.patch_size": 2})["network"]["arguments"]
+    assert arguments["patch_size"] == 2 and "stem" not in arguments
 
 
 def test_the_recipe_of_a_mix():
@@ -167,8 +176,8 @@ def test_ranges_become_numbers_of_their_kind():
         ({"recalibration": "cse", "reduction_ratio": [8, 16]}, "reduction_ratio has no effect, or no possible value"),
         ({"levels": [3, 4]}, "levels has no effect, or no possible value"),
         ({"filters": [[4, 8, 16], [4, 8, 16, 16]]}, "filters has no effect, or no possible value"),
-        ({"levels": ["few", "many"]}, "levels must be an integer of at least 1, not 'few'"),
-        ({"recalibration": "cse", "reduction_ratio": 8}, "the reduction ratio 8 is above the 4 channels"),
+        ({"levels": ["few", "many"]}, "expected `levels` to be an integer, got 'few'"),
+        ({"recalibration": "cse", "reduction_ratio": 8}, "the number of channels, 4, got 8"),
     ],
 )
 def test_a_dimension_that_cannot_matter_is_refused(table, message):

@@ -82,7 +82,9 @@ def test_a_file_that_is_no_study_is_refused(text, message, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RecordError, match="none.toml: expected a study that can be read, got 'No such file or directory'"):
+    with pytest.raises(
+        RecordError, match="none.toml: expected a study that can be read, got 'No such file or directory'"
+    ):
         Study.read(tmp_path / "none.toml")
 
 

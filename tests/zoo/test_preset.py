@@ -351,6 +351,16 @@ def test_arguments_that_do_not_fit_the_network(arguments, message):
     assert str(caught.value).startswith(message)
 
 
+def test_former_names_of_arguments_become_the_current_ones(write):
+    network = {"architecture": "UNet", "arguments": {"stem": 2, "levels": 1}}
+    folder = write(lambda mapping: mapping["weight_sets"]["balls"].update(network=network))
+    described = Preset.read(folder).weight_sets["balls"].network
+    assert described == Network("UNet", {"patch_size": 2, "levels": 1})
+    described.check()
+    with pytest.raises(RecordError, match="unknown key 'stem'"):
+        Network("UNet", {"stem": 2, "patch_size": 2}).check()
+
+
 def test_arguments_of_a_block_and_of_its_bases_are_known():
     taken = {"reduction_ratio": 4, "use_bias": False, "use_identity_start": True, "data_format": "channels_last"}
     Network("DenseNet", {"recalibration": "pe", "recalibration_args": taken}).check()
@@ -366,7 +376,9 @@ def test_builds_the_network_it_describes():
 
 @pytest.mark.parametrize("num_classes", [0, 1])
 def test_too_few_classes_are_refused(num_classes):
-    with pytest.raises(ValueError, match=f"must be at least 2. Received: num_classes={num_classes}"):
+    with pytest.raises(
+        ValueError, match=f"expected `num_classes` to be at least 2, the background included, got {num_classes}"
+    ):
         WEIGHT_SET.build(num_classes=num_classes)
 
 

@@ -176,14 +176,14 @@ def test_another_head_is_refused_or_skipped():
         assert np.array_equal(value, head[path] if path in head else tensors[path]), path
 
 
-@pytest.mark.parametrize("stem", [1, 2])
-def test_the_classifier_has_as_many_classes(stem):
-    """With a stem it has more maps than there are classes."""
-    tensors = load(weights.serialize(network(stem=stem)))
-    assert weights.has_same_classes(network(stem=stem, seed=1), tensors)
-    assert not weights.has_same_classes(network(stem=stem, num_classes=4), tensors)
+@pytest.mark.parametrize("patch_size", [1, 2])
+def test_the_classifier_has_as_many_classes(patch_size):
+    """With patches it has more maps than there are classes."""
+    tensors = load(weights.serialize(network(patch_size=patch_size)))
+    assert weights.has_same_classes(network(patch_size=patch_size, seed=1), tensors)
+    assert not weights.has_same_classes(network(patch_size=patch_size, num_classes=4), tensors)
     body = {path: tensor for path, tensor in tensors.items() if not weights.is_head(path)}
-    assert not weights.has_same_classes(network(stem=stem), body)
+    assert not weights.has_same_classes(network(patch_size=patch_size), body)
 
 
 def test_a_block_after_the_classifier_is_part_of_the_head():

@@ -51,7 +51,7 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
 
 
 @pytest.mark.parametrize(
-    ("network", "shape", "recalibration", "stem"),
+    ("network", "shape", "recalibration", "patch_size"),
     [
         ("UNet", (4, 4, 4, 1), "pe", 1),
         ("UNet", (4, 4, 1), "cse", 2),
@@ -62,9 +62,9 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
         ("DenseNet", (4, 4, 1), "cbam", 1),
     ],
 )
-def test_every_network_and_block_can_be_converted(network, shape, recalibration, stem):
+def test_every_network_and_block_can_be_converted(network, shape, recalibration, patch_size):
     block = {"recalibration": recalibration, "recalibration_args": {"reduction_ratio": 2}}
-    settings = {"levels": 1, "filters": 4, "normalization": "batch", "stem": stem}
+    settings = {"levels": 1, "filters": 4, "normalization": "batch", "patch_size": patch_size}
     settings |= block if recalibration != "sse" else {}
     model = getattr(models, network)(shape, 3, **settings)
     windows = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
