@@ -66,7 +66,7 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
     [
         (["--samples", 0], "expected at least 1 sample and voxels of up to 20 mm, got 0 and 2 mm"),
         (["--spacing", 0], "got 6 and 0 mm"),
-        (["--settings", "wild"], "expected settings by the name of mild or varied, or their file; cannot read wild"),
+        (["--settings", "wild"], "expected mild or varied, or a file of settings, got wild, which does not exist"),
         (["--table", "none.json"], "cannot read the table of labels none.json"),
     ],
 )
@@ -78,7 +78,7 @@ def test_bad_input_is_one_error(words, message, heads, tmp_path):
 
 def test_the_table_is_looked_for_beside_the_maps(heads, tmp_path):
     alone = shutil.copytree(heads, tmp_path / "maps", ignore=shutil.ignore_patterns("generation.json"))
-    with pytest.raises(ValueError, match=r"maps.generation.json, got no such file; name it by --table"):
+    with pytest.raises(ValueError, match=r"maps.generation.json, got no such file; name it with --table"):
         run(alone, "-o", tmp_path / "picture.png")
     run(alone, "-o", tmp_path / "a.png", "--table", heads / "generation.json", "--samples", 1, "--spacing", 12)
     assert (tmp_path / "a.png").exists()
@@ -89,14 +89,14 @@ RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain*/*.toml
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_settings_of_a_recipe_that_extends_another(path):
-    settings = synthesize._settings(str(path))
+    settings = synthesize.read_settings(str(path))
     assert settings == Recipe.read(path).synthesis != Synthesis()
 
 
 def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path):
     (tmp_path / "base.toml").write_text('title = "heads"\n[synthesis]\nflip = 0.5\nnoise = 3\n', encoding="utf-8")
     (tmp_path / "recipe.toml").write_text('extends = "base.toml"\n[synthesis]\nnoise = 4\n', encoding="utf-8")
-    assert synthesize._settings(str(tmp_path / "recipe.toml")) == Synthesis(flip=0.5, noise=4.0)
+    assert synthesize.read_settings(str(tmp_path / "recipe.toml")) == Synthesis(flip=0.5, noise=4.0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,10 @@ def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path)
         ("flop = 1", "unknown key 'flop'; did you mean 'flip'"),
         ("[synthesis]\nflop = 1", "synthesis has an unknown key 'flop'; did you mean 'flip'"),
         ("synthesis = 1", "synthesis must be a table"),
-        ('title = "scans"\n[schedule]\nepochs = 1', r"expected a recipe with a table \[synthesis\], got .* without it"),
+        (
+            'title = "scans"\n[schedule]\nepochs = 1',
+            r"\.toml: expected a recipe with a table \[synthesis\], got one without",
+        ),
         ('extends = "none.toml"', "cannot read the recipe .*none.toml"),
         ('extends = "settings.toml"', "extends itself"),
     ],
