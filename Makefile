@@ -20,8 +20,8 @@ test-slow: $(VENV)/installed-test
 
 # The maths in every backend: the tests of layers and models again, and of what training does to images and losses.
 # JAX compiles each operation; with hardly any optimising that is quicker (with none, XLA computes NaN gradients).
-MATHS_OF_TRAINING := $(addprefix tests/training/test_,$(addsuffix .py,\
-    augmentation deformation intensities losses optimizers)) tests/pipeline tests/synthesis
+MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
+    $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=1 $(BIN)/python -m pytest -n auto \
 	    -m "not slow" tests/layers tests/models $(MATHS_OF_TRAINING)

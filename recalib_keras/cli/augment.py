@@ -1,5 +1,8 @@
 """recalib augment: draw training examples as augmentation changes them."""
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from recalib_keras.cli.options import add_data_argument
@@ -8,14 +11,14 @@ from recalib_keras.core.backend import start_backend
 ERRORS = (ValueError, OSError, ImportError)
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="whose examples to draw")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="the recipe whose examples to draw")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png", help="the picture to write")
     add_data_argument(parser)
-    parser.add_argument("--scans", type=int, default=4, metavar="N", help="number of scans, a row each (default: 4)")
+    parser.add_argument("--scans", type=int, default=4, metavar="N", help="number of scans, one row each (default: 4)")
     parser.add_argument("--samples", type=int, default=8, metavar="N", help="changed examples of each (default: 8)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of everything random; default: the recipe's")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default: the recipe's)")
     parser.add_argument(
         "--view",
         choices=("sagittal", "coronal", "axial"),
@@ -23,13 +26,13 @@ def add_arguments(parser) -> None:
     )
 
 
-def run(arguments) -> None:
-    """Draws the picture and says where it is."""
+def run(arguments: argparse.Namespace) -> None:
+    """Draws the picture and prints its path."""
     start_backend()
     from recalib_keras.training import Recipe
-    from recalib_keras.training.data.sample_sheet import sample_sheet
+    from recalib_keras.training.data.preview import preview
 
-    path = sample_sheet(
+    path = preview(
         Recipe.read(arguments.recipe),
         arguments.data,
         arguments.output,

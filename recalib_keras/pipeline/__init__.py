@@ -1,8 +1,8 @@
-"""What training stands on: matrices for lines of voxels, compiled functions, batches ahead, memory that is kept."""
+"""Batches, prefetched and compiled: what `training` and `synthesis` give `fit`."""
 
 from recalib_keras.pipeline.batches import Batches
 from recalib_keras.pipeline.compilation import compiled
 from recalib_keras.pipeline.memory import keep_memory
-from recalib_keras.pipeline.prefetch import Ahead
+from recalib_keras.pipeline.prefetch import Prefetch
 
-__all__ = ["Ahead", "Batches", "compiled", "keep_memory"]
+__all__ = ["Batches", "Prefetch", "compiled", "keep_memory"]

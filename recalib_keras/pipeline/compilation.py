@@ -1,23 +1,27 @@
-"""Run a function of `keras.ops` compiled by whichever backend is in use."""
+"""Compile a function of `keras.ops` with the backend in use."""
+
+from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
 
-def compiled(function):
-    """Returns a function without convolutions compiled by the backend, where it compiles functions; else as it is.
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function compiled by the backend, or as it is if the backend does not compile functions.
 
     Args:
-        function: of tensors, or None in their place, to tensors.
+        function: From tensors, or None in their place, to tensors; without convolutions.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # No convolution here, so XLA is fast on every device. Compiled anew for every shape. A function is known to
-        # TensorFlow by its code: as a partial it is told from others, such as those of many layers, which would look
-        # like one that is compiled again and again.
+        # Without convolutions XLA is fast on every device. It compiles again for every shape. TensorFlow identifies a
+        # function by its code. As a partial it differs from others of the same code, such as those of many layers,
+        # which would look like one function that is compiled again and again.
         return tf.function(functools.partial(function), jit_compile=True, autograph=False)
     if backend == "jax":
         import jax

@@ -1,4 +1,4 @@
-"""Keep memory from one training step to the next, where the C library would give it back in between."""
+"""Keep memory from one training step to the next, where the C library would return it in between."""
 
 import ctypes
 import sys
@@ -10,14 +10,14 @@ NEVER = -1
 STRIDE = 2**28
 
 
-def keep_memory():
-    """Lets glibc keep what is freed, for the rest of the process; elsewhere does nothing.
+def keep_memory() -> bool:
+    """Lets glibc keep freed memory for the rest of the process; does nothing on other systems.
 
-    Every step asks for the same large arrays and frees them again. By default glibc maps each one anew, and the kernel
-    clears its pages each time.
+    Every step allocates the same large arrays and frees them again. By default glibc maps each one again, and the
+    kernel clears its pages each time.
 
     Returns:
-        Whether it could be set.
+        Whether glibc is there and has accepted the settings.
     """
     if not sys.platform.startswith("linux"):
         return False

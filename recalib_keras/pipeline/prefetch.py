@@ -1,28 +1,32 @@
-"""Prepare batches ahead of their use, each by its number."""
+"""Prefetch: prepare batches before they are needed, each by its number."""
+
+from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 
-class Ahead:
-    """Results of a function of 0, 1, 2, …, worked out in threads shortly before they are asked for.
+class Prefetch:
+    """The results of a function of 0, 1, 2, …, computed in threads shortly before they are needed.
 
-    Keras's own queue for a `PyDataset` gives batches in another order where `fit` looks at one to learn its shape
-    (on JAX and PyTorch in the first epoch of a process, under `tf.distribute` in each), so that a resumed run would
-    not see what an unbroken one does. Here each batch is asked for by its number.
+    Keras's own queue for a `PyDataset` gives batches in another order when `fit` looks at one to learn its shape (on
+    JAX and PyTorch in the first epoch of a process, under `tf.distribute` in each). A resumed run would then see other
+    batches than an uninterrupted one. Here each batch is requested by its number: `prefetch[i]`.
 
     Args:
-        function: from an integer to anything.
-        count: how many integers there are.
-        workers: number of threads.
-        most: how many results to have ready or under way.
+        function: Returns the result for a number.
+        count: How many numbers there are.
+        workers: Number of threads.
+        most: How many results may be ready or in work at once.
     """
 
-    def __init__(self, function, count, workers=2, most=4):
+    def __init__(self, function: Callable[[int], Any], count: int, workers: int = 2, most: int = 4):
         self._function, self._count, self._most = function, count, most
         self._pool, self._lock, self._begun = ThreadPoolExecutor(workers), threading.Lock(), {}
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         with self._lock:
             if self._pool is not None:
                 for number in range(index, min(index + self._most, self._count)):
@@ -32,7 +36,7 @@ class Ahead:
         return self._function(index) if future is None else future.result()
 
     def close(self) -> None:
-        """Begins nothing more; what is asked for from now on is worked out then."""
+        """Prefetches nothing more; later results are computed when they are requested."""
         with self._lock:
             pool, self._pool, self._begun = self._pool, None, {}
         if pool is not None:

@@ -1,4 +1,4 @@
-"""Training data without scans: heads of random shape, contrast and quality, made from label maps on the device."""
+"""Training data without scans: heads of random shape, contrast and quality, generated from label maps."""
 
 from recalib_keras.synthesis.examples import GeneratedExamples
 from recalib_keras.synthesis.generated_scan import GeneratedScan

@@ -1,7 +1,9 @@
 """A scan generated from a label map, whole and always the same, to measure networks on."""
 
+from __future__ import annotations
+
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from keras import ops
 
 from recalib_keras.datasets import Inspection, LabelledScan
 from recalib_keras.datasets.problems import noted
-from recalib_keras.synthesis.head import HEAD
+from recalib_keras.synthesis.geometry import HEAD
 from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.random_scan import RandomScan
@@ -17,9 +19,9 @@ from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.volumes import Grid, Volume, smallest_integer
 from recalib_keras.zoo.preset import Label
 
-# Of the head's size, so that its deformed shape is in the picture.
-ROOM = 1.1
-# Scans kept in memory, so that a training need not generate those it validates on again and again.
+# Size of the scan relative to the head's, so that the deformed head fits.
+MARGIN = 1.1
+# Scans kept in memory, so that a training need not generate its validation scans again and again.
 KEPT = 16
 
 
@@ -28,24 +30,30 @@ class GeneratedScan(LabelledScan):
     """A scan of a head that is generated when it is read, in the label map's own resolution, around the brain.
 
     Args:
-        name, image, labels, patient, part, volume: as of `LabelledScan`; image and labels are both the label map.
-        table: file of the `LabelTable`, or the folder of its `generation.json`.
-        itself: numbers of labels that are segmented as themselves, whatever their target in the table.
-        settings: `Synthesis`.
-        seed: integer.
+        name: See `LabelledScan`.
+        image: The label map.
+        labels: The label map.
+        patient: See `LabelledScan`.
+        part: See `LabelledScan`.
+        volume: See `LabelledScan`.
+        merge: See `LabelledScan`.
+        table: File of the `LabelTable`, or the folder of its `generation.json`.
+        itself: Numbers of labels that are segmented as themselves, whatever their target in the table.
+        settings: How far the scan varies.
+        seed: Integer.
     """
 
     table: Path | None = None
     itself: tuple[int, ...] = ()
-    settings: Synthesis = Synthesis()
+    settings: Synthesis = field(default_factory=Synthesis)
     seed: int = 0
 
     @property
-    def as_stored(self):
-        """This scan with none of its labels merged, and none told apart: the same for networks of other labels."""
+    def as_stored(self) -> GeneratedScan:
+        """This scan with no labels merged and none segmented as itself: the same for networks of other labels."""
         return replace(super().as_stored, itself=())
 
-    def inspect(self):
+    def inspect(self) -> Inspection:
         """Returns an `Inspection`; intensities are on the scale of the table's prior."""
         problems = []
         with noted(problems, self.labels):
@@ -57,7 +65,7 @@ class GeneratedScan(LabelledScan):
 def _generate(scan):
     table = _table(scan.table)
     maps = LabelMaps.read([scan.labels], table)
-    sizes = np.minimum(np.array(HEAD) / maps.spacing, ROOM * maps.heads[0])
+    sizes = np.minimum(np.array(HEAD) / maps.spacing, MARGIN * maps.heads[0])
     window = tuple(int(size) for size in np.ceil(sizes))
     numbers = np.unique([label.id for label in table.structures] + list(set(scan.itself).intersection(table.numbers)))
     random_scan, run = _random_scan(scan.table, window, maps.spacing, scan.settings, tuple(numbers.tolist()))
@@ -77,7 +85,7 @@ def _table(path):
 
 @functools.lru_cache(2)
 def _random_scan(table, window, spacing, settings, numbers):
-    """Returns a generator that many scans share, and its call compiled; its classes are those numbers, in order."""
+    """Returns a generator that many scans share, and its compiled call; its classes are those numbers, in order."""
     table = _table(table)
     classes = table.classes([Label(number, str(number)) for number in numbers])
     random_scan = RandomScan(table, window, settings, spacing, spacing, classes, normalization="none")

@@ -1,5 +1,9 @@
-"""What the numbers in label maps stand for: the structure each belongs to, and how it looks in a scan."""
+"""What the numbers in label maps mean: the structure each belongs to, and its intensities in a scan."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,10 +11,76 @@ import numpy as np
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, read_mapping
-from recalib_keras.synthesis.freesurfer import COLORS, EXTRA_CEREBRAL, MIRRORS, UNKNOWN
 from recalib_keras.zoo.preset import Label
 
 FILE_NAME = "generation.json"
+
+# Facts of FreeSurfer's colour table, FreeSurferColorLUT.txt. Label maps for generation add numbers of their own: 136
+# and 137 on the left, 163 and 164 on the right, inside the ventricles; and those from 500 on, outside the brain, which
+# have no sides.
+EXTRA_CEREBRAL = 500
+# Numbers on the left, and their counterparts on the right.
+SIDES = {
+    2: 41,
+    3: 42,
+    4: 43,
+    5: 44,
+    7: 46,
+    8: 47,
+    10: 49,
+    11: 50,
+    12: 51,
+    13: 52,
+    17: 53,
+    18: 54,
+    25: 57,
+    26: 58,
+    28: 60,
+    30: 62,
+    136: 163,
+    137: 164,
+}
+MIRRORS = {**SIDES, **{right: left for left, right in SIDES.items()}}
+UNKNOWN = (128, 128, 128)
+COLORS = {
+    0: (0, 0, 0),
+    2: (245, 245, 245),
+    3: (205, 62, 78),
+    4: (120, 18, 134),
+    5: (196, 58, 250),
+    7: (220, 248, 164),
+    8: (230, 148, 34),
+    10: (0, 118, 14),
+    11: (122, 186, 220),
+    12: (236, 13, 176),
+    13: (12, 48, 255),
+    14: (204, 182, 142),
+    15: (42, 204, 164),
+    16: (119, 159, 176),
+    17: (220, 216, 20),
+    18: (103, 255, 255),
+    24: (60, 60, 60),
+    26: (255, 165, 0),
+    28: (165, 42, 42),
+    30: (160, 32, 240),
+    41: (245, 245, 245),
+    42: (205, 62, 78),
+    43: (120, 18, 134),
+    44: (196, 58, 250),
+    46: (220, 248, 164),
+    47: (230, 148, 34),
+    49: (0, 118, 14),
+    50: (122, 186, 220),
+    51: (236, 13, 176),
+    52: (13, 48, 255),
+    53: (220, 216, 20),
+    54: (103, 255, 255),
+    58: (255, 165, 0),
+    60: (165, 42, 42),
+    62: (160, 32, 240),
+    72: (120, 190, 150),
+    85: (234, 169, 30),
+}
 
 
 @dataclass(frozen=True)
@@ -18,12 +88,12 @@ class GenerationLabel:
     """One number of the label maps.
 
     Args:
-        label: the number.
-        target: number of the structure that it is segmented as; 0 is the background.
-        target_name: name of that structure.
-        class_random_contrast: labels of one class look alike in scans of a random contrast.
-        class_t1: its place in the T1 prior; labels of one class look alike in T1 scans.
-        mirror: its counterpart on the other side; by default FreeSurfer's, if the table has it, else none.
+        label: The number.
+        target: Number of the structure that it is segmented as; 0 is the background.
+        target_name: Name of that structure.
+        class_random_contrast: Labels of one class have the same intensities in scans of a random contrast.
+        class_t1: Index into the T1 prior; labels of one class have the same intensities in T1 scans.
+        mirror: Its counterpart on the other side; by default FreeSurfer's, if the table has it, else none.
     """
 
     label: int
@@ -36,7 +106,18 @@ class GenerationLabel:
 
 @dataclass(frozen=True)
 class IntensityPrior:
-    """How the tissues of T1 scans look, by class: a mean drawn from N(mean_mu, mean_sigma), a deviation likewise."""
+    """Intensities of the tissues of T1 scans, by class: mean and deviation are each drawn from a normal distribution.
+
+    Args:
+        mean_mu: Mean of the means.
+        mean_sigma: Deviation of the means.
+        std_mu: Mean of the deviations.
+        std_sigma: Deviation of the deviations.
+        note: Free text.
+
+    Raises:
+        RecordError: If the four lists differ in length.
+    """
 
     mean_mu: tuple[float, ...]
     mean_sigma: tuple[float, ...]
@@ -47,21 +128,21 @@ class IntensityPrior:
     def __post_init__(self):
         sizes = [len(getattr(self, key)) for key in ("mean_mu", "mean_sigma", "std_mu", "std_sigma")]
         if len(set(sizes)) > 1:
-            raise RecordError(f"the four lists of the T1 prior must be equally long, not {sizes}")
+            raise RecordError(f"expected the four lists of the T1 prior to be equally long, got lengths {sizes}")
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """All numbers of the label maps, as `generation.json` has them. Arrays are in the order of `labels`.
+    """All numbers of the label maps, as in `generation.json`. Arrays are in the order of `labels`.
 
     Args:
-        labels: tuple of `GenerationLabel`.
-        t1_prior: `IntensityPrior`.
-        note: free text.
+        labels: The numbers.
+        t1_prior: The intensities of their classes in T1 scans.
+        note: Free text.
 
     Raises:
-        RecordError: if a number stands there twice, 0 does not, a T1 class is not in the prior, a structure has two
-            names, or a mirror is missing.
+        RecordError: If a number is repeated, 0 is missing, a T1 class is not in the prior, a structure has two names,
+            or a mirror is missing.
     """
 
     labels: tuple[GenerationLabel, ...]
@@ -71,49 +152,61 @@ class LabelTable:
     def __post_init__(self):
         numbers = [entry.label for entry in self.labels]
         if len(set(numbers)) < len(numbers) or 0 not in numbers or min(numbers) < 0:
-            raise RecordError(f"labels must have different numbers from 0, the background, up, not {numbers}")
+            raise RecordError(
+                expected="labels with different numbers from 0, the background, up", received=str(numbers)
+            )
         _check_classes(self.labels, len(self.t1_prior.mean_mu))
         _check_names(self.labels)
         for entry in self.labels:
             if entry.mirror is not None and entry.mirror not in numbers:
-                raise RecordError(f"label {entry.label} has the mirror {entry.mirror}, which is no label")
+                raise RecordError(
+                    expected=f"the mirror of label {entry.label} to be a label of the table", received=str(entry.mirror)
+                )
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | os.PathLike) -> LabelTable:
         """Returns the table of a JSON file, or of the `generation.json` in a folder.
 
+        Args:
+            path: The file or folder.
+
         Raises:
-            RecordError: if it cannot be read, or is no such table.
+            RecordError: If the file cannot be read, or holds no such table.
         """
         path = Path(path)
         path = path / FILE_NAME if path.is_dir() else path
         return from_mapping(cls, read_mapping(path, "table of labels", "JSON"), str(path))
 
     @property
-    def numbers(self):
+    def numbers(self) -> np.ndarray:
         """Number of each label, int64 `(labels,)`."""
         return np.array([entry.label for entry in self.labels])
 
     @property
-    def mirrors(self):
+    def background(self) -> int:
+        """Index of the background."""
+        return int(np.flatnonzero(self.numbers == 0)[0])
+
+    @property
+    def mirrors(self) -> np.ndarray:
         """Index of each label's counterpart on the other side, or its own, `(labels,)`."""
         places = {entry.label: place for place, entry in enumerate(self.labels)}
         wanted = [MIRRORS.get(entry.label) if entry.mirror is None else entry.mirror for entry in self.labels]
         return np.array([places.get(number, place) for place, number in enumerate(wanted)])
 
     @property
-    def is_segmented(self):
-        """Which labels belong to a structure, boolean `(labels,)`."""
+    def is_segmented(self) -> np.ndarray:
+        """Whether each label belongs to a structure, boolean `(labels,)`."""
         return np.array([entry.target != 0 for entry in self.labels])
 
     @property
-    def is_outside(self):
-        """Which labels are tissues outside the brain, boolean `(labels,)`."""
+    def is_outside(self) -> np.ndarray:
+        """Whether each label is a tissue outside the brain, boolean `(labels,)`."""
         return self.numbers >= EXTRA_CEREBRAL
 
     @property
-    def structures(self):
-        """The structures as `recalib_keras.zoo.Label`: the background, then the others by number."""
+    def structures(self) -> tuple[Label, ...]:
+        """The structures: the background, then the others by number."""
         names = {0: "background", **{entry.target: entry.target_name for entry in self.labels}}
         mirrors = {number: MIRRORS.get(number) for number in names}
         for entry in self.labels:
@@ -124,17 +217,17 @@ class LabelTable:
             for number in sorted(names)
         )
 
-    def classes(self, structures=None, merge=None):
-        """Returns for each label the index of the structure it is segmented as, uint8 or uint16 `(labels,)`.
+    def classes(self, structures: Sequence[Label] | None = None, merge: Mapping[str, int] | None = None) -> np.ndarray:
+        """Returns for each label the class it is segmented as, uint8 or uint16 `(labels,)`.
 
         A label whose own number is among the structures is segmented as itself, whatever its target.
 
         Args:
-            structures: sequence of things with an `id`, the background first; default: those of the table.
-            merge: dict from numbers, as text, to the number that they count as; or None.
+            structures: The network's classes, the background first; default: the structures of the table.
+            merge: From numbers, as text, to the number that they count as; or None.
 
         Raises:
-            RecordError: if a structure of the table is missing there; 0 in `merge` leaves it out on purpose.
+            RecordError: If a structure of the table is not among `structures`; with 0 in `merge` it is left out.
         """
         places = {label.id: place for place, label in enumerate(structures or self.structures)}
         merge = {int(number): other for number, other in (merge or {}).items()}
@@ -143,8 +236,9 @@ class LabelTable:
         missing = sorted(set(targets) - places.keys())
         if missing:
             raise RecordError(
-                f"expected the labels {sorted(set(targets))} that the maps are segmented as, but {missing} are not "
-                "among the recipe's; add them, or merge them into others or into 0"
+                expected=f"the labels {sorted(set(targets))} that the maps are segmented as",
+                received=f"a recipe without {missing}",
+                remedy="add them to its labels, or merge them into others or into 0",
             )
         return np.array([places[target] for target in targets]).astype(np.min_scalar_type(len(places) - 1))
 
@@ -156,13 +250,22 @@ def _if_known(number, names):
 def _check_classes(labels, size):
     for entry in labels:
         if not 0 <= entry.class_t1 < size:
-            raise RecordError(f"label {entry.label} has the T1 class {entry.class_t1}, the prior has only {size}")
+            raise RecordError(
+                expected=f"the T1 class of label {entry.label} from 0 to {size - 1}, as in the prior",
+                received=str(entry.class_t1),
+            )
         if entry.class_random_contrast < 0:
-            raise RecordError(f"label {entry.label} has the class {entry.class_random_contrast}, which is negative")
+            raise RecordError(
+                expected=f"the class of label {entry.label} for random contrasts to be at least 0",
+                received=str(entry.class_random_contrast),
+            )
 
 
 def _check_names(labels):
     names = {}
     for entry in labels:
         if names.setdefault(entry.target, entry.target_name) != entry.target_name:
-            raise RecordError(f"structure {entry.target} has two names, {names[entry.target]} and {entry.target_name}")
+            raise RecordError(
+                expected=f"one name for structure {entry.target}",
+                received=f"{names[entry.target]!r} and {entry.target_name!r}",
+            )

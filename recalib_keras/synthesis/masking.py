@@ -1,15 +1,21 @@
-"""What is taken out of a scan: all but the brain, or the noise of the air."""
+"""Masking: the skull is stripped, or the air gets one value."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
-from recalib_keras.synthesis.tissues import of_labels
-from recalib_keras.transforms.separable_operators import along_axes, gaussian
+from recalib_keras.synthesis.label_table import LabelTable
+from recalib_keras.synthesis.settings import Synthesis
+from recalib_keras.transforms import Tensor
+from recalib_keras.transforms.lookup import of_examples, of_labels
+from recalib_keras.transforms.separable_operators import along_axes, gaussian_blur
 
-# How tightly the skull is stripped. The share of brain in the surroundings of each voxel is averaged by a Gaussian of
-# 4 mm, and intensities are kept from a share drawn between these: on a plane, 5 mm to 1 mm outside the brain.
+# How tightly the skull is stripped. The share of brain around each voxel is averaged by a Gaussian of 4 mm, and
+# intensities are kept from a share drawn between these: on a plane, 5 mm to 1 mm outside the brain.
 SURROUNDINGS = 4.0  # mm
 SHARES = (0.1, 0.4)
 # Air begins where half of the surroundings is air.
@@ -17,13 +23,13 @@ HEAD_SHARE = 0.5
 ALL = -1.0
 
 
-class Removal(NamedTuple):
+class Mask(NamedTuple):
     """What is kept of the scans of a batch.
 
     Args:
         kept: `(batch, labels)`, 1 for the labels around which intensities are kept, else 0.
-        shares: `(batch,)`, from which share of them in the surroundings of a voxel.
-        fills: `(batch,)`, the intensity of all that is not kept.
+        shares: `(batch,)`, the smallest share of these labels around a voxel that is kept.
+        fills: `(batch,)`, the intensity of everything that is not kept.
     """
 
     kept: np.ndarray
@@ -31,29 +37,37 @@ class Removal(NamedTuple):
     fills: np.ndarray
 
 
-def draw_removal(settings, table, rng):
-    """Returns the random `Removal` of one example, without the batch's axis; None if the settings remove nothing."""
+def draw_mask(settings: Synthesis, table: LabelTable, rng: np.random.Generator) -> Mask | None:
+    """Returns the random `Mask` of one example, without the batch axis; None if the settings mask nothing.
+
+    Args:
+        settings: How far scans vary.
+        table: The labels.
+        rng: Source of the random numbers.
+    """
     if not settings.skull_stripping and not settings.constant_background:
         return None
     is_stripped, is_constant, is_zero = rng.random(3) < (settings.skull_stripping, settings.constant_background, 0.5)
     fill = 0.0 if is_zero else rng.uniform(0, settings.background_value)
     kept = table.is_segmented if is_stripped else table.numbers != 0
     share = rng.uniform(*SHARES) if is_stripped else HEAD_SHARE if is_constant else ALL
-    return Removal(kept.astype("float32"), np.float32(share), np.float32(fill))
+    return Mask(kept.astype("float32"), np.float32(share), np.float32(fill))
 
 
-def remove(image, classes, labels, removal, spacing):
-    """Returns the image with what is not kept filled by one value, and the classes, 0 where a structure is so gone.
+def apply_mask(
+    image: Tensor, classes: Tensor, labels: Tensor, mask: Mask, spacing: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Returns the image with one value where it is not kept, and the classes with 0 where a structure is masked.
 
     Args:
         image: `(batch, *window)`.
-        classes: `(batch, *window)`, integer; those of labels to keep stay as they are.
+        classes: `(batch, *window)`, integer; voxels whose label is kept keep their class.
         labels: `(batch, *window)`, integer.
-        removal: `Removal`.
-        spacing: size of the voxels along each axis in mm.
+        mask: What is kept.
+        spacing: Voxel size along each axis in mm.
     """
-    around = [gaussian(size, SURROUNDINGS / step) for size, step in zip(image.shape[1:], spacing)]
-    kept = of_labels(removal.kept, labels)
-    cuts, fills = (ops.reshape(x, (-1,) + (1,) * len(spacing)) for x in (removal.shares, removal.fills))
-    is_seen = along_axes(kept, around) >= cuts
+    around = [gaussian_blur(size, SURROUNDINGS / step) for size, step in zip(image.shape[1:], spacing)]
+    kept = of_labels(mask.kept, labels)
+    shares, fills = (of_examples(values, len(spacing)) for values in (mask.shares, mask.fills))
+    is_seen = along_axes(kept, around) >= shares
     return ops.where(is_seen, image, fills), ops.where(ops.logical_or(is_seen, kept > 0), classes, 0)

@@ -1,24 +1,28 @@
-"""Bring the intensities of each example to the scale that networks expect, on the device."""
+"""Normalisation of each example's intensities to the scale that networks expect, on the device."""
+
+from __future__ import annotations
 
 import math
 
 from keras import ops
 
+from recalib_keras.transforms import Tensor
+from recalib_keras.transforms.lookup import of_examples
 from recalib_keras.volumes.normalization import HIGH_PERCENTILE, LOW_PERCENTILE, THRESHOLD_STEPS
 
 PERCENTILES = LOW_PERCENTILE, HIGH_PERCENTILE
 METHODS = ("zscore", "percentile", "none")
-# Percentiles are those of about this many voxels, evenly spread: to sort all would take longer than all the rest, and
-# the rank of a percentile differs by some hundredths of one.
+# Percentiles are those of about this many voxels, evenly spread. To sort all would take longer than everything else,
+# and the rank of a percentile differs by a few hundredths of a per cent.
 SORTED = 2**16
 
 
-def normalize(images, method):
-    """Returns what `recalib_keras.volumes.normalize` makes of each image; percentiles are those of a sample.
+def normalize(images: Tensor, method: str) -> Tensor:
+    """Returns each image normalised as by `recalib_keras.volumes.normalize`, but with percentiles of a sample.
 
     Args:
         images: `(batch, *window)`.
-        method: one of `METHODS`.
+        method: One of `METHODS`.
     """
     if method == "none":
         return images
@@ -26,15 +30,15 @@ def normalize(images, method):
     if method == "zscore":
         mean, deviation = (f(images, axis=axes, keepdims=True) for f in (ops.mean, ops.std))
         return (images - mean) / ops.maximum(deviation, 1e-6)
-    low, high = (ops.reshape(value, (-1,) + (1,) * len(axes)) for value in _range(images))
+    low, high = (of_examples(value, len(axes)) for value in _range(images))
     return ops.clip((images - low) / ops.maximum(high - low, 1e-6), 0, 1)
 
 
 def _range(images):
-    """Returns the values that are to become 0 and 1, `(batch,)` each."""
+    """Returns the values that become 0 and 1, `(batch,)` each."""
     flat = ops.reshape(images, (images.shape[0], -1))
     step = flat.shape[1] // SORTED or 1
-    while math.gcd(step, math.prod(images.shape[2:])) > 1:  # the sample meets every part of every line
+    while math.gcd(step, math.prod(images.shape[2:])) > 1:  # so that the sample meets every part of every line
         step += 1
     sample = flat[:, ::step]
     values, last = ops.sort(sample, axis=1), sample.shape[1] - 1
@@ -46,7 +50,7 @@ def _range(images):
 
 
 def _threshold(rows):
-    """Returns the threshold of each row between dark and bright, `(batch, 1)`, as `recalib_keras.volumes` has it."""
+    """Returns the threshold of each row between dark and bright, `(batch, 1)`, as `recalib_keras.volumes` does."""
     threshold = ops.mean(rows, axis=1, keepdims=True)
     for _ in range(THRESHOLD_STEPS):
         is_bright = ops.cast(rows > threshold, rows.dtype)
@@ -59,7 +63,7 @@ def _threshold(rows):
 
 
 def _at(values, places):
-    """Returns for each sorted row the value at a place, which lies between two of the row."""
+    """Returns the value of each sorted row at a place, interpolated between two values of the row."""
     below = ops.cast(places, "int32")
     above = ops.minimum(below + 1, values.shape[1] - 1)
     first, second = (ops.take_along_axis(values, place[:, None], axis=1)[:, 0] for place in (below, above))

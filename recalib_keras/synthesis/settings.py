@@ -1,4 +1,6 @@
-"""How varied generated scans are: what a recipe's table of synthesis says."""
+"""Settings: how varied generated scans are, as in a recipe's table `[synthesis]`."""
+
+from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
@@ -18,57 +20,59 @@ PROBABILITIES = (
     "crop",
 )
 RANGES = ("mean_range", "deviation_range")
-# Along each axis: a cubic B-spline needs four, and the grid that deformations are followed on resolves no more.
+PLACES_IN_VOXEL = (1, 2, 4, 8)
+# Along each axis: a cubic B-spline needs four, and the grid that deformations are integrated on resolves no more.
 FEWEST_NODES, MOST_NODES = 4, 16
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How far generated scans vary; what is 0 is off. All zeros give a T1 scan of piecewise constant tissues.
+    """How far generated scans vary; 0 turns a change off. All zeros give a T1 scan of piecewise constant tissues.
 
-    Lengths are in mm, intensities on the prior's scale of 0 to 255, "largest" values are drawn evenly from 0 up.
+    Lengths are in mm, intensities on the prior's scale of 0 to 255. "Largest" values are drawn uniformly from 0 up.
 
     Args:
-        flip: probability of a left-right mirror image, in which structures change sides.
-        rotation: standard deviation of the angle about each axis, in degrees.
-        scaling: standard deviation of the logarithm of the scale of each axis.
-        shearing: standard deviation of the shear of each axis along each other.
-        translation: standard deviation of the shift along each axis.
-        elastic: largest standard deviation of a smooth, invertible displacement along each axis.
-        elastic_nodes: largest number of nodes of the grid it is drawn on, along each axis; from 4 to 16.
-        anywhere: probability that the window lies anywhere on the head rather than around the brain.
-        within_brain: probability that the middle of a window around the brain lies anywhere in it rather than in the
-            brain's own, for windows that are smaller than the brain.
-        random_contrast: probability that means and deviations of the tissues are drawn from `mean_range` and
-            `deviation_range` rather than from the prior of T1 scans.
-        asymmetry: probability that a random contrast has other means on the left than on the right.
-        prior_spread: factor of the deviations of the prior: how far T1 scans differ from one another.
-        texture: factor of the tissues' deviations: how far the voxels of a tissue differ.
-        texture_scale: largest length over which they differ alike, the deviation of a Gaussian that spreads them.
-        mean_range, deviation_range: ends of the ranges for random contrasts.
-        partial_volume: 1, 2, 4 or 8, the number of places in each voxel whose tissues make up its intensity, and
-            whose structures decide, with the one at its centre, which it is of.
-        skull_stripping: probability that all but the brain, to within some mm, is removed.
-        partial_skull: probability that about half of the tissues outside the brain look like air.
-        constant_background: probability that the air around the head has one value without noise.
-        background_value: largest value of what is removed or constant; half of the time it is 0.
-        blur: largest standard deviation of a Gaussian blur, drawn for each axis.
-        thick_slices: probability that the scan is made in thick slices along one random axis, and interpolated.
-        slice_thickness: largest thickness of such slices.
-        noise: largest standard deviation of the scanner's noise.
-        bias_field: largest standard deviation of the logarithm of a smooth field that multiplies the intensities.
-        gamma: standard deviation of the logarithm of the power that intensities are raised to.
-        crop: probability, for each side of the window, that the scan ends before it; beyond are zeros or, half of
-            the time, the continued edge, and no structures.
-        crop_depth: largest depth of such a cut.
+        flip: Probability of a left-right mirror image, in which structures change sides.
+        rotation: Standard deviation of the angle about each axis, in degrees.
+        scaling: Standard deviation of the logarithm of the scale of each axis.
+        shearing: Standard deviation of the shear of each axis along each other.
+        translation: Standard deviation of the shift along each axis.
+        elastic: Largest standard deviation of a smooth, invertible displacement along each axis.
+        elastic_nodes: Largest number of nodes of the grid it is drawn on, along each axis; from 4 to 16.
+        anywhere: Probability that the window lies anywhere on the head instead of around the brain.
+        within_brain: Probability that the centre of a window around the brain lies anywhere in the brain instead of in
+            its centre, for windows that are smaller than the brain.
+        random_contrast: Probability that means and deviations of the tissues are drawn from `mean_range` and
+            `deviation_range` instead of from the prior of T1 scans.
+        asymmetry: Probability that a random contrast has other means on the left than on the right.
+        prior_spread: Factor of the deviations of the prior: how far T1 scans differ from one another.
+        texture: Factor of the tissues' deviations: how far the voxels of a tissue differ.
+        texture_scale: Largest size of the texture's grain: the deviation of a Gaussian that blurs it.
+        mean_range: Lowest and highest mean for random contrasts.
+        deviation_range: Lowest and highest deviation for random contrasts.
+        partial_volume: 1, 2, 4 or 8, the number of places in each voxel that give its intensity, the mean of their
+            tissues, and its class, the most frequent among them and the voxel's centre.
+        skull_stripping: Probability that everything but the brain, to within a few mm, is removed.
+        partial_skull: Probability that about half of the tissues outside the brain look like air.
+        constant_background: Probability that the air around the head has one value without noise.
+        background_value: Largest value of removed or constant voxels; half of the time it is 0.
+        blur: Largest standard deviation of a Gaussian blur, drawn for each axis.
+        thick_slices: Probability that the scan is made in thick slices along one random axis, and interpolated.
+        slice_thickness: Largest thickness of such slices.
+        noise: Largest standard deviation of the scanner's noise.
+        bias_field: Largest standard deviation of the logarithm of a smooth field that multiplies the intensities.
+        gamma: Standard deviation of the logarithm of the power that intensities are raised to.
+        crop: Probability, for each side of the window, that the scan ends before it. Beyond are no structures, and
+            zeros or, half of the time, the continued edge.
+        crop_depth: Largest depth of such a cut.
 
     Raises:
-        RecordError: if a value is out of its range.
+        RecordError: If a value is out of its range.
 
     Example:
-    >>> from recalib_keras.synthesis import MILD, VARIED
-    >>> MILD.random_contrast, VARIED.random_contrast, MILD.toward(VARIED, 0.5).random_contrast
-    (0.0, 0.5, 0.25)
+        >>> from recalib_keras.synthesis import MILD, VARIED
+        >>> MILD.random_contrast, VARIED.random_contrast, MILD.toward(VARIED, 0.5).random_contrast
+        (0.0, 0.5, 0.25)
 
     Reference:
         Billot et al., "SynthSeg: Segmentation of brain MRI scans of any contrast and resolution without retraining",
@@ -107,24 +111,26 @@ class Synthesis:
 
     def __post_init__(self):
         for key in PROBABILITIES:
-            if not 0 <= getattr(self, key) <= 1:
-                raise RecordError(f"{key} must be from 0 to 1, not {getattr(self, key)}")
+            self._check(key, 0 <= getattr(self, key) <= 1, "from 0 to 1")
         for key in set(vars(self)) - {*PROBABILITIES, *RANGES}:
-            if not getattr(self, key) >= 0:
-                raise RecordError(f"{key} must be at least 0, not {getattr(self, key)}")
+            self._check(key, getattr(self, key) >= 0, "to be at least 0")
         for key in RANGES:
             low, high = getattr(self, key)
-            if not 0 <= low <= high:
-                raise RecordError(f"{key} must be two numbers from 0 up, the smaller one first, not {low} and {high}")
-        if self.partial_volume not in (1, 2, 4, 8):
-            raise RecordError(f"partial_volume must be 1, 2, 4 or 8, not {self.partial_volume}")
-        if not FEWEST_NODES <= self.elastic_nodes <= MOST_NODES:
-            raise RecordError(f"elastic_nodes must be from {FEWEST_NODES} to {MOST_NODES}, not {self.elastic_nodes}")
+            self._check(key, 0 <= low <= high, "to be two numbers from 0 up, the smaller one first")
+        self._check("partial_volume", self.partial_volume in PLACES_IN_VOXEL, "to be 1, 2, 4 or 8")
+        is_resolved = FEWEST_NODES <= self.elastic_nodes <= MOST_NODES
+        self._check("elastic_nodes", is_resolved, f"from {FEWEST_NODES} to {MOST_NODES}")
 
-    def toward(self, other, share):
-        """Returns settings between these and others: a share of 0 gives these, 1 the others.
+    def _check(self, key, is_right, expected):
+        if not is_right:
+            raise RecordError(expected=f"`{key}` {expected}", received=str(getattr(self, key)))
 
-        A training may so raise the variety step by step. Whole numbers change over half-way.
+    def toward(self, other: Synthesis, share: float) -> Synthesis:
+        """Returns settings between these and others, such as for a training whose variety grows step by step.
+
+        Args:
+            other: The other settings.
+            share: From 0, which gives these, to 1, which gives the others. Whole numbers change at 0.5.
         """
         return dataclasses.replace(
             self, **{key: _between(vars(self)[key], vars(other)[key], share) for key in vars(self)}
@@ -139,7 +145,7 @@ def _between(value, other, share):
     return (1 - share) * value + share * other
 
 
-# To start a training with: T1 scans, moderately deformed.
+# For the start of a training: T1 scans, moderately deformed.
 MILD = Synthesis(
     flip=0.5,
     rotation=6.0,
@@ -159,7 +165,7 @@ MILD = Synthesis(
     gamma=0.1,
 )
 
-# What scans of any contrast, resolution and field of view take.
+# For scans of any contrast, resolution and field of view.
 VARIED = Synthesis(
     flip=0.5,
     rotation=12.0,

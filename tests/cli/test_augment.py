@@ -32,7 +32,7 @@ def test_draws_a_picture_and_says_where(recipe, tmp_path, capsys):
 def test_options_reach_the_picture(recipe, tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        "recalib_keras.training.data.sample_sheet.sample_sheet", lambda *_, **options: seen.update(options) or _[2]
+        "recalib_keras.training.data.preview.preview", lambda *_, **options: seen.update(options) or _[2]
     )
     run(recipe, "-o", "x.png", "--samples", 2, "--scans", 3, "--seed", 4, "--view", "sagittal")
     assert seen == {"samples": 2, "scans": 3, "seed": 4, "view": "sagittal"}

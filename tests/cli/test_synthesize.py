@@ -66,7 +66,7 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
     [
         (["--samples", 0], "expected at least 1 sample and voxels of up to 20 mm, got 0 and 2 mm"),
         (["--spacing", 0], "got 6 and 0 mm"),
-        (["--settings", "wild"], "expected settings by the name of mild or varied, or their file; cannot read wild"),
+        (["--settings", "wild"], "expected mild or varied, or a file of settings, got wild, which does not exist"),
         (
             ["--table", "none.json"],
             "none.json: expected a table of labels that can be read, got 'No such file or directory'",
@@ -81,7 +81,7 @@ def test_bad_input_is_one_error(words, message, heads, tmp_path):
 
 def test_the_table_is_looked_for_beside_the_maps(heads, tmp_path):
     alone = shutil.copytree(heads, tmp_path / "maps", ignore=shutil.ignore_patterns("generation.json"))
-    with pytest.raises(ValueError, match=r"maps.generation.json, got no such file; name it by --table"):
+    with pytest.raises(ValueError, match=r"maps.generation.json, got no such file; name it with --table"):
         run(alone, "-o", tmp_path / "picture.png")
     run(alone, "-o", tmp_path / "a.png", "--table", heads / "generation.json", "--samples", 1, "--spacing", 12)
     assert (tmp_path / "a.png").exists()
@@ -92,14 +92,14 @@ RECIPES = sorted(Path(__file__).parents[2].glob("zoo/recipes/whole_brain*/*.toml
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_settings_of_a_recipe_that_extends_another(path):
-    settings = synthesize._settings(str(path))
+    settings = synthesize.read_settings(str(path))
     assert settings == Recipe.read(path).synthesis != Synthesis()
 
 
 def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path):
     (tmp_path / "base.toml").write_text('title = "heads"\n[synthesis]\nflip = 0.5\nnoise = 3\n', encoding="utf-8")
     (tmp_path / "recipe.toml").write_text('extends = "base.toml"\n[synthesis]\nnoise = 4\n', encoding="utf-8")
-    assert synthesize._settings(str(tmp_path / "recipe.toml")) == Synthesis(flip=0.5, noise=4.0)
+    assert synthesize.read_settings(str(tmp_path / "recipe.toml")) == Synthesis(flip=0.5, noise=4.0)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,10 @@ def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path)
         ("flop = 1", "unknown key 'flop'; did you mean 'flip'"),
         ("[synthesis]\nflop = 1", "synthesis: expected known keys, got the unknown key 'flop'; did you mean 'flip'"),
         ("synthesis = 1", "synthesis: expected a table"),
-        ('title = "scans"\n[schedule]\nepochs = 1', r"expected a recipe with a table \[synthesis\], got .* without it"),
+        (
+            'title = "scans"\n[schedule]\nepochs = 1',
+            r"\.toml: expected a recipe with a table \[synthesis\], got one without",
+        ),
         ('extends = "none.toml"', "none.toml: expected a recipe that can be read, got 'No such file or directory'"),
         ('extends = "settings.toml"', "extends itself"),
     ],

@@ -1,4 +1,4 @@
-"""A head small enough to be generated in no time, and scans of it made anew with NumPy and SciPy."""
+"""A tiny head that is generated fast, and the same scans computed with NumPy and SciPy."""
 
 import numpy as np
 from scipy import ndimage
@@ -45,22 +45,22 @@ def scan_by_numpy(random_scan, label_map, draw):
     """Returns image and classes that `random_scan`, without normalisation, should make of the first example."""
     draw = _first(draw)
     window, spacing = random_scan.frame.window, random_scan.frame.spacing
-    centres = _places(draw.shape, window)
+    centres = _places(draw.geometry, window)
     labels = _labels(label_map, centres)
     first, second = noise_by_numpy(window, draw.keys) if draw.keys is not None else (None, None)
-    image = _paint(label_map, centres, draw.shape.places, draw.tissues, first)
-    image = _scan(image, draw.scanner, second)
-    votes = draw.classes[np.stack([labels, *(_labels(label_map, centres + x) for x in draw.shape.places)])]
+    image = _paint(label_map, centres, draw.geometry.places, draw.tissues, first)
+    image = _acquire(image, draw.acquisition, second)
+    votes = draw.classes[np.stack([labels, *(_labels(label_map, centres + x) for x in draw.geometry.places)])]
     winners = (votes[:, None] == votes).sum(axis=1).argmax(axis=0)
     classes = np.take_along_axis(votes, winners[None], axis=0)[0]
-    if draw.removal is not None:
-        kept = draw.removal.kept[labels]
+    if draw.mask is not None:
+        kept = draw.mask.kept[labels]
         for axis, step in enumerate(spacing):
             kept = ndimage.gaussian_filter1d(kept, 4.0 / step, axis=axis, mode="nearest")
-        image = np.where(kept >= draw.removal.shares, image, draw.removal.fills)
-    if draw.scanner.seen is not None:
-        image = image * _outer(draw.scanner.lit)
-        classes = classes * _outer(draw.scanner.seen)
+        image = np.where(kept >= draw.mask.shares, image, draw.mask.fills)
+    if draw.acquisition.in_view is not None:
+        image = image * _outer(draw.acquisition.has_signal)
+        classes = classes * _outer(draw.acquisition.in_view)
     return image, classes
 
 
@@ -86,12 +86,12 @@ def _first(draw):
     return draw[0]
 
 
-def _places(shape, window):
+def _places(geometry, window):
     voxels = np.stack(np.meshgrid(*map(np.arange, window), indexing="ij"), axis=-1).astype("float64")
-    places = (voxels - (np.array(window) - 1) / 2) @ shape.matrices.T.astype("float64") + shape.centres
-    if shape.nodes is not None:
-        axes = [np.linspace(0, size - 1, count) for size, count in zip(window, shape.nodes.shape[1:])]
-        for axis, nodes in enumerate(shape.nodes):
+    places = (voxels - (np.array(window) - 1) / 2) @ geometry.matrices.T.astype("float64") + geometry.centres
+    if geometry.nodes is not None:
+        axes = [np.linspace(0, size - 1, count) for size, count in zip(window, geometry.nodes.shape[1:])]
+        for axis, nodes in enumerate(geometry.nodes):
             places[..., axis] += RegularGridInterpolator(axes, nodes.astype("float64"), method="cubic")(voxels)
     return places
 
@@ -105,25 +105,25 @@ def _paint(label_map, centres, offsets, tissues, noise):
     image = np.mean([tissues.means[labels] for labels in samples], axis=0)
     if tissues.deviations is None:
         return image
-    if tissues.lengths is not None:
-        noise = np.einsum("xyz,xi,yj,zk->ijk", noise, *tissues.lengths, optimize=True)
+    if tissues.blurs is not None:
+        noise = np.einsum("xyz,xi,yj,zk->ijk", noise, *tissues.blurs, optimize=True)
     deviation = np.mean([tissues.deviations[labels] for labels in samples], axis=0)
     return np.maximum(image + deviation * noise, 0)
 
 
-def _scan(image, scanner, noise):
-    if scanner.bias is not None:
+def _acquire(image, acquisition, noise):
+    if acquisition.bias is not None:
         # Natural cubic B-splines by convolution: each node's basis at the voxels, from the formula of its four pieces.
-        basis = [_b_splines(len(scanner.bias), size) for size in image.shape]
-        image = image * np.exp(np.einsum("abc,ax,by,cz->xyz", scanner.bias, *basis, optimize=True))
-    if scanner.slices is not None:
-        image = np.einsum("xyz,xi,yj,zk->ijk", image, *scanner.slices, optimize=True)
-    if scanner.noise is not None:
-        image = np.abs(image + scanner.noise * noise)
-    if scanner.voxels is not None:
-        image = np.einsum("xyz,xi,yj,zk->ijk", image, *scanner.voxels, optimize=True)
-    if scanner.gammas is not None:
-        image = 255 * (image / 255) ** scanner.gammas
+        basis = [_b_splines(len(acquisition.bias), size) for size in image.shape]
+        image = image * np.exp(np.einsum("abc,ax,by,cz->xyz", acquisition.bias, *basis, optimize=True))
+    if acquisition.to_slices is not None:
+        image = np.einsum("xyz,xi,yj,zk->ijk", image, *acquisition.to_slices, optimize=True)
+    if acquisition.noise is not None:
+        image = np.abs(image + acquisition.noise * noise)
+    if acquisition.to_voxels is not None:
+        image = np.einsum("xyz,xi,yj,zk->ijk", image, *acquisition.to_voxels, optimize=True)
+    if acquisition.gammas is not None:
+        image = 255 * (image / 255) ** acquisition.gammas
     return image
 
 

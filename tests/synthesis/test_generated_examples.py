@@ -8,7 +8,7 @@ import pytest
 from synthesis.heads import TABLE, head
 
 from recalib_keras.synthesis import MILD, GeneratedExamples, LabelMaps, RandomScan, Synthesis
-from recalib_keras.synthesis.head import whole_slices
+from recalib_keras.synthesis.geometry import whole_slices
 from recalib_keras.synthesis.label_maps import bounds
 from recalib_keras.zoo import Input
 
@@ -45,7 +45,7 @@ def test_batches_are_images_and_classes():
 
 def test_label_maps_take_turns():
     batches = examples(batch_size=2, steps=6)
-    files = sum((batches.files(step) for step in range(6)), [])
+    files = [file for step in range(6) for file in batches.files(step)]
     assert {file: files.count(file) for file in files} == {"first.nii": 4, "second.nii": 4, "third.nii": 4}
     assert sorted(files[:3]) == sorted(files[3:6]) == ["first.nii", "second.nii", "third.nii"]
     orders = {tuple(examples(steps=3, epoch=epoch).order) for epoch in range(12)}

@@ -60,14 +60,14 @@ def test_maps_that_cannot_be_used_are_errors(tmp_path):
 
     ones = np.ones((2, 2, 2), int)
     (tmp_path / "empty").mkdir()
-    refused("there are none")
+    refused("in .*empty, got none; name the files")
     with pytest.raises(VolumeError, match="nowhere: expected label maps, got no such file or folder"):
         LabelMaps.read([tmp_path / "nowhere"], TABLE)
-    refused("0.nii: expected a label map of a head, got background alone", (ones * 0, 1.0))
+    refused("0.nii: expected a label map of a head, got only background", (ones * 0, 1.0))
     refused("none of the structures", (ones * 4, 1.0))
     refused(r"1.nii: expected voxels of \(1.0, 1.0, 1.0\) mm, as in .*0.nii, got", (ones, 1.0), (ones, 2.0))
     for number in (3, 900, -1):  # between the table's numbers, beyond, before
-        refused(rf"expected only labels of the table, found \[{number}\] too", (ones, 1.0), numbers=number)
+        refused(rf"expected only labels of the table, got \[{number}\] too", (ones, 1.0), numbers=number)
 
 
 def test_bounds():

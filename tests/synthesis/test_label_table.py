@@ -65,20 +65,26 @@ def test_a_label_that_is_wanted_as_a_structure_is_segmented_as_itself():
 
 
 def test_a_structure_that_is_no_class_is_an_error():
-    with pytest.raises(RecordError, match=r"but \[41\] are not among the recipe's; add them, or merge them"):
+    with pytest.raises(RecordError, match=r"got a recipe without \[41\]; add them to its labels, or merge them"):
         TABLE.classes([Label(0, "background"), Label(2, "left"), Label(16, "stem")])
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (changed(LEFT, label=41), "different numbers from 0"),
-        (TABLE.labels[1:], "different numbers from 0"),
-        (changed(LEFT, label=-2), "different numbers from 0"),
-        (changed(LEFT, class_t1=5), "label 2 has the T1 class 5, the prior has only 5"),
-        (changed(LEFT, class_random_contrast=-1), "label 2 has the class -1"),
-        (changed(RIGHT, target=2), "structure 2 has two names"),
-        (changed(LEFT, mirror=3), "label 2 has the mirror 3, which is no label"),
+        (changed(LEFT, label=41), "expected labels with different numbers from 0, the background, up, got "),
+        (TABLE.labels[1:], "expected labels with different numbers from 0, the background, up, got "),
+        (changed(LEFT, label=-2), "expected labels with different numbers from 0, the background, up, got "),
+        (changed(LEFT, class_t1=5), "expected the T1 class of label 2 from 0 to 4, as in the prior, got 5"),
+        (
+            changed(LEFT, class_random_contrast=-1),
+            "class of label 2 for random contrasts to be at least 0, got -1",
+        ),
+        (
+            changed(RIGHT, target=2),
+            "expected one name for structure 2, got 'left cerebral .*' and 'right cerebral .*'",
+        ),
+        (changed(LEFT, mirror=3), "expected the mirror of label 2 to be a label of the table, got 3"),
     ],
 )
 def test_tables_that_contradict_themselves_are_errors(labels, message):
@@ -87,14 +93,14 @@ def test_tables_that_contradict_themselves_are_errors(labels, message):
 
 
 def test_lists_of_the_prior_are_equally_long():
-    with pytest.raises(RecordError, match=r"equally long, not \[5, 4, 5, 5\]"):
+    with pytest.raises(RecordError, match=r"equally long, got lengths \[5, 4, 5, 5\]"):
         dataclasses.replace(PRIOR, mean_sigma=(1.0,) * 4)
 
 
 def test_unreadable_tables_are_errors(tmp_path):
     with pytest.raises(
         RecordError,
-        match="generation.json: expected a table of labels that can be read, got 'No such file or directory'",
+        match=r"generation\.json: expected a table of labels that can be read, got 'No such file or directory'",
     ):
         LabelTable.read(tmp_path)
     path = tmp_path / "table.json"

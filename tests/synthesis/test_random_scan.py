@@ -172,7 +172,7 @@ def test_the_layer_comes_back_from_its_config(phantom):
 def test_other_settings_for_a_draw(phantom):
     random_scan = make(Synthesis())
     varied = random_scan.draw(CENTRE, 1, dataclasses.replace(MILD, flip=0.0))
-    assert varied.shape.nodes is not None and random_scan.draw(CENTRE, 1).shape.nodes is None
+    assert varied.geometry.nodes is not None and random_scan.draw(CENTRE, 1).geometry.nodes is None
 
 
 def test_the_layer_for_a_network():
@@ -183,7 +183,7 @@ def test_the_layer_for_a_network():
     assert random_scan.classes.tolist() == [0, 1, 1, 2, 0, 0] and random_scan.normalization == "percentile"
     as_it_is = RandomScan.for_input(zoo.Input((8, 8, 8)), TABLE, MILD, (1.0, 1.0, 2.0))
     assert as_it_is.frame.spacing == (1, 1, 2) and as_it_is.normalization == "zscore"
-    with pytest.raises(zoo.RecordError, match=r"\[41\] are not among the recipe's"):
+    with pytest.raises(zoo.RecordError, match=r"got a recipe without \[41\]; add them to its labels"):
         RandomScan.for_input(expects, TABLE, MILD, labels=wanted)
 
 
@@ -192,12 +192,15 @@ def test_the_layer_for_a_network():
     [
         (
             {"spacing": (1.0, 1.0)},
-            r"spacing must be one number above 0, or 3, one for each axis. Received: \(1.0, 1.0\)",
+            r"expected `spacing` to be one number above 0, or 3, one for each axis, got \(1.0, 1.0\)",
         ),
-        ({"map_spacing": 0.0}, "map_spacing must be one number above 0"),
-        ({"lateral_axis": None}, "flip needs the axis from left to right as lateral_axis"),
-        ({"classes": [0, 1]}, "classes must have one for each of the table's 6 labels. Received: 2"),
-        ({"normalization": "ct"}, "normalization must be one of zscore, percentile, none. Received: 'ct'"),
+        ({"map_spacing": 0.0}, "expected `map_spacing` to be one number above 0"),
+        (
+            {"lateral_axis": None},
+            "expected `flip` to be 0 without an axis from left to right, got 0.5; give",
+        ),
+        ({"classes": [0, 1]}, "expected `classes` to have one class for each of the table's 6 labels, got 2"),
+        ({"normalization": "ct"}, "expected `normalization` to be one of zscore, percentile, none, got 'ct'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_errors(arguments, message):
@@ -207,12 +210,12 @@ def test_arguments_that_do_not_fit_are_errors(arguments, message):
 
 def test_label_maps_have_the_axes_of_the_window(phantom):
     random_scan = make()
-    with pytest.raises(ValueError, match="a batch axis and the window's 3. Received: shape .*24, 24, 24"):
+    with pytest.raises(ValueError, match=r"a batch axis and the window\'s 3 axes, got shape \(24, 24, 24\)"):
         random_scan(phantom, random_scan.draw(CENTRE, 0))
 
 
 def test_a_flip_drawn_later_needs_an_axis_too():
-    with pytest.raises(ValueError, match="flip needs the axis"):
+    with pytest.raises(ValueError, match="expected `flip` to be 0 without an axis"):
         make(Synthesis(), lateral_axis=None).draw(CENTRE, 0, MILD)
 
 

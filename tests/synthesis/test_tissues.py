@@ -5,7 +5,7 @@ from synthesis.heads import AIR, BONE, LEFT, PRIOR, RIGHT, SKIN, STEM, TABLE
 
 from recalib_keras.synthesis import Synthesis
 from recalib_keras.synthesis.geometry import Frame
-from recalib_keras.synthesis.tissues import Tissues, draw_tissues, of_labels, paint
+from recalib_keras.synthesis.tissues import Tissues, draw_tissues, paint
 
 FRAME = Frame((12, 12, 12), (2.0, 2.0, 2.0), (1.0, 1.0, 1.0), 0)
 T1_MEANS = [7, 150, 150, 90, 120, 40]
@@ -65,12 +65,6 @@ def test_a_partly_removed_skull_looks_like_air(rng):
     assert (means[:, [LEFT, RIGHT, STEM]] == [150, 150, 90]).all()
 
 
-def test_values_of_labels():
-    values = keras.ops.convert_to_tensor(np.array([[0, 10, 20], [5, 6, 7]], "float32"))
-    labels = keras.ops.convert_to_tensor(np.array([[[2, 1]], [[0, 2]]], "uint8"))
-    assert keras.ops.convert_to_numpy(of_labels(values, labels)).tolist() == [[[20, 10]], [[5, 7]]]
-
-
 def test_a_voxel_is_the_mean_of_its_places():
     tissues = Tissues(np.array([[0, 40, 100]], "float32"), np.array([[0, 2, 6]], "float32"), None)
     places = [np.array([[0, 1, 2]], "uint8"), np.array([[0, 2, 2]], "uint8")]
@@ -88,9 +82,9 @@ def test_intensities_are_not_negative():
 def test_texture_has_a_length_of_up_to_its_scale(rng):
     settings = Synthesis(texture=1.0, texture_scale=6.0)
     frame = FRAME._replace(window=(30, 1, 1))
-    lengths = [draw_tissues(settings, TABLE, frame, rng).lengths for _ in range(200)]
+    blurs = [draw_tissues(settings, TABLE, frame, rng).blurs for _ in range(200)]
     # A Gaussian's square is one of 1/√2 its deviation; a scale of 6 mm are 3 voxels.
-    squares = np.array([line[0][:, 15] ** 2 for line in lengths])
+    squares = np.array([line[0][:, 15] ** 2 for line in blurs])
     deviations = np.sqrt(2 * (squares * (np.arange(30) - 15) ** 2).sum(axis=1) / squares.sum(axis=1))
     assert deviations.max() < 3.1 and deviations.mean() == pytest.approx(1.5, abs=0.25)
-    assert draw_tissues(Synthesis(texture=1.0), TABLE, FRAME, rng).lengths is None
+    assert draw_tissues(Synthesis(texture=1.0), TABLE, FRAME, rng).blurs is None

@@ -1,37 +1,76 @@
-"""Random changes of training examples, the same on every backend.
+"""Augmentation: random changes of training examples, the same on every backend.
 
-Few numbers decide a change: an affine matrix, the nodes of a coarse displacement grid, a gamma. They are drawn in
-NumPy from a seed, so that a run can be repeated on any backend; what is done with them to every voxel runs on the
-device through `keras.ops`.
+A few numbers determine a change: an affine matrix, the nodes of a coarse displacement grid, a gamma. They are drawn in
+NumPy from a seed, so that a run can be repeated on any backend. `keras.ops` applies them to every voxel on the device.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from keras import ops
 
-from recalib_keras.transforms.displacement import resample, source_places
-from recalib_keras.transforms.intensities import change_contrast, shade
-from recalib_keras.transforms.separable_operators import BIAS_NODES, along_axes, gaussian, slices, spread
+from recalib_keras.transforms import Tensor
+from recalib_keras.transforms.affine import planes, rotation, source_places
+from recalib_keras.transforms.displacement import interpolate_nodes
+from recalib_keras.transforms.intensities import BIAS_NODES, apply_bias_field, change_contrast
+from recalib_keras.transforms.lookup import of_labels, resample
+from recalib_keras.transforms.separable_operators import along_axes, gaussian_blur, thick_slices, unit_deviation
+from recalib_keras.zoo.labels import counterpart_classes
 
-# Voxels are cubes if the ratios of their edges are, rounded to so many decimals: headers store float32.
+if TYPE_CHECKING:
+    from recalib_keras.training.recipe import Augmentation
+    from recalib_keras.zoo import Input, Label
+
+# Voxels are cubes if the ratios of their edges are, rounded to this many decimals: headers store float32.
 SAME_SHAPE = 3
+
+
+class Mirror(NamedTuple):
+    """What a left-right flip does to windows and classes.
+
+    Args:
+        axis: The axis that it mirrors.
+        classes: For each class the one that it becomes; or None if no class changes.
+    """
+
+    axis: int
+    classes: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, expects: Input, labels: Sequence[Label]) -> Mirror | None:
+        """Returns what a flip does to a network's windows; None if they have no left and right.
+
+        Args:
+            expects: The network's input.
+            labels: The network's classes.
+        """
+        axis = expects.lateral_axis
+        if axis == expects.slice_axis:
+            return None
+        if expects.slice_axis is not None and expects.slice_axis < axis:
+            axis -= 1
+        classes = counterpart_classes(labels)
+        return cls(axis, None if classes == tuple(range(len(labels))) else classes)
 
 
 class Change(NamedTuple):
     """One random change for each example of a batch, for windows of n axes; stacked slices have three.
 
     Args:
-        matrices: `(batch, n, n)`, from the axes of the result to those of the source, about the window's centre, both
-            in voxels.
+        matrices: `(batch, n, n)`, from voxels of the result to voxels of the source, both from the window's centre.
         shifts: `(batch, n)`, in voxels.
         nodes: `(batch, n, *[elastic_nodes] * n)`, displacements in voxels, or None.
-        gammas, contrasts, brightnesses: `(batch,)`.
+        gammas: `(batch,)`, powers.
+        contrasts: `(batch,)`, factors.
+        brightnesses: `(batch,)`, summands.
         noise: `(batch, *window)`, or None.
-        sides: `(batch, num_classes)`, the class that each one becomes: itself, or its mirror image's in a flipped
-            example; None where no class has one.
+        sides: `(batch, num_classes)`, the class that each class becomes: itself, or its mirror image's in a flipped
+            example; None if no class has one.
         bias: `(batch, *[BIAS_NODES] * n)`, nodes of the logarithm of the bias field, or None.
-        resolutions: for each axis `(batch, size, size)`, what blur and thick slices make of a line of voxels; or None.
+        resolutions: For each axis `(batch, size, size)`, the blur and thick slices of a line of voxels; or None.
     """
 
     matrices: np.ndarray
@@ -46,30 +85,38 @@ class Change(NamedTuple):
     resolutions: tuple[np.ndarray, ...] | None = None
 
 
-def draw(settings, batch_size, window, rng, mirror=None, spacings=None, depth=1):
+def draw(
+    settings: Augmentation,
+    batch_size: int,
+    window: Sequence[int],
+    rng: np.random.Generator,
+    mirror: Mirror | None = None,
+    spacings: Sequence[Sequence[float]] | None = None,
+    depth: int = 1,
+) -> Change:
     """Returns a random `Change`.
 
-    Rotations turn what the voxels show, whatever their shape; shifts, displacements and blur are in voxels. Slices that
-    are stacked to one window `(*window, depth)` all change in the same way, but for their noise.
+    Rotations are rotations of space, whatever the shape of the voxels; shifts, displacements and blur are in voxels.
+    Slices that are stacked to one window `(*window, depth)` all change in the same way, but for their noise.
 
-    A kind of change that was added after weights were published draws no numbers while it is 0 in the settings, so
-    that older recipes still give the examples that their weights were trained with.
+    A kind of change that was added after weights were published draws no numbers while it is 0 in the settings. So
+    older recipes still give the examples that their weights were trained with.
 
     Args:
-        settings: `recalib_keras.training.recipe.Augmentation`.
-        batch_size: integer.
-        window: tuple of n sizes.
-        rng: `numpy.random.Generator`.
-        mirror: `recalib_keras.training.data.mirror.Mirror`; needed if the settings flip.
-        spacings: `(batch, n)`, sizes of the voxels of each example along the axes of the window, in one unit; None for
-            voxels that are cubes.
-        depth: how many slices are stacked to a window, along a last axis; 1 for windows without that axis.
+        settings: How far examples change.
+        batch_size: Number of examples.
+        window: n sizes in voxels.
+        rng: Source of the random numbers.
+        mirror: What a flip does; needed if the settings flip.
+        spacings: `(batch, n)`, voxel sizes of each example along the axes of the window, in any unit; None if voxels
+            are cubes.
+        depth: How many slices are stacked to a window, along a last axis; 1 for windows without that axis.
     """
     rank = len(window)
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
-    rotations = np.stack([_rotation(np.deg2rad(settings.rotation), rank, rng) for _ in range(batch_size)])
+    matrices = _rotations(settings.rotation, batch_size, rank, rng)
     if spacings is not None:
-        rotations = _in_voxels(rotations, np.asarray(spacings))
+        matrices = _in_voxels(matrices, np.asarray(spacings))
     scales = np.exp(rng.normal(0, settings.scaling, (batch_size, 1, rank)))
     nodes = noise = sides = bias = resolutions = None
     if settings.flip:
@@ -79,9 +126,7 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None, depth=1)
     if settings.elastic:
         nodes = rng.normal(0, settings.elastic, (batch_size, rank) + (settings.elastic_nodes,) * rank)
     if settings.noise:
-        shape = (*window, depth) if depth > 1 else window
-        noise = rng.standard_normal((batch_size, *shape), "float32")
-        noise *= rng.uniform(0, settings.noise, (batch_size,) + (1,) * len(shape)).astype("float32")
+        noise = _noise(settings.noise, (batch_size, *window, depth) if depth > 1 else (batch_size, *window), rng)
     shifts = rng.normal(0, settings.translation, (batch_size, rank))
     gammas = np.exp(rng.normal(0, settings.gamma, batch_size))
     contrasts = np.exp(rng.normal(0, settings.contrast, batch_size))
@@ -91,7 +136,7 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None, depth=1)
     if settings.blur or settings.low_resolution:
         resolutions = _resolutions(settings.blur, settings.low_resolution, batch_size, window, rng)
     change = Change(
-        matrices=(rotations * scales).astype("float32"),
+        matrices=(matrices * scales).astype("float32"),
         shifts=shifts.astype("float32"),
         nodes=None if nodes is None else nodes.astype("float32"),
         gammas=gammas.astype("float32"),
@@ -105,8 +150,44 @@ def draw(settings, batch_size, window, rng, mirror=None, spacings=None, depth=1)
     return change if depth == 1 else _of_stacks(change, depth)
 
 
+def apply(images: Tensor, labels: Tensor, change: Change) -> tuple[Tensor, Tensor]:
+    """Returns images and labels after a change: first places, then bias field, resolution, contrast, and noise.
+
+    Args:
+        images: `(batch, *window)`, float32; moved by linear interpolation, the edge continued beyond the border.
+        labels: `(batch, *window)`, integer; moved by nearest neighbour, background beyond the border.
+        change: One change for each example.
+    """
+    window = tuple(images.shape[1:])
+    middle = np.array([(size - 1) / 2 for size in window], "float32")
+    displacements = None if change.nodes is None else interpolate_nodes(change.nodes, window)
+    centres = ops.add(change.shifts, middle)
+    images, labels = resample(images, labels, source_places(window, change.matrices, centres, displacements))
+    if change.sides is not None:
+        labels = ops.cast(of_labels(change.sides, labels), labels.dtype)
+    if change.bias is not None:
+        images = apply_bias_field(images, change.bias)
+    if change.resolutions is not None:
+        images = along_axes(images, change.resolutions)
+    images = change_contrast(images, change.gammas, change.contrasts, change.brightnesses)
+    return images if change.noise is None else ops.add(images, change.noise), labels
+
+
+def _rotations(deviation, batch_size, rank, rng):
+    """Returns for each example a rotation by normally distributed angles, whose deviation is given in degrees."""
+    angles = rng.normal(0, np.deg2rad(deviation), (batch_size, planes(rank)))
+    return np.stack([rotation(of_example, rank) for of_example in angles])
+
+
+def _noise(largest, shape, rng):
+    """Returns noise with a deviation of its own for each example."""
+    noise = rng.standard_normal(shape, "float32")
+    noise *= rng.uniform(0, largest, shape[:1] + (1,) * (len(shape) - 1)).astype("float32")
+    return noise
+
+
 def _of_stacks(change, depth):
-    """Returns the change of slices as one of stacks of them: the same along the axis that is added."""
+    """Returns the change of slices as a change of stacks of slices: the same along the added axis."""
     batch, rank = change.shifts.shape
     matrices = np.tile(np.eye(rank + 1, dtype="float32"), (batch, 1, 1))
     matrices[:, :rank, :rank] = change.matrices
@@ -127,56 +208,16 @@ def _of_stacks(change, depth):
     )
 
 
-def apply(images, labels, change):
-    """Returns images and labels after a change: moved, then shaded, blurred, of other contrast, and noisy.
-
-    Args:
-        images: `(batch, *window)`, float32; moved by linear interpolation, the edge continued beyond the border.
-        labels: `(batch, *window)`, integer; moved by nearest neighbour, background beyond the border.
-        change: `Change`.
-    """
-    places = source_places(images.shape[1:], change.matrices, change.shifts, change.nodes)
-    images, labels = resample(images, labels, places)
-    if change.sides is not None:
-        labels = _change_sides(labels, change.sides)
-    if change.bias is not None:
-        images = shade(images, change.bias)
-    if change.resolutions is not None:
-        images = along_axes(images, change.resolutions)
-    images = change_contrast(images, change.gammas, change.contrasts, change.brightnesses)
-    return images if change.noise is None else ops.add(images, change.noise), labels
-
-
-def _change_sides(labels, sides):
-    batch, count = sides.shape
-    first = ops.reshape(ops.arange(batch, dtype="int32") * count, (-1,) + (1,) * (len(labels.shape) - 1))
-    changed = ops.take(ops.reshape(sides, (-1,)), ops.cast(labels, "int32") + first)
-    return ops.cast(changed, labels.dtype)
-
-
-def _rotation(deviation, rank, rng):
-    """Returns a rotation by a normally distributed angle in each plane of two axes."""
-    matrix = np.eye(rank)
-    for first in range(rank):
-        for second in range(first + 1, rank):
-            angle = rng.normal(0, deviation)
-            plane = np.eye(rank)
-            plane[[first, second], [first, second]] = np.cos(angle)
-            plane[first, second], plane[second, first] = -np.sin(angle), np.sin(angle)
-            matrix = matrix @ plane
-    return matrix
-
-
 def _in_voxels(rotations, spacings):
-    """Returns what rotations of space do to voxel indices; nothing else than to space where the voxels are cubes."""
+    """Returns rotations of space as matrices between voxel indices; they stay as they are if the voxels are cubes."""
     shapes = np.round(spacings / spacings.min(axis=1, keepdims=True), SAME_SHAPE)
     return rotations * (shapes[:, None, :] / shapes[:, :, None])
 
 
 def _bias(deviation, batch_size, window, rng):
-    """Returns nodes whose spline, less its mean over the window, deviates by `deviation` in the mean over it."""
+    """Returns nodes whose spline, less its mean over the window, has the given mean deviation over the window."""
     nodes = rng.normal(0, deviation, (batch_size,) + (BIAS_NODES,) * len(window))
-    return (nodes * spread(BIAS_NODES, window)).astype("float32")
+    return (nodes * unit_deviation(BIAS_NODES, window)).astype("float32")
 
 
 def _resolutions(blur, low_resolution, batch_size, window, rng):
@@ -185,9 +226,9 @@ def _resolutions(blur, low_resolution, batch_size, window, rng):
     if blur:
         deviations = rng.uniform(0, blur, (batch_size, len(window)))
         for example, axis in np.ndindex(deviations.shape):
-            matrices[axis][example] = gaussian(window[axis], deviations[example, axis])
+            matrices[axis][example] = gaussian_blur(window[axis], deviations[example, axis])
     if low_resolution:
         chosen, thicknesses = rng.integers(len(window), size=batch_size), rng.uniform(1, low_resolution, batch_size)
         for example, (axis, thickness) in enumerate(zip(chosen, thicknesses)):
-            matrices[axis][example] = matrices[axis][example] @ np.matmul(*slices(window[axis], thickness))
+            matrices[axis][example] = matrices[axis][example] @ np.matmul(*thick_slices(window[axis], thickness))
     return tuple(matrices)

@@ -13,7 +13,7 @@ from recalib_keras.datasets import DatasetError, Inspection, Problem
 from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
-from recalib_keras.training.data.mirror import Mirror
+from recalib_keras.training.data.augmentation import Mirror
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,59 @@
-"""Slices of training examples to look at: a window of a scan as it is, and as augmentation changes it."""
+"""A preview of augmentation: a picture of training examples, as they are and changed."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from keras import ops
 
-from recalib_keras.evaluation.figures.slices import VIEWS
+from recalib_keras.evaluation.figures.canvas import (
+    add_axes,
+    import_matplotlib,
+    new_figure,
+    plain,
+    save_figure,
+    text_width,
+)
+from recalib_keras.evaluation.figures.overlay import CONVENTION
+from recalib_keras.evaluation.figures.slices import VIEWS, View, grey_limits, letter_ends, show_slice
 from recalib_keras.training.data import augmentation
-from recalib_keras.training.data.examples import as_examples, draw_change, random_window, window_spacing
-from recalib_keras.training.data.mirror import Mirror
+from recalib_keras.training.data.examples import (
+    Scan,
+    as_examples,
+    draw_change,
+    random_window,
+    read_scan,
+    window_spacing,
+)
+from recalib_keras.training.validation import split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from recalib_keras.training.recipe import Recipe
+    from recalib_keras.zoo import Input
+
+DOTS_PER_INCH = 120
+# Inches: the longer side of a panel, the gap between panels, the margin with titles and names, a line of text.
+PANEL, GAP, MARGIN, LINE = 1.5, 0.05, 0.25, 0.2
+SMALLEST_WIDTH = 4.5  # inches, so that the line about the convention fits
+FONT = 8
+LONGEST_NAME = 24  # letters, which fit beside a panel
 
 
 class Samples(NamedTuple):
     """Slices of one window of a scan, the first as it is, the others changed.
 
     Args:
-        name: of the scan.
+        name: Of the scan.
         images: `(1 + count, width, height)`, growing to the right or front, and up, as they are shown.
-        labels: of the same shape; label numbers.
+        labels: Of the same shape; label numbers.
     """
 
     name: str
@@ -26,20 +61,75 @@ class Samples(NamedTuple):
     labels: np.ndarray
 
 
-def make_samples(scan, recipe, view, count, rng):
-    """Returns `Samples` of a window around a random voxel of the foreground.
+def preview(
+    recipe: Recipe,
+    data_root: Path,
+    path: str | os.PathLike,
+    scans: int = 4,
+    samples: int = 8,
+    seed: int | None = None,
+    view: str | None = None,
+) -> Path:
+    """Writes a picture of training examples as a PNG file: a row for each scan, its first panel without changes.
 
-    They are cut where the unchanged window has most foreground.
+    Each row shows one window around a random foreground voxel of the scan, and random changes of it, in the slice in
+    which the window has most foreground. Structures are outlined in their colours. All panels of a row have the grey
+    scale of the first.
 
     Args:
-        scan: `recalib_keras.training.data.examples.Scan`.
-        recipe: `Recipe`.
-        view: one of `recalib_keras.evaluation.figures.slices.VIEWS`; for a 2-D network that of its slices.
-        count: how many changed samples.
-        rng: `numpy.random.Generator`.
+        recipe: The recipe whose examples to draw.
+        data_root: Path that the recipe's data folder is relative to.
+        path: The PNG file to write. Missing parent folders are created.
+        scans: How many of the training scans to show, spread evenly over them.
+        samples: How many changed examples of each.
+        seed: Seed of everything random; None for the recipe's.
+        view: `"sagittal"`, `"coronal"` or `"axial"`; None for axial, or for the slices that a 2-D network sees.
+
+    Returns:
+        `path` as a `pathlib.Path`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If `scans` or `samples` is less than 1, `view` is unknown or not that of a 2-D network, the recipe
+            generates its scans, or there is no training scan.
+        DatasetError: If a scan cannot be used.
+        WriteError: If the file cannot be written.
+    """
+    import_matplotlib()  # before the scans are read, so that it is reported at once if it is missing
+    if min(scans, samples) < 1:
+        raise ValueError(f"expected at least 1 scan and 1 sample, got {scans} and {samples}")
+    if recipe.synthesis is not None:
+        raise ValueError(
+            "expected a recipe whose scans are augmented, got one that generates them; draw those with recalib "
+            "synthesize"
+        )
+    shown = view_of(recipe.input, view)
+    training, _ = split(recipe, data_root)
+    if not training:
+        raise ValueError(
+            f"expected training scans, got none: every {recipe.data.validate_every}. scan is a validation scan; see "
+            "data.validate_every and data.held_out"
+        )
+    seed = recipe.seed if seed is None else seed
+    rows = []
+    for place in np.linspace(0, len(training), min(scans, len(training)), endpoint=False, dtype=int):
+        scan = read_scan(training[place], recipe.input, recipe.labels)
+        rows.append(make_samples(scan, recipe, shown, samples, np.random.default_rng([seed, place])))
+    return save_figure(draw(rows, recipe, shown), path)
+
+
+def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.random.Generator) -> Samples:
+    """Returns `Samples` of a window around a random foreground voxel, in the slice with most foreground.
+
+    Args:
+        scan: The scan.
+        recipe: Its augmentation decides the changes.
+        view: The slices to show; for a 2-D network that of its slices.
+        count: How many changed samples.
+        rng: Source of the random numbers.
     """
     window = random_window(scan, recipe.input, 1.0, rng)
-    mirror = Mirror.of(recipe.input, recipe.labels)
+    mirror = augmentation.Mirror.of(recipe.input, recipe.labels)
     spacings = [window_spacing(scan, recipe.input)] * count
     change = draw_change(recipe, count, rng, mirror, spacings)
     copies = (np.repeat(array[None], count, axis=0) for array in window)
@@ -53,15 +143,15 @@ def make_samples(scan, recipe, view, count, rng):
     return Samples(scan.name, images.take(place, 1 + view.axis), numbers.take(place, 1 + view.axis))
 
 
-def view_of(expects, name=None):
-    """Returns the `recalib_keras.evaluation.figures.slices.View` in which a network's windows are shown.
+def view_of(expects: Input, name: str | None = None) -> View:
+    """Returns the view in which a network's windows are shown.
 
     Args:
-        expects: `recalib_keras.zoo.Input`.
-        name: `"sagittal"`, `"coronal"` or `"axial"`; None for axial, or the slices that a 2-D network sees.
+        expects: The network's input.
+        name: `"sagittal"`, `"coronal"` or `"axial"`; None for axial, or for the slices that a 2-D network sees.
 
     Raises:
-        ValueError: if there is no such view, or a 2-D network sees other slices.
+        ValueError: If there is no such view, or a 2-D network sees other slices.
     """
     views = {view.name: view for view in VIEWS}
     if expects.slice_axis is not None:
@@ -75,12 +165,89 @@ def view_of(expects, name=None):
     return views[name]
 
 
-def voxel_size(expects):
-    """Returns the spacing (mm) along x, y and z; ones where scans are taken as they are."""
+def voxel_size(expects: Input) -> np.ndarray:
+    """Returns the spacing (mm) along x, y and z; ones if the network takes scans in their own spacing."""
     spacing = np.ones(3)
     if expects.spacing is not None:
         spacing[_turn(expects)[:, 0].astype(int)] = expects.spacing
     return spacing
+
+
+def draw(rows: Sequence[Samples], recipe: Recipe, view: View) -> Figure:
+    """Returns the picture.
+
+    Args:
+        rows: What to show in each row.
+        recipe: For labels and spacing.
+        view: The view that the samples are cut in.
+    """
+    spacing = voxel_size(recipe.input)[list(view.shown)]
+    present = set(np.unique([row.labels for row in rows]).tolist())
+    structures = [label for label in recipe.labels[1:] if label.id in present]
+    sides = np.array(rows[0].images.shape[1:]) * spacing
+    figure, panels = _layout(len(rows), len(rows[0].images), sides, structures)
+    for row, line in zip(rows, panels):
+        limits = grey_limits(row.images[:1])
+        for axes, image, labels in zip(line, row.images, row.labels):
+            show_slice(axes, view, image, np.insert(sides, view.axis, 0), limits)
+            _outline(axes, labels, structures, spacing)
+        _write_name(line[0], row.name)
+    for number, axes in enumerate(panels[0]):
+        axes.set_title(number or "as it is", color="white", fontsize=FONT, pad=3)
+    letter_ends(panels[0][0], view)
+    return figure
+
+
+def _layout(rows, columns, sides, structures):
+    """Returns a figure with its legend and its rows of empty axes, in the proportions of `sides` (mm)."""
+    wide, tall = PANEL * sides / sides.max()
+    content = MARGIN + columns * (wide + GAP)
+    width = max(SMALLEST_WIDTH, content + GAP)
+    entry = max([text_width(structure.name, FONT) + 0.6 for structure in structures], default=width)
+    legend_columns = min(max(1, int(width / entry)), max(1, len(structures)))
+    bottom = LINE * (2 + math.ceil(len(structures) / legend_columns))
+    figure = new_figure(width, bottom + rows * (tall + GAP) + MARGIN, DOTS_PER_INCH, "black")
+    _add_legend(figure, structures, legend_columns)
+    left = (width - content) / 2 + MARGIN
+    panels = [
+        [add_axes(figure, left + x * (wide + GAP), bottom + y * (tall + GAP), wide, tall) for x in range(columns)]
+        for y in reversed(range(rows))
+    ]
+    return figure, panels
+
+
+def _outline(axes, labels, structures, spacing):
+    axes.set_autoscale_on(False)  # an outline at the border must not move it
+    for structure in structures:
+        mask = np.pad(labels == structure.id, 1)
+        if mask.any():
+            x, y = ((np.arange(size) - 0.5) * step for size, step in zip(mask.shape, spacing))
+            axes.contour(x, y, mask.T, levels=[0.5], colors=[plain(structure.color)], linewidths=1)
+
+
+def _write_name(axes, name):
+    """Writes a scan's name along the left side of its first panel; of a long name only the end."""
+    name = name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
+    place = axes.transAxes
+    axes.text(-0.04, 0.5, name, transform=place, color="white", fontsize=7, rotation=90, ha="right", va="center")
+
+
+def _add_legend(figure, structures, columns):
+    from matplotlib.patches import Patch
+
+    height = figure.get_figheight()
+    figure.text(0.5, LINE / 2 / height, CONVENTION, color="lightgray", fontsize=7, ha="center", va="bottom")
+    figure.legend(
+        handles=[Patch(color=plain(structure.color), label=structure.name) for structure in structures],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.4 * LINE / height),
+        ncols=columns,
+        frameon=False,
+        labelcolor="white",
+        fontsize=FONT,
+        borderaxespad=0,
+        borderpad=0,
+    )
 
 
 def _turned(windows, expects):

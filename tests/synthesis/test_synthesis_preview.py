@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from synthesis.heads import TABLE, head
 
-from recalib_keras.synthesis.picture import draw_picture, picture
+from recalib_keras.evaluation.figures.canvas import save_figure
+from recalib_keras.synthesis.preview import draw
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def scans():
 
 
 def test_each_scan_has_a_row_of_three_slices_without_and_with_outlines(scans):
-    figure = draw_picture(*scans, TABLE.structures, (2.0, 2.0, 2.0))
+    figure = draw(*scans, TABLE.structures, (2.0, 2.0, 2.0))
     assert len(figure.axes) == 12
     for plain, outlined in zip(figure.axes[:3], figure.axes[3:6]):
         assert np.array_equal(plain.images[0].get_array(), outlined.images[0].get_array())
@@ -27,7 +28,7 @@ def test_each_scan_has_a_row_of_three_slices_without_and_with_outlines(scans):
 
 
 def test_right_front_and_top_are_where_they_belong(scans):
-    figure = draw_picture(*scans, TABLE.structures, (1.0, 1.0, 1.0))
+    figure = draw(*scans, TABLE.structures, (1.0, 1.0, 1.0))
     letters = [[text.get_text() for text in axes.texts] for axes in figure.axes[:3]]
     assert letters == [["L", "R", "P", "A"], ["L", "R", "I", "S"], ["P", "A", "I", "S"]]
     for axes in figure.axes[:3]:
@@ -36,7 +37,7 @@ def test_right_front_and_top_are_where_they_belong(scans):
 
 
 def test_a_millimetre_is_equally_long_everywhere(scans):
-    figure = draw_picture(*scans, TABLE.structures, (1.0, 2.0, 3.0))
+    figure = draw(*scans, TABLE.structures, (1.0, 2.0, 3.0))
     width, height, depth = 24, 48, 72
     sides = [axes.get_position().size * figure.get_size_inches() for axes in figure.axes]
     expected = [(width, height), (width, depth), (height, depth)] * 4
@@ -44,7 +45,7 @@ def test_a_millimetre_is_equally_long_everywhere(scans):
 
 
 def test_the_picture_is_a_png_with_the_colours_of_the_structures(scans, tmp_path):
-    path = picture(*scans, TABLE.structures, (1.0, 1.0, 1.0), tmp_path / "new" / "scans.png")
+    path = save_figure(draw(*scans, TABLE.structures, (1.0, 1.0, 1.0)), tmp_path / "new" / "scans.png")
     pixels = matplotlib.image.imread(path)[..., :3]
     stem = np.array([119, 159, 176]) / 255
     assert path.parent.name == "new" and (np.abs(pixels - stem).max(axis=-1) < 0.15).any()
@@ -53,4 +54,4 @@ def test_the_picture_is_a_png_with_the_colours_of_the_structures(scans, tmp_path
 def test_without_matplotlib_the_command_to_install_it_is_named(scans, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[figures\]"'):
-        draw_picture(*scans, TABLE.structures, (1.0, 1.0, 1.0))
+        draw(*scans, TABLE.structures, (1.0, 1.0, 1.0))

@@ -6,10 +6,9 @@ import pytest
 from scipy import ndimage
 
 from recalib_keras.training.data import augmentation
-from recalib_keras.training.data.augmentation import Change, draw
-from recalib_keras.training.data.mirror import Mirror
+from recalib_keras.training.data.augmentation import Change, Mirror, draw
 from recalib_keras.training.recipe import Augmentation
-from recalib_keras.zoo import RecordError
+from recalib_keras.zoo import Input, Label, RecordError
 
 PUBLISHED = Augmentation(
     rotation=20,
@@ -23,7 +22,9 @@ PUBLISHED = Augmentation(
     noise=0.2,
 )
 STRONG = dataclasses.replace(PUBLISHED, flip=0.5, blur=1.0, bias_field=0.3, low_resolution=3.0)
-SIDES = Mirror(axis=0, classes=(0, 2, 1, 3))
+SIDES = Mirror(axis=0, classes=(0, 2, 1, 3))  # Voxel sizes as headers store them.
+NEARLY_CUBES = np.float32([0.9, 0.9, 0.9]) + np.array([0, 2e-7, -1e-7])
+PAIRED = (Label(0, "background"), Label(4, "left", mirror=9), Label(9, "right", mirror=4), Label(5, "middle"))
 
 
 @pytest.fixture
@@ -266,7 +267,7 @@ def test_rotations_keep_distances_whatever_the_voxels(spacing, rng):
     np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.3, 0.3, 0.3), [*np.float32([0.9, 0.9, 0.9]), 0, 2e-07, -1e-07]])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (0.3, 0.3, 0.3), NEARLY_CUBES])
 def test_where_voxels_are_cubes_their_size_changes_nothing(spacing):
     plain, sized = (
         leaves(draw(STRONG, 5, (6, 6, 6), np.random.default_rng(1), SIDES, spacings))
@@ -319,3 +320,28 @@ def test_stacked_slices_change_alike_but_for_their_noise(flip, rng):
     stacks = (np.repeat(array[..., None], 5, axis=-1) for array in (images, labels))
     for one, many in zip(apply(images, labels, alone), apply(*stacks, stacked)):
         np.testing.assert_allclose(many, np.repeat(one[..., None], 5, axis=-1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("window", "orientation", "axis"),
+    [
+        ((8, 8, 8), "RAS", 0),
+        ((8, 8, 8), "PIL", 2),
+        ((8, 8, 1), "RAS", 0),
+        ((8, 1, 8), "RAS", 0),
+        ((8, 1, 8), "SAL", 1),
+        ((1, 8, 8), "ASL", 1),
+        ((1, 8, 8), "SRA", 0),
+    ],
+)
+def test_a_mirror_turns_the_axis_of_left_and_right(window, orientation, axis):
+    assert Mirror.of(Input(window, orientation), PAIRED) == Mirror(axis, (0, 2, 1, 3))
+
+
+def test_without_pairs_a_mirror_leaves_the_classes():
+    assert Mirror.of(Input((8, 8, 8)), (PAIRED[0], PAIRED[3])) == Mirror(0, None)
+
+
+@pytest.mark.parametrize(("window", "orientation"), [((1, 8, 8), "RAS"), ((8, 1, 8), "SLA")])
+def test_sagittal_slices_have_no_mirror(window, orientation):
+    assert Mirror.of(Input(window, orientation), PAIRED) is None

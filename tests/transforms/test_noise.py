@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 from synthesis.heads import noise_by_numpy
 
-from recalib_keras.synthesis.noise import hashed, normal_pair
+from recalib_keras.transforms.noise import hash_bits, normal_pair
 
 
 def pair(shape, *keys):
@@ -20,7 +20,7 @@ def test_bits_are_those_of_the_published_hash():
         return x ^ (x >> 16)
 
     numbers = [0, 1, 2, 12345, 2**31 - 1, -1, -(2**31)]
-    bits = keras.ops.convert_to_numpy(hashed(keras.ops.convert_to_tensor(np.array(numbers, "int32"))))
+    bits = keras.ops.convert_to_numpy(hash_bits(keras.ops.convert_to_tensor(np.array(numbers, "int32"))))
     assert [int(x) % 2**32 for x in bits] == [lowbias32(x % 2**32) for x in numbers]
 
 

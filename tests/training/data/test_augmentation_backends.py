@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from recalib_keras.training.data.augmentation import apply, draw
-from recalib_keras.training.data.mirror import Mirror
+from recalib_keras.training.data.augmentation import Mirror, apply, draw
 from recalib_keras.training.recipe import Augmentation
 
 EVERYTHING = Augmentation(
