@@ -8,7 +8,7 @@ from training.synthetic import changed
 
 from recalib_keras.datasets import DatasetError, LabelledScan
 from recalib_keras.training.data.examples import Examples, Scan, read_scan
-from recalib_keras.training.recipe import Augmentation
+from recalib_keras.training.recipe_tables import Augmentation
 from recalib_keras.zoo import Input, Label
 
 LABELS = (Label(0, "background"), Label(53, "core"), Label(17, "shell"))

@@ -94,7 +94,9 @@ def test_resume_starts_where_there_is_no_run(recipe, data, tmp_path):
 
 def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     before = (run.folder / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match="already holds a run; go on with --resume, or choose another folder"):
+    with pytest.raises(
+        TrainingError, match="a folder without a run, got one that already holds a run; continue it with --resume, or"
+    ):
         train(recipe, run.folder, data)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
 
@@ -104,7 +106,7 @@ def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     [
         ({"network": {"arguments": {"levels": 1, "filters": 2}}}, "its recipe has network.arguments.filters = 4, this"),
         ({"schedule": {"epochs": 6}}, "its recipe has schedule.epochs = 5, this one schedule.epochs = 6; resume with"),
-        ({"data": {"held_out": ("ball_1",)}}, "is of another run: .*; resume with the recipe and the scans"),
+        ({"data": {"held_out": ("ball_1",)}}, "got one of another run: .*; resume with the recipe and the scans"),
     ],
 )
 def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data):
@@ -116,7 +118,9 @@ def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data)
 
 def test_refuses_to_resume_on_other_scans(run, recipe, tmp_path):
     write_scans(tmp_path, count=7)  # every third is held out: the seventh too
-    with pytest.raises(TrainingError, match="its held-out scans lacked 'ball_6'; resume with the recipe and the scans"):
+    with pytest.raises(
+        TrainingError, match="its validation scans did not include 'ball_6'; resume with the recipe and the scans"
+    ):
         train(recipe, run.folder, tmp_path, resume=True)
 
 
@@ -200,7 +204,7 @@ def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
 
 def test_refuses_a_set_without_training_scans(recipe, tmp_path):
     write_scans(tmp_path / "data", count=1)
-    with pytest.raises(TrainingError, match="expected scans to train on beside those held out, found 1 in all"):
+    with pytest.raises(TrainingError, match="expected scans to train on besides the validation scans, got 1 in all"):
         train(recipe, tmp_path / "run", tmp_path / "data")
 
 

@@ -16,7 +16,7 @@ from recalib_keras.evaluation.figures.overlay import CONVENTION
 from recalib_keras.evaluation.figures.slices import grey_limits, letter_ends, show_slice
 from recalib_keras.training.data.examples import read_scan
 from recalib_keras.training.data.preview import make_samples, view_of, voxel_size
-from recalib_keras.training.validation import split
+from recalib_keras.training.data.split import find_split
 
 DOTS_PER_INCH = 120
 # Inches: the longer side of a panel, what is between panels, the margin with titles and names, a line of text.
@@ -56,7 +56,7 @@ def sample_sheet(recipe, data_root, path, scans=4, samples=8, seed=None, view=No
     if recipe.synthesis is not None:
         raise ValueError("expected a recipe whose scans are augmented; generated ones are drawn by recalib synthesize")
     view = view_of(recipe.input, view)
-    training, _ = split(recipe, data_root)
+    training, _ = find_split(recipe, data_root)
     if not training:
         raise ValueError(f"expected scans to train on beside every {recipe.data.validate_every}. held out; found none")
     seed = recipe.seed if seed is None else seed
