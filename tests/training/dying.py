@@ -3,9 +3,9 @@
     python dying.py MOMENT COUNT RECIPE FOLDER DATA
 
 The process gets SIGKILL when it reaches the moment for the COUNT-th time. Moments are `step` (a batch is made) and
-`validate` (the validation begins), and of a file that is written `half FILE` (half of it is written, under its temporary
-name), `replace FILE` (it is written, but not in place yet) and `replaced FILE` (it is in place). With `never` the
-training ends normally.
+`validate` (the validation begins), and of a file that is written `half FILE` (half of it is written, under its
+temporary name), `replace FILE` (it is written, but not in place yet) and `replaced FILE` (it is in place). With `never`
+the training ends normally.
 """
 
 import collections

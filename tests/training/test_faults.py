@@ -129,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(run, recipe, da
             if line["epoch"] == 2:
                 stack.enter_context(largest_file((tmp_path / "checkpoint.safetensors").stat().st_size - 1))
 
-        with pytest.raises(WriteError, match="checkpoint.safetensors, got 'File too large'; check that its folder"):
+        with pytest.raises(WriteError, match=r"checkpoint.safetensors, got 'File too large'; check that its folder"):
             train(recipe, tmp_path, data, on_epoch=limit)
     assert not list(tmp_path.glob(".*"))
     train(recipe, tmp_path, data, resume=True)
@@ -153,7 +153,7 @@ def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, sma
             with pytest.raises(OSError, match="No space left"):
                 (small_disk / "filler").write_bytes(bytes(2**21))
 
-    with pytest.raises(WriteError, match="expected to write .*/disk/run.*, got 'No space left on device'; check"):
+    with pytest.raises(WriteError, match=r"expected to write .*/disk/run.*, got 'No space left on device'; check"):
         train(recipe, small_disk / "run", data, on_epoch=fill)
     (small_disk / "filler").unlink()
     train(recipe, small_disk / "run", data, resume=True)

@@ -153,13 +153,13 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(RecordError, match="cannot read the recipe .*none.toml: No such file or directory"):
+    with pytest.raises(RecordError, match=r"cannot read the recipe .*none.toml: No such file or directory"):
         Recipe.read(tmp_path / "none.toml")
 
 
 def test_a_file_that_is_not_toml(tmp_path):
     (tmp_path / "recipe.toml").write_text("preset = ")
-    with pytest.raises(RecordError, match="recipe.toml is not valid TOML: "):
+    with pytest.raises(RecordError, match=r"recipe.toml is not valid TOML: "):
         Recipe.read(tmp_path / "recipe.toml")
 
 
@@ -187,7 +187,7 @@ def test_a_recipe_cannot_extend_itself(tmp_path):
     (tmp_path / "two.toml").write_text('extends = "one.toml"')
     with pytest.raises(
         RecordError,
-        match="one.toml: expected a recipe that does not extend itself, got a circle of files; take `extends` out",
+        match=r"one.toml: expected a recipe that does not extend itself, got a circle of files; take `extends` out",
     ):
         Recipe.read(tmp_path / "one.toml")
 

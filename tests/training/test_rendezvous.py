@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recalib_keras.training.distributed.rendezvous import GREETING, join_rendezvous, host_rendezvous
+from recalib_keras.training.distributed.rendezvous import GREETING, host_rendezvous, join_rendezvous
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_each_host_reports_once(coming, port):
         with pytest.raises(ValueError, match=f"expected each host once, .* from 1 to 2, got {coming[-1]}"):
             host_rendezvous(hosts, timeout=20)
         for other in others:
-            with pytest.raises(OSError, match="it stopped waiting|reset by peer"):
+            with pytest.raises(OSError, match=r"it stopped waiting|reset by peer"):
                 other.result(20)
 
 
@@ -119,12 +119,12 @@ def test_says_that_the_port_is_taken(port):
 
 @pytest.mark.parametrize("address", ["10.0.0.1", ":4321", "10.0.0.1:", "10.0.0.1:port", "10.0.0.1:70000"])
 def test_the_first_address_has_a_port(address):
-    with pytest.raises(ValueError, match="expected the first host as HOST:PORT, such as 10.0.0.1:4321, got '"):
+    with pytest.raises(ValueError, match=r"expected the first host as HOST:PORT, such as 10.0.0.1:4321, got '"):
         host_rendezvous([address, "b:1"], timeout=1)
     with pytest.raises(ValueError, match="as HOST:PORT"):
         join_rendezvous([address, "b:1"], 1, timeout=1)
 
 
 def test_waiting_for_a_name_that_is_unknown():
-    with pytest.raises(TimeoutError, match="host 0 at no-such-host.invalid:4321 within 0.5 s, got '.+'; start"):
+    with pytest.raises(TimeoutError, match=r"host 0 at no-such-host.invalid:4321 within 0.5 s, got '.+'; start"):
         join_rendezvous(["no-such-host.invalid:4321", "b"], 1, timeout=0.5)

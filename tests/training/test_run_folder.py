@@ -4,7 +4,6 @@ import os
 
 import keras
 import pytest
-
 from training.runs import fingerprint_of
 
 from recalib_keras.core.errors import WriteError
@@ -71,7 +70,7 @@ def test_a_run_resumes_only_with_its_own_fingerprint(tmp_path, model, recipe, da
         other = fingerprint_of(dataclasses.replace(recipe, seed=8), data)
         with pytest.raises(
             TrainingError,
-            match="expected a checkpoint of this run, got one of another run: its recipe has seed = 3, this one seed = 8",
+            match="a checkpoint of this run, got one of another run: its recipe has seed = 3, this one seed = 8",
         ):
             RunFolder(tmp_path, STRUCTURES, is_writer).identify(other)
 
@@ -87,12 +86,12 @@ def test_refuses_a_checkpoint_of_another_network_and_other_files(tmp_path, model
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     other.compile("sgd")
     with pytest.raises(
-        TrainingError, match="checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
+        TrainingError, match=r"checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
     ):
         RunFolder(tmp_path, STRUCTURES).restore(other)
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no checkpoint")
     with pytest.raises(
-        TrainingError, match="checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
+        TrainingError, match=r"checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
     ):
         RunFolder(tmp_path, STRUCTURES).identify(None)
 

@@ -217,7 +217,7 @@ def test_label_maps_of_different_spacings_are_reported(recipe, heads, tmp_path):
     folder = shutil.copytree(heads, tmp_path / "data") / "heads"
     image = nib.load(folder / "head_2.nii.gz")
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), np.diag([2, 2, 2, 1])), folder / "head_2.nii.gz")
-    with pytest.raises(DatasetError, match="head_2.nii.gz: expected voxels of .*, as in .*head_0.nii.gz, got "):
+    with pytest.raises(DatasetError, match=r"head_2.nii.gz: expected voxels of .*, as in .*head_0.nii.gz, got "):
         sources(recipe, tmp_path / "data")
 
 

@@ -290,5 +290,5 @@ def test_a_host_that_is_lost():
         expected = rf"expected all hosts to train together, got an error on host 1 \({error}\); .*--resume"
         with pytest.raises(TrainingError, match=expected), distribution._together(1):
             raise error
-    with pytest.raises(ValueError, match="^of the user$"), distribution._together(1):
+    with pytest.raises(ValueError, match=r"^of the user$"), distribution._together(1):
         raise ValueError("of the user")

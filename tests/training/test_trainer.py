@@ -124,6 +124,18 @@ def test_refuses_to_resume_on_other_scans(run, recipe, tmp_path):
         train(recipe, run.folder, tmp_path, resume=True)
 
 
+def test_the_data_folder_is_surveyed_once(recipe, data, tmp_path, monkeypatch):
+    surveyed, find_scans = [], datasets.find_scans
+
+    def find_and_count(folder, *args):
+        surveyed.append(folder)
+        return find_scans(folder, *args)
+
+    monkeypatch.setattr(datasets, "find_scans", find_and_count)
+    train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
+    assert surveyed == [data / FOLDER]
+
+
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
     lines = []
     train(changed(recipe, schedule={"epochs": 3, "validate_every": 2}), tmp_path, data, on_epoch=lines.append)
@@ -150,7 +162,7 @@ def test_reports_each_step(recipe, data, tmp_path):
 
 
 def test_labels_can_be_merged(recipe, data, tmp_path):
-    """The core counts as shell, in what is learnt from and in what is scored on."""
+    """The core counts as shell in training and validation."""
     merged = dataclasses.replace(recipe.data, merge={"53": 17})
     whole = dataclasses.replace(recipe, data=merged, labels=(recipe.labels[0], Label(17, "whole ball")))
     weight_set = train(whole, tmp_path, data)
@@ -209,11 +221,11 @@ def test_refuses_a_set_without_training_scans(recipe, tmp_path):
 
 
 def fake_segmenter(predictions, *names):
-    """Returns what stands in for a `Segmenter`: it answers with the given label maps, one after the other."""
+    """Returns a fake `Segmenter` that returns the given label maps, one after the other."""
     answers = iter(predictions)
 
     class Fake:
-        labels = [Label(index, name) for index, name in enumerate(("background", *names))]
+        labels = tuple(Label(index, name) for index, name in enumerate(("background", *names)))
 
         def __call__(self, scan):
             return next(answers)
@@ -247,13 +259,13 @@ def test_validate_takes_means_over_structures_then_over_scans(tmp_path):
     }
 
 
-def test_validate_leaves_out_what_is_nowhere(tmp_path):
+def test_validate_leaves_out_absent_structures(tmp_path):
     scans = labelled_scans(tmp_path, [row(1, 1, 0), row(0, 0, 0)])
     score = validate(fake_segmenter([row(1, 1, 0), row(0, 0, 0)], "left", "right"), scans)
     assert score == {"dice": 1.0, "dice_sd": 0.0, "dice_by_structure": {"left": 1.0}}
 
 
-def test_validate_counts_what_is_found_and_is_not_there(tmp_path):
+def test_validate_counts_false_positives(tmp_path):
     scans = labelled_scans(tmp_path, [row(0, 0, 0)])
     assert validate(fake_segmenter([row(0, 1, 0)], "left"), scans)["dice_by_structure"] == {"left": 0.0}
 
