@@ -25,7 +25,6 @@ from recalib_keras.evaluation import dice
 from recalib_keras.inference import Confidence, load_segmenter, traits, unfamiliar
 from recalib_keras.training import held_out
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.volumes.slabs import cropped
 
 # FreeSurfer's numbers of what the template's tissue maps call grey and white.
 GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
@@ -145,7 +144,7 @@ def warnings_of(segmenter, scan):
     """Yields names of scans, and what `recalib segment` warns of: nothing, it should be, for the first two."""
     low, high = scan.array.min(), scan.array.max()
     half = tuple(slice(size // 2 if axis == 2 else 0, size) for axis, size in enumerate(scan.grid.shape))
-    upper = Volume(scan.array[half], cropped(scan.grid, half))
+    upper = Volume(scan.array[half], scan.grid.cropped(half))
     noise = np.random.default_rng(0).normal(0, 1, scan.array.shape).astype("float32")
     scans = {
         "the template": scan,
@@ -179,7 +178,7 @@ def _mean_dice(segmenter, found, truth):
 
 
 def _cropped(volume, box):
-    return Volume(volume.array[box], cropped(volume.grid, box))
+    return Volume(volume.array[box], volume.grid.cropped(box))
 
 
 def _other_side(segmenter, labels):

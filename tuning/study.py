@@ -110,8 +110,7 @@ def preset_recipe(preset, weights="default"):
     """Returns the path of the recipe of a preset's weights."""
     from recalib_keras import zoo
 
-    described = zoo.weight_set(preset, weights)
-    return zoo.info(preset).folder / f"{Path(described.file).stem}.toml"
+    return zoo.weight_set(preset, weights).recipe_path
 
 
 def fingerprint(mapping):

@@ -11,5 +11,6 @@ def line(command, message) -> str:
 
 
 def tell(command, message) -> None:
-    """Prints that line on stderr, at once."""
-    print(line(command, message), file=sys.stderr, flush=True)
+    """Prints that line on stderr, at once; an error of many problems takes a line for each."""
+    for part in getattr(message, "lines", [message]):
+        print(line(command, part), file=sys.stderr, flush=True)

@@ -138,14 +138,13 @@ class _Batch:
     def _found(self, path, target, labelled):
         """As `_made`, for labels that are there, and stay."""
         from recalib_keras import inference, volumes
-        from recalib_keras.volumes.coincidence import coincide
 
         rows = self.table.rows_of(labelled)
         labels = volumes.read_labels(target)
         has_picture = not self.arguments.overlay or _picture(target).exists()
         if not rows or not has_picture:
             scan = volumes.read(path, volume=self.arguments.volume, keep_integers=True)
-            if not coincide(labels.grid, scan.grid):
+            if not labels.grid.coincides(scan.grid):
                 raise ValueError(
                     f"expected {target} to be labels of {path}, but it has another grid; give another folder with -o, "
                     "or replace it with --overwrite"

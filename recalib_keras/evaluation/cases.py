@@ -9,7 +9,6 @@ from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.structures import unnamed_structures
 from recalib_keras.volumes import Volume, VolumeError
-from recalib_keras.volumes.coincidence import coincide
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
@@ -109,7 +108,7 @@ def check_grids(prediction, truth) -> None:
     Raises:
         VolumeError: if not.
     """
-    if not coincide(prediction.grid, truth.grid):
+    if not prediction.grid.coincides(truth.grid):
         raise VolumeError(
             f"{prediction.source or 'the prediction'} must stand on the grid of {truth.source or 'the truth'}: "
             f"expected {truth.grid}, got {prediction.grid}; resample it there"

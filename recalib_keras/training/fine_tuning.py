@@ -35,7 +35,7 @@ def start_from(model: keras.Model, recipe: Recipe) -> None:
     """
     settings = recipe.fine_tuning
     described = zoo.weight_set(recipe.init, settings.weights)
-    tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
+    tensors = described.read_weights()
     new_parts = []
     if not _is_same_classifier(model, tensors, described.labels, recipe.labels):
         carried = carried_classifier(model, tensors, described.labels, recipe.labels)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import tomli_w
 
+from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_text
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
@@ -82,6 +83,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        check_name(self.preset, "preset")
+        check_name(self.weights, "weights")
+        check_text(self.title, "title", MOST_IN_TITLE)
         if len(self.labels) < 2:
             raise RecordError(
                 expected="`labels` to be the background and at least one structure",

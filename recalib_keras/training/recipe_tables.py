@@ -5,6 +5,7 @@ Their docstrings are the reference of recipe files: `python -m docs.recipe_keys`
 
 from dataclasses import dataclass, field
 
+from recalib_keras.core.checks import check_name
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 
@@ -41,7 +42,7 @@ class Data:
         check_positive(self, "validate_every")
         if self.training_scans is not None:
             check_positive(self, "training_scans")
-        if not all(key.isdigit() for key in self.merge):
+        if not all(key.isdecimal() for key in self.merge):
             raise RecordError(expected="label numbers as keys of `merge`", received=", ".join(self.merge))
 
 
@@ -231,6 +232,7 @@ class Membership:
     share: float = 1.0
 
     def __post_init__(self):
+        check_name(self.name, "name")
         check_positive(self, "share")
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import glob
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def held_out(
     find = _find_validation if part == "validation" else _find_test
     members = [zoo.weight_set(preset, name) for name in zoo.info(preset).shares(weights)]
     members.sort(key=lambda member: -len(member.labels))  # the one with most labels decides the ground truth
-    first, *others = (find(member, preset, data_root) for member in members)
+    first, *others = (find(member, data_root) for member in members)
     if any([scan.as_stored for scan in scans] != [scan.as_stored for scan in first] for scans in others):
         raise ValueError(
             f"expected an ensemble whose members all have the same {part} scans, got {preset} {weights!r}; name one "
@@ -104,17 +103,17 @@ def rescore(preset: str | os.PathLike, weights: str, data_root: str | os.PathLik
     return {"scans": in_words(validation), **validate(segmenter, validation)}
 
 
-def _find_validation(described, preset, data_root):
+def _find_validation(described, data_root):
     """Returns the scans of the patients that were held out, even if the data has other patients now."""
-    recipe = _recipe(described, preset)
+    recipe = Recipe.read(described.recipe_path)
     if described.held_out:
         patients = tuple(glob.escape(patient) for patient in described.held_out)
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, held_out=patients))
     return find_split(recipe, data_root).validation
 
 
-def _find_test(described, preset, data_root):
-    return find_test_scans(_recipe(described, preset), data_root)
+def _find_test(described, data_root):
+    return find_test_scans(Recipe.read(described.recipe_path), data_root)
 
 
 def in_words(validation: Sequence[LabelledScan]) -> str:
@@ -127,10 +126,6 @@ def in_words(validation: Sequence[LabelledScan]) -> str:
         maps = {scan.labels for scan in validation}
         return f"{len(validation)} scans generated from {len(maps)} held-out label maps"
     return f"{len(validation)} held-out validation scans"
-
-
-def _recipe(described, preset):
-    return Recipe.read(zoo.info(preset).folder / f"{Path(described.file).stem}.toml")
 
 
 def _scan_dice(labelled, segmenter, structures, show, seen):

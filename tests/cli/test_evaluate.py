@@ -175,7 +175,7 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
         (["--preset", "bright", "--part", "validation", "--dataset", "msd", "t"], "expected --part test with"),
         (["p", "t", "--part", "test"], "expected --preset with --part"),
         (["p", "t", "--dataset", "msd", "t"], "expected --preset with --dataset"),
-        (["--preset", "brigt"], "there is no preset 'brigt'"),
+        (["--preset", "brigt"], "expected the name of a preset, got 'brigt'"),
         (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
         (["p", "t", "--flip"], "expected --preset with --flip"),
         (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
@@ -274,7 +274,7 @@ def test_an_ensemble_is_measured_too(recalib, preset, boxes, tmp_path, capsys):
     assert _rows(tmp_path / "one.csv") == _rows(tmp_path / "both.csv") == _rows(tmp_path / "named.csv")
     gates = ("--gates", "--preset", preset, "--weights", "both", "--data", boxes, "-o", tmp_path / "gates")
     assert recalib("evaluate", *gates) == 2
-    assert "are those of several networks: bright, again" in capsys.readouterr().err
+    assert "choose one of its members: bright, again" in capsys.readouterr().err
 
 
 def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset, boxes, tmp_path, capsys):

@@ -373,7 +373,7 @@ def test_output_that_cannot_be_written(recalib, scan, tmp_path, capsys):
 
 def test_unknown_preset_and_weights(recalib, scan, tmp_path, capsys, bright_preset):
     assert recalib("segment", scan, "-o", tmp_path, "--preset", "brigt") == 2
-    assert "there is no preset 'brigt'" in capsys.readouterr().err
+    assert "expected the name of a preset, got 'brigt'" in capsys.readouterr().err
     assert recalib("segment", scan, "-o", tmp_path, "--preset", bright_preset, "--weights", "dark") == 2
     assert "it has bright" in capsys.readouterr().err
 
@@ -450,7 +450,7 @@ def test_average_of_several_weight_sets(recalib, scan, tmp_path, capsys):
         assert recalib("segment", scan, "-o", tmp_path, "--weights", wrong) == 2
         assert f"with a share above 0, got '{wrong}'" in capsys.readouterr().err
     assert recalib("segment", scan, "-o", tmp_path, "--weights", "bright,dark") == 2
-    assert "has no weights 'dark'" in capsys.readouterr().err
+    assert "expected weights of the preset 'bright', got 'dark'" in capsys.readouterr().err
 
 
 def test_isolated_nan_is_replaced_with_a_warning_that_counts(recalib, scan, tmp_path):

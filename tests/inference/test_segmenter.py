@@ -202,7 +202,7 @@ def test_segments_one_volume_of_many(preset, image):
 
 
 def test_an_unknown_preset_or_weight_set(preset, image):
-    with pytest.raises(ValueError, match="there is no preset 'nothing'"):
+    with pytest.raises(ValueError, match="expected the name of a preset, got 'nothing'"):
         segment(image, "nothing")
-    with pytest.raises(ValueError, match="preset 'random' has no weights 'third'; it has first, second"):
+    with pytest.raises(ValueError, match="expected weights of the preset 'random', got 'third'; known weights: first, second"):
         segment(image, preset, weights="third")

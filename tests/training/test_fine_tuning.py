@@ -179,12 +179,12 @@ def test_blocks_that_do_not_start_as_the_identity_are_missing(recipe, pretrained
 
 def test_refuses_another_network(recipe, pretrained):
     other = tuned(recipe, pretrained, network={"arguments": {"levels": 1, "filters": 2, "normalization": "batch"}})
-    with pytest.raises(zoo.WeightsError, match="the weights do not fit the network 'unet'"):
+    with pytest.raises(zoo.WeightsError, match="expected weights that fit the network 'unet', got "):
         start_from(fresh(other), other)
 
 
 def test_refuses_an_unknown_preset(recipe):
-    with pytest.raises(ValueError, match="there is no preset 'none'"):
+    with pytest.raises(ValueError, match="expected the name of a preset, got 'none'"):
         start_from(fresh(recipe), dataclasses.replace(recipe, init="none"))
 
 
@@ -192,7 +192,7 @@ def test_an_unknown_preset_is_an_error_before_any_scan_is_read(recipe, data, tmp
     shutil.copytree(data, tmp_path / "data")
     for path in (tmp_path / "data").rglob("*.nii.gz"):
         path.write_bytes(b"none")
-    with pytest.raises(ValueError, match="there is no preset 'none'"):
+    with pytest.raises(ValueError, match="expected the name of a preset, got 'none'"):
         train(dataclasses.replace(recipe, init="none"), tmp_path / "run", tmp_path / "data")
 
 

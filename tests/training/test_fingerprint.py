@@ -72,7 +72,7 @@ def test_keys_newer_than_the_run_have_their_defaults(recipe, data):
     del older["recipe"]["loss"]
     assert difference(older, fingerprint_of(recipe, data)) is None
     older["recipe"]["losses"] = {}
-    assert "its recipe does not fit this version: recipe has an unknown key" in difference(
+    assert "its recipe does not fit this version: recipe: expected known keys" in difference(
         older, fingerprint_of(recipe, data)
     )
 

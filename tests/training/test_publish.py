@@ -77,7 +77,7 @@ def test_a_failed_publication_leaves_the_old_weights(published, run, recipe, rec
     (published / "preset.json").write_text("{")
     (published / "balls.safetensors").write_bytes(b"older")
     before = {name: (published / name).read_bytes() for name in names(published)}
-    with pytest.raises(ValueError, match="is not valid JSON"):
+    with pytest.raises(ValueError, match="expected a preset in valid JSON"):
         publish(recipe, recipe_path, run.weight_set, run.folder, published.parent)
     assert {name: (published / name).read_bytes() for name in names(published)} == before
 

@@ -36,22 +36,30 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 5", "epoch = 5", "schedule has an unknown key 'epoch'; did you mean 'epochs'?"),
-        ("epochs = 5", "", "schedule lacks 'epochs'"),
+        (
+            "epochs = 5",
+            "epoch = 5",
+            "schedule: expected known keys, got the unknown key 'epoch'; did you mean 'epochs'?",
+        ),
+        ("epochs = 5", "", "schedule: expected the key 'epochs', got a table without it"),
         ("epochs = 5", "epochs = 0", "schedule: expected `epochs` to be greater than 0, got 0"),
-        ("epochs = 5", "epochs = 2.5", "schedule: epochs must be an integer, not 2.5"),
+        ("epochs = 5", "epochs = 2.5", "schedule: epochs: expected an integer, got 2.5"),
         ("batch_size = 2", "batch_size = -1", "schedule: expected `batch_size` to be greater than 0, got -1"),
-        ("learning_rate = 0.06", "learning_rate = 'high'", "optimizer: learning_rate must be a number, not 'high'"),
+        ("learning_rate = 0.06", "learning_rate = 'high'", "optimizer: learning_rate: expected a number, got 'high'"),
         (
             "learning_rate = 0.06",
             "learning_rate = nan",
             "optimizer: expected `learning_rate` to be greater than 0, got nan",
         ),
         ("validate_every = 3", "validate_every = 0", "data: expected `validate_every` to be greater than 0, got 0"),
-        ("rotation = 10.0", "rotations = 1.0", "augmentation has an unknown key 'rotations'; did you mean 'rotation'?"),
-        ('"UNet"', '"Unet"', "network: architecture must be one of UNet, SDNet, DenseNet, not 'Unet'"),
-        ("[12, 12, 12]", "[12, 12]", "input: window must have 3 values, not"),
-        ("[12, 12, 12]", "[1, 1, 12]", "input: window must be three sizes"),
+        (
+            "rotation = 10.0",
+            "rotations = 1.0",
+            "augmentation: expected known keys, got the unknown key 'rotations'; did you mean 'rotation'?",
+        ),
+        ('"UNet"', '"Unet"', "network: expected architecture to be one of UNet, SDNet, DenseNet, got 'Unet'"),
+        ("[12, 12, 12]", "[12, 12]", "input: window: expected 3 values, got"),
+        ("[12, 12, 12]", "[1, 1, 12]", "input: expected window of three sizes"),
         (
             "[optimizer]",
             "[optimizer]\nname = 'adamm'",
@@ -108,12 +116,12 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "seed = 3\nensemble = { name = 'balls' }",
             "expected `ensemble.name` to differ from the name of its member, `weights`, got 'balls'",
         ),
-        ("id = 17,", "id = 0,", "labels must differ in id; 0 is there more than once"),
-        ('"core"', '"shell"', "labels must differ in name; 'shell' is there more than once"),
+        ("id = 17,", "id = 0,", "expected labels that differ in id, got 0 more than once"),
+        ('"core"', '"shell"', "expected labels that differ in name, got 'shell' more than once"),
         (
             '{ id = 0, name = "background" }, { id = 17, name = "shell" }',
             '{ id = 17, name = "shell" }, { id = 0, name = "nothing" }',
-            "labels must begin with the background, not with 17 ('shell'); put 0 ('nothing') first",
+            "expected the background as the first of the labels, got 17 ('shell'); put 0 ('nothing') first",
         ),
         (
             ', { id = 17, name = "shell" }, { id = 53, name = "core" }',
@@ -122,11 +130,16 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         ),
         ("id = 17,", "id = 17, mirror = 18,", "17 ('shell'), whose mirror 18 is no label"),
         ("id = 17,", "id = 17, mirror = 53,", "17 ('shell'), whose mirror 53 has the mirror 53"),
-        ("filters = 4", "filter = 4", "network.arguments has an unknown key 'filter'; did you mean 'filters'?"),
+        (
+            "filters = 4",
+            "filter = 4",
+            "network.arguments: expected known keys, got the unknown key 'filter'; did you mean 'filters'?",
+        ),
         (
             "filters = 4",
             "recalibration = 'pe', recalibration_args = { reduction_rate = 4 }",
-            "network.arguments.recalibration_args has an unknown key 'reduction_rate'; did you mean 'reduction_ratio'?",
+            "network.arguments.recalibration_args: expected known keys, got the unknown key 'reduction_rate'; did you "
+            "mean 'reduction_ratio'?",
         ),
         (
             'precision = "float32"',
@@ -138,9 +151,16 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "[1, 12, 12]\norientation = 'LPS'\n",
             "expected `augmentation.flip` to be 0 for sagittal slices, which look the same on both sides, got 0.5",
         ),
-        ('preset = "tiny3d"', "", "lacks 'preset'"),
+        ('preset = "tiny3d"', "", "expected the key 'preset', got a table without it"),
+        (
+            'preset = "tiny3d"',
+            'preset = "../../x"',
+            "expected preset to be at most 64 letters, digits, '_', '-' or '.'",
+        ),
+        ('preset = "tiny3d"', 'preset = "/tmp/x"', "expected preset to be at most 64 letters, digits, '_', '-' or '.'"),
+        ('"shell"', '"<b>shell"', "expected name to be one line of at most 100 printable characters"),
         ("seed = 3", "seed = 3\nsede = 4", "unknown key 'sede'; did you mean 'seed'?"),
-        ("id = 17,", "", "labels[1] lacks 'id'"),
+        ("id = 17,", "", "labels[1]: expected the key 'id', got a table without it"),
     ],
 )
 def test_a_mistake_is_named(old, new, message, tmp_path):
@@ -153,13 +173,15 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(RecordError, match=r"cannot read the recipe .*none.toml: No such file or directory"):
+    with pytest.raises(
+        RecordError, match=r"none.toml: expected a recipe that can be read, got 'No such file or directory'"
+    ):
         Recipe.read(tmp_path / "none.toml")
 
 
 def test_a_file_that_is_not_toml(tmp_path):
     (tmp_path / "recipe.toml").write_text("preset = ")
-    with pytest.raises(RecordError, match=r"recipe.toml is not valid TOML: "):
+    with pytest.raises(RecordError, match=r"recipe.toml: expected a recipe in valid TOML, got "):
         Recipe.read(tmp_path / "recipe.toml")
 
 

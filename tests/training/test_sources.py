@@ -272,7 +272,11 @@ def test_merged_numbers_are_no_problem(balls, tmp_path):
             "[augmentation]\nflip = 0.5\n[synthesis]",
             "because generated scans are not augmented, got both; leave one",
         ),
-        ("noise = 5.0", "noises = 5.0", "synthesis has an unknown key 'noises'; did you mean 'noise'?"),
+        (
+            "noise = 5.0",
+            "noises = 5.0",
+            "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?",
+        ),
         ("variety_epochs = 2", "variety_epochs = -1", "expected `variety_epochs` to be at least 0, got -1"),
         ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
     ],

@@ -101,15 +101,15 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
 @pytest.mark.parametrize(
     ("space", "keys", "message"),
     [
-        ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate must be a number, not 'fast'"),
+        ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate: expected a number, got 'fast'"),
         ({"learning_rate": [0.01, -1.0]}, {}, "learning_rate must be greater than 0"),
         ({"optimizer.learning_rat": [0.1, 0.2]}, {}, "did you mean 'learning_rate'"),
-        ({"network.arguments.filter": [4, 8]}, {}, "network.arguments has .* 'filter'; did you mean 'filters'"),
+        ({"network.arguments.filter": [4, 8]}, {}, "network.arguments: expected .* 'filter'; did you mean 'filters'"),
         ({"recalibration": ["cse", "scce"]}, {}, "recalibration must be 'none' or one of"),
         ({"recalibration": "scse", "aggregation": ["max", "mean"]}, {}, "`aggregation` must be one of"),
         ({"recalibration": "scse", "positions": ["P1", "P9"]}, {}, "positions must be of P1"),
         ({"recalibration": "scse", "skip": ["raw", "none"]}, {}, "skip must be one of recalibrated, raw"),
-        ({"architecture": ["UNet", "VNet"]}, {}, "architecture must be one of UNet"),
+        ({"architecture": ["UNet", "VNet"]}, {}, "expected architecture to be one of UNet"),
         ({"learning_rate": [0.1, 0.2]}, {"objective": "shelf"}, "objective must be 'dice' or one of .*shell.*core"),
         (
             {"learning_rate": [0.1, 0.2]},
@@ -129,7 +129,7 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
             {"algorithm": "hyperband"},
             "must not give schedule.validate_every, since 'hyperband' validates each epoch",
         ),
-        ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "cannot read the recipe none.toml"),
+        ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "none.toml: expected a recipe that can be read, got 'No such file or directory'"),
     ],
 )
 def test_a_study_that_does_not_fit_its_recipe_is_refused_before_anything_runs(space, keys, message, make_study):

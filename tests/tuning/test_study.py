@@ -69,11 +69,11 @@ def test_what_is_no_study_is_refused(keys, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seeds = [", "is not valid TOML"),
+        ("seeds = [", "expected a study in valid TOML, got "),
         ('recipe = "r.toml"\nalgoritm = "grid"\n[space]\n', "did you mean 'algorithm'"),
         ('recipe = "r.toml"\nname = "x"\n[space]\n', "unknown key 'name'"),
-        ('recipe = "r.toml"\n', "lacks 'space'"),
-        ('recipe = "r.toml"\ntrials = "many"\n[space]\n', "trials must be an integer"),
+        ('recipe = "r.toml"\n', "expected the key 'space', got a table without it"),
+        ('recipe = "r.toml"\ntrials = "many"\n[space]\n', "trials: expected an integer"),
     ],
 )
 def test_a_file_that_is_no_study_is_refused(text, message, tmp_path):
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_study_is_refused(text, message, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RecordError, match="cannot read the study .*none.toml: No such file"):
+    with pytest.raises(RecordError, match="none.toml: expected a study that can be read, got 'No such file or directory'"):
         Study.read(tmp_path / "none.toml")
 
 

@@ -9,7 +9,6 @@ from recalib_keras.inference.engines.base import REFERENCE, candidates
 from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.reference_run import try_out
 from recalib_keras.inference.engines.selection import Undecided
-from recalib_keras.zoo import weights as zoo_weights
 
 
 def open_engine(preset, weights="default", engine="auto", precision="auto", threads=None):
@@ -74,7 +73,7 @@ class _Opener:
         if compiled is None:
             return None
         # The weights themselves are inside; what lies beside preset.json must be the same, here as for Keras.
-        zoo_weights.read(zoo.info(self.preset).folder / self.weight_set.file, self.weight_set.sha256)
+        self.weight_set.read_weights()
         try:
             return openvino_engine.OpenVINOEngine(compiled, choice.precision, self.threads)
         except EngineError:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, Problem
+from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, LabelMapping, Problem
 from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
@@ -65,7 +65,7 @@ def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    classes = _classes(truth.array, labels)
+    classes = _to_classes(labels)(truth.array)
     return Scan(labelled.name, normalized, classes, labelled.image, expects.spacing or image.grid.spacing)
 
 
@@ -79,11 +79,12 @@ def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:
     image, truth, problems = labelled.inspect()
     if truth is None:
         return Inspection(image, truth, problems)
-    numbers, ids = labelled.merged(truth.array), [label.id for label in labels]
-    unknown = np.setdiff1d(numbers, ids)
-    if unknown.size:
-        found = f"{unknown[:10].tolist()} too; add them to the recipe's labels, or merge them by data.merge"
-        problems = [*problems, Problem(labelled.labels, f"the labels {ids}", found)]
+    numbers = labelled.merged(truth.array)
+    unknown = _to_classes(labels).unknown(numbers)
+    if unknown:
+        expected = f"the labels {[label.id for label in labels]}"
+        remedy = "add them to the recipe's labels, or merge them by data.merge"
+        problems = [*problems, Problem(labelled.labels, expected, f"{unknown} too", remedy)]
     return Inspection(image, dataclasses.replace(truth, array=numbers), problems)
 
 
@@ -234,8 +235,6 @@ def _foreground_voxel(scan, rng):
     return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 
-def _classes(label_map, labels):
-    """Returns the class of each voxel from its label number."""
-    ids = np.array([label.id for label in labels])
-    order = np.argsort(ids)
-    return order[np.searchsorted(ids[order], label_map)].astype(np.min_scalar_type(len(ids) - 1))
+def _to_classes(labels):
+    """Returns the mapping from label numbers to classes."""
+    return LabelMapping.to_classes(label.id for label in labels)

@@ -8,7 +8,7 @@ import numpy as np
 
 from recalib_keras.core.errors import TrainingError
 from recalib_keras.datasets import DatasetError, LabelledScan, Problem
-from recalib_keras.datasets.scan import noted
+from recalib_keras.datasets.problems import noted
 from recalib_keras.pipeline import Batches
 from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan, Synthesis
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch

@@ -96,10 +96,10 @@ def test_weights_are_checked_though_they_lie_compiled_in_the_cache(bright_preset
     open_engine(folder, **request)
     file = folder / "bright.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    with pytest.raises(zoo.WeightsError, match="are not those the preset describes"):
+    with pytest.raises(zoo.WeightsError, match="expected the weights that the preset describes, with SHA-256"):
         open_engine(folder, **request)
     file.unlink()
-    with pytest.raises(zoo.WeightsError, match="cannot read the weights"):
+    with pytest.raises(zoo.WeightsError, match="expected a file of weights that can be read"):
         open_engine(folder, **request)
 
 
@@ -145,7 +145,7 @@ def test_without_openvino_keras_is_left(bright_preset, windows, empty_cache, mon
 
 
 def test_unknown_preset_and_weights(bright_preset, empty_cache):
-    with pytest.raises(ValueError, match="there is no preset 'nothing'"):
+    with pytest.raises(ValueError, match="expected the name of a preset, got 'nothing'"):
         open_engine("nothing")
-    with pytest.raises(ValueError, match="has no weights 'dark'; it has bright"):
+    with pytest.raises(ValueError, match="got 'dark'; known weights: bright"):
         open_engine(bright_preset, "dark")

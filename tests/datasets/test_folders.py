@@ -1,6 +1,6 @@
 import pytest
 
-from recalib_keras.datasets.label_names import label_names, read_json
+from recalib_keras.datasets.folders import label_names, read_json
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,18 @@ def test_both_ways_of_writing(mapping, names):
 
 @pytest.mark.parametrize(
     "mapping",
-    [["liver"], {"liver": "1"}, {"1": 2.5}, {"whole": [1, 2]}, {"a": 1, "b": 1}, {"a": -1}, {"a": True}, {"1": None}],
+    [
+        ["liver"],
+        {"liver": "1"},
+        {"1": 2.5},
+        {"whole": [1, 2]},
+        {"a": 1, "b": 1},
+        {"a": -1},
+        {"a": True},
+        {"1": None},
+        {"²": "a"},
+        {"1" * 5000: "a"},
+    ],
 )
 def test_other_ways_are_told(mapping):
     names, problems = label_names(mapping, "labels.json")
@@ -39,3 +50,9 @@ def test_a_broken_json_file_is_told(tmp_path, content, told):
     path.write_bytes(content)
     mapping, problems = read_json(path)
     assert mapping == {} and problems[0].file == path and told in str(problems[0])
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "<b>", "a|b", "a" * 101, "\x1b[31m"])
+def test_a_name_that_breaks_a_table_is_reported(name):
+    names, problems = label_names({"1": name}, "labels.json")
+    assert names is None and "labels.json: expected the name of a label to be one line of" in str(problems[0])
