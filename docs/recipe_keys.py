@@ -12,7 +12,7 @@ from recalib_keras.training.recipe import Recipe
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """# Recipes
 
-Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.training.recipe`.
+Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.training.recipe` and `recipe_tables`.
 
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of the wrong type is an error that names
 the closest known key. `extends = "other.toml"`, a path relative to the file, takes all keys of another recipe; the

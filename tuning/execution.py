@@ -41,13 +41,13 @@ def execute(task, seed, folder, data_root, on_line):
     import keras
 
     from recalib_keras.core.records import from_mapping
-    from recalib_keras.training import Recipe, TrainingError, train
-    from recalib_keras.training.run.fingerprint import identity
+    from recalib_keras.training import DivergedError, Recipe, find_split, train
+    from recalib_keras.training.run.fingerprint import fingerprint
 
     folder, message = Path(folder), ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
 
-    _remove_other(folder, identity(recipe, data_root))
+    _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root)))
 
     def on_epoch(line):
         lines = read_lines(folder, task["objective"])
@@ -60,9 +60,7 @@ def execute(task, seed, folder, data_root, on_line):
             train(recipe, folder, data_root, resume=True, on_epoch=on_epoch)
     except _Over:
         pass
-    except TrainingError as error:
-        if "finite" not in str(error):
-            raise
+    except DivergedError as error:
         message = str(error)
     finally:
         keras.backend.clear_session()
@@ -74,13 +72,13 @@ def _remove_other(folder, identity):
     """Removes the folder of a training if its checkpoint is of another one, or of none that can be told."""
     from safetensors import SafetensorError
 
-    from recalib_keras.training.run.checkpoint import read_identity
+    from recalib_keras.training.run.checkpoint import read_fingerprint
     from recalib_keras.training.run.fingerprint import difference
 
     if not (folder / CHECKPOINT).exists():
         return
     try:
-        begun = read_identity(folder / CHECKPOINT)
+        begun = read_fingerprint(folder / CHECKPOINT)
     except SafetensorError:
         begun = None
     if begun is None or difference(begun, identity):

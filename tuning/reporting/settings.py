@@ -3,8 +3,8 @@
 import functools
 
 from recalib_keras.core.records import from_mapping
-from recalib_keras.training import Recipe
-from recalib_keras.training.validation import in_words, split
+from recalib_keras.training import Recipe, find_split
+from recalib_keras.training.validation import in_words
 
 VARIED = "varied"
 
@@ -21,7 +21,7 @@ def settings(plan, trial, data_root=None):
     varied = {dimension.key for dimension in plan.space.dimensions}
 
     def of(key, write=str):
-        return VARIED if key in varied else write(functools.reduce(getattr, key.split("."), recipe))
+        return VARIED if key in varied else write(functools.reduce(getattr, key.find_split("."), recipe))
 
     return {
         "data": f"{of('data.source')} ({of('data.licence')})",
@@ -42,7 +42,7 @@ def _validation(recipe, data_root):
     if data_root is None:
         return f"scans held out: {which}"
     try:
-        training, validation = split(recipe, data_root)
+        training, validation = find_split(recipe, data_root)
     except (ValueError, OSError):
         return f"scans held out: {which}"
     return f"{in_words(validation)} ({which}), {len(training)} to learn from"

@@ -4,12 +4,12 @@ import os
 
 import keras
 import pytest
+from training.runs import fingerprint_of
 
 from recalib_keras.core.errors import WriteError
 from recalib_keras.training import TrainingError
-from recalib_keras.training.run.fingerprint import identity
 from recalib_keras.training.run.folder import RunFolder
-from recalib_keras.training.run.log import Journal
+from recalib_keras.training.run.log import TrainingLog
 from recalib_keras.zoo import Label
 
 STRUCTURES = (Label(1, "left"),)
@@ -26,7 +26,7 @@ def line(epoch, dice):
     return {"epoch": epoch, "loss": 1.0, "seconds": 0.1, "dice": dice}
 
 
-def test_claiming_takes_away_what_was_never_finished(tmp_path):
+def test_claim_removes_unfinished_files(tmp_path):
     half_written = [".0123456789abcdef.safetensors", ".fedcba9876543210.png", ".0123456789abcdef"]
     others = [".0123.safetensors", ".hidden", "best.safetensors", "0123456789abcdef.png"]
     for name in half_written + others:
@@ -46,46 +46,53 @@ def test_the_best_weights_are_the_first_with_the_highest_dice(tmp_path, model):
     assert kept[0] == kept[1] != kept[2] == kept[3]
 
 
-def test_tells_where_a_stopped_run_goes_on(tmp_path, model):
+def test_says_where_a_stopped_run_continues(tmp_path, model):
     run = RunFolder(tmp_path, STRUCTURES)
-    assert run.last_good() == "there is no checkpoint yet, so that the run starts anew"
+    assert run.last_checkpoint() == "there is no checkpoint yet, so the run starts anew"
     run.begin()
     run.end_epoch(line(1, 0.5), model)
-    assert run.last_good() == f"the last good checkpoint, {tmp_path / 'checkpoint.safetensors'}, is of epoch 1"
+    assert run.last_checkpoint() == f"the last good checkpoint, {tmp_path / 'checkpoint.safetensors'}, is of epoch 1"
 
 
-def written_run(folder, model, identity):
+def written_run(folder, model, fingerprint):
     run = RunFolder(folder, STRUCTURES)
     run.claim(resume=False)
-    run.identify(identity)
+    run.identify(fingerprint)
     run.begin()
     run.end_epoch(line(1, 0.5), model)
 
 
-def test_a_run_goes_on_as_what_it_was_begun_alone(tmp_path, model, recipe, data):
-    begun = identity(recipe, data)
+def test_a_run_resumes_only_with_its_own_fingerprint(tmp_path, model, recipe, data):
+    begun = fingerprint_of(recipe, data)
     written_run(tmp_path, model, begun)
     for is_writer in (True, False):
         RunFolder(tmp_path, STRUCTURES, is_writer).identify(begun)
-        other = identity(dataclasses.replace(recipe, seed=8), data)
-        with pytest.raises(TrainingError, match="is of another run: its recipe has seed = 3, this one seed = 8"):
+        other = fingerprint_of(dataclasses.replace(recipe, seed=8), data)
+        with pytest.raises(
+            TrainingError,
+            match="a checkpoint of this run, got one of another run: its recipe has seed = 3, this one seed = 8",
+        ):
             RunFolder(tmp_path, STRUCTURES, is_writer).identify(other)
 
 
-def test_a_run_that_does_not_say_what_it_is_goes_on_with_a_warning(tmp_path, model, recipe, data):
+def test_a_run_without_a_fingerprint_resumes_with_a_warning(tmp_path, model, recipe, data):
     written_run(tmp_path, model, None)
-    with pytest.warns(UserWarning, match="does not say by which recipe and on which scans its run was begun; make sur"):
-        RunFolder(tmp_path, STRUCTURES).identify(identity(recipe, data))
+    with pytest.warns(UserWarning, match="does not say which recipe and which scans its run began with; make sure"):
+        RunFolder(tmp_path, STRUCTURES).identify(fingerprint_of(recipe, data))
 
 
-def test_a_checkpoint_of_another_network_or_none_at_all_is_refused(tmp_path, model):
+def test_refuses_a_checkpoint_of_another_network_and_other_files(tmp_path, model):
     written_run(tmp_path, model, None)
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     other.compile("sgd")
-    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
+    with pytest.raises(
+        TrainingError, match=r"checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
+    ):
         RunFolder(tmp_path, STRUCTURES).restore(other)
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no checkpoint")
-    with pytest.raises(TrainingError, match="is no checkpoint of this recipe's network"):
+    with pytest.raises(
+        TrainingError, match=r"checkpoint.safetensors: expected a checkpoint of this recipe's network, got another"
+    ):
         RunFolder(tmp_path, STRUCTURES).identify(None)
 
 
@@ -106,13 +113,13 @@ def test_another_host_reads_and_does_not_write(tmp_path, model):
     assert again.history == [line(1, 0.7)]
 
 
-def test_a_disk_that_fills_up_under_tensorboard_is_one_clear_error(tmp_path, model, monkeypatch):
+def test_a_disk_that_tensorboard_fills_up_is_one_clear_error(tmp_path, model, monkeypatch):
     def refuse(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     run = RunFolder(tmp_path, STRUCTURES)
     run.begin()
-    monkeypatch.setattr(Journal, "add", refuse)
+    monkeypatch.setattr(TrainingLog, "add", refuse)
     with pytest.raises(
         WriteError, match=f"write the log into {tmp_path}, got 'No space left on device'; check that the"
     ):

@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from recalib_keras.training.run.checkpoint import read_identity, restore_checkpoint, save_checkpoint
+from recalib_keras.training.run.checkpoint import read_fingerprint, restore_checkpoint, save_checkpoint
 
 
 def compiled_model(units=3, seed=0):
@@ -35,7 +36,7 @@ def test_restores_weights_optimizer_and_random_states(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(state(model), state(other), strict=True))
 
 
-def test_keeps_the_old_one_if_writing_fails(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     model = compiled_model()
     save_checkpoint(tmp_path / "state.safetensors", model, 1)
     before = (tmp_path / "state.safetensors").read_bytes()
@@ -57,15 +58,21 @@ def test_refuses_other_variables(tmp_path):
         restore_checkpoint(tmp_path / "state.safetensors", compiled_model(units=5))
     deeper = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(3)])
     deeper.compile("adam", "mse")
-    with pytest.raises(ValueError, match="it holds 9 variables, the network and its optimizer have 6"):
+    with pytest.raises(ValueError, match="expected 6 variables, those of the network and its optimizer, got 9"):
         restore_checkpoint(tmp_path / "state.safetensors", deeper)
 
 
-def test_says_which_training_it_is_of(tmp_path):
+def test_stores_the_fingerprint_of_its_run(tmp_path):
     path, model = tmp_path / "state.safetensors", compiled_model()
     save_checkpoint(path, model, 1, {"recipe": {"seed": 3}})
-    assert read_identity(path) == {"recipe": {"seed": 3}}
+    assert read_fingerprint(path) == {"recipe": {"seed": 3}}
     save_checkpoint(path, model, 1)
-    assert read_identity(path) is None
+    assert read_fingerprint(path) is None
     save_file({"weight": np.zeros(1)}, path)
-    assert read_identity(path) is None
+    assert read_fingerprint(path) is None
+
+
+def test_the_keys_of_the_metadata_are_those_of_old_runs(tmp_path):
+    save_checkpoint(tmp_path / "state.safetensors", compiled_model(), [{"epoch": 1}], {"recipe": {"seed": 3}})
+    with safe_open(tmp_path / "state.safetensors", framework="numpy") as stored:
+        assert stored.metadata() == {"progress": '[{"epoch": 1}]', "identity": '{"recipe": {"seed": 3}}'}

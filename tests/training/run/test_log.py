@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from recalib_keras.training.run.log import Journal
+from recalib_keras.training.run.log import TrainingLog
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Label
 
@@ -40,11 +40,11 @@ def scalars(folder, tag):
     return [(event.step, pytest.approx(event.value, rel=1e-6)) for event in events(folder).Scalars(tag)]
 
 
-def test_says_the_same_in_three_forms(tmp_path):
-    journal = Journal(tmp_path, STRUCTURES, [])
+def test_writes_the_same_in_three_forms(tmp_path):
+    log = TrainingLog(tmp_path, STRUCTURES, [])
     lines = [line(1), line(2, 0.75)]
     for added in lines:
-        journal.add(added)
+        log.add(added)
     assert [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()] == lines
     with (tmp_path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -54,11 +54,11 @@ def test_says_the_same_in_three_forms(tmp_path):
     assert scalars(tmp_path, "dice/shell") == [(2, 0.75)] and scalars(tmp_path, "dice/core, inner") == [(2, 0.5)]
 
 
-def test_a_resumed_run_takes_the_place_of_what_it_does_again(tmp_path):
-    first = Journal(tmp_path, STRUCTURES, [])
+def test_a_resumed_run_replaces_the_epochs_that_it_trains_again(tmp_path):
+    first = TrainingLog(tmp_path, STRUCTURES, [])
     for epoch in (1, 2, 3):
         first.add(line(epoch, dice=0.1))
-    resumed = Journal(tmp_path, STRUCTURES, [line(1, dice=0.1)])  # its checkpoint was that of the first epoch
+    resumed = TrainingLog(tmp_path, STRUCTURES, [line(1, dice=0.1)])  # its checkpoint was that of the first epoch
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
     resumed.add(line(2, dice=0.2))
     assert scalars(tmp_path, "dice") == [(1, 0.1), (2, 0.2)]
@@ -66,16 +66,16 @@ def test_a_resumed_run_takes_the_place_of_what_it_does_again(tmp_path):
 
 def test_the_picture_of_a_validation(tmp_path):
     pytest.importorskip("matplotlib")
-    journal = Journal(tmp_path, STRUCTURES, [])
-    journal.add(line(1))
-    journal.draw(*scan_and_labels())
-    journal.add(line(2, 0.75))
+    log = TrainingLog(tmp_path, STRUCTURES, [])
+    log.add(line(1))
+    log.draw(*scan_and_labels())
+    log.add(line(2, 0.75))
     pictures = events(tmp_path).Images("validation")
     assert [picture.step for picture in pictures] == [2]
     assert pictures[0].encoded_image_string == (tmp_path / "validation.png").read_bytes()
 
 
-def test_without_matplotlib_there_is_a_word_instead_of_the_picture(tmp_path, monkeypatch):
+def test_without_matplotlib_there_is_a_warning_instead_of_the_picture(tmp_path, monkeypatch):
     importing = builtins.__import__
 
     def without_matplotlib(name, *args, **kwargs):
@@ -84,8 +84,8 @@ def test_without_matplotlib_there_is_a_word_instead_of_the_picture(tmp_path, mon
         return importing(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
-    journal = Journal(tmp_path, STRUCTURES, [])
+    log = TrainingLog(tmp_path, STRUCTURES, [])
     with pytest.warns(UserWarning, match="no picture of the validation: .*pip install"):
-        journal.draw(*scan_and_labels())
-    journal.add(line(1, 0.75))
+        log.draw(*scan_and_labels())
+    log.add(line(1, 0.75))
     assert not (tmp_path / "validation.png").exists()

@@ -8,7 +8,7 @@ from training.synthetic import changed
 
 from recalib_keras.datasets import DatasetError, LabelledScan
 from recalib_keras.training.data.examples import Examples, Scan, read_scan
-from recalib_keras.training.recipe import Augmentation
+from recalib_keras.training.recipe_tables import Augmentation
 from recalib_keras.zoo import Input, Label
 
 LABELS = (Label(0, "background"), Label(53, "core"), Label(17, "shell"))
@@ -183,7 +183,7 @@ def test_no_spacing_leaves_the_voxels(write, image):
 )
 def test_refuses_labels_that_stand_elsewhere(label_affine, write, image):
     labelled = write(image, np.zeros(image.shape, "uint8"), label_affine=label_affine)
-    with pytest.raises(DatasetError, match="labels.nii: expected the affine of its scan, "):
+    with pytest.raises(DatasetError, match=r"labels.nii: expected the affine of its scan, "):
         read_scan(labelled, Input((8, 8, 8)), LABELS)
 
 

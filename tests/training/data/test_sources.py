@@ -1,4 +1,4 @@
-"""Where examples come from, and what validates: most of all in trainings on scans generated from label maps."""
+"""Sources of examples and validation scans, above all in trainings on scans generated from label maps."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import to_mapping
 from recalib_keras.datasets import DatasetError
 from recalib_keras.synthesis import GeneratedScan, Synthesis
-from recalib_keras.training import Recipe, held_out, publish, rescore, train
-from recalib_keras.training.data.sources import find_source, settings_of
+from recalib_keras.training import Recipe, find_split, held_out, publish, rescore, train
+from recalib_keras.training.data.sources import make_source, settings_of
 from recalib_keras.zoo import Input, Label
 
 RECIPE = """
@@ -95,8 +95,14 @@ def run(heads, recipe, tmp_path_factory):
     return folder, train(recipe, folder, heads)
 
 
+def sources(recipe, data_root):
+    """Returns the source of training examples, and the validation scans."""
+    split = find_split(recipe, data_root)
+    return make_source(recipe, split, data_root), split.validation
+
+
 def test_held_out_maps_are_not_trained_on(recipe, heads):
-    source, validation = find_source(recipe, heads)
+    source, validation = sources(recipe, heads)
     assert source.names == ["head_0", "head_2"] and [path.name for path in source.maps.files] == [
         "head_0.nii.gz",
         "head_2.nii.gz",
@@ -106,7 +112,7 @@ def test_held_out_maps_are_not_trained_on(recipe, heads):
 
 
 def test_examples_vary_more_from_epoch_to_epoch(recipe, heads):
-    source, _ = find_source(recipe, heads)
+    source, _ = sources(recipe, heads)
     assert [settings_of(recipe, epoch).texture for epoch in range(4)] == pytest.approx([0.2, 0.6, 1.0, 1.0])
     settings = [source.examples(epoch, slice(None)).settings for epoch in range(3)]
     assert [each.noise for each in settings] == [0.0, 2.5, 5.0]
@@ -123,13 +129,13 @@ def test_without_a_start_scans_vary_alike(recipe):
 def test_networks_of_slices_learn_from_scans_as_a_whole(recipe, heads, window, slices):
     expects = Input(window, spacing=(4.0, 4.0, 4.0), normalization="percentile")
     sliced = changed(dataclasses.replace(recipe, input=expects), schedule={"batch_size": 24})
-    images, classes = find_source(sliced, heads)[0].examples(0, slice(None))[0]
+    images, classes = sources(sliced, heads)[0].examples(0, slice(None))[0]
     assert images.shape == classes.shape == slices
     assert keras.ops.convert_to_numpy(classes).max() > 0
 
 
 def test_class_maps_hold_the_structures(recipe, heads):
-    source, _ = find_source(recipe, heads)
+    source, _ = sources(recipe, heads)
     assert [np.unique(classes).tolist() for classes in source.class_maps()] == [[0, 1, 2, 3]] * 2
 
 
@@ -156,7 +162,7 @@ def test_a_preset_knows_the_scans_it_was_measured_on(run, recipe, path, heads, t
 
 
 def test_a_generated_scan_is_the_same_each_time_and_fits_its_map(recipe, heads):
-    _, (first, second) = find_source(recipe, heads)
+    _, (first, second) = sources(recipe, heads)
     image, labels = first.read()
     again, _ = first.read()
     other, _ = second.read()
@@ -170,7 +176,7 @@ def test_a_generated_scan_is_the_same_each_time_and_fits_its_map(recipe, heads):
 def test_what_is_segmented_as_itself_is_in_training_and_truth_alike(recipe, heads):
     """A recipe may name a tissue that the table counts as background."""
     more = dataclasses.replace(recipe, labels=(*recipe.labels, Label(507, "skin")))
-    source, (first, _) = find_source(more, heads)
+    source, (first, _) = sources(more, heads)
     _, truth = first.read()
     assert set(np.unique(truth.array)) == {0, 2, 16, 41, 507}
     assert np.count_nonzero(truth.array == 507) == (head(22) == SKIN).sum()
@@ -181,38 +187,38 @@ def test_networks_of_other_labels_are_measured_on_the_same_scans(recipe, heads):
     """So that they can be an ensemble, such as a view from the side that does not tell left from right."""
     labels = tuple(dataclasses.replace(label, mirror=None) for label in recipe.labels if label.id != 41)
     fewer = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, merge={"41": 2}), labels=labels)
-    (_, (first, second)), (_, (merged, _)) = find_source(recipe, heads), find_source(fewer, heads)
+    (_, (first, second)), (_, (merged, _)) = sources(recipe, heads), sources(fewer, heads)
     assert first != merged and first.as_stored == merged.as_stored != second.as_stored
     (image, truth), (same_image, merged_truth) = first.read(), merged.read()
     assert np.array_equal(image.array, same_image.array)
     assert np.array_equal(np.where(truth.array == 41, 2, truth.array), merged_truth.array)
 
 
-def test_a_broken_label_map_is_told(recipe, heads, tmp_path):
+def test_a_broken_label_map_is_reported(recipe, heads, tmp_path):
     (tmp_path / "broken.nii.gz").write_bytes(b"no map")
     scan = GeneratedScan("broken", tmp_path / "broken.nii.gz", tmp_path / "broken.nii.gz", table=heads / "heads")
     image, labels, problems = scan.inspect()
     assert image is None and labels is None and "broken.nii.gz" in str(problems[0])
 
 
-def test_everything_wrong_with_label_maps_is_told_before_any_training(recipe, heads, tmp_path):
+def test_all_problems_with_label_maps_are_listed_before_any_training(recipe, heads, tmp_path):
     folder = shutil.copytree(heads, tmp_path / "data") / "heads"
     numbers = np.where(np.arange(8)[:, None, None] < 4, 2, 9999).astype("int16").repeat(8, 1).repeat(8, 2)
     nib.save(nib.Nifti1Image(numbers, np.eye(4)), folder / "head_0.nii.gz")
     for name in ("head_1", "head_2"):
         (folder / f"{name}.nii.gz").write_bytes(b"no map")
     with pytest.raises(DatasetError) as caught:
-        find_source(recipe, tmp_path / "data")
+        sources(recipe, tmp_path / "data")
     assert [problem.file.name for problem in caught.value.problems] == [f"head_{n}.nii.gz" for n in (0, 2, 1)]
     assert str(caught.value.problems[0]).endswith("got [9999] too; add them to the table")
 
 
-def test_label_maps_that_do_not_go_together_are_told(recipe, heads, tmp_path):
+def test_label_maps_of_different_spacings_are_reported(recipe, heads, tmp_path):
     folder = shutil.copytree(heads, tmp_path / "data") / "heads"
     image = nib.load(folder / "head_2.nii.gz")
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), np.diag([2, 2, 2, 1])), folder / "head_2.nii.gz")
-    with pytest.raises(DatasetError, match="head_2.nii.gz: expected voxels of .*, as in .*head_0.nii.gz, got "):
-        find_source(recipe, tmp_path / "data")
+    with pytest.raises(DatasetError, match=r"head_2.nii.gz: expected voxels of .*, as in .*head_0.nii.gz, got "):
+        sources(recipe, tmp_path / "data")
 
 
 @pytest.fixture
@@ -231,7 +237,7 @@ def balls(data, tmp_path):
     return tmp_path, change
 
 
-def test_everything_wrong_with_scans_is_told_before_any_training(balls, tmp_path):
+def test_all_problems_with_scans_are_listed_before_any_training(balls, tmp_path):
     (tmp_path / "balls.toml").write_text(BALLS)
     root, change = balls
     change("ball_3", affine=np.eye(4), number=5)  # held out
@@ -240,34 +246,38 @@ def test_everything_wrong_with_scans_is_told_before_any_training(balls, tmp_path
     (root / FOLDER / "imagesTr" / "ball_4.nii.gz").write_bytes(b"no scan")
     with pytest.raises(DatasetError) as caught:
         train(Recipe.read(tmp_path / "balls.toml"), tmp_path / "run", root)
-    told = [(problem.file.parent.name, problem.file.name[:6]) for problem in caught.value.problems]
+    found = [(problem.file.parent.name, problem.file.name[:6]) for problem in caught.value.problems]
     expected = [("labelsTr", "ball_1"), ("imagesTr", "ball_4"), ("labelsTr", "ball_0")]
-    assert told == [*expected, ("labelsTr", "ball_3"), ("labelsTr", "ball_3")]
+    assert found == [*expected, ("labelsTr", "ball_3"), ("labelsTr", "ball_3")]
     assert "expected the affine of its scan" in str(caught.value)
     assert "expected the labels [0, 17, 53], got [7] too; add them to the recipe's labels, or merge" in str(
         caught.value
     )
 
 
-def test_numbers_that_the_recipe_merges_are_none_of_it(balls, tmp_path):
+def test_merged_numbers_are_no_problem(balls, tmp_path):
     root, change = balls
     change("ball_3", number=7)
     change("ball_1", number=7)
     (tmp_path / "balls.toml").write_text(BALLS.replace("[data]", "[data]\nmerge = { 7 = 17 }"))
-    source, validation = find_source(Recipe.read(tmp_path / "balls.toml"), root)
+    source, validation = sources(Recipe.read(tmp_path / "balls.toml"), root)
     assert source.names == ["ball_1", "ball_2", "ball_4", "ball_5"] and len(validation) == 2
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[synthesis]", "[augmentation]\nflip = 0.5\n[synthesis]", "generated scans are not augmented too"),
+        (
+            "[synthesis]",
+            "[augmentation]\nflip = 0.5\n[synthesis]",
+            "because generated scans are not augmented, got both; leave one",
+        ),
         (
             "noise = 5.0",
             "noises = 5.0",
             "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?",
         ),
-        ("variety_epochs = 2", "variety_epochs = -1", "variety_epochs must be at least 0, not -1"),
+        ("variety_epochs = 2", "variety_epochs = -1", "expected `variety_epochs` to be at least 0, got -1"),
         ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
     ],
 )
@@ -279,5 +289,8 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 
 
 def test_a_start_needs_an_end(recipe):
-    with pytest.raises(RecordError, match="synthesis_start and schedule.variety_epochs need a table"):
+    with pytest.raises(
+        RecordError,
+        match=r"expected a table \[synthesis\] with `synthesis_start` and `schedule.variety_epochs`, got none",
+    ):
         Recipe(**{**vars(recipe), "synthesis": None, "synthesis_start": Synthesis()})

@@ -14,11 +14,10 @@ from safetensors.numpy import load_file
 from training.runs import assert_same_run, by_place, read_log
 from training.synthetic import changed, write_recipe
 
-from recalib_keras.training import Recipe, TrainingError, train
+from recalib_keras.training import Recipe, TrainingError, find_split, train
 from recalib_keras.training.data.examples import Examples, read_scan
 from recalib_keras.training.distributed import strategy as distribution
 from recalib_keras.training.distributed.strategy import ONE_DEVICE, Distribution, accelerator, over_devices, over_hosts
-from recalib_keras.training.validation import split
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of the TensorFlow backend")
 
@@ -156,7 +155,7 @@ def test_hosts_that_differ_end_with_an_error(fault, recipes, data, tmp_path):
     place, value, message = {
         "recipe": (0, recipes / "longer.toml", "expected the same recipe and scans on all 2 hosts"),
         "folder": (1, tmp_path / "elsewhere", "expected all hosts to share the folder"),
-        "data": (2, tmp_path, "could not go on with the others"),
+        "data": (2, tmp_path, "expected all hosts to train together, got an error on host"),
     }[fault]
     others[place] = value
     processes = [
@@ -176,10 +175,10 @@ def test_what_jax_says_to_devices_and_hosts_that_are_not_there():
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     too_few, none, no_such, no_peer, no_first = json.loads(done.stdout)
-    assert too_few == "ValueError: expected 2 devices, found 1 (cpu:0); take fewer"
-    assert none == "ValueError: expected at least 1 device, got 0"
+    assert too_few == "ValueError: expected 2 devices, got 1 (cpu:0); use fewer"
+    assert none == "ValueError: expected `devices` to be at least 1, got 0"
     assert no_such == "ValueError: expected a host index from 0 to 1, got 2"
-    assert no_peer.startswith("TimeoutError: expected 2 hosts within 1 s, but host 1 (10.0.0.2:1) did not come; start")
+    assert no_peer.startswith("TimeoutError: expected 2 hosts within 1 s, got no report of host 1 (10.0.0.2:1); start")
     assert no_first.startswith("TimeoutError: expected host 0 at 127.0.0.1:")
 
 
@@ -215,9 +214,9 @@ def test_two_tensorflow_devices_learn_with_dice_and_batch_normalization(mirrored
 
 @on_tensorflow
 def test_too_few_tensorflow_devices():
-    with pytest.raises(ValueError, match=r"expected 64 devices, found \d+ \(.*:0.*\); take fewer"):
+    with pytest.raises(ValueError, match=r"expected 64 devices, got \d+ \(.*:0.*\); use fewer"):
         over_devices(64)
-    with pytest.raises(ValueError, match="expected at least 1 device, got 0"):
+    with pytest.raises(ValueError, match="expected `devices` to be at least 1, got 0"):
         over_devices(0)
 
 
@@ -254,7 +253,7 @@ def test_the_parts_of_a_batch_make_up_the_batch(recipe, data):
     everything = {"flip": 0.5, "scaling": 0.1, "elastic": 1.0, "gamma": 0.2, "contrast": 0.2, "brightness": 0.1}
     everything |= {"blur": 1.0, "bias_field": 0.2, "low_resolution": 2.0}
     recipe = changed(recipe, schedule={"batch_size": 4}, augmentation=everything)
-    scans = [read_scan(scan, recipe.input, recipe.labels) for scan in split(recipe, data)[0]]
+    scans = [read_scan(scan, recipe.input, recipe.labels) for scan in find_split(recipe, data).training]
     whole, first, second = (
         [keras.ops.convert_to_numpy(array) for array in Examples(scans, recipe, 1, share)[2]]
         for share in (slice(None), slice(0, 2), slice(2, 4))
@@ -281,17 +280,15 @@ class Two(Distribution):
 
 
 def test_hosts_that_disagree():
-    with pytest.raises(
-        ValueError, match="expected the same recipe on all 2 hosts, got another than host 0's on host 1"
-    ):
+    with pytest.raises(ValueError, match="expected the same recipe on all 2 hosts, got others than host 0's on host 1"):
         Two(devices=2, hosts=2).agree("recipe", "mine")
 
 
 def test_a_host_that_is_lost():
     jax = pytest.importorskip("jax")
     for error in (jax.errors.JaxRuntimeError("socket closed"), ValueError("Gloo AllReduce failed")):
-        expected = rf"host 1 could not go on with the others \({error}\); .*--resume"
+        expected = rf"expected all hosts to train together, got an error on host 1 \({error}\); .*--resume"
         with pytest.raises(TrainingError, match=expected), distribution._together(1):
             raise error
-    with pytest.raises(ValueError, match="^of the user$"), distribution._together(1):
+    with pytest.raises(ValueError, match=r"^of the user$"), distribution._together(1):
         raise ValueError("of the user")
