@@ -73,7 +73,7 @@ class VolumeTable:
             entropies: dict from labels to mean entropies, as far as they are known.
             warning: what is unusual about the labels, or an empty text.
         """
-        from recalib_keras.evaluation.tables import write_table
+        from recalib_keras.core.tables import write_csv
 
         with self._lock:
             columns, rows = self._read()
@@ -92,7 +92,7 @@ class VolumeTable:
                 )
                 new = dict(zip(COLUMNS, (*identity, *measured, warning, labelled.labels, labelled.made_by)))
                 rows.append(known.get(identity, {}) | new)
-            write_table(self.path, columns, [[row.get(name, "") for name in columns] for row in rows])
+            write_csv(self.path, columns, [[row.get(name, "") for name in columns] for row in rows])
 
     def _read(self):
         """Returns the names of the columns, and the rows as dicts."""
