@@ -8,10 +8,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import print_line
 from recalib_keras.core.backend import start_backend
 
-ERRORS = (ValueError, OSError, ImportError)
 # As many shapes, spacings and orientations are told each; the rest is counted.
 MOST_KINDS = 6
 
@@ -43,9 +42,9 @@ def run(arguments) -> int:
         return 0
     review, problems = _check(arguments)
     for problem in problems:
-        tell("datasets", problem)
+        print_line("datasets", problem)
     if problems:
-        tell("datasets", f"{_count(len(problems), 'problem')} in {arguments.folder}")
+        print_line("datasets", f"{_count(len(problems), 'problem')} in {arguments.folder}")
         return 1
     if arguments.build is not None:
         _build(arguments, review)

@@ -1,7 +1,5 @@
 """recalib info: all about one preset."""
 
-ERRORS = (ValueError,)
-
 
 def add_arguments(parser) -> None:
     """Adds the arguments of the command."""

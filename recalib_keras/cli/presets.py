@@ -1,7 +1,5 @@
 """recalib presets: list what is pretrained."""
 
-ERRORS = (ValueError,)
-
 
 def add_arguments(parser) -> None:
     """Adds the arguments of the command: none."""

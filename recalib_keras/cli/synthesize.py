@@ -5,7 +5,6 @@ from pathlib import Path
 
 from recalib_keras.core.backend import start_backend
 
-ERRORS = (ValueError, OSError, ImportError)
 LARGEST_SPACING = 20.0  # mm; of larger voxels a head has not ten along an axis
 BUILT_IN = ("mild", "varied")
 

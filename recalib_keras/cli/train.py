@@ -5,11 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import ERRORS, print_line
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
-
-ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 
 
 def add_arguments(parser) -> None:
@@ -61,9 +59,9 @@ def run(arguments):
             if len(arguments.recipes) == 1:
                 raise
             failures += 1
-            tell("train", f"{path}: {error}")
+            print_line("train", f"{path}: {error}")
     if failures:
-        tell("train", f"{failures} of {len(arguments.recipes)} recipes failed")
+        print_line("train", f"{failures} of {len(arguments.recipes)} recipes failed")
     return 1 if failures else 0
 
 
@@ -79,7 +77,7 @@ def _run_among_hosts(arguments):
         for path in arguments.recipes:
             _train(path, arguments, distribution)
     except (*ERRORS, KeyboardInterrupt) as error:
-        tell("train", f"host {distribution.host}: {str(error) or 'stopped'}")
+        print_line("train", f"host {distribution.host}: {str(error) or 'stopped'}")
         sys.stdout.flush()
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)
     return 0
