@@ -1,5 +1,7 @@
 """recalib compare: test whether reports of the same scans differ, structure by structure."""
 
+from __future__ import annotations
+
 import argparse
 import math
 from collections.abc import Mapping, Sequence
@@ -83,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             reports, measure, arguments.confidence, arguments.resamples, arguments.seed
         )
     ]
-    tables = {}
+    tables: dict[tuple[str, str], list[Difference]] = {}
     for difference in differences:
         tables.setdefault((difference.structure, difference.measure), []).append(difference)
     print("\n\n".join(_table(*key, rows, arguments.confidence) for key, rows in tables.items()))
@@ -119,7 +121,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-def _print_left_out(reports: "Mapping[str, Report]") -> None:
+def _print_left_out(reports: Mapping[str, Report]) -> None:
     from recalib_keras import evaluation
 
     for kind, common in zip(("scans", "structures"), evaluation.in_all(reports)):
@@ -132,7 +134,7 @@ def _print_left_out(reports: "Mapping[str, Report]") -> None:
                 print_line("compare", message)
 
 
-def _table(structure: str, measure: str, differences: "Sequence[Difference]", confidence: float) -> str:
+def _table(structure: str, measure: str, differences: Sequence[Difference], confidence: float) -> str:
     """Returns the comparisons of one structure as text."""
     from recalib_keras.evaluation import MEASURES
 

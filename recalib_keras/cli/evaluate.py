@@ -1,5 +1,7 @@
 """recalib evaluate: measure label maps against the ground truth, or a preset on scans that it was not trained on."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,9 +50,9 @@ class _Scans(NamedTuple):
         draw_gates: Function that draws the gates of a case to a path; None if they are not wanted.
     """
 
-    cases: "list[Case]"
-    structures: "Sequence[StructureLike] | None"
-    draw_gates: "Callable[[Case, Path], object] | None" = None
+    cases: list[Case]
+    structures: Sequence[StructureLike] | None
+    draw_gates: Callable[[Case, Path], object] | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -248,7 +250,7 @@ def _print_summary(report):
     """Prints a line for each structure and one for their mean: mean ± deviation of each measure."""
     from recalib_keras.evaluation import summarize
 
-    lines = {}
+    lines: dict[str, dict] = {}
     for summary in summarize(report):
         lines.setdefault(summary.structure, {})[summary.measure] = summary
     table = [("", *(title for title, _, _ in FORMATS.values()), "scans", "missed", "spurious")]

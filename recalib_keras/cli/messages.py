@@ -5,8 +5,8 @@ import sys
 from recalib_keras.core.errors import RecalibError
 from recalib_keras.core.messages import one_line
 
-# What a user can fix becomes a line. Any other error is a bug, and gets a traceback.
-ERRORS = (RecalibError, ValueError, OSError, ImportError, RuntimeError, MemoryError)
+# What a user can fix becomes a line. Too little memory does too; any other error is a bug, and gets a traceback.
+ERRORS = (RecalibError, ValueError, OSError, ImportError, RuntimeError)
 # How TensorFlow, PyTorch, JAX and OpenVINO report that memory ran out: by their own classes, or only in these words.
 MEMORY_CLASSES = ("ResourceExhaustedError", "OutOfMemoryError")
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "Cannot allocate memory", "bad_alloc")

@@ -76,7 +76,7 @@ def _run_among_hosts(arguments):
     try:
         for path in arguments.recipes:
             _train(path, arguments, distribution)
-    except (*ERRORS, KeyboardInterrupt) as error:
+    except (*ERRORS, MemoryError, KeyboardInterrupt) as error:
         print_line("train", f"host {distribution.host}: {str(error) or 'stopped'}")
         sys.stdout.flush()
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)

@@ -53,22 +53,20 @@ def find_cases(
         ValueError: If one is a folder and another is not, there is no prediction, a prediction has no ground truth or
             no image (the message lists all), or two files have the same name.
     """
-    predictions, truths, images = (path if path is None else Path(path) for path in (predictions, truths, images))
-    for path in (truths, images):
-        if path is not None and path.is_dir() != predictions.is_dir():
-            raise ValueError(f"expected two files or two folders, got {predictions} and {path}; give both alike")
-    if not predictions.is_dir():
-        return [_case(_name(predictions), predictions, truths, images)]
-    found = _by_name(predictions, LABEL_SUFFIXES)
+    first, second, third = Path(predictions), Path(truths), None if images is None else Path(images)
+    for path in (second, third):
+        if path is not None and path.is_dir() != first.is_dir():
+            raise ValueError(f"expected two files or two folders, got {first} and {path}; give both alike")
+    if not first.is_dir():
+        return [_case(_name(first), first, second, third)]
+    found = _by_name(first)
     if not found:
-        raise ValueError(
-            f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {predictions}, got none; check the folder"
-        )
-    of_truth = _partners(found, truths, "label map", LABEL_SUFFIXES)
+        raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {first}, got none; check the folder")
+    of_truth = _partners(found, second, "label map")
     unmatched = sorted(of_truth.keys() - found.keys())
     if unmatched and on_unmatched is not None:
         on_unmatched(unmatched)
-    of_image = {} if images is None else _partners(found, images, "scan", LABEL_SUFFIXES)
+    of_image = {} if third is None else _partners(found, third, "scan")
     return [_case(name, path, of_truth[name], of_image.get(name)) for name, path in sorted(found.items())]
 
 
@@ -142,18 +140,20 @@ def _case(name, prediction, truth, image):
     )
 
 
-def _partners(found, folder, kind, suffixes):
-    partners = _by_name(folder, suffixes)
+def _partners(found, folder, kind):
+    partners = _by_name(folder)
     missing = sorted(found.keys() - partners.keys())
     if missing:
-        raise ValueError(f"expected a {kind} in {folder} for each prediction, got none for {', '.join(missing)}")
+        raise ValueError(
+            f"expected a {kind} in {folder} for each prediction, got none for {', '.join(missing)}; add them"
+        )
     return partners
 
 
-def _by_name(folder, suffixes):
-    found = {}
+def _by_name(folder):
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.lower().endswith(suffixes) and not path.name.startswith("."):
+        if path.name.lower().endswith(LABEL_SUFFIXES) and not path.name.startswith("."):
             name = _name(path)
             if name in found:
                 raise ValueError(f"expected one file for each scan, got {found[name]} and {path}; move one away")

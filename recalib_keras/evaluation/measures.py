@@ -241,8 +241,9 @@ def _axes(spacing, shape):
 
 def _boxes(prediction, truth, labels):
     """Returns for each label the smallest slices that hold it in both arrays; none for a label in neither."""
-    wanted = np.unique(np.asarray(labels, dtype=np.int64))
-    boxes = {}
+    limits = np.iinfo(np.int64)
+    wanted = np.unique(np.asarray([label for label in labels if limits.min <= label <= limits.max], dtype=np.int64))
+    boxes: dict[int, tuple[slice, ...]] = {}
     for array in (prediction, truth):
         for label, box in zip(wanted.tolist(), ndimage.find_objects(_places(array, wanted), len(wanted))):
             if box is not None:

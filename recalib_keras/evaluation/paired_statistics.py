@@ -117,9 +117,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Reference:
         Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
     """
-    p_values = np.asarray(p_values, dtype=float)
-    made = np.flatnonzero(~np.isnan(p_values))
-    order = made[np.argsort(p_values[made])]
-    corrected = np.full(len(p_values), NAN)
-    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)), 1)
+    values = np.asarray(p_values, dtype=float)
+    made = np.flatnonzero(~np.isnan(values))
+    order = made[np.argsort(values[made])]
+    corrected = np.full(len(values), NAN)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)), 1)
     return corrected.tolist()

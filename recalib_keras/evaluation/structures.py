@@ -126,6 +126,8 @@ def read_structures(path: str | os.PathLike) -> list[Structure]:
         OSError: If the file cannot be read.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file with names of labels, got no regular file; check the path")
     try:
         text = path.read_text(encoding="utf-8")
         entries = _from_json(json.loads(text)) if path.suffix == ".json" else _from_table(text)

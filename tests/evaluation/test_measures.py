@@ -100,6 +100,10 @@ def test_negative_labels_and_masks():
     assert measure(prediction < 0, truth < 0, (1, 1), True).dice == pytest.approx(2 / 3)
 
 
+def test_numbers_beyond_64_bits_are_in_no_label_map(blobs):
+    assert measure_all(blobs(), blobs(), SPACING, [2**70, 1])[2**70].found_in == "neither"
+
+
 def test_measure_all_equals_measure(blobs):
     prediction, truth = blobs(seed=3), blobs(seed=4)
     found = measure_all(prediction, truth, SPACING, [3, 1])

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -74,6 +75,13 @@ def test_invalid_files(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_structures(tmp_path / name)
+
+
+def test_a_pipe_or_a_folder(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    for path in (tmp_path / "pipe.txt", tmp_path):
+        with pytest.raises(ValueError, match="expected a file with names of labels, got no regular file"):
+            read_structures(path)
 
 
 def test_a_missing_file(tmp_path):

@@ -103,13 +103,14 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     return max(TextPath((0, 0), line or " ", prop=properties).get_extents().width / 72 for line in text.split("\n"))
 
 
-def plain(color: Sequence[int]) -> tuple[float, ...]:
+def plain(color: Sequence[int]) -> tuple[float, float, float]:
     """Returns a colour in matplotlib's form, from 0 to 1.
 
     Args:
         color: Colour (RGB, 0 to 255).
     """
-    return tuple(channel / 255 for channel in color)
+    red, green, blue = (channel / 255 for channel in color)
+    return red, green, blue
 
 
 def tidy(axes: Axes) -> None:

@@ -77,7 +77,7 @@ def show_slice(
     axes: Axes,
     view: View,
     plane: np.ndarray,
-    sizes: Sequence[float],
+    sizes: Sequence[float] | np.ndarray,
     limits: tuple[float, float],
     colormap: str = "gray",
 ) -> AxesImage:
@@ -141,7 +141,7 @@ def show_structures(
     axes: Axes,
     plane: np.ndarray,
     structures: Sequence[StructureLike],
-    spacing: Sequence[float],
+    spacing: Sequence[float] | np.ndarray,
     linewidth: float = 1.2,
     opacity: float = FILL_OPACITY,
 ) -> None:
