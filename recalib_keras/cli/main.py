@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from recalib_keras.cli.messages import ERRORS, format_line, in_words, is_out_of_memory, print_line
+from recalib_keras.cli.messages import ERRORS, format_line, is_out_of_memory, print_line
 
 # Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not (isinstance(error, ERRORS) or is_out_of_memory(error)):
             raise
-        print_line(name, in_words(name, error))
+        print_line(name, error)
         return 2
     except KeyboardInterrupt:
         print("recalib: stopped", file=sys.stderr)

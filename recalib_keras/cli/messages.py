@@ -33,13 +33,15 @@ def format_line(command: str, message: object) -> str:
 
 
 def print_line(command: str, message: object) -> None:
-    """Prints a message as a line on stderr, at once.
+    """Prints a message as a line on stderr, at once. An error with several `lines` is printed as those.
 
     Args:
         command: Name of the command, such as `"segment"`.
         message: A text or an error.
     """
-    print(format_line(command, message), file=sys.stderr, flush=True)
+    text = in_words(command, message) if isinstance(message, BaseException) else message
+    for line in getattr(message, "lines", [text]):
+        print(format_line(command, line), file=sys.stderr, flush=True)
 
 
 def in_words(command: str, error: BaseException) -> str:

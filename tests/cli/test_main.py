@@ -100,6 +100,18 @@ def test_errors_become_one_line(monkeypatch, capsys, error, line):
     assert message.startswith(line) and message.count("\n") == 1
 
 
+def test_an_error_of_several_lines(monkeypatch, capsys):
+    class ManyError(RecalibError):
+        lines = ("a.nii: damaged", "and 3 more")
+
+    def fail(arguments):
+        raise ManyError("a.nii: damaged and 3 more")
+
+    monkeypatch.setattr(compare, "run", fail)
+    assert main(["compare", "a.csv", "b.csv"]) == 2
+    assert capsys.readouterr().err == "recalib compare: a.nii: damaged\nrecalib compare: and 3 more\n"
+
+
 def test_bugs_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(compare, "run", lambda arguments: {}["key"])
     with pytest.raises(KeyError):
