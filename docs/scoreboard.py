@@ -8,7 +8,7 @@ from pathlib import Path
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, compare, summarize
 from recalib_keras.evaluation.paired_statistics import holm
-from recalib_keras.evaluation.summary import MEAN
+from recalib_keras.evaluation.report import MEAN
 
 PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"
 HEAD = """# The zoo's scoreboard

@@ -10,11 +10,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import print_line
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.messages import counted, listed
 
-ERRORS = (ValueError, OSError, ImportError)
 # How many shapes, spacings and orientations are listed; the rest is counted.
 MOST_KINDS = 6
 
@@ -59,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     review, problems = _check(arguments)
     for problem in problems:
-        tell("datasets", problem)
+        print_line("datasets", problem)
     if problems:
-        tell("datasets", f"{counted(len(problems), 'problem')} in {arguments.folder}")
+        print_line("datasets", f"{counted(len(problems), 'problem')} in {arguments.folder}")
         return 1
     if arguments.build is not None:
         _build(arguments, review)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-ERRORS = (ValueError,)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command: none.

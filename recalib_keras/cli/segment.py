@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 from recalib_keras.cli.label_targets import label_targets
-from recalib_keras.cli.messages import line, tell
+from recalib_keras.cli.messages import ERRORS, format_line, print_line
 from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
 from recalib_keras.cli.volume_table import Labelled, VolumeTable, made_by, relative, warning_of
 
-ERRORS = (ValueError, OSError, ImportError)
 TABLE = "volumes.csv"
 
 
@@ -82,7 +81,7 @@ def _load_segmenter(arguments):
     weights, settings = named_weights(arguments.weights), (arguments.engine, arguments.precision)
     segmenter = inference.load_segmenter(arguments.preset, weights, *settings, arguments.flip, arguments.threads)
     if sys.stderr.isatty() and any(isinstance(engine, inference.Undecided) for engine in segmenter.engines):
-        tell("segment", "the first scan decides on the engine; this takes a while, once")
+        print_line("segment", "the first scan decides on the engine; this takes a while, once")
     return segmenter
 
 
@@ -115,7 +114,7 @@ class _Batch:
         if unusual:
             from tqdm import tqdm
 
-            tqdm.write(line("segment", f"{path}: {unusual}"), file=sys.stderr)  # above the bar, if there is one
+            tqdm.write(format_line("segment", f"{path}: {unusual}"), file=sys.stderr)  # above the bar, if there is one
 
     def _made(self, path, target):
         """Returns the volumes of the structures, their mean entropies, and what is unusual about them."""
@@ -181,9 +180,9 @@ def _report(targets, failures, batch):
         scans = "scan" if done == 1 else "scans"
         print(f"labels of {done} {scans} in {where}, volumes in {path} ({', '.join(remarks)})")
     for failure in failures:
-        tell("segment", failure)
+        print_line("segment", failure)
     if failures:
-        tell("segment", f"{len(failures)} of {len(targets)} scans could not be segmented")
+        print_line("segment", f"{len(failures)} of {len(targets)} scans could not be segmented")
 
 
 def _progress(items, unit, disable):

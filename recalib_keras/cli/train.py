@@ -7,11 +7,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import ERRORS, print_line
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
-
-ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -78,9 +76,9 @@ def run(arguments: Namespace) -> int:
             if len(arguments.recipes) == 1:
                 raise
             failures += 1
-            tell("train", f"{path}: {error}")
+            print_line("train", f"{path}: {error}")
     if failures:
-        tell("train", f"{failures} of {len(arguments.recipes)} recipes failed")
+        print_line("train", f"{failures} of {len(arguments.recipes)} recipes failed")
     return 1 if failures else 0
 
 
@@ -102,8 +100,8 @@ def _run_among_hosts(arguments):
     try:
         for path in arguments.recipes:
             _train(path, arguments, distribution)
-    except (*ERRORS, KeyboardInterrupt) as error:
-        tell("train", f"host {distribution.host}: {str(error) or 'stopped'}")
+    except (*ERRORS, MemoryError, KeyboardInterrupt) as error:
+        print_line("train", f"host {distribution.host}: {str(error) or 'stopped'}")
         sys.stdout.flush()
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)
     return 0

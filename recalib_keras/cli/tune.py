@@ -12,7 +12,6 @@ from pathlib import Path
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
 
-ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 DEFAULT_ADDRESS = "127.0.0.1:8765"
 TERMINATED = 143  # the exit code of a process that SIGTERM ends
 

@@ -1,10 +1,11 @@
 """The table of volumes that `recalib segment` leaves beside the labels, and how it knows what is there already."""
 
-import csv
 import os
 from typing import NamedTuple
 
 import filelock
+
+from recalib_keras.core.tables import read_csv, write_csv
 
 COLUMNS = (
     *("scan", "structure", "label", "voxels", "mm3", "percent_of_total", "total_mm3", "asymmetry_percent"),
@@ -73,8 +74,6 @@ class VolumeTable:
             entropies: dict from labels to mean entropies, as far as they are known.
             warning: what is unusual about the labels, or an empty text.
         """
-        from recalib_keras.evaluation.tables import write_table
-
         with self._lock:
             columns, rows = self._read()
             replaced = [row for row in rows if _is_of(row, labelled)]
@@ -92,23 +91,17 @@ class VolumeTable:
                 )
                 new = dict(zip(COLUMNS, (*identity, *measured, warning, labelled.labels, labelled.made_by)))
                 rows.append(known.get(identity, {}) | new)
-            write_table(self.path, columns, [[row.get(name, "") for name in columns] for row in rows])
+            write_csv(self.path, columns, [[row.get(name, "") for name in columns] for row in rows])
 
     def _read(self):
         """Returns the names of the columns, and the rows as dicts."""
         if not self.path.exists():
             return COLUMNS, []
-        with self.path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins its files with a mark
-            reader = csv.DictReader(file, restval="")
-            names = reader.fieldnames or ()
-            if not set(NEEDED) <= set(names):
-                raise ValueError(
-                    f"expected {self.path} to be a table of volumes with the columns {', '.join(NEEDED)} separated by "
-                    f"commas, got {', '.join(names) or 'an empty file'}; move it away, or give another folder with -o"
-                )
-            rows = list(reader)
-        missing = [name for name in COLUMNS if name not in names]
-        return (*names, *missing), [row | dict.fromkeys(missing, "") for row in rows]
+        table = read_csv(
+            self.path, NEEDED, f"a table of volumes with the columns {', '.join(NEEDED)}", allow_short_rows=True
+        )
+        missing = [name for name in COLUMNS if name not in table.columns]
+        return (*table.columns, *missing), [row | dict.fromkeys(missing, "") for row in table.rows]
 
 
 def _is_of(row, labelled):

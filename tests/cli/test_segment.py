@@ -12,7 +12,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from cli.conftest import write_scan
+from bright import write_scan
 
 import recalib_keras
 from recalib_keras import zoo
@@ -323,7 +323,7 @@ def test_pictures_of_labels_that_were_there_leave_them_alone(recalib, scan, tmp_
 def test_another_table_is_left_alone(recalib, scan, tmp_path, capsys, text):
     (tmp_path / "volumes.csv").write_text(text)
     assert recalib("segment", scan, "-o", tmp_path) == 2
-    assert "to be a table of volumes with the columns scan, structure" in capsys.readouterr().err
+    assert "volumes.csv: expected a table of volumes with the columns scan, structure" in capsys.readouterr().err
     assert (tmp_path / "volumes.csv").read_text() == text
 
 

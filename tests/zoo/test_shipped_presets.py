@@ -9,7 +9,7 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, summarize
-from recalib_keras.evaluation.summary import MEAN
+from recalib_keras.evaluation.report import MEAN
 from recalib_keras.inference import Confidence, Segmenter, traits, unfamiliar
 from recalib_keras.training import Recipe, held_out
 from recalib_keras.training.card import card
