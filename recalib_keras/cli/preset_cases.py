@@ -16,11 +16,11 @@ def preset_cases(arguments):
             with `gates` for a network without blocks.
     """
     start_backend()
-    from recalib_keras.inference import load_segmenter
+    from recalib_keras.inference import Segmenter
     from recalib_keras.inference.gates import shown_blocks
 
     weights = named_weights(arguments.weights)
-    segmenter = load_segmenter(arguments.preset, weights, "keras", "float32", arguments.flip)
+    segmenter = Segmenter.from_preset(arguments.preset, weights, flips=arguments.flip)
     draw_gates = None
     if arguments.gates:
         model = _network(arguments, segmenter)
@@ -40,11 +40,10 @@ def _network(arguments, segmenter):
 
 def _case(scan, segmenter):
     from recalib_keras.evaluation import Case
-    from recalib_keras.volumes import Volume
 
     def read_maps():
         image, truth = scan.read()
-        return Volume(segmenter(image), image.grid), truth
+        return segmenter(image, measure_uncertainty=False).label_map, truth
 
     return Case(scan.name, read_maps, lambda: scan.read()[0])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from recalib_keras import datasets, zoo
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Confidence, load_segmenter, traits
+from recalib_keras.inference import Segmenter
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.recipe import Recipe
@@ -24,7 +24,7 @@ def validate(segmenter, scans, show=None, seen=None):
         segmenter: `recalib_keras.inference.Segmenter` or `Ensemble`.
         scans: list of `recalib_keras.datasets.LabelledScan`.
         show: function called with the first scan, a `recalib_keras.volumes.Volume`, and its predicted labels.
-        seen: list that gets the `recalib_keras.inference.Traits` of each scan's segmentation, or None.
+        seen: list that gets the `recalib_keras.inference.SegmentationStatistics` of each scan's segmentation, or None.
 
     Returns:
         Dict of `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's truth nor in
@@ -81,7 +81,7 @@ def rescore(preset, weights, data_root):
         Dict as from `validate`, with `"scans"` in words.
     """
     validation = held_out(preset, weights, data_root)
-    segmenter = load_segmenter(preset, weights, "keras", "float32")
+    segmenter = Segmenter.from_preset(preset, weights)
     return {"scans": in_words(validation), **validate(segmenter, validation)}
 
 
@@ -170,12 +170,9 @@ def _recipe(described, preset):
 
 def _scan_dice(labelled, segmenter, structures, show, seen):
     scan, truth = labelled.read()
-    if seen is None:
-        prediction = segmenter(scan)
-    else:
-        confidence = Confidence()
-        prediction = segmenter(scan, confidence=confidence)
-        seen.append(traits(prediction, scan.grid, structures, confidence))
+    found = segmenter(scan, measure_uncertainty=seen is not None)
+    if seen is not None:
+        seen.append(found.statistics)
     if show is not None:
-        show(scan, prediction)
-    return [dice(prediction, truth.array, label.id) for label in structures]
+        show(scan, found.labels)
+    return [dice(found.labels, truth.array, label.id) for label in structures]

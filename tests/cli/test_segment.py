@@ -18,7 +18,7 @@ import recalib_keras
 from recalib_keras import zoo
 from recalib_keras.cli.options import named_weights
 from recalib_keras.cli.segment import add_arguments
-from recalib_keras.cli.volume_table import Labelled, VolumeTable
+from recalib_keras.inference.volume_table import Labelled, VolumeTable
 from recalib_keras.evaluation import StructureVolume
 from recalib_keras.inference import UnfamiliarScanWarning, engines
 
@@ -99,7 +99,7 @@ def _changed_preset(folder, copy, **changes):
 @pytest.fixture
 def picky_preset(bright_preset, tmp_path):
     """The preset, to which bright structures of 0.04 to 0.05 ml are familiar."""
-    typical = zoo.Typical(entropy=0.1, volume_ml=(0.04, 0.05), at_edge=0.0, found={"bright": 1.0})
+    typical = zoo.ReferenceRange(entropy=0.1, volume_ml=(0.04, 0.05), at_edge=0.0, found={"bright": 1.0})
     return _changed_preset(bright_preset, tmp_path / "picky", typical=typical)
 
 

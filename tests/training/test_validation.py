@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training.synthetic import FOLDER, changed
 
-from recalib_keras.inference import Confidence, Segmenter, typical_of
+from recalib_keras.inference import Segmenter, reference_range_of
 from recalib_keras.training import held_out, publish, rescore, validate
 from recalib_keras.training.validation import split
 
@@ -59,8 +59,8 @@ def test_training_notes_what_is_typical(run, recipe, recipe_path, data, tmp_path
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     assert validate(segmenter, scans, seen=seen) == validate(segmenter, scans)
-    assert segmenter.typical == run.weight_set.typical == typical_of(seen)
-    assert segmenter.typical.found == {"shell": 1.0, "core": 1.0}
+    assert segmenter.reference_range == run.weight_set.typical == reference_range_of(seen)
+    assert segmenter.reference_range.found == {"shell": 1.0, "core": 1.0}
 
 
 def test_what_was_seen_is_what_was_predicted(run, recipe, recipe_path, data, tmp_path):
@@ -68,7 +68,6 @@ def test_what_was_seen_is_what_was_predicted(run, recipe, recipe_path, data, tmp
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     validate(segmenter, scans, seen=seen)
     for scan, noted in zip(scans, seen, strict=True):
-        confidence = Confidence()
-        labels = segmenter(scan.read()[0], confidence=confidence)
-        assert [structure.voxels for structure in noted.volumes] == [np.sum(labels == n) for n in (17, 53)]
-        assert noted.entropy == confidence.foreground > 0
+        found = segmenter(scan.read()[0])
+        assert [structure.voxels for structure in noted.volumes] == [np.sum(found.labels == n) for n in (17, 53)]
+        assert noted.entropy == found.uncertainty.foreground > 0
