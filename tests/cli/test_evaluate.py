@@ -8,7 +8,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from cli.conftest import write_scan
+from bright import write_scan
 
 from recalib_keras import datasets, zoo
 from recalib_keras.cli import preset_cases
