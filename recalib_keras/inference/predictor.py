@@ -1,11 +1,10 @@
 """One network with its engine, and how it looks at a scan."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from recalib_keras.inference.engines import KerasEngine, Undecided
+from recalib_keras.inference.engines import Engine, KerasEngine, Undecided
 from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
 from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.test_time_flip import with_flip
@@ -31,8 +30,7 @@ class Predictor:
 
     def __init__(self, weight_set: WeightSet, model: Any, flips: bool = False):
         self.weight_set = weight_set
-        self.engine: Callable[[np.ndarray], np.ndarray]
-        self.engine = KerasEngine(model) if hasattr(model, "predict_on_batch") else model
+        self.engine: Engine = KerasEngine(model) if hasattr(model, "predict_on_batch") else model
         self.flips = flips
         if flips:
             counterpart_classes(weight_set.labels)

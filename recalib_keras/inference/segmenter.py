@@ -47,6 +47,9 @@ class Segmenter:
         precision: Only with a preset: `"float32"`, `"bfloat16"` or `"auto"`; see there.
         threads: Only with a preset: number of CPU threads, or None for all cores; see there.
 
+    Attributes:
+        name: The preset and its weight sets with the first digits of their SHA-256, in words.
+
     Raises:
         ValueError: For an unknown preset, weight set, engine or precision; for weight sets that cannot be averaged;
             and with `flips`, if labels of two sides do not name each other as `mirror`.
@@ -75,7 +78,8 @@ class Segmenter:
                 f"preset={_kind(preset)}, model={_kind(model)}; give names of weight sets as `weights=`"
             )
         if isinstance(preset, WeightSet):
-            members, name = [(Predictor(preset, model, flips), 1.0)], preset.title
+            members = [(Predictor(preset, model, flips), 1.0)]
+            name = f"{preset.title} {preset.sha256[:8]}".strip()
         else:
             described = zoo.info(preset)
             shares = described.shares(weights)

@@ -34,61 +34,46 @@ def run(body, preset, engine="keras"):
     return done.stdout.splitlines()
 
 
-FORK = """
-print(voxels(PRESET) > 0, flush=True)
-with multiprocessing.get_context("fork").Pool(1) as pool:
-    print(*pool.apply_async(voxels, [PRESET]).get(timeout=20))
-"""
-
-
 def test_keras_names_the_remedy_at_once_instead_of_hanging(bright_preset):
-    before, after = run(FORK, bright_preset)
-    assert before == "True" and after.startswith("True expected the process ")
-    assert 'start processes with multiprocessing.get_context("spawn")' in after
-
-
-def test_a_network_that_is_loaded_in_the_forked_process_does_not_hang_either(bright_preset):
-    body = FORK.replace("with multi", "module._cached_segmenter.cache_clear()\nwith multi")
-    assert run(body, bright_preset)[1].startswith("True expected the process ")
-
-
-def test_the_error_reaches_the_parent(bright_preset):
+    """Also if the forked process loads the network itself; and the error reaches the parent, with its parts."""
     body = """
-    print(voxels(PRESET) > 0, flush=True)
     def fails(preset):
         recalib_keras.segment(image, preset, engine="keras", precision="float32")
+
+    print(voxels(PRESET) > 0, flush=True)
     with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(*pool.apply_async(voxels, [PRESET]).get(timeout=20))
         try:
             pool.apply_async(fails, [PRESET]).get(timeout=20)
         except recalib_keras.inference.EngineError as error:
             print(error.remedy)
+    module._cached_segmenter.cache_clear()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(*pool.apply_async(voxels, [PRESET]).get(timeout=20))
     """
-    assert run(body, bright_preset)[1].startswith("start processes with multiprocessing.get_context")
+    remedy = "start processes with multiprocessing.get_context(\"spawn\"), or use the engine 'openvino'"
+    before, again, reached, loaded = run(body, bright_preset)
+    assert before == "True" and reached == remedy
+    for line in (again, loaded):
+        assert line.startswith("True expected the process ") and line.endswith(remedy)
 
 
 def test_a_process_that_was_forked_before_computes(bright_preset):
+    """Even if another thread of its parent was segmenting."""
     body = """
+    module._one_at_a_time.acquire()  # as a thread does that segments
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.apply_async(voxels, [PRESET]).get(timeout=60) > 0)
+        print(pool.apply_async(voxels, [PRESET]).get(timeout=100) > 0)
     """
     assert run(body, bright_preset) == ["True"]
 
 
 def test_openvino_computes_after_a_fork(openvino, bright_preset):
     body = """
-    own = voxels(PRESET)
+    voxels(PRESET)
     module._cached_segmenter.cache_clear()
-    own = voxels(PRESET)  # from the cache of compiled networks
+    own = voxels(PRESET)  # by the network that was compiled before
     with multiprocessing.get_context("fork").Pool(1) as pool:
         print(pool.apply_async(voxels, [PRESET]).get(timeout=20) == own)
     """
     assert run(body, bright_preset, "openvino") == ["True"]
-
-
-def test_a_lock_that_another_thread_held_is_free_after_a_fork(bright_preset):
-    body = """
-    module._one_at_a_time.acquire()  # as if another thread were segmenting
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.apply_async(voxels, [PRESET]).get(timeout=60) > 0)
-    """
-    assert run(body, bright_preset) == ["True"]

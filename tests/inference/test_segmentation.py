@@ -29,7 +29,8 @@ def test_a_preset_by_name_segments_a_path(bright_preset, image, tmp_path):
     assert isinstance(found, recalib_keras.Segmentation)
     scan = volumes.read(image)
     assert found.grid.matches(scan.grid) and found.labels.shape == image.shape and found.labels.dtype == np.uint8
-    assert np.array_equal(found.labels == 7, scan.array > scan.array.mean())
+    # The tiny network calls bright what exceeds the mean by 0.001 standard deviations.
+    assert np.array_equal(found.labels == 7, scan.array > scan.array.mean() + 0.001 * scan.array.std())
     assert [structure.name for structure in found.structures] == ["bright"]
     assert found.volumes == tuple(structure_volumes(found.labels, scan.grid, found.structures))
     assert 0 <= found.uncertainty.by_structure[7] == found.uncertainty.foreground < 1
