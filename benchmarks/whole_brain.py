@@ -22,7 +22,7 @@ from benchmarks.memory import of_command
 from examples.demo import template
 from recalib_keras import volumes
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Confidence, load_segmenter, traits, unfamiliar
+from recalib_keras.inference import Segmenter
 from recalib_keras.training import held_out
 from recalib_keras.volumes import Grid, Volume
 
@@ -57,9 +57,9 @@ def main():
 
 def _labels(arguments):
     """Yields rows of what the labels of the template are like, as it is and changed."""
-    segmenter = load_segmenter(arguments.preset, arguments.weights, flips=arguments.flip)
+    segmenter = Segmenter(arguments.preset, weights=arguments.weights, flips=arguments.flip)
     scan = volumes.read(template())
-    labels = segmenter(scan)
+    labels = segmenter(scan).labels
     for found in (tissues(scan, labels).items(), changes(segmenter, scan, labels, arguments.orientations)):
         yield from ({"what": what, "Dice": value} for what, value in found)
     for what, warning in warnings_of(segmenter, scan):
@@ -117,7 +117,7 @@ def changes(segmenter, scan, labels, orientations):
     reference = Volume(labels, scan.grid)
 
     def same(changed, truth=reference):
-        return _mean_dice(segmenter, segmenter(changed), truth.on(changed.grid, order=0).array)
+        return _mean_dice(segmenter, segmenter(changed).labels, truth.on(changed.grid, order=0).array)
 
     letters = itertools.permutations(("RL", "AP", "SI"))
     codes = ["".join(code) for axes in letters for code in itertools.product(*axes)][:orientations]
@@ -136,7 +136,7 @@ def changes(segmenter, scan, labels, orientations):
     yield f"without {CUT} mm above and below", same(*(_cropped(volume, inner) for volume in (scan, reference)))
     wide = [_padded(volume) for volume in (scan, reference)]
     yield f"padded to {PADDED} voxels along each axis", same(*wide)
-    found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid))[::-1]
+    found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid)).labels[::-1]
     yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
 
 
@@ -158,10 +158,7 @@ def warnings_of(segmenter, scan):
     if computed_tomography.exists():
         scans["CT of the trunk"] = volumes.read(computed_tomography)
     for name, other in scans.items():
-        confidence = Confidence()
-        labels = segmenter(other, confidence=confidence)
-        seen = traits(labels, other.grid, segmenter.labels[1:], confidence)
-        yield name, "; ".join(unfamiliar(seen, segmenter.typical))
+        yield name, "; ".join(segmenter(other).warnings)
 
 
 def _padded(volume):

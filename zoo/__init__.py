@@ -10,7 +10,7 @@ from typing import Any
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
-from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, Typical, WeightSet
+from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Network",
     "Preset",
     "RecordError",
-    "Typical",
+    "ReferenceRange",
     "WeightSet",
     "WeightsError",
     "info",

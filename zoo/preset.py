@@ -28,15 +28,15 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Typical:
+class ReferenceRange:
     """What the network's own segmentations of the scans that training held out were like.
 
     A scan whose segmentation differs is unlike those the network was trained on: see
-    `recalib_keras.inference.unfamiliar`.
+    `recalib_keras.inference.quality_warnings`.
 
     Args:
         entropy: the largest mean entropy of a scan's structures, from 0 (sure) to 1 (no idea), as
-            `recalib_keras.inference.Confidence` has it.
+            `recalib_keras.inference.Uncertainty` has it.
         volume_ml: the smallest and the largest volume of all structures of a scan together, in ml.
         at_edge: the largest share, from 0 to 1, of the structures' surface that lay on the edge of a scan.
         found: the share of the scans in which each structure was found, by its name.
@@ -93,7 +93,7 @@ class WeightSet:
     parameters: int
     data: dict[str, Any] = field(default_factory=dict)
     score: dict[str, Any] = field(default_factory=dict)
-    typical: Typical | None = None
+    typical: ReferenceRange | None = None
     held_out: tuple[str, ...] = ()
     folder: Path | None = field(default=None, init=False, compare=False)
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from recalib_keras import datasets, zoo
 from recalib_keras.datasets.label_mapping import renumber
 from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_structures
-from recalib_keras.inference import load_segmenter
+from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
 from recalib_keras.training.validation import held_out
-from recalib_keras.volumes import Volume
 
 if TYPE_CHECKING:
     import keras
@@ -76,7 +75,7 @@ class PresetEvaluation:
         Raises:
             ValueError: See `evaluate_preset`.
         """
-        segmenter = load_segmenter(preset, weights, "keras", "float32", flips)
+        segmenter = Segmenter.from_preset(preset, weights, flips=flips)
         labels = segmenter.labels[1:]
         if dataset is None:
             scans, structures = held_out(preset, weights, data_root, part or "validation"), labels
@@ -154,7 +153,7 @@ def evaluate_preset(
 
     Args:
         preset: Name of a preset, or the folder of one.
-        weights: Weight set or ensemble, or several weight sets; see `recalib_keras.inference.load_segmenter`.
+        weights: Weight set or ensemble, or several weight sets; see `recalib_keras.inference.Segmenter`.
         data_root: Folder that contains the data folder of the preset's recipe.
         part: `"validation"` (default) or `"test"`. With `dataset`: `"test"`, or None for all scans.
         dataset: Another data set, one of `recalib_keras.datasets.names()`. Its labels are matched by name.
@@ -188,7 +187,7 @@ def evaluate_preset(
 def _case(scan, segmenter):
     def read_maps():
         image, truth = scan.read()
-        return Volume(segmenter(image), image.grid), truth
+        return segmenter(image, measure_uncertainty=False).label_map, truth
 
     return Case(scan.name, read_maps, lambda: scan.read()[0])
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras.inference import Segmenter, typical_of
+from recalib_keras.inference import Segmenter, reference_range_of
 from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.callbacks import StepMonitor, TorchSeeds, check_weights
 from recalib_keras.training.data.sources import make_source
@@ -208,4 +208,5 @@ def _with_score(description, run, validation):
     }
     if "device" in run.history[-1]:
         score["device"] = run.history[-1]["device"]
-    return dataclasses.replace(description, sha256=zoo_weights.sha256(content), score=score, typical=typical_of(seen))
+    typical = reference_range_of(seen)
+    return dataclasses.replace(description, sha256=zoo_weights.sha256(content), score=score, typical=typical)

@@ -11,7 +11,7 @@ import numpy as np
 from recalib_keras import zoo
 from recalib_keras.datasets import LabelledScan
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Confidence, Ensemble, Segmenter, load_segmenter, traits
+from recalib_keras.inference import Ensemble, SegmentationStatistics, Segmenter
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.training.data.split import find_split, find_test_scans
 from recalib_keras.training.recipe import Recipe
@@ -24,7 +24,7 @@ def validate(
     segmenter: Segmenter | Ensemble,
     scans: Sequence[LabelledScan],
     show: Callable[[Volume, np.ndarray], object] | None = None,
-    seen: list[Any] | None = None,
+    seen: list[SegmentationStatistics] | None = None,
 ) -> dict[str, Any]:
     """Returns the mean Dice over scans: of all structures, with its standard deviation, and of each structure.
 
@@ -99,7 +99,7 @@ def rescore(preset: str | os.PathLike, weights: str, data_root: str | os.PathLik
         ValueError: See `held_out`.
     """
     validation = held_out(preset, weights, data_root)
-    segmenter = load_segmenter(preset, weights, "keras", "float32")
+    segmenter = Segmenter.from_preset(preset, weights)
     return {"scans": in_words(validation), **validate(segmenter, validation)}
 
 
@@ -130,12 +130,9 @@ def in_words(validation: Sequence[LabelledScan]) -> str:
 
 def _scan_dice(labelled, segmenter, structures, show, seen):
     scan, truth = labelled.read()
-    if seen is None:
-        prediction = segmenter(scan)
-    else:
-        confidence = Confidence()
-        prediction = segmenter(scan, confidence=confidence)
-        seen.append(traits(prediction, scan.grid, structures, confidence))
+    found = segmenter(scan, measure_uncertainty=seen is not None)
+    if seen is not None:
+        seen.append(found.statistics)
     if show is not None:
-        show(scan, prediction)
-    return [dice(prediction, truth.array, label.id) for label in structures]
+        show(scan, found.labels)
+    return [dice(found.labels, truth.array, label.id) for label in structures]

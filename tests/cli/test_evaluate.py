@@ -305,7 +305,7 @@ def test_a_preset_with_flips(recalib, gated_preset, boxes, tmp_path):
     volumes = [float(row["prediction_mm3"]) for row in _rows(tmp_path / "1.csv")]
     images = [scan.read()[0] for scan in held_out]
     sizes = [abs(np.linalg.det(image.grid.affine[:3, :3])) for image in images]
-    found = [size * np.count_nonzero(segmenter(image) == 7) for image, size in zip(images, sizes)]
+    found = [size * np.count_nonzero(segmenter(image).labels == 7) for image, size in zip(images, sizes)]
     assert volumes == pytest.approx(found) and max(found) > 0
     assert _rows(tmp_path / "0.csv") != _rows(tmp_path / "1.csv")
 

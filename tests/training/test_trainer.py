@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import shutil
+from types import SimpleNamespace
 
 import keras
 import nibabel as nib
@@ -227,8 +228,8 @@ def fake_segmenter(predictions, *names):
     class Fake:
         labels = tuple(Label(index, name) for index, name in enumerate(("background", *names)))
 
-        def __call__(self, scan):
-            return next(answers)
+        def __call__(self, scan, measure_uncertainty=True):
+            return SimpleNamespace(labels=next(answers))
 
     return Fake()
 

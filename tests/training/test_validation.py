@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training.synthetic import FOLDER
 
-from recalib_keras.inference import Confidence, Segmenter, typical_of
+from recalib_keras.inference import Segmenter, reference_range_of
 from recalib_keras.training import find_split, held_out, publish, rescore, validate
 
 
@@ -45,8 +45,8 @@ def test_training_stores_the_reference_range(run, recipe, recipe_path, data, tmp
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     assert validate(segmenter, scans, seen=seen) == validate(segmenter, scans)
-    assert segmenter.typical == run.weight_set.typical == typical_of(seen)
-    assert segmenter.typical.found == {"shell": 1.0, "core": 1.0}
+    assert segmenter.reference_range == run.weight_set.typical == reference_range_of(seen)
+    assert segmenter.reference_range.found == {"shell": 1.0, "core": 1.0}
 
 
 def test_statistics_are_those_of_the_predictions(run, recipe, recipe_path, data, tmp_path):
@@ -54,7 +54,6 @@ def test_statistics_are_those_of_the_predictions(run, recipe, recipe_path, data,
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     validate(segmenter, scans, seen=seen)
     for scan, noted in zip(scans, seen, strict=True):
-        confidence = Confidence()
-        labels = segmenter(scan.read()[0], confidence=confidence)
-        assert [structure.voxels for structure in noted.volumes] == [np.sum(labels == n) for n in (17, 53)]
-        assert noted.entropy == confidence.foreground > 0
+        found = segmenter(scan.read()[0])
+        assert [structure.voxels for structure in noted.volumes] == [np.sum(found.labels == n) for n in (17, 53)]
+        assert noted.entropy == found.uncertainty.foreground > 0

@@ -5,7 +5,7 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.volumes import METHODS
-from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, Typical, WeightsError, WeightSet
+from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, ReferenceRange, WeightsError, WeightSet
 from recalib_keras.zoo.network import NORMALIZATIONS
 
 NAN = float("nan")
@@ -21,7 +21,7 @@ WEIGHT_SET = WeightSet(
     data={"source": "tests"},
     score={"dice": 0.5, "dice_by_structure": {"Schäle": 0.5}},
 )
-TYPICAL = Typical(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
+TYPICAL = ReferenceRange(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
 MORE = dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)), typical=TYPICAL)
 PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": MORE})
 

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("openvino")
 def fast_openvino(monkeypatch):
     """Makes every probe find OpenVINO in float32 the best."""
 
-    def measure(engines, windows, labels):
-        return {name: Measurement(float(name != ("openvino", "float32")), 1.0, 1.0) for name in engines}
+    def measure(engine, windows, labels):
+        return Measurement(float((engine.name, engine.precision) != ("openvino", "float32")), 1.0, 1.0)
 
     monkeypatch.setattr("recalib_keras.inference.engines.selection.measure", measure)
 
@@ -123,7 +123,10 @@ def test_a_network_that_cannot_be_converted_runs_on_keras(bright_preset, windows
 def test_another_backend(bright_preset, empty_cache, monkeypatch):
     monkeypatch.setattr(keras_engine, "backend", lambda: "jax")
     for precision in ("auto", "float32"):
-        with pytest.raises(EngineError, match="takes networks from Keras's TensorFlow backend, got 'jax'"):
+        with pytest.raises(
+            EngineError,
+            match=r"expected Keras's TensorFlow backend for the engine 'openvino', .*, got 'jax'; set KERAS_BACKEND",
+        ):
             open_engine(bright_preset, engine="openvino", precision=precision)
     engine = open_engine(bright_preset)
     assert isinstance(engine, KerasEngine) and engine.precision == "float32"

@@ -41,7 +41,7 @@ def test_batches_of_any_size(count, model, compiled):
 
 
 def test_results_are_written_where_the_last_ones_were(compiled, windows):
-    """No memory is asked for with each window; see `test_flips.py` for who has to keep a result."""
+    """No memory is asked for with each window; see `test_test_time_flip.py` for who has to keep a result."""
     engine = OpenVINOEngine(compiled["float32"], "float32")
     first = engine(windows)
     kept = first.copy()
@@ -83,7 +83,9 @@ def test_a_network_that_cannot_be_converted(model, monkeypatch):
         pass  # leaves the folder empty, which OpenVINO refuses
 
     monkeypatch.setattr(model, "export", export, raising=False)
-    with pytest.raises(EngineError, match="the network 'unet' cannot be converted for OpenVINO"):
+    with pytest.raises(
+        EngineError, match="expected a network that can be converted for OpenVINO, got 'unet', which cannot"
+    ):
         convert(model, ["float32"])
 
 
