@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras.core.errors import TrainingError
+from recalib_keras.core.errors import DivergedError
 
 
 class Watch(keras.callbacks.Callback):
@@ -26,7 +26,7 @@ class Watch(keras.callbacks.Callback):
         """Keras calls this after each step; `logs["loss"]` is the mean since the epoch's start."""
         epoch, loss = self.examples.epoch + 1, float(logs["loss"])
         if not math.isfinite(loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"the loss is no longer finite in epoch {epoch}, step {batch + 1}, on {self._files(batch)}"
                 f"{f' (the step before: {self._files(batch - 1)})' if batch else ''}; look at these scans and mend "
                 f"them, then --resume: {self.last_good()}; or begin anew in another folder, with a lower learning rate"
@@ -38,7 +38,7 @@ class Watch(keras.callbacks.Callback):
 
 
 def check_weights(model, epoch, last_good) -> None:
-    """Raises a `TrainingError` if a weight is not finite: the loss of the last step was taken before its update.
+    """Raises a `DivergedError` if a weight is not finite: the loss of the last step was taken before its update.
 
     Args:
         model: `keras.Model`.
@@ -47,7 +47,7 @@ def check_weights(model, epoch, last_good) -> None:
     """
     for variable in model.trainable_variables:
         if not np.isfinite(ops.convert_to_numpy(variable)).all():
-            raise TrainingError(
+            raise DivergedError(
                 f"a weight ({variable.path}) is no longer finite at the end of epoch {epoch}; begin anew in another "
                 f"folder, with a lower learning rate, or mend the scans of that epoch, then --resume: {last_good()}"
             )
