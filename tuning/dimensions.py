@@ -267,8 +267,10 @@ def _check_option(option, where):
 
 
 def _check_shape(key, options, where):
-    """Checks the options of keys that `Space` computes with, before any recipe checks them."""
+    """Checks the options of keys that a `Space` computes with before a recipe checks them."""
     for option in options:
+        if key == "input.window" and not isinstance(option, list):
+            raise RecordError(f"{where}: expected sizes such as [96, 96, 96], got {described(option)}")
         items = option if isinstance(option, list) and key in MAY_BE_LISTS else [option]
         if key in INTEGERS and not all(type(item) is int and item > 0 for item in items or [None]):
             raise RecordError(f"{where}: expected integers of at least 1, got {described(option)}")
