@@ -47,7 +47,7 @@ MAY_BE_LISTS = ("input.window", SHORT_NAMES["filters"], SHORT_NAMES["positions"]
 LISTED = ("filters", "levels", "reduction_ratio")
 LARGEST = 10**15  # of any number: floats hold every integer up to there
 SMALLEST = 1e-100  # of a number on a log scale: its ratio to the largest is still a float
-MOST_OPTIONS = 1000
+MOST_OPTIONS = 500
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Range:
         """Returns the values of a range of integers, or of one with a step.
 
         Raises:
-            RecordError: There are more than 1000 values.
+            RecordError: There are more than 500 values.
 
         Example:
             >>> Range(0.1, 0.3, step=0.1).values()

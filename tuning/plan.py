@@ -143,13 +143,15 @@ class Plan:
             )
 
     def _samples(self) -> Iterator[dict[str, Any]]:
-        """Yields mixes that have every option once with every block."""
-        blocks = [dimension for dimension in self.space.dimensions if dimension.name == "recalibration"]
-        for block in [{blocks[0].name: option} for option in blocks[0].options] if blocks else [{}]:
+        """Yields mixes that have every option once, options of the network once with every block."""
+        blocks = next((dimension for dimension in self.space.dimensions if dimension.name == "recalibration"), None)
+        blocks = [{blocks.name: option} for option in blocks.options] if blocks else [{}]
+        for block in blocks:
             yield block
             for dimension in self.space.dimensions:
-                for option in dimension.options or (dimension.range.min, dimension.range.max):
-                    yield {**block, dimension.name: option}
+                if block is blocks[0] or dimension.key.startswith("network."):
+                    for option in dimension.options or (dimension.range.min, dimension.range.max):
+                        yield {**block, dimension.name: option}
 
 
 def _check_network(recipe):

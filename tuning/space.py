@@ -20,7 +20,7 @@ _BLOCK_ARGUMENT = "network.arguments.recalibration_args."
 SHAPE = ("input.window", "filters", "levels", "positions")
 # Dimensions that are chosen before those that depend on them, in this order.
 PARENTS = ("architecture", "recalibration", *SHAPE)
-MOST_MIXES = 20_000  # of dimensions that depend on each other: all are looked at, some 10,000 a second
+MOST_MIXES = 10_000  # of dimensions that depend on each other: all of them are checked when a study starts
 
 
 class Space:

@@ -206,7 +206,8 @@ def test_three_failures_in_a_row_end_the_study(make_chief):
         worker.tell(status="failed", message="no such layer", executions=[])
     assert isinstance(chief.failure, StudyError)
     assert str(chief.failure) == (
-        "expected trials that can be trained, got 3 failures in a row, the last (0002): no such layer; correct the study"
+        "expected trials that can be trained, got 3 failures in a row, the last (0002): no such layer; correct the "
+        "study"
     )
     assert worker.ask() == {"do": "stop", "why": str(chief.failure)}
 
@@ -342,7 +343,7 @@ def test_state_is_one_json_file(make_chief, tmp_path):
     content = json.loads((tmp_path / "out" / "state.json").read_text())
     assert content["format"] == 1 and content["trials"][0]["status"] == "completed"
     (tmp_path / "out" / "state.json").write_text('{"format": 2}')
-    with pytest.raises(StudyError, match="state.json: expected a state of format 1, got format 2; .*--overwrite"):
+    with pytest.raises(StudyError, match=r"state.json: expected a state of format 1, got format 2; .*--overwrite"):
         make_chief()
 
 

@@ -74,7 +74,7 @@ def test_replaces_the_dead_up_to_a_limit(make_crew):
     wait_until_dead(crew)
     with pytest.raises(
         StudyError,
-        match="expected worker-1 to run, got 3 deaths in a row while no trial ended .killed by SIGKILL.*: ouch; see",
+        match=r"expected worker-1 to run, got 3 deaths in a row while no trial ended .killed by SIGKILL.*: ouch; see",
     ):
         replace(crew)
 

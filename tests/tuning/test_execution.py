@@ -232,9 +232,8 @@ def test_read_lines(tmp_path):
 
 
 def test_describe():
-    try:
+    with pytest.raises(ValueError, match="no") as caught:
         raise ValueError("no")
-    except ValueError as error:
-        line, trace = execution.describe(error)
-        assert line == "ValueError: no" and "Traceback" in trace
-        assert not execution.is_of_this_place(error)
+    line, trace = execution.describe(caught.value)
+    assert line == "ValueError: no" and "Traceback" in trace
+    assert not execution.is_of_this_place(caught.value)

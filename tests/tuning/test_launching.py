@@ -52,7 +52,7 @@ def test_early_end_raises_the_reason(make_study, control, tmp_path, monkeypatch)
     monkeypatch.setattr("recalib_keras.tuning.execution.execute", fail)
     with pytest.raises(
         RuntimeError,
-        match="expected trials .*, got 3 failures in a row, the last .0002.: ArithmeticError: too many maps",
+        match=r"expected trials .*, got 3 failures in a row, the last .0002.: ArithmeticError: too many maps",
     ):
         search(make_study(algorithm="grid"), tmp_path / "out", control)
 

@@ -58,7 +58,7 @@ def test_calls(remote, chief):
 
 def test_passes_a_refusal_on(remote, chief):
     chief.error = StudyError("another study")
-    with pytest.raises(StudyError, match="^another study$"):
+    with pytest.raises(StudyError, match=r"^another study$"):
         remote.join("w", "study")
 
 
@@ -130,6 +130,6 @@ def test_is_loopback(host, expected):
 
 @pytest.mark.parametrize("address", ["", "8765", "host", "host:", ":8765", "host:port", "host:65536"])
 def test_refuses_what_is_no_address(address):
-    with pytest.raises(ValueError, match="expected an address such as 127.0.0.1:8765"):
+    with pytest.raises(ValueError, match=r"expected an address such as 127.0.0.1:8765"):
         RemoteChief(address)
     assert split_address("[::1]:80") == ("[::1]", 80)

@@ -102,7 +102,7 @@ def test_refuses_bad_files(text, message, tmp_path):
 
 
 def test_names_a_missing_file(tmp_path):
-    with pytest.raises(RecordError, match="cannot read the study .*none.toml: No such file"):
+    with pytest.raises(RecordError, match=r"cannot read the study .*none.toml: No such file"):
         Study.read(tmp_path / "none.toml")
 
 

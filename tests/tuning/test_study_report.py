@@ -38,8 +38,8 @@ def test_report(results):
     text = write_report(results).read_text()
     assert text.startswith("# Blocks and rates\n")
     assert (
-        "7 trials (6 completed, 1 pruned) of the random search `study`; each trained with seeds 1, 2 for 5 epochs; really "
-        "trained: 3." in text
+        "7 trials (6 completed, 1 pruned) of the random search `study`; each trained with seeds 1, 2 for 5 epochs; "
+        "really trained: 3." in text
     )
     assert "| 4 | 0.8850 | 0.0071 | scse | add | 0.1 | 3 | 1,234 | 1.5 |" in text
     assert "![score by dimension](figures/score_by_dimension.png)" in text

@@ -31,7 +31,7 @@ DOTS, MEANS, BASELINE = "0.65", "#0072B2", "#D55E00"
 MARGIN = 0.06  # of the shown scores, above and below
 SMALLEST_SPAN = 0.01  # of an axis of scores
 MOST_TICKS, LINES_OF_TEXT = 12, 20  # of a panel, and of an axis of the parallel coordinates
-WIDEST_TICKS, LONGEST_TICK = 42, 22  # letters in a row below a panel; of one value
+WIDEST_TICKS, LONGEST_TICK = 42, 24  # letters in a row below a panel; of one value
 
 
 def draw_figures(results: Results, folder: str | os.PathLike) -> list[Path]:
@@ -167,7 +167,7 @@ def _draw_options(axes: Axes, comparison: Comparison) -> None:
         offsets = _spread(len(level.scores))
         axes.plot([place + offset for offset in offsets], level.scores, "o", color=DOTS, markersize=3)
         _draw_mean(axes, place, level.mean, level.interval, BASELINE if level.is_baseline else MEANS)
-    _label_options(axes, [level.value for level in comparison.levels])
+    _label_options(axes, [_plain(level.value) for level in comparison.levels])
     unit = "training" if comparison.by_seed else "trial"
     axes.set_title(f"a dot is a {unit}; mean, 95 % interval", fontsize=8)
 
@@ -246,11 +246,16 @@ class _Scale:
         if self.texts is not None:
             every = math.ceil(len(self.texts) / LINES_OF_TEXT)
             steps = max(1, len(self.texts) - 1)
-            return [(place / steps, self.texts[place]) for place in range(0, len(self.texts), every)]
+            return [(place / steps, _plain(self.texts[place])) for place in range(0, len(self.texts), every)]
         return [(0, f"{self.dimension.range.min:g}"), (1, f"{self.dimension.range.max:g}")]
 
     def _text(self, trial):
         return label(trial.values[self.dimension.name]) if self.dimension.name in trial.values else ABSENT
+
+
+def _plain(text):
+    """Returns the text of a value without the brackets and quotes of a list: `encoder, bottleneck`."""
+    return text.replace('"', "").removeprefix("[").removesuffix("]")
 
 
 def _save(figure, path):
