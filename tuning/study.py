@@ -99,7 +99,6 @@ class Study:
             RecordError: The file is missing, not TOML, or its keys and values are not those of a study.
         """
         path = Path(path)
-        check_is_file(path, "study")
         study = from_mapping(cls, read_mapping(path, "study", "TOML"), str(path))
         object.__setattr__(study, "name", path.stem)
         object.__setattr__(study, "folder", path.parent)
@@ -131,23 +130,7 @@ class Study:
         from recalib_keras.training.recipe import read_toml
 
         path = self.folder / self.recipe if self.recipe is not None else preset_recipe(self.preset, self.weights)
-        check_is_file(path, "recipe")
         return read_toml(path), path
-
-
-def check_is_file(path: Path, what: str) -> None:
-    """Checks that a path is no pipe, device or folder, since reading one of these may never end.
-
-    Args:
-        path: The path. A missing file passes: whoever reads it reports that.
-        what: What the file describes, for the message.
-
-    Raises:
-        RecordError: The path is something else than a file.
-    """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "a pipe or device"
-        raise RecordError(file=path, expected=f"the file of a {what}", received=kind, remedy="give a TOML file")
 
 
 def preset_recipe(preset: str | os.PathLike, weights: str = "default") -> Path:

@@ -24,6 +24,9 @@ def read_mapping(path, what, language):
     Raises:
         RecordError: if the file cannot be read, or is not of its language.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device may never end
+        kind = "a folder" if Path(path).is_dir() else "a pipe or device"
+        raise RecordError(file=path, expected=f"the file of a {what}", received=kind, remedy="give a file")
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -126,3 +126,10 @@ def test_lock_that_is_no_file(make, tmp_path):
     with pytest.raises(StudyError, match=r"chief.lock: expected a lock file, got a folder or a link; move it away"):
         State(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_state_of_an_earlier_version_names_no_key(folder, make_study):
+    damage(folder / STATE, lambda content: [content.pop(key) for key in ("question", "base_recipe")])
+    with pytest.raises(StudyError, match="expected the study 'study', got another study, or another recipe; undo"):
+        Chief(make_study(algorithm="hyperband", epochs=3), folder, 60.0)
+    Chief(make_study(algorithm="hyperband", epochs=9), folder, 60.0).close()

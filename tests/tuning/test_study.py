@@ -32,13 +32,15 @@ def test_recipe_of_a_preset():
         Study(space=SPACE, preset="densenet3d_pf").base_recipe()
 
 
-@pytest.mark.parametrize("what", ["study", "recipe"])
+@pytest.mark.parametrize("what", ["study", "recipe", "extended recipe"])
 def test_refuses_a_pipe_at_once(what, tmp_path):
-    pipe = tmp_path / "pipe.toml"
-    os.mkfifo(pipe)
-    path = pipe
-    if what == "recipe":
-        path = write(tmp_path / "study.toml", 'recipe = "pipe.toml"\n[space]\n')
+    path = tmp_path / "pipe.toml"
+    os.mkfifo(path)
+    if what != "study":
+        name = "pipe.toml" if what == "recipe" else "recipe.toml"
+        path = write(tmp_path / "study.toml", f'recipe = "{name}"\n[space]\n')
+        write(tmp_path / "recipe.toml", 'extends = "pipe.toml"\n')
+        what = "recipe"
     with pytest.raises(RecordError, match=f"pipe.toml: expected the file of a {what}, got a pipe or device"):
         Study.read(path).base_recipe()
 
