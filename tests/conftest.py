@@ -46,11 +46,3 @@ def oblique_affine():
     affine[:3, :3] = turn @ np.diag([-1.0, 1.5, 2.0])
     affine[:3, 3] = (40, -30, 12)
     return affine.astype(np.float32).astype(np.float64)
-
-
-@pytest.fixture(scope="session")
-def bright_preset(tmp_path_factory):
-    """The folder of a tiny preset whose network calls every voxel above the scan's mean "bright", label 7."""
-    from bright import write_preset  # here, since it loads Keras
-
-    return write_preset(tmp_path_factory.mktemp("presets") / "bright")

@@ -1,10 +1,9 @@
 """Write files atomically: a reader sees the old file or the new one, never half of it."""
 
-import csv
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from recalib_keras.core.errors import WriteError
@@ -121,28 +120,6 @@ def write_toml(path: str | os.PathLike, content: Mapping[str, object]) -> Path:
     import tomli_w  # here, so that reading presets does not load it
 
     return write_text(path, tomli_w.dumps(content))
-
-
-def write_csv(path: str | os.PathLike, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Path:
-    """Writes a CSV table atomically: a line of column names, then the rows.
-
-    Args:
-        path: The file to create or replace.
-        columns: Names of the columns.
-        rows: A sequence of cells for each row, in the order of `columns`.
-
-    Returns:
-        `path` as a `Path`.
-
-    Raises:
-        WriteError: See `atomic_write`.
-    """
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([list(columns), *rows])
-
-    return atomic_write(path, write)
 
 
 def _wait_for_disk(path, access):

@@ -34,6 +34,9 @@ def read_mapping(path: str | os.PathLike, what: str, language: str) -> Any:
     Raises:
         RecordError: The file cannot be read, or is not written in the language.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device may never end
+        kind = "a folder" if Path(path).is_dir() else "a pipe or device"
+        raise RecordError(file=path, expected=f"the file of a {what}", received=kind, remedy="give a file")
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -1,6 +1,5 @@
 """The table of volumes that a batch leaves beside the labels, by which it also knows what is finished already."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import filelock
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.files import write_csv
+from recalib_keras.core.tables import read_csv, write_csv
 from recalib_keras.evaluation import StructureVolume
 
 COLUMNS = (
@@ -104,19 +103,11 @@ class VolumeTable:
         """Returns the names of the columns, and the rows as dicts."""
         if not self.path.exists():
             return COLUMNS, []
-        with self.path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins its files with a mark
-            reader = csv.DictReader(file, restval="")
-            names = reader.fieldnames or ()
-            if not set(NEEDED) <= set(names):
-                raise RecordError(
-                    file=self.path,
-                    expected=f"a table of volumes with the columns {', '.join(NEEDED)} separated by commas",
-                    received=", ".join(names) or "an empty file",
-                    remedy="move it away, or choose another output folder (-o)",
-                )
-            rows = list(reader)
-        missing = [name for name in COLUMNS if name not in names]
-        return (*names, *missing), [row | dict.fromkeys(missing, "") for row in rows]
+        table = read_csv(
+            self.path, NEEDED, f"a table of volumes with the columns {', '.join(NEEDED)}", allow_short_rows=True
+        )
+        missing = [name for name in COLUMNS if name not in table.columns]
+        return (*table.columns, *missing), [row | dict.fromkeys(missing, "") for row in table.rows]
 
 
 def warning_of(rows: Sequence[Mapping[str, str]], volumes: Sequence[StructureVolume]) -> str | None:

@@ -1,4 +1,3 @@
-import csv
 import errno
 import json
 import os
@@ -8,7 +7,7 @@ import tomllib
 import pytest
 
 from recalib_keras.core.errors import WriteError
-from recalib_keras.core.files import atomic_write, write_bytes, write_csv, write_json, write_text, write_toml
+from recalib_keras.core.files import atomic_write, write_bytes, write_json, write_text, write_toml
 
 
 def files(folder):
@@ -143,13 +142,6 @@ def test_writers_give_back_what_they_were_given(tmp_path, write, content, read):
 @pytest.mark.parametrize(("indent", "text"), [(2, '{\n  "a": "ß"\n}\n'), (None, '{"a": "ß"}\n')])
 def test_json_ends_with_a_line_break_and_keeps_letters(tmp_path, indent, text):
     assert write_json(tmp_path / "a.json", {"a": "ß"}, indent).read_text(encoding="utf-8") == text
-
-
-def test_csv(tmp_path):
-    rows = [["hippocampus, left", 3], ['a "quoted" name', None]]
-    path = write_csv(tmp_path / "a.csv", (name for name in ["structure", "mm3"]), iter(rows))
-    with path.open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [["structure", "mm3"], ["hippocampus, left", "3"], ['a "quoted" name', ""]]
 
 
 @pytest.mark.parametrize(("write", "content"), [(write_json, {"a": {1, 2}}), (write_toml, {"a": None})])
