@@ -78,11 +78,9 @@ class LabelledScan:
             image = volumes.read(self.image, self.volume)
         with noted(problems, self.labels):
             labels = volumes.read_labels(self.labels)
-        if image is not None and labels is not None:
-            problems += grid_problems(self.labels, labels.grid, image.grid)
-        if problems:
-            return Inspection(image, labels, problems)
-        return Inspection(image, replace(labels, grid=image.grid), problems)
+            if image is not None:
+                labels = labels.aligned(image.grid)
+        return Inspection(image, labels, problems)
 
 
 @contextlib.contextmanager
@@ -94,25 +92,3 @@ def noted(problems, file):
         problems += error.problems
     except (volumes.VolumeError, OSError) as error:
         problems.append(Problem.of(file, error))
-
-
-def grid_problems(file, grid, expected):
-    """Returns as a list what is wrong with the grid of a label map: nothing, its shape, or its place."""
-    if grid.shape != expected.shape:
-        return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not grid.coincides(expected):
-        return [
-            Problem(
-                file,
-                f"the affine of its scan, {_in_words(expected)}",
-                f"{_in_words(grid)}; the label map must stand on the grid of its scan: resample it there",
-            )
-        ]
-    return []
-
-
-def _in_words(grid):
-    spacing = " x ".join(f"{size:.4g}" for size in grid.spacing)
-    origin = ", ".join(f"{value:.6g}" for value in grid.affine[:3, 3])
-    axes = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in grid.affine[:3, :3])
-    return f"{grid.orientation} {spacing} mm from ({origin}) with the axes [{axes}]"

@@ -97,22 +97,18 @@ def evaluate(cases, structures=None, on_failure=None):
 
 def _measure_case(case, structures):
     prediction, truth = case.read_maps()
-    check_grids(prediction, truth)
+    prediction = check_grids(prediction, truth)
     labels = None if structures is None else [structure.id for structure in structures]
     return measure_all(prediction.array, truth.array, truth.grid, labels)
 
 
-def check_grids(prediction, truth) -> None:
-    """Checks that prediction and truth stand on one grid, to a hundredth of a voxel.
+def check_grids(prediction, truth):
+    """Returns a prediction on the grid of its ground truth; only axes may differ, see `Volume.aligned`.
 
     Raises:
-        VolumeError: if not.
+        VolumeError: Their voxels differ by more than rounding.
     """
-    if not prediction.grid.coincides(truth.grid):
-        raise VolumeError(
-            f"{prediction.source or 'the prediction'} must stand on the grid of {truth.source or 'the truth'}: "
-            f"expected {truth.grid}, got {prediction.grid}; resample it there"
-        )
+    return prediction.aligned(truth.grid, str(truth.source or "the ground truth"))
 
 
 def _case(name, prediction, truth, image):

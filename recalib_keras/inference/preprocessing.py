@@ -31,7 +31,7 @@ class ConformedScan:
             self._array = _turned(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
-        self._normalize = volumes.normalizer(self._array, expects.normalization)
+        self._normalize = volumes.normalizer(self._array, expects.normalization, scan.array, scan.source)
 
     @property
     def shape(self):

@@ -183,7 +183,7 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
         (["p", "t", "--images", "t"], "expected --figures with --images"),
         (["p", "t/a.nii.gz"], "two files or two folders"),
         (["p", "t"], "missing: b"),
-        (["p/a.nii.gz", "moved.nii.gz"], "must stand on the grid"),
+        (["p/a.nii.gz", "moved.nii.gz"], "expected the grid of "),
         (["empty.nii.gz", "empty.nii.gz"], "expected label maps with structures in them, got nothing but 0"),
         (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "p/a.nii.gz"], "expected names of labels"),
         (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "names.txt", "--labels", "1", "4"], "missing: [4]"),

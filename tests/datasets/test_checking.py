@@ -19,8 +19,8 @@ def test_every_problem_of_every_scan_is_told(msd_folder, write_nifti):
     told = [(problem.file.parent.name, problem.file.name[0], problem.expected.split(",")[0]) for problem in problems]
     assert told == [
         ("labelsTr", "a", "the label numbers 0"),
-        ("labelsTr", "b", "the shape of its scan"),
-        ("labelsTr", "c", "the affine of its scan"),
+        ("labelsTr", "b", "the grid of its scan"),
+        ("labelsTr", "c", "the grid of its scan"),
         ("labelsTr", "c", "the label numbers 0"),
         ("imagesTr", "d", "a NIfTI"),
         ("labelsTr", "d", "the label numbers 0"),

@@ -115,12 +115,12 @@ def test_a_scan_that_fails_is_told_and_the_rest_goes_on(cases):
 
 def test_maps_on_two_grids_are_refused(tmp_path):
     (case,) = find_cases(write(tmp_path / "x.nii", [1, 2]), write(tmp_path / "y.nii", [1, 2], (1, 1, 3)))
-    with pytest.raises(VolumeError, match=r"x\.nii must stand on the grid of .*y\.nii: expected .* got .*resample"):
+    with pytest.raises(VolumeError, match=r"x\.nii: expected the grid of .*y\.nii, .* got .*resample"):
         evaluate([case])
 
 
-@pytest.mark.parametrize(("shift", "is_same"), [(0.009, True), (0.011, False)])
-def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_path, shift, is_same):
+@pytest.mark.parametrize(("shift", "is_same"), [(0.11, True), (0.24, True), (0.26, False), (0.5, False)])
+def test_a_place_is_the_same_within_a_quarter_of_a_voxel_as_in_data_sets(tmp_path, shift, is_same):
     image = nib.Nifti1Image(np.ones((2, 2, 2), "uint8"), np.eye(4))
     nib.save(image, tmp_path / "truth.nii")
     image.affine[2, 3] = shift
@@ -129,7 +129,7 @@ def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_p
     if is_same:
         assert evaluate(case).rows[0].measures.dice == 1
     else:
-        with pytest.raises(VolumeError, match="must stand on the grid"):
+        with pytest.raises(VolumeError, match=r"expected the grid of .*truth.nii, .* got voxels up to 0.\d+ mm elsewhere; resample"):
             evaluate(case)
 
 

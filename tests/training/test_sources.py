@@ -243,7 +243,7 @@ def test_everything_wrong_with_scans_is_told_before_any_training(balls, tmp_path
     told = [(problem.file.parent.name, problem.file.name[:6]) for problem in caught.value.problems]
     expected = [("labelsTr", "ball_1"), ("imagesTr", "ball_4"), ("labelsTr", "ball_0")]
     assert told == [*expected, ("labelsTr", "ball_3"), ("labelsTr", "ball_3")]
-    assert "expected the affine of its scan" in str(caught.value)
+    assert "expected the grid of its scan" in str(caught.value)
     assert "expected the labels [0, 17, 53], got [7] too; add them to the recipe's labels, or merge" in str(
         caught.value
     )

@@ -67,9 +67,10 @@ def panels(rows, structures, path):
 
 def draw_panels(rows, structures):
     """Returns the panels as a `matplotlib.figure.Figure`; arguments and errors are those of `panels`."""
-    for image, truth, prediction in rows.values():
-        check_grids(prediction, truth)
-        check_grids(image, truth)
+    rows = {
+        title: (check_grids(image, truth), truth, check_grids(prediction, truth))
+        for title, (image, truth, prediction) in rows.items()
+    }
     ids = [structure.id for structure in structures]
     turned = [[volume.conform("RAS", order=0) for volume in volumes] for volumes in rows.values()]
     spacings = [image.grid.spacing for image, *_ in turned]
