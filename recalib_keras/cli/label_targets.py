@@ -21,8 +21,9 @@ def label_targets(scans, output):
         ValueError: if two scans would be written to one file, several scans to a single file, or labels over a scan.
         OSError: if the folder cannot be written.
     """
-    from recalib_keras.volumes.names import LABEL_SUFFIXES
+    from recalib_keras.volumes.names import LABEL_SUFFIXES, one_per_scan
 
+    scans = one_per_scan(scans)
     if output.name.endswith(LABEL_SUFFIXES) and not output.is_dir():
         if len(scans) > 1:
             raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")

@@ -239,7 +239,7 @@ def in_millimetres(spacing: Sequence[float]) -> str:
         >>> in_millimetres((0.5, 0.5, 3))
         '0.5 x 0.5 x 3 mm'
     """
-    return " x ".join(f"{size:.4g}" for size in spacing) + " mm"
+    return " x ".join(f"{size:.4g}" if size < 1e4 else f"{size:,.0f}" for size in spacing) + " mm"
 
 
 def _check_shape(shape):

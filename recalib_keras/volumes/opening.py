@@ -18,7 +18,8 @@ from recalib_keras.volumes.headers import stored_header, stored_mgh
 from recalib_keras.volumes.names import MGH_SUFFIXES, PAIR_SUFFIXES, SCAN_SUFFIXES, partner
 from recalib_keras.volumes.placement import repair
 
-SHOWN = 80  # letters of a name that is too long
+# So many letters of a name that is too long stand in the message.
+SHOWN = 80
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = (".gz", ".mgz")
 # The classes of nibabel that a file may be of, by its ending; the first whose header it has.

@@ -20,13 +20,15 @@ WILD_INFLUENCE = 0.1
 FACES_SHARE, BORDER_SHARE = 0.05, 0.01
 # … that no intensity has by chance (paddings are -1000, -1024, -2048, -32768, 65535, …), …
 BORDER_VALUE = 500.0
-# … that lies further from the middle half of the other values than from there to their far end, …
+# … that lies further from most of the other values (these percentiles; bright tissue is rarer than dark) than these
+# reach, …
 BORDER_GAP = 1.0
-# … with nearly nothing between: this share of the other values, times the gap, in the half next to the border. In a CT
-# without padding, whose air is -1024, it is 3 % or more: skin, airways, lungs. Interpolation fills wide gaps a little.
-BORDER_BETWEEN, MOST_BETWEEN = 0.015, 0.25
-# How far beyond the middle half (as for the gap) values count as the scan's, and not as made by interpolation.
-BORDER_RIM = 0.25
+MOST_ABOVE, MOST_BELOW = (25, 99), (5, 99)
+# … with no more than this share of them in the half of the gap beside the border. In a CT without padding, whose air is
+# -1024, it is 3 % or more: skin, airways, lungs. Interpolation fills gaps too; a border that is no air may have more.
+BETWEEN, BETWEEN_NO_AIR, NO_AIR = 0.015, 0.25, 2000.0
+# More than this share is what interpolation makes; how far beyond most values the scan then reaches (as for the gap).
+RIM, RIM_REACH = 1e-3, 1.0
 
 
 def usual_range(array: np.ndarray, method: str, name: str | os.PathLike | None = None) -> tuple[float, float] | None:
@@ -101,14 +103,17 @@ def _edge_beside_border(array, sample, border, sign):
     others = sign * sample[sample != border].astype(np.float64)
     if sign * border > -BORDER_VALUE or not 0 < others.size <= (1 - BORDER_SHARE) * sample.size:
         return None
-    near, far = np.percentile(others, (25, 99))
-    gap = near - sign * border
-    if far == near or gap <= BORDER_GAP * (far - near) or _share_of_faces(array, border) < FACES_SHARE:
+    near, far = np.percentile(others, MOST_ABOVE if sign > 0 else MOST_BELOW)
+    gap, reach = near - sign * border, far - near
+    if reach == 0 or gap <= BORDER_GAP * reach or _share_of_faces(array, border) < FACES_SHARE:
         return None
     between = np.mean(others < near - gap / 2)
-    if between > min(BORDER_BETWEEN * gap / (far - near), MOST_BETWEEN):
+    if between > (BETWEEN_NO_AIR if abs(border) >= NO_AIR else BETWEEN):
         return None
-    return sign * float(np.percentile(others[others >= near - BORDER_RIM * (far - near)], 1))
+    if between < RIM:
+        inner = array[array != border]
+        return float(inner.min() if sign > 0 else inner.max())
+    return sign * float(np.percentile(others[others >= near - RIM_REACH * reach], 1))
 
 
 def _share_of_faces(array, value):
