@@ -28,9 +28,15 @@ test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
 	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 
+# mypy takes a package from one folder: this one has links to all parts of it.
+TYPED := .cache/typed
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.doors
+	rm -rf $(TYPED) && mkdir -p $(TYPED)/recalib_keras
+	ln -s $(abspath recalib_keras)/* $(abspath zoo) $(abspath tuning) $(TYPED)/recalib_keras
+	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(abspath setup.cfg) --cache-dir ../mypy recalib_keras
 
 clean:
 	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache

@@ -21,8 +21,7 @@ from scipy import ndimage
 from benchmarks import timing
 from recalib_keras import datasets
 from recalib_keras.evaluation import dice
-from recalib_keras.training import Recipe
-from recalib_keras.training.validation import split
+from recalib_keras.training import Recipe, find_split
 
 RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "whole_brain_drafts" / "densenet3d_pe.toml"
 TISSUES = {"fluid": (24,), "cortex": (3, 42), "white matter": (2, 41)}
@@ -46,7 +45,7 @@ def main():
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RECALIB_DATA", ".")), metavar="FOLDER")
     parser.add_argument("--quick", action="store_true", help="the first kind, to see that it runs")
     arguments = parser.parse_args()
-    generated = split(Recipe.read(RECIPE), arguments.data)[1]
+    generated = find_split(Recipe.read(RECIPE), arguments.data)[1]
     rows = [] if arguments.quick else [real_row(datasets.find_scans(arguments.data / "hippocampus", "msd"))]
     for number, kind in enumerate(("mild", "varied")[: 1 if arguments.quick else 2]):
         scans = [scan for scan in generated if scan.seed == number]

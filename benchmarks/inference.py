@@ -19,7 +19,7 @@ from monai.inferers import sliding_window_inference
 from benchmarks import timing
 from benchmarks.torch_networks import Network
 from recalib_keras import volumes, zoo
-from recalib_keras.inference import Segmenter, load_segmenter
+from recalib_keras.inference import Segmenter
 
 SIZE, QUICK_SIZE = (192, 224, 192), (64, 80, 64)
 REFERENCE = "ours, keras, float32"
@@ -110,8 +110,8 @@ def _ours(which, image):
 
 def _chosen(which, image):
     """Returns the name of the engine that the choice falls on: the one remembered, or by this image."""
-    segmenter = load_segmenter(*which)
-    segmenter.view(image)
+    segmenter = Segmenter(which[0], weights=which[1])
+    segmenter.views(image)
     return f"ours, {segmenter.engine.name}, {segmenter.engine.precision}"
 
 

@@ -191,7 +191,7 @@ def _scan(folder, classes, name="scan.nii", spacing=None, normalization="ct"):
 
     start = time.perf_counter()
     scan = volumes.read(Path(folder, name), keep_integers=True)
-    image = volumes.label_image(Segmenter(described, predict)(scan), scan)
+    image = Segmenter(described, predict)(scan, measure_uncertainty=False).image()
     volumes.save(image, Path(folder, "labels.nii"))
     peak, seconds = _peak(), time.perf_counter() - start
     right = sum(np.count_nonzero(image.dataobj[..., k] == scan.array[..., k]) for k in range(scan.array.shape[-1]))

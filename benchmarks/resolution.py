@@ -17,7 +17,6 @@ from recalib_keras.evaluation import dice
 from recalib_keras.synthesis import LabelTable
 from recalib_keras.synthesis.label_maps import bounds
 from recalib_keras.volumes import Volume, read_labels
-from recalib_keras.volumes.slabs import cropped
 
 COLUMNS = ("voxels mm", "maps", "shares", "labels", "hardest", "its Dice")
 MARGIN = 8  # voxels around the brain
@@ -48,7 +47,7 @@ def structures_of(path, table):
     found = targets[stored.array]
     ends = zip(bounds(found != 0).tolist(), found.shape)
     box = tuple(slice(max(first - MARGIN, 0), min(last + 1 + MARGIN, size)) for (first, last), size in ends)
-    return Volume(found[box], cropped(stored.grid, box))
+    return Volume(found[box], stored.grid.cropped(box))
 
 
 def row(maps, structures, spacing):

@@ -58,13 +58,11 @@ def _repeated(inputs):
 @contextlib.contextmanager
 def straight():
     """Networks built inside use stock batch normalization and pooling, the straight PE, and no fused functions."""
-    from recalib_keras.models import encoder_decoder
-
     with (
-        mock.patch.object(acceleration, "can_fuse", lambda: False),
-        mock.patch.object(layers, "BatchNormalization", keras.layers.BatchNormalization),
+        mock.patch.object(acceleration, "can_fuse", return_value=False),
+        mock.patch.object(layers, "FoldedBatchNormalization", keras.layers.BatchNormalization),
         mock.patch.object(layers, "MaxPoolingWithIndices", StraightPooling),
         mock.patch.object(layers, "MaxUnpooling", StraightUnpooling),
-        mock.patch.dict(encoder_decoder.RECALIBRATIONS, pe=StraightProjectExcite),
+        mock.patch.object(layers, "ProjectExcite", StraightProjectExcite),
     ):
         yield

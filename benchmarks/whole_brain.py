@@ -22,10 +22,9 @@ from benchmarks.memory import of_command
 from examples.demo import template
 from recalib_keras import volumes
 from recalib_keras.evaluation import dice
-from recalib_keras.inference import Confidence, load_segmenter, traits, unfamiliar
+from recalib_keras.inference import Segmenter
 from recalib_keras.training import held_out
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.volumes.slabs import cropped
 
 # FreeSurfer's numbers of what the template's tissue maps call grey and white.
 GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
@@ -58,9 +57,9 @@ def main():
 
 def _labels(arguments):
     """Yields rows of what the labels of the template are like, as it is and changed."""
-    segmenter = load_segmenter(arguments.preset, arguments.weights, flips=arguments.flip)
+    segmenter = Segmenter(arguments.preset, weights=arguments.weights, flips=arguments.flip)
     scan = volumes.read(template())
-    labels = segmenter(scan)
+    labels = segmenter(scan).labels
     for found in (tissues(scan, labels).items(), changes(segmenter, scan, labels, arguments.orientations)):
         yield from ({"what": what, "Dice": value} for what, value in found)
     for what, warning in warnings_of(segmenter, scan):
@@ -118,7 +117,7 @@ def changes(segmenter, scan, labels, orientations):
     reference = Volume(labels, scan.grid)
 
     def same(changed, truth=reference):
-        return _mean_dice(segmenter, segmenter(changed), truth.on(changed.grid, order=0).array)
+        return _mean_dice(segmenter, segmenter(changed).labels, truth.on(changed.grid, order=0).array)
 
     letters = itertools.permutations(("RL", "AP", "SI"))
     codes = ["".join(code) for axes in letters for code in itertools.product(*axes)][:orientations]
@@ -137,7 +136,7 @@ def changes(segmenter, scan, labels, orientations):
     yield f"without {CUT} mm above and below", same(*(_cropped(volume, inner) for volume in (scan, reference)))
     wide = [_padded(volume) for volume in (scan, reference)]
     yield f"padded to {PADDED} voxels along each axis", same(*wide)
-    found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid))[::-1]
+    found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid)).labels[::-1]
     yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
 
 
@@ -145,7 +144,7 @@ def warnings_of(segmenter, scan):
     """Yields names of scans, and what `recalib segment` warns of: nothing, it should be, for the first two."""
     low, high = scan.array.min(), scan.array.max()
     half = tuple(slice(size // 2 if axis == 2 else 0, size) for axis, size in enumerate(scan.grid.shape))
-    upper = Volume(scan.array[half], cropped(scan.grid, half))
+    upper = Volume(scan.array[half], scan.grid.cropped(half))
     noise = np.random.default_rng(0).normal(0, 1, scan.array.shape).astype("float32")
     scans = {
         "the template": scan,
@@ -159,10 +158,7 @@ def warnings_of(segmenter, scan):
     if computed_tomography.exists():
         scans["CT of the trunk"] = volumes.read(computed_tomography)
     for name, other in scans.items():
-        confidence = Confidence()
-        labels = segmenter(other, confidence=confidence)
-        seen = traits(labels, other.grid, segmenter.labels[1:], confidence)
-        yield name, "; ".join(unfamiliar(seen, segmenter.typical))
+        yield name, "; ".join(segmenter(other).warnings)
 
 
 def _padded(volume):
@@ -179,7 +175,7 @@ def _mean_dice(segmenter, found, truth):
 
 
 def _cropped(volume, box):
-    return Volume(volume.array[box], cropped(volume.grid, box))
+    return Volume(volume.array[box], volume.grid.cropped(box))
 
 
 def _other_side(segmenter, labels):

@@ -1,7 +1,7 @@
 """What a training step on a whole head takes: `python -m benchmarks.whole_head [--quick]`.
 
-By the network, the size of the voxels, the stem (see `recalib_keras.models.EncoderDecoder`) and the number of maps:
-what the window and the networks of the whole-brain presets were chosen by, beside what voxels of a size allow
+By the network, the size of the voxels, the patch size (see `recalib_keras.models.EncoderDecoder`) and the number of
+maps: what the window and the networks of the whole-brain presets were chosen by, beside what voxels of a size allow
 (`benchmarks.resolution`).
 """
 
@@ -15,7 +15,7 @@ from recalib_keras import models
 from recalib_keras.training.losses import DiceCrossEntropy
 
 CLASSES = 33  # 31 structures, the fluid around them, background
-# Network, block, voxels in mm, window, stem, maps by level.
+# Network, block, voxels in mm, window, patch size, maps by level.
 TRIED = (
     ("DenseNet", "pe", 2.0, (80, 96, 80), 1, (16, 32, 48, 64, 64)),
     ("DenseNet", "pe", 1.5, (96, 112, 96), 1, (16, 32, 48, 64, 64)),
@@ -27,7 +27,7 @@ TRIED = (
     ("UNet", None, 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
     ("UNet", "pe", 1.0, (160, 192, 160), 2, (32, 64, 128, 128)),
 )
-COLUMNS = ("network", "block", "voxels mm", "window", "stem", "maps", "parameters", "step")
+COLUMNS = ("network", "block", "voxels mm", "window", "patch size", "maps", "parameters", "step")
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
         print("written to", timing.write("whole_head", rows))
 
 
-def row(network, block, spacing, window, stem, filters, repeats):
+def row(network, block, spacing, window, patch_size, filters, repeats):
     """Returns the row of a network and its window."""
     model = getattr(models, network)(
         (*window, 1),
@@ -51,7 +51,7 @@ def row(network, block, spacing, window, stem, filters, repeats):
         filters=filters,
         normalization="instance",
         recalibration=block,
-        stem=stem,
+        patch_size=patch_size,
         dtype="mixed_bfloat16",
     )
     model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), DiceCrossEntropy(), jit_compile=False)
@@ -63,7 +63,7 @@ def row(network, block, spacing, window, stem, filters, repeats):
         "block": block or "none",
         "voxels mm": spacing,
         "window": "×".join(map(str, window)),
-        "stem": stem,
+        "patch size": patch_size,
         "maps": ", ".join(map(str, filters)),
         "parameters": model.count_params(),
         "step": step,

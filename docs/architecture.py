@@ -50,7 +50,7 @@ def main() -> None:
         atomic_write(TARGET, lambda temporary: figure.savefig(temporary, format="svg", metadata=metadata))
 
 
-def draw():
+def draw() -> Figure:
     """Returns the figure."""
     figure = Figure(figsize=(WIDTH / PIXELS_PER_INCH, HEIGHT / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

@@ -1,4 +1,4 @@
-"""Write the README's tables of presets from their descriptions: `python -m docs.presets_table`."""
+"""Writes the README's tables of presets from their descriptions: `python -m docs.presets_table`."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ START, END = "<!-- presets: made by `python -m docs.presets_table` -->\n", "<!--
 BLOCKS = {"": "plain", "cse": "cSE", "sse": "sSE", "scse": "scSE", "pe": "PE"}
 
 
-def tables():
-    """Returns the Markdown: for each kind of weights a table of networks by blocks, each score a link to its card.
+def tables() -> str:
+    """Returns the Markdown: for each weight set a table of networks by blocks, each score a link to its card.
 
-    Weights that are part of an ensemble do not stand alone; its score is that of its report.
+    Weight sets of an ensemble have no entry of their own; the ensemble has the score of its report.
     """
     found = [entry for name in zoo.names() for entry in _entries(zoo.info(name))]
     return "\n".join(_table(weights, found) for weights in dict.fromkeys(weights for weights, *_ in found))
@@ -45,8 +45,8 @@ def _table(weights, entries):
     return "\n".join(lines) + "\n"
 
 
-def with_tables(readme):
-    """Returns the README's text with the tables between its two marks made anew."""
+def with_tables(readme: str) -> str:
+    """Returns the README's text with new tables between its two marks."""
     before, rest = readme.split(START)
     _, after = rest.split(END)
     return before + START + tables() + END + after

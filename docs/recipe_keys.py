@@ -1,4 +1,4 @@
-"""Write the reference of recipe files from the records that read them: `python -m docs.recipe_keys`."""
+"""Writes the reference of recipe files from the records that read them: `python -m docs.recipe_keys`."""
 
 import dataclasses
 import inspect
@@ -12,24 +12,25 @@ from recalib_keras.training.recipe import Recipe
 PAGE = Path(__file__).with_name("recipes.md")
 HEAD = """# Recipes
 
-Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.training.recipe`.
+Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.training.recipe` and `recipe_tables`.
 
-A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of another type is an error that names
-the nearest. `extends = "other.toml"`, a path relative to the file, lays the file's own keys over those of another
-recipe, table by table; of several, `extends = ["one.toml", "two.toml"]`, the later lie over the earlier. A list, such
-as the labels, takes the place of the other's; a key of a table, such as one of `data.merge`, can be changed, not taken
-out. Examples: [zoo/recipes](../zoo/recipes).
+A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of the wrong type is an error that names
+the closest known key. `extends = "other.toml"`, a path relative to the file, takes all keys of another recipe; the
+file's own keys replace them, table by table. With `extends = ["one.toml", "two.toml"]`, the later file wins. A list,
+such as the labels, replaces the other's as a whole; a key of a table, such as one of `data.merge`, can be changed but
+not removed. Examples: [zoo/recipes](../zoo/recipes).
 
-With a table `[synthesis]`, scans are generated from label maps of heads; they come to vary so far over the
-`variety_epochs` of the schedule, beginning with `[synthesis_start]`. The folder of the data then holds the label maps
-(NIfTI or MGZ, of one voxel size, everything in the head labelled, not the brain alone) and `generation.json`, which
-says what their numbers stand for and how bright each tissue is in T1 scans: `recalib_keras.synthesis.LabelTable` has
-its keys. Those of the zoo are label maps of the [SynthSeg](https://github.com/BBillot/SynthSeg) repository.
+With a table `[synthesis]`, scans are generated from label maps of heads. They vary more from epoch to epoch: from
+`[synthesis_start]` to `[synthesis]`, over the `variety_epochs` of the schedule. The data folder then holds the label
+maps (NIfTI or MGZ, all of one spacing, with labels for everything in the head, not only the brain) and
+`generation.json`, which says what the numbers mean and how bright each tissue is in T1 scans:
+`recalib_keras.synthesis.LabelTable` has its keys. The zoo uses label maps of the
+[SynthSeg](https://github.com/BBillot/SynthSeg) repository.
 """
 REQUIRED = "required"
 
 
-def page():
+def page() -> str:
     """Returns the Markdown of the reference: the recipe's own keys, then a section for each of its tables."""
     sections = [HEAD, _section("Keys of the file itself", Recipe, skip_tables=True)]
     names = {}

@@ -1,4 +1,4 @@
-"""Write the zoo's scoreboard from the reports beside its weights: `python -m docs.scoreboard`.
+"""Writes the zoo's scoreboard from the reports beside its weights: `python -m docs.scoreboard`.
 
 A report is what `recalib evaluate --preset NAME --data FOLDER -o zoo/presets/NAME/WEIGHTS.csv` writes.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, compare, summarize
 from recalib_keras.evaluation.paired_statistics import holm
-from recalib_keras.evaluation.summary import MEAN
+from recalib_keras.evaluation.report import MEAN
 
 PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"
 HEAD = """# The zoo's scoreboard
@@ -17,24 +17,28 @@ Made by `python -m docs.scoreboard` from the reports beside the weights, one for
 
     recalib evaluate --preset NAME --weights WEIGHTS --data $RECALIB_DATA -o zoo/presets/NAME/WEIGHTS.csv
 
-Mean ± standard deviation over the scans that training held out; HD95 in mm, the mean over structures and scans. `p` is
-that of Wilcoxon's signed-rank test of the mean Dice of each scan against the same network without a block, corrected by
-Holm's method over the blocks of that network; the sign before it says which one is ahead. All presets of a table are
-trained by one recipe, those of the whole brain for as many epochs as their cards say; the best of their validated
-epochs was chosen on these same scans, and each was trained once unless the table says otherwise, so small differences
-are no verdict on the blocks. The minutes are those that training took on one core while others had the other one and
-some of this one, pauses counted in, unless they name a GPU: a rough guide, no benchmark. Presets of the whole brain go
-on from [drafts](drafts/README.md), and `unet3d_pe` from `unet3d`; their minutes come on top, and `p` tells of these,
-too. `densenet2d_scse` segments the whole brain by networks of three views together, whose parameters and minutes are
-summed. All scores are without mirror images (`--flip`), which are no help to networks of the hippocampus, since they
-know its left side only: with them `unet3d_pe` comes to 0.8512. The best come first.
+Mean ± standard deviation over the validation scans; HD95 in mm, the mean over structures and scans. The best come
+first. `p` is from Wilcoxon's signed-rank test of each scan's mean Dice against the same network without a block, with
+Holm's correction over the blocks of that network; the sign before it says which one is ahead.
+
+- All presets of a table are trained by one recipe; those of the whole brain for as many epochs as their cards say. The
+  best validated epoch was chosen on these same scans, so the scores are optimistic.
+- Each preset was trained once unless the table says otherwise, so small differences say little about the blocks.
+- The minutes are a rough guide, no benchmark: unless they name a GPU, training used one core, other trainings ran on
+  the machine at the same time, and pauses are included.
+- Presets of the whole brain start from [drafts](drafts/README.md), and `unet3d_pe` starts from `unet3d`; those minutes
+  come on top, and `p` includes their effect.
+- `densenet2d_scse` segments the whole brain by networks of three views together; their parameters and minutes are
+  summed.
+- All scores are without test-time flips (`--flip`). Flips do not help networks of the hippocampus, which know its left
+  side only: with them `unet3d_pe` has 0.8512.
 """
 FAMILIES = {"3-D": "3d", "2-D": "2d"}
-MOST_STRUCTURES = 4  # that have a column each; of more, the presets' cards tell
+MOST_STRUCTURES = 4  # with a column each; the cards have the scores of more
 
 
-def page():
-    """Returns the Markdown of the scoreboard: for each kind of weights a table of 3-D and one of 2-D networks."""
+def page() -> str:
+    """Returns the Markdown of the scoreboard: for each weight set a table of 3-D and one of 2-D networks."""
     sections = [HEAD]
     presets = [zoo.info(name) for name in zoo.names()]
     for weights in dict.fromkeys(name for preset in presets for name in (*preset.weight_sets, *preset.ensembles)):

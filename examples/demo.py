@@ -21,13 +21,14 @@ def main():
 
 
 def segment(image, name, preset, weights, show):
-    """Writes an image, runs the command on it, and says where everything is.
+    """Writes an image, segments it with the command, and prints where the results are.
 
     Args:
-        image: nibabel image.
-        name: of its file, without the ending.
-        preset, weights: names of what segments it.
-        show: function called with the rows of the table of volumes, dicts.
+        image: A nibabel image.
+        name: The name of its file, without the suffix.
+        preset: The name of the preset.
+        weights: The name of the weight set.
+        show: Called with the rows of the table of volumes, dicts.
 
     Returns:
         The exit code of the command.

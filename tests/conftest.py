@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: where the real scans are, a cache of their own, and an affine as scanners make them."""
+"""Fixtures shared by all tests: the folder of real scans, a separate cache, a tiny preset, and an oblique affine."""
 
 import os
 from pathlib import Path
@@ -28,6 +28,14 @@ def data_root():
     if not root.is_dir():
         pytest.skip(f"needs the real scans: {root} does not exist (set RECALIB_DATA)")
     return root
+
+
+@pytest.fixture(scope="session")
+def bright_preset(tmp_path_factory):
+    """The folder of a preset whose network calls every voxel above the scan's mean "bright", label 7."""
+    from bright import write_preset  # here, because it loads Keras
+
+    return write_preset(tmp_path_factory.mktemp("presets") / "bright")
 
 
 @pytest.fixture

@@ -1,34 +1,35 @@
-"""Search for a better recipe: on one device, several, or a cluster.
+"""Search for a better recipe: on one device, on several, or on a cluster.
 
-Nothing heavy is loaded before it is used.
+Modules are loaded when a name is used, so that the import stays fast.
 """
 
 import importlib
+from typing import Any
 
 _PLACES = {
-    "Chief": "chief",
-    "RecipeHyperModel": "hypermodel",
-    "RemoteChief": "service",
-    "Results": "results",
-    "Space": "space",
-    "Study": "study",
-    "StudyError": "study",
-    "Trial": "trials",
-    "launch": "launching",
-    "read_results": "results",
-    "search": "launching",
-    "serve": "launching",
-    "work": "worker",
-    "write_report": "reporting.report",
+    "Chief": "tuning.chief",
+    "RecipeHyperModel": "tuning.hypermodel",
+    "RemoteChief": "tuning.service",
+    "Results": "tuning.results",
+    "Space": "tuning.space",
+    "Study": "tuning.study",
+    "StudyError": "core.errors",
+    "Trial": "tuning.trials",
+    "launch": "tuning.launching",
+    "read_results": "tuning.results",
+    "search": "tuning.launching",
+    "serve": "tuning.launching",
+    "work": "tuning.worker",
+    "write_report": "tuning.reporting.report",
 }
 __all__ = sorted(_PLACES)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _PLACES:
-        return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+        return getattr(importlib.import_module(f"recalib_keras.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -1,21 +1,18 @@
 """Which mixes of a network's arguments can be built, told without building them."""
 
-import inspect
-import re
-
-import keras
+from collections.abc import Callable
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.models import POSITIONS, RECALIBRATIONS, EncoderDecoder
+from recalib_keras.layers.channel_spatial_se import check_aggregation
+from recalib_keras.models import architecture
+from recalib_keras.models.architecture import Architecture
 
 NONE = "none"  # what a study calls a network without blocks
-LEVELS = inspect.signature(EncoderDecoder).parameters["levels"].default
-STAGE = re.compile(r"(encoder|decoder)_([1-9]\d*)")  # a single block
 
 
 def argument(recipe, name, default=None):
     """Returns an argument of the network of a recipe, a mapping; `default` if it does not say."""
-    return recipe["network"].get("arguments", {}).get(name, default)
+    return architecture.with_current_names(recipe["network"].get("arguments", {})).get(name, default)
 
 
 def block(recipe):
@@ -25,33 +22,21 @@ def block(recipe):
         RecordError: for an unknown name.
     """
     name = argument(recipe, "recalibration")
-    if name is None or name == NONE:
-        return None
-    found = RECALIBRATIONS.get(name) or keras.saving.get_registered_object(name)
-    if found is None:
-        raise RecordError(f"recalibration must be 'none' or one of {', '.join(RECALIBRATIONS)}, not {name!r}")
-    return found
+    try:
+        return None if name == NONE else architecture.block_class(name)
+    except ValueError as error:
+        raise RecordError(f"{error}; in a study, {NONE!r} is a network without blocks") from None
 
 
 def takes(block_class, name):
     """Returns whether a block knows an argument of this name."""
-    return block_class is not None and any(
-        name in inspect.signature(kind.__init__).parameters
-        for kind in block_class.__mro__
-        if issubclass(kind, keras.layers.Layer) and kind is not keras.layers.Layer
-    )
+    return block_class is not None and name in architecture.block_arguments(block_class)
 
 
 def block_argument(recipe, name):
     """Returns an argument of the recipe's block, its default if the recipe does not say; None if it takes none."""
-    chosen = argument(recipe, "recalibration_args", {})
-    if name in chosen:
-        return chosen[name]
-    for kind in block(recipe).__mro__ if takes(block(recipe), name) else ():
-        found = inspect.signature(kind.__init__).parameters.get(name)
-        if found is not None:
-            return found.default
-    return None
+    defaults = architecture.block_arguments(block(recipe)) if block(recipe) is not None else {}
+    return {**defaults, **argument(recipe, "recalibration_args", {})}.get(name)
 
 
 def levels(recipe):
@@ -60,9 +45,8 @@ def levels(recipe):
     Raises:
         RecordError: if it is none.
     """
-    found = argument(recipe, "levels", LEVELS)
-    if not isinstance(found, int) or found < 1:
-        raise RecordError(f"levels must be an integer of at least 1, not {found!r}")
+    found = argument(recipe, "levels", Architecture.levels)
+    _raise(architecture.check_levels, found)
     return found
 
 
@@ -72,15 +56,9 @@ def positions(recipe):
     Raises:
         RecordError: for an unknown place.
     """
-    chosen = argument(recipe, "positions", POSITIONS["P5"])
-    chosen = POSITIONS.get(chosen, (chosen,)) if isinstance(chosen, str) else tuple(chosen)
-    for place in chosen:
-        if place not in POSITIONS["P6"] and not STAGE.fullmatch(str(place)):
-            raise RecordError(
-                f"positions must be of {', '.join(POSITIONS)}, {', '.join(POSITIONS['P6'])}, or single blocks such as "
-                f"'encoder_1', not {place!r}"
-            )
-    return chosen
+    chosen = argument(recipe, "positions", Architecture.positions)
+    _raise(architecture.resolve_positions, chosen)
+    return architecture.resolve_positions(chosen)
 
 
 def has_encoder_block(recipe):
@@ -90,47 +68,38 @@ def has_encoder_block(recipe):
 
 def channels(recipe):
     """Returns the smallest number of channels that a block of the recipe's network sees."""
-    filters = argument(recipe, "filters") or (64 if 1 in recipe["input"]["window"] else 32)
-    *outer, bottleneck = [filters] * (levels(recipe) + 1) if isinstance(filters, int) else filters
-    seen = {"encoder": outer, "decoder": outer, "bottleneck": [bottleneck], "classifier": [len(recipe["labels"])]}
-    for part in ("encoder", "decoder"):
-        seen |= {f"{part}_{level}": [width] for level, width in enumerate(outer, start=1)}
-    return min((width for place in positions(recipe) for width in seen.get(place, ())), default=bottleneck)
+    filters = argument(recipe, "filters") or architecture.DEFAULT_FILTERS[len(_sizes(recipe))]
+    widths = architecture.widths(filters, levels(recipe))
+    return architecture.smallest_width(positions(recipe), widths, len(recipe["labels"]))
 
 
 def ratio_problem(recipe) -> str | None:
     """Returns why the reduction ratio cannot be, or None."""
-    if not takes(block(recipe), "reduction_ratio") or not positions(recipe):
+    if block(recipe) is None or not positions(recipe):
         return None
-    ratio, seen = block_argument(recipe, "reduction_ratio"), channels(recipe)
-    return None if ratio <= seen else f"the reduction ratio {ratio} is above the {seen} channels of a block"
+    chosen = argument(recipe, "recalibration_args", {})
+    return _problem(architecture.check_reduction_ratio, block(recipe), chosen, channels(recipe))
 
 
 def aggregation_problem(recipe) -> str | None:
     """Returns why the aggregation cannot be, or None."""
-    aggregation = block_argument(recipe, "aggregation") if takes(block(recipe), "aggregation") else None
+    if not takes(block(recipe), "aggregation"):
+        return None
+    aggregation, classes = block_argument(recipe, "aggregation"), len(recipe["labels"])
     if aggregation == "concat" and "classifier" in positions(recipe):
-        return "'concat' doubles the channels, and the block after the classifier must keep them"
-    if aggregation in ("multiply", "concat") and argument(recipe, "recalibration_args", {}).get("use_identity_start"):
-        return f"use_identity_start needs the aggregation 'max' or 'add', not {aggregation!r}"
-    return None
+        return _problem(architecture.check_classifier_channels, 2 * classes, classes)
+    return _problem(check_aggregation, aggregation, bool(block_argument(recipe, "use_identity_start")))
 
 
 def levels_problem(recipe) -> str | None:
     """Returns why the levels cannot be, or None."""
     count, filters = levels(recipe), argument(recipe, "filters")
-    sizes = [size for size in recipe["input"]["window"] if size != 1]
-    stem = argument(recipe, "stem", 1)
-    if any(size % (stem * 2**count) for size in sizes):
-        after = f" after a stem of {stem}" if stem > 1 else ""
-        return f"{count} levels{after} cannot halve a window of {' × '.join(map(str, sizes))}"
-    if isinstance(filters, (list, tuple)) and len(filters) != count + 1:
-        return f"{count} levels need {count + 1} numbers of filters, not {len(filters)}"
-    for place in positions(recipe) if block(recipe) is not None else ():
-        stage = STAGE.fullmatch(place)
-        if stage and int(stage[2]) > count:
-            return f"{count} levels have no {place!r} for a block to stand at"
-    return None
+    found = _problem(architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1))
+    if found is None and filters is not None:
+        found = _problem(architecture.check_filters, filters, count)
+    if found is None and block(recipe) is not None:
+        found = _problem(architecture.check_positions, positions(recipe), count)
+    return found
 
 
 def problem(recipe):
@@ -139,3 +108,24 @@ def problem(recipe):
     Every rule is one of the networks' own; here it is known before anything is built.
     """
     return levels_problem(recipe) or ratio_problem(recipe) or aggregation_problem(recipe)
+
+
+def _sizes(recipe):
+    """Returns the window's sizes along the axes of the network."""
+    return tuple(size for size in recipe["input"]["window"] if size != 1)
+
+
+def _problem(check: Callable[..., object], *arguments) -> str | None:
+    """Returns the message of the error that a check raises, or None."""
+    try:
+        check(*arguments)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _raise(check, *arguments):
+    """Raises what a check finds as the error of a recipe."""
+    found = _problem(check, *arguments)
+    if found is not None:
+        raise RecordError(found)

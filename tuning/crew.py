@@ -1,20 +1,23 @@
-"""The worker processes of one host: started, watched, replaced and stopped."""
+"""The worker processes of one host: starts, watches, replaces and stops them."""
+
+from __future__ import annotations
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.devices import share
 
-GRACE = 10.0  # seconds that a worker has to end by itself
-MOST_DEATHS = 3  # times in a row that a worker may die before the study is given up
+GRACE = 10.0  # seconds in which a worker must end by itself
+MOST_DEATHS = 3  # times in a row that a worker may die before the study ends
 PROGRAM = [sys.executable, "-m", "recalib_keras.cli.main"]
-BAD_INPUT = 2  # exit code of a worker that says what is wrong
+BAD_INPUT = 2  # exit code of a worker that has reported an error of the input
 
 
 @dataclass
@@ -22,10 +25,13 @@ class Member:
     """A place in the crew, and the process that fills it.
 
     Args:
-        name: of the worker, and of its log.
-        command: list of words.
-        environment: dict of all its environment variables.
-        log: path.
+        name: Name of the worker and of its log.
+        command: Words of the command.
+        environment: All its environment variables.
+        log: Path of its log.
+        process: The process, once it is started.
+        deaths: How many times in a row it died while no trial ended.
+        progress: How many trials had ended at its last death.
     """
 
     name: str
@@ -37,9 +43,9 @@ class Member:
     progress: int = 0
 
     def start(self) -> None:
-        """Starts the process, in a session of its own: Ctrl-C reaches the chief alone, who then stops it.
+        """Starts the process in a session of its own: Ctrl-C reaches only the chief, which then stops the process.
 
-        Its standard input is a pipe that nothing is written to; it ends when this process does, however that dies.
+        Its standard input is a pipe without content. The pipe closes when this process ends, however that happens.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -52,31 +58,41 @@ class Member:
                 start_new_session=True,
             )
 
-    def signal(self, number) -> None:
-        """Sends a signal to the process and all that it has started."""
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process and to all that it has started.
+
+        Args:
+            number: The signal.
+        """
         if self.process is not None and self.process.poll() is None:
             try:
                 os.killpg(self.process.pid, number)
             except ProcessLookupError:
                 pass
 
-    def last_words(self):
+    def last_words(self) -> str:
         """Returns the last line of the log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "its log is empty"
 
 
 class Crew:
     """The workers of one host.
 
     Args:
-        command: function from `(name, threads)` to the words that start a worker.
-        workers: how many.
-        folder: path for their logs.
+        command: Returns the words that start a worker from its name and its number of threads, or None for all.
+        workers: Number of workers.
+        folder: Folder for their logs.
         threads: CPU threads of each; None for an equal part of the cores.
     """
 
-    def __init__(self, command, workers, folder, threads=None):
+    def __init__(
+        self,
+        command: Callable[[str, int | None], list[str]],
+        workers: int,
+        folder: str | os.PathLike,
+        threads: int | None = None,
+    ):
         self.members = []
         for index, (variables, own_threads) in enumerate(share(workers, threads), start=1):
             name = f"worker-{index}"
@@ -84,44 +100,44 @@ class Crew:
             self.members.append(Member(name, command(name, own_threads), {**os.environ, **variables}, log))
 
     def start(self) -> None:
-        """Starts all."""
+        """Starts all workers."""
         for member in self.members:
             member.start()
 
-    def replace_dead(self, on_death, progress) -> None:
-        """Starts anew whoever has died.
+    def replace_dead(self, on_death: Callable[[str], None], progress: Callable[[], int]) -> None:
+        """Restarts the workers that have died.
 
         Args:
-            on_death: function called with the name of each before it is replaced.
-            progress: function that returns how many trials have ended.
+            on_death: Called with the name of each before it is replaced.
+            progress: Returns how many trials have ended.
 
         Raises:
-            StudyError: if one says that it cannot work here, or dies again and again without any progress.
+            StudyError: A worker reports that it cannot work here, or dies several times while no trial ends.
         """
         for member in self.members:
-            if member.process.poll() in (None, 0):  # at work, or sent home
+            if member.process.poll() in (None, 0):  # at work, or told to stop
                 continue
             code = member.process.returncode
             on_death(member.name)
             if code == BAD_INPUT:
-                raise StudyError(f"{member.name} cannot go on: {member.last_words()}")
+                raise StudyError(f"expected {member.name} to run, got its error: {member.last_words()}")
             if progress() > member.progress:
                 member.progress, member.deaths = progress(), 0
             member.deaths += 1
             if member.deaths == MOST_DEATHS:
                 raise StudyError(
-                    f"{member.name} died {member.deaths} times while no trial ended ({_in_words(code)}); its last "
-                    f"words: {member.last_words()}; see {member.log}"
+                    f"expected {member.name} to run, got {member.deaths} deaths in a row while no trial ended "
+                    f"({_in_words(code)}); the last line of its log: {member.last_words()}; see {member.log}"
                 )
             member.process.stdin.close()
             member.start()
 
-    def stop(self, grace=GRACE, at_once=False) -> None:
-        """Waits for all to end, tells those to who do not, and kills whoever stays.
+    def stop(self, grace: float = GRACE, at_once: bool = False) -> None:
+        """Waits for all workers to end, sends SIGTERM to those that do not, then SIGKILL to those that remain.
 
         Args:
-            grace: seconds for each of the first two steps.
-            at_once: whether to leave the first out.
+            grace: Seconds for each of the first two steps.
+            at_once: Whether to skip the first step.
         """
         started = [member for member in self.members if member.process is not None]
         if not at_once:
@@ -142,13 +158,21 @@ class Crew:
             time.sleep(0.02)
 
 
-def worker_command(study_path, folder, data_root, address, patience):
-    """Returns the function that a `Crew` takes its commands from: `recalib tune --role worker`.
+def worker_command(
+    study_path: str | os.PathLike,
+    folder: str | os.PathLike,
+    data_root: str | os.PathLike,
+    address: str,
+    patience: float,
+) -> Callable[[str, int | None], list[str]]:
+    """Returns the function that gives a `Crew` its commands: `recalib tune --role worker`.
 
     Args:
-        study_path, folder, data_root: as for the command.
-        address: of the chief.
-        patience: seconds after which a worker gives up a silent chief.
+        study_path: The study's file.
+        folder: Folder of the study.
+        data_root: Folder that the recipe's data folder is relative to.
+        address: Address of the chief.
+        patience: Seconds after which a worker gives up a silent chief.
     """
 
     def command(name, threads):
@@ -160,11 +184,11 @@ def worker_command(study_path, folder, data_root, address, patience):
 
 
 def end_with_parent() -> None:
-    """Ends this process as soon as its standard input ends, which a dead parent no longer holds open."""
+    """Ends this process as soon as its standard input closes, which a dead parent no longer holds open."""
     import threading
 
     def watch():
-        while os.read(0, 1):  # not through sys.stdin, whose lock the interpreter wants back when it ends
+        while os.read(0, 1):  # not through sys.stdin, whose lock the interpreter needs when it ends
             pass
         os._exit(1)
 

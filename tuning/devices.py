@@ -1,19 +1,21 @@
-"""What the workers of one host share: its GPUs, else its CPU threads."""
+"""The share of each worker in one host: a GPU, or else some of its CPU threads."""
+
+from __future__ import annotations
 
 import os
 import re
 import subprocess
 import warnings
 
-# Libraries that start a thread for each core, unless told; NPROC is what JAX on CPU reads.
+# They limit the threads of libraries that start one for each core; JAX on CPU reads NPROC.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 GPUS = "CUDA_VISIBLE_DEVICES"
-# Several processes on one GPU must not each take all its memory at the start.
+# Processes that share a GPU must not each take all its memory at the start.
 SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def find_gpus():
-    """Returns what `CUDA_VISIBLE_DEVICES` calls the GPUs that may be used here, or the parts of them (MIG)."""
+def find_gpus() -> list[str]:
+    """Returns the names, as in `CUDA_VISIBLE_DEVICES`, of the usable GPUs or of their parts (MIG)."""
     visible = os.environ.get(GPUS)
     if visible is not None:
         names = [name.strip() for name in visible.split(",")]
@@ -25,8 +27,12 @@ def find_gpus():
     return parse_gpus(listed)
 
 
-def parse_gpus(listed):
-    """Returns the UUIDs in what `nvidia-smi -L` prints; of a GPU that is cut in parts, those of the parts."""
+def parse_gpus(listed: str) -> list[str]:
+    """Returns the UUIDs in the output of `nvidia-smi -L`; of a GPU that is divided, those of its parts.
+
+    Args:
+        listed: The output.
+    """
     gpus = []
     for block in re.split(r"(?m)^(?=GPU \d)", listed):
         whole, *parts = re.findall(r"UUID: ([\w-]+)", block) or [None]
@@ -34,30 +40,30 @@ def parse_gpus(listed):
     return gpus
 
 
-def count_cores():
+def count_cores() -> int:
     """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share(workers, threads=None):
+def share(workers: int, threads: int | None = None) -> list[tuple[dict[str, str], int | None]]:
     """Returns for each worker the environment variables that give it its share of the host.
 
-    One GPU each, in turn, where there are GPUs; else an equal part of the cores.
+    Each worker gets one GPU, in turn, where there are GPUs; else an equal part of the cores.
 
     Args:
-        workers: integer.
+        workers: Number of workers.
         threads: CPU threads of each worker; None for an equal part.
 
     Returns:
-        List of pairs: dict of environment variables, and number of threads or None for all.
+        For each worker its environment variables, and its number of threads or None for all.
     """
     gpus = find_gpus()
     if gpus and workers > len(gpus):
-        warnings.warn(f"{workers} workers share {len(gpus)} GPUs; each may run out of memory", stacklevel=2)
+        warnings.warn(f"{workers} workers share {len(gpus)} GPUs and may run out of memory", stacklevel=2)
     if threads is None and not gpus:
         threads = max(1, count_cores() // workers)
         if workers > count_cores():
-            warnings.warn(f"{workers} workers share {count_cores()} cores, and slow each other down", stacklevel=2)
+            warnings.warn(f"{workers} workers share {count_cores()} cores and slow each other down", stacklevel=2)
     shares = []
     for index in range(workers):
         variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}

@@ -1,17 +1,21 @@
-"""One dimension of a search: which key of a recipe varies, and over what."""
+"""One dimension of a search: which key of a recipe varies, and over which values."""
 
-import difflib
+from __future__ import annotations
+
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping
 from recalib_keras.training.recipe import Recipe
 
 _ARGUMENTS = "network.arguments"
 _BLOCK = f"{_ARGUMENTS}.recalibration_args"
-# What is searched most often has a short name; every other key of a recipe is named in full, table by table.
+# The keys that are searched most often have a short name. Every other key of a recipe is named in full, table by table.
 SHORT_NAMES = {
     "architecture": "network.architecture",
     "recalibration": f"{_ARGUMENTS}.recalibration",
@@ -28,10 +32,22 @@ SHORT_NAMES = {
     "weight_decay": "optimizer.weight_decay",
     "batch_size": "schedule.batch_size",
 }
-# The study has seeds of its own, and what it varies cannot be compared over other structures.
+# A study has seeds of its own, and scores of other structures cannot be compared.
 TABLES = tuple(field.name for field in fields(Recipe) if field.name not in ("seed", "labels", "default"))
-# Conditions name single values of these, so that their ranges are lists of integers.
+# Tables vary key by key, not as a whole.
+WHOLE = (
+    *("data", "input", "network", "loss", "optimizer", "schedule", "augmentation", "synthesis", "synthesis_start"),
+    *("fine_tuning", "ensemble", _ARGUMENTS, _BLOCK),
+)
+# The types of what a space computes with before a recipe checks it.
+INTEGERS = ("input.window", *(SHORT_NAMES[name] for name in ("filters", "levels", "reduction_ratio")))
+TEXTS = tuple(SHORT_NAMES[name] for name in ("architecture", "recalibration", "positions", "skip", "aggregation"))
+MAY_BE_LISTS = ("input.window", SHORT_NAMES["filters"], SHORT_NAMES["positions"])
+# Conditions name single values of these dimensions, so their ranges become lists of integers.
 LISTED = ("filters", "levels", "reduction_ratio")
+LARGEST = 10**15  # of any number: floats hold every integer up to there
+SMALLEST = 1e-100  # of a number on a log scale: its ratio to the largest is still a float
+MOST_OPTIONS = 500
 
 
 @dataclass(frozen=True)
@@ -39,9 +55,13 @@ class Range:
     """Numbers from `min` to `max`, both included; integers if all are.
 
     Args:
-        min, max: numbers.
-        step: distance between two values, or their ratio if the scale is `"log"`; None for any number between.
-        scale: `"linear"`, or `"log"` to draw small and large numbers alike.
+        min: Smallest value, at least −10¹⁵; above 0 on a log scale.
+        max: Largest value, above `min` and at most 10¹⁵.
+        step: Distance between two values, or their ratio if the scale is `"log"`; None for any number between.
+        scale: `"linear"`, or `"log"` to draw small and large numbers equally often.
+
+    Raises:
+        RecordError: The values contradict each other or are too large.
     """
 
     min: int | float
@@ -50,32 +70,58 @@ class Range:
     scale: str = "linear"
 
     def __post_init__(self):
+        for key in ("min", "max", "step"):
+            value = getattr(self, key)
+            if value is not None and not _is_bounded(value):
+                raise RecordError(expected=f"{key} from -1e15 to 1e15", received=described(value))
+        is_log = self.scale == "log"
         if self.scale not in ("linear", "log"):
-            raise RecordError(f"scale must be 'linear' or 'log', not {self.scale!r}")
+            hint = did_you_mean(self.scale, ("linear", "log")) or None
+            raise RecordError(expected="scale to be 'linear' or 'log'", received=repr(self.scale), remedy=hint)
         if not self.min < self.max:
-            raise RecordError(f"min must be below max, not {self.min} and {self.max}")
-        if self.scale == "log" and self.min <= 0:
-            raise RecordError(f"min must be above 0 on a log scale, not {self.min}")
-        if self.step is not None and self.step <= (self.scale == "log"):
-            raise RecordError(f"step must be above {int(self.scale == 'log')} on a {self.scale} scale, not {self.step}")
+            raise RecordError(expected="min to be below max", received=f"min {self.min} and max {self.max}")
+        if is_log and self.min < SMALLEST:
+            raise RecordError(
+                expected=f"min to be above 0, at least {SMALLEST}, on a log scale", received=str(self.min)
+            )
+        if self.step is not None and self.step <= is_log:
+            raise RecordError(
+                expected=f"step to be above {int(is_log)} on a {self.scale} scale", received=str(self.step)
+            )
 
     @property
-    def is_integer(self):
+    def is_integer(self) -> bool:
         """Whether all its values are integers."""
         return all(isinstance(number, int) for number in (self.min, self.max, self.step or 1))
 
-    def values(self):
+    @property
+    def count(self) -> int | float:
+        """How many values `values` would return; infinity for more than floats can count."""
+        if self.scale == "linear" or self.step is None:
+            steps = (self.max - self.min) / (self.step or 1)
+        else:
+            steps = math.log(self.max / self.min, self.step)
+        return 1 + math.floor(steps + 1e-9) if steps <= LARGEST else math.inf
+
+    def values(self) -> tuple[int | float, ...]:
         """Returns the values of a range of integers, or of one with a step.
 
-        >>> Range(0.1, 0.3, step=0.1).values()
-        (0.1, 0.2, 0.3)
+        Raises:
+            RecordError: There are more than 500 values.
+
+        Example:
+            >>> Range(0.1, 0.3, step=0.1).values()
+            (0.1, 0.2, 0.3)
         """
-        step = self.step or 1
+        if self.count > MOST_OPTIONS:
+            raise RecordError(
+                expected=f"at most {MOST_OPTIONS} values from {self.min} to {self.max}",
+                received=f"{self.count} by a step of {self.step or 1}",
+                remedy="give a larger `step`",
+            )
         if self.scale == "linear" or self.step is None:
-            count = 1 + math.floor((self.max - self.min) / step + 1e-9)
-            return tuple(clean(self.min + index * step) for index in range(count))
-        count = 1 + math.floor(math.log(self.max / self.min, step) + 1e-9)
-        return tuple(clean(self.min * step**index) for index in range(count))
+            return tuple(clean(self.min + index * (self.step or 1)) for index in range(self.count))
+        return tuple(clean(self.min * self.step**index) for index in range(self.count))
 
 
 @dataclass(frozen=True)
@@ -83,63 +129,93 @@ class Dimension:
     """What a study varies about a recipe.
 
     Args:
-        name: short name, or the key in full.
-        key: of the recipe, table by table, such as `"optimizer.learning_rate"`.
-        options: the values to choose from, or None for a range.
-        range: `Range`, or None.
+        name: Short name, or the key in full.
+        key: Key of the recipe, table by table, such as `"optimizer.learning_rate"`.
+        options: The values to choose from, or None for a range.
+        range: The range, or None.
     """
 
     name: str
     key: str
-    options: tuple | None = None
+    options: tuple[Any, ...] | None = None
     range: Range | None = None
 
     @property
-    def labels(self):
-        """The options as keras-tuner takes them: all integers, all numbers, or all text."""
+    def labels(self) -> tuple[Any, ...]:
+        """The options as keras-tuner takes them: all integers, all floats, or all text."""
         kinds = {type(option) for option in self.options}
         if kinds <= {int, float}:
             return self.options if len(kinds) == 1 else tuple(float(option) for option in self.options)
         return tuple(map(label, self.options))
 
-    def option(self, chosen):
-        """Returns the option of a label, or a number of a range as it is written."""
+    def option(self, chosen: Any) -> Any:
+        """Returns the option of a label, or a number of a range without its rounding error.
+
+        Args:
+            chosen: What keras-tuner has chosen.
+        """
         return clean(chosen) if self.options is None else self.options[self.labels.index(chosen)]
 
-    def chosen(self, option):
-        """Returns the label of an option; the inverse of `option`."""
+    def chosen(self, option: Any) -> Any:
+        """Returns the label of an option; the inverse of `option`.
+
+        Args:
+            option: A value of the dimension.
+        """
         return option if self.options is None else self.labels[[*map(label, self.options)].index(label(option))]
 
 
-def clean(number):
-    """Returns a number without the dust of its computation: 0.3 for 0.1 + 0.2."""
+def clean(number: Any) -> Any:
+    """Returns a number without the rounding error of its computation: 0.3 for 0.1 + 0.2.
+
+    Args:
+        number: A number. All but floats are returned as they are.
+    """
     return float(f"{number:.10g}") if isinstance(number, float) else number
 
 
-def label(option):
-    """Returns an option as text: `P5`, `0.01`, `[16, 32]`."""
-    return option if isinstance(option, str) else json.dumps(option)
-
-
-def read_dimensions(table, where):
-    """Returns the dimensions of a study's table, and the keys it fixes.
+def label(option: Any) -> str:
+    """Returns an option as text: `P5`, `0.01`, `[16, 32]`.
 
     Args:
-        table: dict from names to a value (fixed), a list of values, or a table with `min` and `max`.
-        where: what the table is, for messages.
+        option: A value of a dimension, as JSON can hold it.
+    """
+    return option if isinstance(option, str) else json.dumps(option, default=str)
+
+
+def described(value: Any) -> str:
+    """Returns a value as a short text; of an integer too long to read, its size.
+
+    Args:
+        value: Any value of a study file.
+    """
+    if isinstance(value, int) and abs(value) > 10**20:
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def read_dimensions(table: Mapping[str, Any], where: str) -> tuple[tuple[Dimension, ...], dict[str, Any]]:
+    """Returns the dimensions of a study's table, and the keys that it fixes.
+
+    Args:
+        table: Dict from names to a value (fixed), a list of values, or a table with `min` and `max`.
+        where: What the table is, for messages.
 
     Returns:
-        Tuple of `Dimension`, and a dict from keys of the recipe to their one value.
+        The dimensions, and a dict from keys of the recipe to their only value.
 
     Raises:
-        RecordError: for an unknown name (the nearest known one is named), a key given twice, or a value that is none
-            of the three forms.
+        RecordError: A name is unknown (the message gives the nearest known one), a key is given twice, or a value is
+            none of the three forms, or too large.
     """
     dimensions, fixed = [], {}
     for name, value in table.items():
         dimension = _read(name, value, f"{where}: {name}")
         if dimension.key in fixed or dimension.key in [other.key for other in dimensions]:
-            raise RecordError(f"{where} gives {dimension.key} twice, once by its short name; take one away")
+            raise RecordError(
+                f"{where}: expected {dimension.key} once, got it twice, once by its short name; remove one of the two"
+            )
         if dimension.options is not None and len(dimension.options) == 1:
             fixed[dimension.key] = dimension.options[0]
         else:
@@ -153,20 +229,69 @@ def _read(name, value, where):
     if isinstance(value, dict):
         range_ = from_mapping(Range, value, where)
         if name in LISTED if range_.is_integer else range_.step is not None:
-            return Dimension(name, key, options=range_.values())
+            return Dimension(name, key, options=_values(range_, where))
         return Dimension(name, key, range=range_)
+    options = _options(value, where)
+    _check_shape(key, options, where)
+    return Dimension(name, key, options=options)
+
+
+def _values(range_, where):
+    try:
+        return range_.values()
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
+
+
+def _options(value, where):
     options = tuple(value) if isinstance(value, list) else (value,)
+    if len(options) > MOST_OPTIONS:
+        raise RecordError(f"{where}: expected at most {MOST_OPTIONS} values, got {len(options)}; list fewer")
+    for option in options:
+        _check_option(option, where)
     labels = [label(option) for option in options]
     if not options or len(set(labels)) < len(labels):
-        raise RecordError(f"{where} must be one value, different ones in a list, or a range, not {value!r}")
-    return Dimension(name, key, options=options)
+        raise RecordError(f"{where}: expected one value, a list of different values, or a range, got {value!r}")
+    return options
+
+
+def _check_option(option, where):
+    """Checks that an option is text, true, false, a finite number that floats can hold, or a list of these."""
+    for item in option if isinstance(option, list) else (option,):
+        if isinstance(item, list):
+            _check_option(item, where)
+        elif isinstance(item, (int, float)) and not _is_bounded(item):
+            raise RecordError(f"{where}: expected numbers from -1e15 to 1e15, got {described(item)}")
+        elif not isinstance(item, (int, float, str)):
+            raise RecordError(f"{where}: expected text, numbers, true, false or lists of them, got {described(item)}")
+
+
+def _check_shape(key, options, where):
+    """Checks the options of keys that a `Space` computes with before a recipe checks them."""
+    for option in options:
+        if key == "input.window" and not isinstance(option, list):
+            raise RecordError(f"{where}: expected sizes such as [96, 96, 96], got {described(option)}")
+        items = option if isinstance(option, list) and key in MAY_BE_LISTS else [option]
+        if key in INTEGERS and not all(type(item) is int and item > 0 for item in items or [None]):
+            raise RecordError(f"{where}: expected integers of at least 1, got {described(option)}")
+        if key in TEXTS and not all(isinstance(item, str) for item in items):
+            raise RecordError(f"{where}: expected text, got {described(option)}")
+
+
+def _is_bounded(number):
+    return -LARGEST <= number <= LARGEST  # false for NaN
 
 
 def _key(name, where):
     if name in SHORT_NAMES:
         return SHORT_NAMES[name]
+    if name in WHOLE:
+        raise RecordError(f"{where}: expected a single key of a recipe, got a whole table; name a key of it")
     if name.split(".")[0] in TABLES:
         return name
-    nearest = difflib.get_close_matches(name, [*SHORT_NAMES, *TABLES], n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"short names are {', '.join(SHORT_NAMES)}"
-    raise RecordError(f"{where} is no key of a recipe; {hint} Other keys are given in full, such as 'optimizer.name'")
+    otherwise = f"short names are {', '.join(SHORT_NAMES)};"
+    hint = did_you_mean(name, [*SHORT_NAMES, *TABLES], otherwise=otherwise)
+    raise RecordError(
+        f"{where}: expected a key of a recipe, got {name!r}; {hint} other keys are given in full, such as "
+        "'optimizer.name'"
+    )

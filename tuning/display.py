@@ -1,20 +1,33 @@
-"""A study at a glance: one table for a terminal, or a line whenever a trial begins or ends."""
+"""A study at a glance: one table for a terminal, or a line when a trial begins or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.messages import one_line
 from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.trials import ENDED, RUNNING, best
+from recalib_keras.tuning.trials import ENDED, RUNNING, Trial, best
+
+if TYPE_CHECKING:
+    import rich.table
+
+    from recalib_keras.tuning.study import Study
 
 LAST_ENDED = 5  # trials that have ended and are still shown
+Progress = dict[str, Any] | None  # see `Chief.report`
 
 
-def table(study, trials, total, elapsed):
-    """Returns a `rich.table.Table` of the trials that run, the last that ended, and the best.
+def table(
+    study: Study, trials: Sequence[tuple[Trial, Progress]], total: int | None, elapsed: float
+) -> rich.table.Table:
+    """Returns a table of the trials that run, the last that ended, and the best.
 
     Args:
-        study: `Study`.
-        trials: list of pairs of a `Trial` and its progress, see `Chief.snapshot`.
-        total: number of trials there will be, or None.
-        elapsed: seconds since the study was begun or gone on with.
+        study: The study.
+        trials: Pairs of a trial and its progress, see `Chief.snapshot`.
+        total: Number of trials that there will be, or None.
+        elapsed: Seconds since the study began or continued.
     """
     from rich.table import Table
 
@@ -31,8 +44,15 @@ def table(study, trials, total, elapsed):
     return found
 
 
-def headline(study, trials, total, elapsed):
-    """Returns where the study stands, in a line."""
+def headline(study: Study, trials: Sequence[tuple[Trial, Progress]], total: int | None, elapsed: float) -> str:
+    """Returns the progress of the study in a line.
+
+    Args:
+        study: See `table`.
+        trials: See `table`.
+        total: See `table`.
+        elapsed: See `table`.
+    """
     ended = sum(trial.status in ENDED for trial, _ in trials)
     top = best(trial for trial, _ in trials)
     parts = [f"{study.name}: {ended} of {'?' if total is None else total} trials"]
@@ -42,8 +62,13 @@ def headline(study, trials, total, elapsed):
     return ", ".join([*parts, f"{duration(elapsed)} so far", *([f"about {duration(left)} left"] if left else [])])
 
 
-def time_left(trials, total):
-    """Returns about how many seconds the study still takes, or None if nothing tells."""
+def time_left(trials: Sequence[tuple[Trial, Progress]], total: int | None) -> float | None:
+    """Returns about how many seconds the study still takes, or None if it cannot be estimated.
+
+    Args:
+        trials: See `table`.
+        total: See `table`.
+    """
     lasted = [60 * trial.minutes for trial, _ in trials if trial.status in ENDED and trial.executions]
     running = [(progress or {}).get("left") for trial, progress in trials if trial.status == RUNNING]
     known = [left for left in running if left is not None]
@@ -54,11 +79,15 @@ def time_left(trials, total):
     return (sum(typical if left is None else left for left in running) + waiting * typical) / len(running)
 
 
-def duration(seconds) -> str:
-    """Returns a time in words.
+def duration(seconds: float) -> str:
+    """Returns a duration in words.
 
-    >>> duration(47), duration(725), duration(7260)
-    ('47 s', '12 min', '2 h 01 min')
+    Args:
+        seconds: The duration.
+
+    Example:
+        >>> duration(47), duration(725), duration(7260)
+        ('47 s', '12 min', '2 h 01 min')
     """
     minutes = round(seconds / 60)
     if seconds < 90:
@@ -67,18 +96,22 @@ def duration(seconds) -> str:
 
 
 class Lines:
-    """Tells each trial once when it begins and once when it ends, for what is no terminal."""
+    """A line for each trial when it begins and when it ends, for output that is no terminal."""
 
     def __init__(self):
-        self._told = set()
+        self._reported = set()
 
-    def new(self, trials):
-        """Returns the lines that are new since the last call."""
+    def new(self, trials: Sequence[tuple[Trial, Progress]]) -> list[str]:
+        """Returns the lines that are new since the last call.
+
+        Args:
+            trials: See `table`.
+        """
         lines = []
         for trial, _ in trials:
             state = trial.status if trial.status in ENDED else f"attempt {trial.attempt}"
-            if trial.attempt and (trial.id, state) not in self._told:
-                self._told.add((trial.id, state))
+            if trial.attempt and (trial.id, state) not in self._reported:
+                self._reported.add((trial.id, state))
                 lines.append(_line(trial))
         return lines
 
@@ -89,11 +122,15 @@ def _line(trial):
         why = f": {one_line(trial.message)}" if trial.message else ""
         return f"trial {trial.id} {trial.status}{score}  {values(trial)}  {duration(60 * trial.minutes)}{why}"
     again = f" again, attempt {trial.attempt}" if trial.attempt > 1 else ""
-    return f"trial {trial.id} begun{again}  {values(trial)}  by {trial.worker}"
+    return f"trial {trial.id} started{again}  {values(trial)}  by {trial.worker}"
 
 
-def values(trial):
-    """Returns the values of a trial in a line."""
+def values(trial: Trial) -> str:
+    """Returns the values of a trial in a line.
+
+    Args:
+        trial: The trial.
+    """
     return " ".join(f"{name}={label(value)}" for name, value in trial.values.items()) or "the recipe as it is"
 
 

@@ -1,24 +1,35 @@
 """The trials of a study for TensorBoard's HParams."""
 
+from __future__ import annotations
+
+import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.files import atomic_write
+
+if TYPE_CHECKING:
+    from recalib_keras.tuning.plan import Plan
+    from recalib_keras.tuning.trials import Trial
 
 METRIC = "objective"
 FILE = "events.out.tfevents.study"
 
 
-def write_events(folder, plan, trial, history) -> None:
-    """Writes a trial's values and the score of each of its epochs; what was there of it is replaced.
+def write_events(
+    folder: str | os.PathLike, plan: Plan, trial: Trial, history: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Writes a trial's values and the score of each of its epochs; replaces earlier files of the trial.
 
-    Each training is a session, and those of a trial are a group, whose mean TensorBoard shows.
+    Each training is a session. The sessions of a trial are a group, whose mean TensorBoard shows.
 
     Args:
-        folder: path of all event files of the study; `tensorboard --logdir` takes it.
-        plan: `Plan`.
-        trial: `Trial`.
-        history: dict from seeds, as text, to lists of dicts, one an epoch.
+        folder: Folder of all event files of the study; `tensorboard --logdir` takes it.
+        plan: The study, worked out.
+        trial: The trial.
+        history: Dict from seeds, as text, to a dict for each epoch.
     """
     from tensorboard.plugins.hparams import summary_v2 as api  # its module `api` would load TensorFlow
 
@@ -58,7 +69,7 @@ def _scores(lines):
 
 
 def _write(folder, summaries):
-    """Writes an event file as a whole; TensorBoard's own `EventFileWriter` would load TensorFlow."""
+    """Writes a whole event file; TensorBoard's own `EventFileWriter` would load TensorFlow."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 

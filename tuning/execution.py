@@ -1,13 +1,18 @@
-"""One training of a trial: to a given epoch, or until it gets no better, and from wherever it was stopped."""
+"""One training of a trial: to a given epoch, or until its score no longer improves. A stopped training continues."""
+
+from __future__ import annotations
 
 import gc
 import json
 import math
+import os
 import shutil
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-# What `recalib_keras.training` leaves in a run's folder.
+# Files that `recalib_keras.training` leaves in a run's folder.
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "best.safetensors"
 NO_BETTER, NOT_FINITE = "no better", "not finite"
 
@@ -17,37 +22,42 @@ class Interrupted(Exception):
 
 
 class _Over(Exception):
-    """The training has come as far as it shall."""
+    """The training is long enough."""
 
 
-def execute(task, seed, folder, data_root, on_line):
-    """Trains once by a trial's recipe, or goes on where an earlier attempt was stopped.
+def execute(
+    task: Mapping[str, Any],
+    seed: int,
+    folder: str | os.PathLike,
+    data_root: str | os.PathLike,
+    on_line: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Trains once by a trial's recipe, or continues where an earlier attempt was stopped.
 
-    What another study, or this one before it was overwritten, has left in the folder is removed: a training goes on
-    with its own recipe and scans alone.
+    A training only continues a run of the same recipe and scans. What another study, or an overwritten one, has left
+    in the folder is removed.
 
     Args:
-        task: dict, see `Plan.task`.
-        seed: integer.
-        folder: path of this training.
-        data_root: path that the recipe's data folder is relative to.
-        on_line: function called with the line of each epoch that is trained, see `read_lines`; it may raise
-            `Interrupted`.
+        task: See `Plan.task`.
+        seed: Seed of the training.
+        folder: Folder of this training.
+        data_root: Folder that the recipe's data folder is relative to.
+        on_line: Called with the line of each epoch that is trained, see `read_lines`; it may raise `Interrupted`.
 
     Returns:
-        Dict: `"execution"` (as of `Execution`), `"lines"`, `"parameters"`, and a `"message"` if the loss or a weight
-        was no longer finite.
+        Dict: `"execution"` (as of `Execution`), `"lines"`, `"parameters"`, and a `"message"`, which is empty unless the
+        loss or a weight was no longer finite.
     """
     import keras
 
     from recalib_keras.core.records import from_mapping
-    from recalib_keras.training import Recipe, TrainingError, train
-    from recalib_keras.training.run.fingerprint import identity
+    from recalib_keras.training import Recipe, find_split, train
+    from recalib_keras.training.run.fingerprint import fingerprint
 
     folder, message = Path(folder), ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
 
-    _remove_other(folder, identity(recipe, data_root))
+    _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root)))
 
     def on_epoch(line):
         lines = read_lines(folder, task["objective"])
@@ -60,9 +70,7 @@ def execute(task, seed, folder, data_root, on_line):
             train(recipe, folder, data_root, resume=True, on_epoch=on_epoch)
     except _Over:
         pass
-    except TrainingError as error:
-        if "finite" not in str(error):
-            raise
+    except DivergedError as error:
         message = str(error)
     finally:
         keras.backend.clear_session()
@@ -71,32 +79,34 @@ def execute(task, seed, folder, data_root, on_line):
 
 
 def _remove_other(folder, identity):
-    """Removes the folder of a training if its checkpoint is of another one, or of none that can be told."""
+    """Removes the folder of a training if its checkpoint is that of another training, or cannot be read."""
     from safetensors import SafetensorError
 
-    from recalib_keras.training.run.checkpoint import read_identity
+    from recalib_keras.training.run.checkpoint import read_fingerprint
     from recalib_keras.training.run.fingerprint import difference
 
     if not (folder / CHECKPOINT).exists():
         return
     try:
-        begun = read_identity(folder / CHECKPOINT)
+        begun = read_fingerprint(folder / CHECKPOINT)
     except SafetensorError:
         begun = None
     if begun is None or difference(begun, identity):
         shutil.rmtree(folder)
 
 
-def read_lines(folder, objective):
-    """Returns the log of a training so far: for each epoch a dict of `epoch`, `loss`, `seconds` and, if it was
-    validated, `score`.
+def read_lines(folder: str | os.PathLike, objective: str) -> list[dict[str, Any]]:
+    """Returns the log of a training so far.
 
     Args:
-        folder: path of the training.
+        folder: Folder of the training.
         objective: `"dice"`, or the name of a structure.
+
+    Returns:
+        For each epoch a dict of `epoch`, `loss`, `seconds` and, if the epoch was validated, `score`.
     """
     path = Path(folder) / LOG
-    # The log may be a line ahead of the checkpoint, and is cut back when the training goes on.
+    # The log may be a line ahead of the checkpoint; it is cut back when the training continues.
     if not path.exists() or not (path.parent / CHECKPOINT).exists():
         return []
     return [_line(json.loads(text), objective) for text in path.read_text(encoding="utf-8").splitlines()]
@@ -110,8 +120,13 @@ def _line(logged, objective):
     return line
 
 
-def end_of(lines, task):
-    """Returns whether a training with these lines is over: `"epochs"`, `"no better"`, or `""` if it is not."""
+def end_of(lines: Sequence[Mapping[str, Any]], task: Mapping[str, Any]) -> str:
+    """Returns why a training with these lines is over: `"epochs"`, `"no better"`, or `""` if it is not over.
+
+    Args:
+        lines: See `read_lines`.
+        task: See `Plan.task`.
+    """
     scores = [line["score"] for line in lines if "score" in line]
     if lines and lines[-1]["epoch"] >= task["epochs"]:
         return "epochs"
@@ -121,11 +136,17 @@ def end_of(lines, task):
     return ""
 
 
-def start_from_past(task, seed, trials_folder) -> None:
-    """Begins a training with the state in which an earlier trial left its own (Hyperband).
+def start_from_past(task: Mapping[str, Any], seed: int, trials_folder: str | os.PathLike) -> None:
+    """Starts a training from the checkpoint of an earlier trial (Hyperband).
 
-    The recipes of both say how long the last round trains, so that they are the same. Where there is no such state, on
-    another disk say, or only that of another study, the training begins at the beginning, and comes to the same.
+    The recipes of both trials give the length of the last round, so they are the same. Without that checkpoint, for
+    example because it is on another disk, or with that of another study, the training starts at its first epoch and
+    reaches the same result.
+
+    Args:
+        task: See `Plan.task`.
+        seed: Seed of the training.
+        trials_folder: Folder of the study's trials.
     """
     past, folder = (Path(trials_folder) / trial / f"seed_{seed}" for trial in (task["past"] or "", task["trial"]))
     if task["past"] is None or not (past / CHECKPOINT).exists() or folder.exists():
@@ -136,8 +157,12 @@ def start_from_past(task, seed, trials_folder) -> None:
     copy.rename(folder)
 
 
-def is_of_this_place(error) -> bool:
-    """Returns whether an error is the machine's, such as a full disk or missing data, and no fault of the trial's."""
+def is_of_this_place(error: BaseException | None) -> bool:
+    """Returns whether the machine caused an error, such as a full disk or missing data, and not the trial.
+
+    Args:
+        error: The error. Its causes count too.
+    """
     while error is not None:
         if isinstance(error, OSError):
             return True
@@ -145,8 +170,12 @@ def is_of_this_place(error) -> bool:
     return False
 
 
-def describe(error):
-    """Returns an error in a line, and its traceback."""
+def describe(error: BaseException) -> tuple[str, str]:
+    """Returns an error in a line, and its traceback.
+
+    Args:
+        error: The error.
+    """
     return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 

@@ -1,41 +1,53 @@
-"""Run a study: in this process, with workers of its own on this host, or as the chief of a cluster."""
+"""Runs a study: in this process, with workers of its own on this host, or as the chief of a cluster."""
+
+from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning.crew import Crew, worker_command
 from recalib_keras.tuning.service import Door
 from recalib_keras.tuning.worker import work
 
-LEASE = 60.0  # seconds without a sign of life after which a worker's trial is given to another
-TICK = 0.2  # seconds between two looks after workers and leases
-REFRESH = 0.5  # seconds between two looks at what is shown
-LAST_LOOK = 5.0  # seconds that the last of these may take
-PATIENCE = 600.0  # seconds for which the workers of this host bear with a chief that thinks; they end with it anyway
+if TYPE_CHECKING:
+    from recalib_keras.tuning.chief import Chief
+    from recalib_keras.tuning.results import Results
+    from recalib_keras.tuning.study import Study
+
+LEASE = 60.0  # seconds without a report after which a worker's trial is given to another
+TICK = 0.2  # seconds between two checks of workers and leases
+REFRESH = 0.5  # seconds between two updates of the display
+LAST_LOOK = 5.0  # seconds that the last update may take
+PATIENCE = 600.0  # seconds for which the workers of this host wait for a chief that computes; they end with it anyway
 WORKER_LOGS = "workers"
 
 
-def search(study, folder, data_root, overwrite=False, show=None):
-    """Runs a study in this process, one trial after the other, and goes on where an earlier run was stopped.
+def search(
+    study: Study,
+    folder: str | os.PathLike,
+    data_root: str | os.PathLike,
+    overwrite: bool = False,
+    show: Callable[[Chief], None] | None = None,
+) -> Results:
+    """Runs a study in this process, one trial after the other. A study that was stopped continues.
 
     Args:
-        study: `Study`.
-        folder: path of its state and results.
-        data_root: path that the recipe's data folder is relative to.
-        overwrite: whether to begin anew if the folder holds the study already.
-        show: function of the `Chief` that shows how far the study is; called every now and then, in a thread of its
-            own.
-
-    Returns:
-        `Results`.
+        study: The study.
+        folder: Folder of its state and results.
+        data_root: Folder that the recipe's data folder is relative to.
+        overwrite: Whether to start again if the folder holds a study.
+        show: Shows how far the study is; called regularly with the `Chief`, in a thread of its own.
 
     Raises:
-        StudyError: if the study cannot be run, or has been given up.
-        RecordError: if the study does not fit its recipe.
-        OSError, WriteError: if the machine fails it: a full disk, missing data. What was reached is on disk.
+        StudyError: The study cannot be run, or had to end early.
+        RecordError: The study does not fit its recipe.
+        OSError: The machine fails: a full disk, missing data. What was reached is on disk.
     """
     with _chief(study, folder, LEASE, False, overwrite) as chief:
         with _shown(chief, show):
@@ -44,30 +56,37 @@ def search(study, folder, data_root, overwrite=False, show=None):
 
 
 def launch(
-    study,
-    path,
-    folder,
-    data_root,
-    workers,
-    threads=None,
-    overwrite=False,
-    show=None,
-    lease=LEASE,
-    prepare=None,
-):
+    study: Study,
+    path: str | os.PathLike,
+    folder: str | os.PathLike,
+    data_root: str | os.PathLike,
+    workers: int,
+    threads: int | None = None,
+    overwrite: bool = False,
+    show: Callable[[Chief], None] | None = None,
+    lease: float = LEASE,
+    prepare: Callable[[], None] | None = None,
+) -> Results:
     """Runs a study with workers of its own on this host, each with a GPU or a share of the cores.
 
-    Workers that die are replaced, and their trials run again. All end with this process, however it ends.
+    Workers that die are replaced, and their trials run again. All workers end with this process, however it ends.
 
     Args:
-        study, folder, data_root, overwrite, show: as for `search`.
-        path: of the study's file.
-        workers: how many.
+        study: See `search`.
+        path: The study's file.
+        folder: See `search`.
+        data_root: See `search`.
+        workers: Number of workers.
         threads: CPU threads of each; None for an equal part of the cores.
-        lease: seconds without a sign of life after which a worker's trial is given to another.
-        prepare: function called once the workers are started, before anything heavy is loaded here.
+        overwrite: See `search`.
+        show: See `search`.
+        lease: Seconds without a report after which a worker's trial is given to another.
+        prepare: Called once the workers are started, before anything heavy is loaded here.
 
-    Returns, Raises: as `search`; also StudyError if workers die again and again.
+    Raises:
+        StudyError: See `search`; also if workers die several times in a row.
+        RecordError: See `search`.
+        OSError: See `search`.
     """
     door = Door("127.0.0.1:0")
     command = worker_command(path, folder, data_root, door.address, PATIENCE)
@@ -91,15 +110,28 @@ def launch(
         door.close()
 
 
-def serve(study, folder, address, overwrite=False, show=None, lease=LEASE):
-    """Runs a study as the chief of workers that are started elsewhere, until all have been sent home.
+def serve(
+    study: Study,
+    folder: str | os.PathLike,
+    address: str,
+    overwrite: bool = False,
+    show: Callable[[Chief], None] | None = None,
+    lease: float = LEASE,
+) -> Results:
+    """Runs a study as the chief of workers that are started elsewhere, until all were told to stop.
 
     Args:
-        study, folder, overwrite, show: as for `search`.
+        study: See `search`.
+        folder: See `search`.
         address: `"HOST:PORT"` to listen on.
-        lease: as for `launch`. Workers that are still at it when the chief is started again keep their trials.
+        overwrite: See `search`.
+        show: See `search`.
+        lease: See `launch`. Workers that still run when the chief is restarted keep their trials.
 
-    Returns, Raises: as `search`; also StudyError if the address cannot be had.
+    Raises:
+        StudyError: See `search`; also if the address cannot be used.
+        RecordError: See `search`.
+        OSError: See `search`.
     """
     door = Door(address)
     try:
@@ -144,15 +176,15 @@ def _shown(chief, show):
         yield
     finally:
         done.set()
-        thread.join(LAST_LOOK)  # not for ever: what Ctrl-C has interrupted may hold the lock that it waits for
+        thread.join(LAST_LOOK)  # with a limit: what Ctrl-C has interrupted may hold the lock that the thread waits for
         show(chief)
 
 
 @contextlib.contextmanager
 def _signals_held():
-    """Holds back Ctrl-C and SIGTERM; yields a function that lets those through that have come meanwhile.
+    """Holds back Ctrl-C and SIGTERM; yields a function that handles those that have arrived meanwhile.
 
-    Python raises their exceptions anywhere, also just after a lock was taken, which then stays taken for ever.
+    Python raises their exceptions anywhere, also just after a lock was taken, which then stays taken forever.
     """
     come, handlers = [], {}
     if threading.current_thread() is threading.main_thread():
@@ -169,7 +201,7 @@ def _signals_held():
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    let_in()  # what has come since the last look
+    let_in()  # those that have arrived since the last call
 
 
 def _finish(chief, data_root=None):
@@ -180,7 +212,7 @@ def _finish(chief, data_root=None):
         if isinstance(chief.failure, (StudyError, OSError, ValueError)):
             raise chief.failure
         raise StudyError(
-            f"the search itself failed: {type(chief.failure).__name__}: {chief.failure}"
+            f"expected the search to draw trials, got {type(chief.failure).__name__}: {chief.failure}; please report it"
         ) from chief.failure
     results = chief.results()
     write_report(results, data_root)

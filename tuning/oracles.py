@@ -1,36 +1,44 @@
-"""keras-tuner's search algorithms, made to draw only what is possible, and nothing twice."""
+"""keras-tuner's search algorithms, changed to draw only what is possible, and nothing twice."""
 
-import contextlib
+from __future__ import annotations
+
 import functools
 import itertools
 import warnings
+from typing import Any
 
 import keras_tuner
 from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
-OBJECTIVE = "dice"  # what the algorithms call the score, whichever it is
-# Draws in vain after which all that is possible counts as tried.
-DRAWS = 2000
-# Random mixes among which the Bayesian search falls back on the most promising.
+from recalib_keras.core.errors import RecordError
+from recalib_keras.tuning.hyperband import Hyperband
+from recalib_keras.tuning.mixes import Possible, all_values, count_mixes
+from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.study import Study
+
+# Random mixes among which the Bayesian search chooses where its best point is impossible or already tried.
 CANDIDATES = 128
+LARGEST_GRID = 100_000  # trials
+MOST_COUNTED = 10_000  # mixes that are counted one by one, less the impossible ones; more are computed
 
 
-def make_oracle(study, space, epochs):
+def make_oracle(study: Study, space: Space, epochs: int) -> keras_tuner.Oracle:
     """Returns the `keras_tuner.Oracle` of a study.
 
     Args:
-        study: `recalib_keras.tuning.Study`.
-        space: `recalib_keras.tuning.Space`.
-        epochs: of a training that runs to its end.
+        study: The study.
+        space: Its space.
+        epochs: Epochs of a training that runs to its end.
 
     Raises:
-        ImportError: if the Bayesian search lacks scikit-learn.
-        ValueError: if the grid search meets a range without steps.
+        ImportError: The Bayesian search needs scikit-learn, which is not installed.
+        RecordError: The space of a grid search has a range without steps, or too many mixes.
     """
     hyperparameters = keras_tuner.HyperParameters()
     space.declare(hyperparameters)
-    settings = {"space": space, "hyperparameters": hyperparameters, "seed": study.seed + 1}  # 0 would be any seed
+    # The seed 0 would mean a random one.
+    settings = {"space": space, "hyperparameters": hyperparameters, "seed": study.seed + 1}
     if study.algorithm == "hyperband":
         oracle = Hyperband(max_epochs=epochs, factor=study.factor, **settings)
     elif study.algorithm == "bayesian":
@@ -38,7 +46,7 @@ def make_oracle(study, space, epochs):
         dimensions, trials = len(hyperparameters.space), study.most_trials
         oracle = Bayesian(num_initial_points=max(3, min(3 * dimensions, trials // 3)), **settings)
     elif study.algorithm == "grid":
-        oracle = Grid(**settings)
+        oracle = Grid(most_trials=study.most_trials, **settings)
     else:
         oracle = Random(**settings)
     oracle.max_trials = study.most_trials
@@ -46,101 +54,63 @@ def make_oracle(study, space, epochs):
     return oracle
 
 
-class _Possible:
-    """What all our oracles share; a class to mix into one of keras-tuner's.
-
-    keras-tuner writes its state file by file, and not atomically: here the oracle writes nothing, and the chief keeps
-    its state. It also ends a search from within a lock, which then stays locked; the chief counts failures itself.
-
-    Args:
-        space: `recalib_keras.tuning.Space`.
-    """
-
-    def __init__(self, space, **kwargs):
-        self.recipes = space
-        super().__init__(
-            objective=keras_tuner.Objective(OBJECTIVE, "max"), max_consecutive_failed_trials=None, **kwargs
-        )
-
-    def is_possible(self, values):
-        """Returns whether keras-tuner's values make a recipe that can be."""
-        return self.recipes.problem(self.recipes.values(values)) is None
-
-    def number_of_trials(self):
-        """Returns how many trials there will be at most, or None if that is not known."""
-        return self.max_trials
-
-    def get_state(self):
-        """As `keras_tuner.Oracle` has it, with what was tried in order: the same state makes the same file."""
-        state = super().get_state()
-        return {**state, "tried_so_far": sorted(state["tried_so_far"])}
-
-    def create_trial(self, tuner_id):
-        """As `keras_tuner.Oracle` has it."""
-        with _undeprecated():
-            return super().create_trial(tuner_id)
-
-    def update_trial(self, trial_id, metrics, step=0):
-        """As `keras_tuner.Oracle` has it."""
-        with _undeprecated():
-            return super().update_trial(trial_id, metrics, step)
-
-    def end_trial(self, trial):
-        """As `keras_tuner.Oracle` has it."""
-        with _undeprecated():
-            return super().end_trial(trial)
-
-    def save(self):
-        """Does nothing: the chief saves."""
-
-    def _save_trial(self, trial):
-        pass
-
-    def _random_values(self):
-        for _ in range(DRAWS):
-            values = {}
-            for hyperparameter in self.hyperparameters.space:
-                if all(condition.is_active(values) for condition in hyperparameter.conditions):
-                    values[hyperparameter.name] = hyperparameter.random_sample(self._seed_state)
-                    self._seed_state += 1
-            if self.is_possible(values) and not self._duplicate(values):
-                return values
-        return None
-
-
-class Random(_Possible, oracles.RandomSearchOracle):
+class Random(Possible, oracles.RandomSearchOracle):
     """Draws at random."""
 
 
-class Grid(_Possible, keras_tuner.Oracle):
+class Grid(Possible, keras_tuner.Oracle):
     """Takes all mixes in turn.
 
-    keras-tuner's own grid oracle forgets where it was when it is saved and loaded; this one only needs to know what
-    has been tried.
+    keras-tuner's own grid oracle forgets its place when it is saved and loaded. This one only needs to know what has
+    been tried.
+
+    Args:
+        most_trials: Largest number of trials, or None for all mixes.
+        kwargs: See `Possible`.
+
+    Raises:
+        RecordError: A range has no steps, or there are too many mixes.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, most_trials: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         for hyperparameter in self.hyperparameters.space:
             if isinstance(getattr(hyperparameter, "min_value", 0), float):
-                raise ValueError(
-                    f"a grid needs steps: give {hyperparameter.name} a `step`, or list its values, or choose another "
-                    "algorithm"
+                raise RecordError(
+                    f"expected a grid of single values, got the range {hyperparameter.name}; give it a `step`, list "
+                    "its values, or choose another algorithm"
                 )
+        size = count_mixes(self.hyperparameters.space)
+        if min(size, most_trials or size) > LARGEST_GRID:
+            raise RecordError(
+                expected=f"a grid of at most {LARGEST_GRID} mixes",
+                received=f"one of {size}",
+                remedy="give fewer values or larger steps, limit `trials`, or choose another algorithm",
+            )
 
-    def populate_space(self, trial_id):
-        """Returns the next mix, as `keras_tuner.Oracle` has it."""
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next mix; see `keras_tuner.Oracle`.
+
+        Args:
+            trial_id: Id that the trial will have.
+        """
         for values in self._mixes({}, self.hyperparameters.space):
             if not self._duplicate(values) and self.is_possible(values):
                 return {"status": TrialStatus.RUNNING, "values": values}
         return {"status": TrialStatus.STOPPED}
 
-    def number_of_trials(self):
-        """Returns how many possible mixes there are, or how many of them are asked for."""
+    def number_of_trials(self) -> int:
+        """Returns how many possible mixes there are, or how many of them the study asks for.
+
+        Of a large space, the impossible mixes count too.
+        """
         return self._count
 
     @functools.cached_property
     def _count(self):
+        size = count_mixes(self.hyperparameters.space)
+        if size > MOST_COUNTED:
+            return min(size, self.max_trials or size)
         possible = filter(self.is_possible, self._mixes({}, self.hyperparameters.space))
         return sum(1 for _ in itertools.islice(possible, self.max_trials))
 
@@ -152,21 +122,25 @@ class Grid(_Possible, keras_tuner.Oracle):
         if not all(condition.is_active(values) for condition in first.conditions):
             yield from self._mixes(values, rest)
             return
-        for value in _all_values(first):
+        for value in all_values(first):
             yield from self._mixes({**values, first.name: value}, rest)
 
 
-class Bayesian(_Possible, oracles.BayesianOptimizationOracle):
-    """Draws where a Gaussian process promises most.
+class Bayesian(Possible, oracles.BayesianOptimizationOracle):
+    """Draws where a Gaussian process promises the highest score.
 
-    In a space of lists the most promising point is often one that was tried, or cannot be: then the most promising of
-    some random mixes that are new and possible is taken.
+    In a space of lists the most promising point is often impossible, or was tried before. Then the search takes the
+    most promising of some random mixes that are new and possible.
     """
 
-    def populate_space(self, trial_id):
-        """Returns the next mix, as `keras_tuner.Oracle` has it."""
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next mix; see `keras_tuner.Oracle`.
+
+        Args:
+            trial_id: Id that the trial will have.
+        """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn, on kernels that fit few trials badly
+            warnings.simplefilter("ignore")  # scikit-learn warns of kernels that fit few trials badly
             response = super().populate_space(trial_id)
             values = response["values"]
             if values is None or (self.is_possible(values) and not self._duplicate(values)):
@@ -185,35 +159,8 @@ class Bayesian(_Possible, oracles.BayesianOptimizationOracle):
         return (self._random_values() for _ in range(CANDIDATES))
 
     def _point(self, values):
-        """Returns a mix as the Gaussian process sees it; what takes no part has its default there."""
+        """Returns a mix as the Gaussian process sees it; dimensions that take no part have their default there."""
         return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
-
-
-class Hyperband(_Possible, oracles.HyperbandOracle):
-    """Trains many a little, and the best of them longer.
-
-    Reference: Li et al., "Hyperband", JMLR 2018.
-    """
-
-    def number_of_trials(self):
-        """Returns how many trials all rounds have together."""
-        brackets = range(self._get_num_brackets())
-        count = sum(self._get_size(bracket, turn) for bracket in brackets for turn in range(bracket + 1))
-        return min(count, self.max_trials or count)
-
-
-@contextlib.contextmanager
-def _undeprecated():
-    """keras-tuner 1.4.8 asks for the current thread in a way that Python has deprecated."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(currentThread|getName)", DeprecationWarning)
-        yield
-
-
-def _all_values(hyperparameter):
-    if getattr(hyperparameter, "step", 1) is None:  # integers without a step
-        return range(hyperparameter.min_value, hyperparameter.max_value + 1)
-    return hyperparameter.values
 
 
 def _check_scikit_learn():

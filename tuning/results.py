@@ -1,11 +1,16 @@
-"""What a study leaves behind: a table of its trials, the best recipe, TensorBoard's HParams, and how to read them."""
+"""What a study leaves behind: a table of its trials, the best recipe, TensorBoard's HParams. And how to read them."""
+
+from __future__ import annotations
 
 import csv
 import io
 import json
 import math
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.core.files import write_text
@@ -15,7 +20,8 @@ from recalib_keras.training import Recipe
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.events import write_events
 from recalib_keras.tuning.plan import Plan
-from recalib_keras.tuning.state import read
+from recalib_keras.tuning.state import check_same, read, trials_of
+from recalib_keras.tuning.study import Study
 from recalib_keras.tuning.trials import COMPLETED, ENDED, Trial, best
 
 TABLE, BEST, REPORT, FIGURES, EVENTS = "trials.csv", "best.toml", "report.md", "figures", "tensorboard"
@@ -28,9 +34,9 @@ class Results:
     """A study and its trials.
 
     Args:
-        folder: path of the study.
-        plan: `Plan`.
-        trials: list of `Trial`, in the order in which they were drawn.
+        folder: Folder of the study.
+        plan: The study, worked out.
+        trials: The trials, in the order in which they were drawn.
     """
 
     folder: Path
@@ -38,80 +44,104 @@ class Results:
     trials: list[Trial]
 
     @property
-    def best(self):
+    def best(self) -> Trial | None:
         """The completed trial with the highest score, or None."""
         return best(self.trials)
 
     @property
-    def comparable(self):
-        """The completed trials that were trained as long as any: all of them, but of Hyperband the last round's."""
+    def comparable(self) -> list[Trial]:
+        """The completed trials with the longest training: all of them, but with Hyperband those of the last round."""
         completed = [trial for trial in self.trials if trial.status == COMPLETED]
         return [trial for trial in completed if trial.epochs == max(other.epochs for other in completed)]
 
+    @property
+    def epochs_trained(self) -> tuple[int, int] | None:
+        """Fewest and most epochs that the trainings of the ended trials really took, or None without any."""
+        return span(trial for trial in self.trials if trial.status in ENDED)
 
-def read_results(study, folder):
-    """Returns the `Results` of a study so far; its chief may be at work.
+
+def span(trials: Iterable[Trial]) -> tuple[int, int] | None:
+    """Returns the fewest and the most epochs that the trainings of trials really took, or None without any.
 
     Args:
-        study: `Study`.
-        folder: path of the study.
+        trials: The trials.
+    """
+    epochs = [count for trial in trials for count in trial.epochs_trained]
+    return (min(epochs), max(epochs)) if epochs else None
+
+
+def read_results(study: Study, folder: str | os.PathLike) -> Results:
+    """Returns the results of a study so far. Its chief may be running.
+
+    Args:
+        study: The study.
+        folder: Folder of the study.
 
     Raises:
-        StudyError: if there is no study in the folder, or another one.
+        StudyError: The folder holds no study, a damaged one, or another one.
+        RecordError: The study does not fit its recipe.
     """
     plan, saved = Plan(study), read(folder)
-    if (saved["study"], saved["recipe"]) != (study.fingerprint, plan.fingerprint):
-        raise StudyError(f"{folder} holds another study than {study.name!r}; choose another folder with --output")
-    return Results(Path(folder), plan, [from_mapping(Trial, item, "trial") for item in saved["trials"]])
+    check_same(saved, plan, folder)
+    return Results(Path(folder), plan, trials_of(saved))
 
 
-def write_results(folder, plan, trials, ended=None) -> None:
+def write_results(folder: str | os.PathLike, plan: Plan, trials: Iterable[Trial], ended: Trial | None = None) -> None:
     """Writes the table of a study's trials and, if there is one, the best recipe.
 
     Args:
-        folder: path of the study.
-        plan: `Plan`.
-        trials: sequence of `Trial`.
-        ended: the trial that has just ended, whose history goes to TensorBoard; None for all that have.
+        folder: Folder of the study.
+        plan: The study, worked out.
+        trials: All its trials.
+        ended: The trial that has just ended, whose history goes to TensorBoard; None for all that have ended.
     """
     trials = list(trials)
-    _write(Path(folder) / TABLE, table(plan, trials))
+    write_text(Path(folder) / TABLE, table(plan, trials))
     for trial in (trial for trial in trials if trial.status in ENDED and ended in (None, trial)):
         write_events(Path(folder) / EVENTS, plan, trial, history(folder, trial))
     found = best(trials)
     if found is not None:
-        _write(Path(folder) / BEST, best_recipe(plan, found, len(trials)))
+        write_text(Path(folder) / BEST, best_recipe(plan, found, len(trials)))
 
 
-def history(folder, trial):
-    """Returns what a trial's trainings logged: a dict from seeds, as text, to lists of dicts."""
+def history(folder: str | os.PathLike, trial: Trial) -> dict[str, list[dict[str, Any]]]:
+    """Returns what a trial's trainings logged: for each seed, as text, a dict for each epoch.
+
+    Args:
+        folder: Folder of the study.
+        trial: The trial.
+
+    Raises:
+        StudyError: The file is damaged.
+    """
     path = Path(folder) / "trials" / trial.id / HISTORY
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return {seed: [dict(line) for line in lines] for seed, lines in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StudyError(
+            file=path,
+            expected="the history of a trial",
+            received=f"a damaged file ({error})",
+            remedy="remove it; only TensorBoard's curves of this trial are lost",
+        ) from None
 
 
-def table(plan, trials):
-    """Returns the table of trials as CSV: a row for each, with its values and scores."""
-    names = [dimension.name for dimension in plan.space.dimensions]
+def table(plan: Plan, trials: Iterable[Trial]) -> str:
+    """Returns the table of trials as CSV: a row for each, with its values and scores.
+
+    Args:
+        plan: The study, worked out.
+        trials: Its trials.
+    """
     objective = plan.study.objective
+    names = [dimension.name for dimension in plan.space.dimensions]
+    by_seed = [f"{objective}, seed {seed}" for seed in plan.seeds]
+    rest = ["parameters", "epochs", "minutes", "attempts", "worker", "message"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    by_seed = [f"{objective}, seed {seed}" for seed in plan.seeds]
-    writer.writerow(
-        [
-            "trial",
-            "status",
-            objective,
-            "sd",
-            *by_seed,
-            *names,
-            "parameters",
-            "epochs",
-            "minutes",
-            "attempts",
-            "worker",
-            "message",
-        ]
-    )
+    writer.writerow(["trial", "status", objective, "sd", *by_seed, *names, *rest])
     for trial in trials:
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
         values = [label(trial.values[name]) if name in trial.values else "" for name in names]
@@ -121,8 +151,14 @@ def table(plan, trials):
     return text.getvalue()
 
 
-def best_recipe(plan, trial, number_of_trials) -> str:
-    """Returns the text of a trial's recipe, which `recalib train` takes as it stands."""
+def best_recipe(plan: Plan, trial: Trial, number_of_trials: int) -> str:
+    """Returns the text of a trial's recipe, which `recalib train` takes as it is.
+
+    Args:
+        plan: The study, worked out.
+        trial: The trial.
+        number_of_trials: Of how many it is the best.
+    """
     recipe = from_mapping(Recipe, plan.recipe(trial), f"trial {trial.id}")
     spread = f" ± {trial.deviation:.4f}" if len(plan.seeds) > 1 else ""
     seeds = ", ".join(map(str, plan.seeds))
@@ -136,7 +172,3 @@ def best_recipe(plan, trial, number_of_trials) -> str:
 
 def _number(value):
     return "" if math.isnan(value) else f"{value:.4f}"
-
-
-def _write(path, text):
-    write_text(path, text)

@@ -1,24 +1,30 @@
 """The chief over the network: what a worker calls, as JSON over gRPC.
 
-The channel is neither encrypted nor does it know its callers; it carries numbers and names, and nothing that is run.
+The channel is not encrypted and does not know its callers. It carries numbers and names, never code.
 """
+
+from __future__ import annotations
 
 import ipaddress
 import json
 import time
 import warnings
 from concurrent import futures
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from recalib_keras.core.errors import StudyError
 
+if TYPE_CHECKING:
+    from recalib_keras.tuning.chief import Chief
+
 METHODS = ("join", "ask", "report", "tell", "leave")
 SERVICE = "recalib_keras.Chief"
-LONGEST_CALL = 120.0  # seconds; a Bayesian search may think for a while before it answers
+LONGEST_CALL = 120.0  # seconds; a Bayesian search may compute for a while before it answers
 SHORT_CALL = 5.0
 LARGEST_MESSAGE = ("grpc.max_receive_message_length", 64 * 2**20)
-# Of a chief that is not there, starts again, or thinks; whatever else goes wrong is not mended by waiting.
+# States of a chief that is missing, restarts, or computes. Waiting does not help against other errors.
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 SERVER_OPTIONS = (("grpc.so_reuseport", 0), LARGEST_MESSAGE)
 CLIENT_OPTIONS = (
@@ -31,24 +37,25 @@ CLIENT_OPTIONS = (
 
 
 class Door:
-    """The address at which workers find the chief. Workers that knock before there is one wait.
+    """The address at which workers find the chief. Workers that call before there is a chief wait.
 
     Args:
         address: `"HOST:PORT"`; port 0 takes a free one.
 
     Attributes:
-        address: with the port that was taken.
+        address: The address with the port that was taken.
 
     Raises:
-        StudyError: if the address cannot be had.
+        StudyError: The address cannot be used.
+        ValueError: It is no address.
     """
 
-    def __init__(self, address):
+    def __init__(self, address: str):
         host, port = split_address(address)
         if not is_loopback(host):
             warnings.warn(
-                f"the chief listens on {address}: the channel is not encrypted and asks for no password; use it only "
-                "on a network that you trust",
+                f"the chief listens on {address}: the channel is not encrypted and has no password; use it only on a "
+                "network that you trust",
                 stacklevel=2,
             )
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=SERVER_OPTIONS)
@@ -57,11 +64,18 @@ class Door:
         except RuntimeError:
             taken = 0
         if not taken:
-            raise StudyError(f"cannot listen on {address}: it is in use, or not an address of this machine")
+            raise StudyError(
+                f"expected a free address of this machine, got {address}, which is in use or of another machine; give "
+                "another port or host with --oracle"
+            )
         self.address = f"{host}:{taken}"
 
-    def open(self, chief) -> None:
-        """Lets workers call the chief."""
+    def open(self, chief: Chief) -> None:
+        """Lets workers call the chief.
+
+        Args:
+            chief: The chief.
+        """
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
                 _answerer(getattr(chief, name)), request_deserializer=json.loads, response_serializer=_encoded
@@ -79,17 +93,18 @@ class Door:
 class RemoteChief:
     """The chief at an address, with the methods that `Chief` has for workers.
 
-    A chief that does not answer, because it is not there yet or is started again, is waited for.
+    Calls wait for a chief that does not answer, because it has not started yet or restarts.
 
     Args:
         address: `"HOST:PORT"`.
-        patience: seconds after which it is given up.
+        patience: Seconds after which a call gives up.
 
     Raises:
-        StudyError: (any method) if it is given up, or refuses.
+        StudyError: (any method) The chief did not answer, or refused.
+        ValueError: It is no address.
     """
 
-    def __init__(self, address, patience=300.0):
+    def __init__(self, address: str, patience: float = 300.0):
         split_address(address)
         self.address, self.patience = address, patience
         self._channel = grpc.insecure_channel(address, options=CLIENT_OPTIONS)
@@ -100,21 +115,24 @@ class RemoteChief:
             for name in METHODS
         }
 
-    def join(self, worker, study):
+    def join(self, worker: str, study: str) -> dict[str, Any]:
+        """See `Chief.join`."""
         return self._call("join", worker, study)
 
-    def ask(self, worker, study):
+    def ask(self, worker: str, study: str) -> dict[str, Any]:
+        """See `Chief.ask`."""
         return self._call("ask", worker, study)
 
-    def tell(self, worker, study, trial, attempt, outcome):
+    def tell(self, worker: str, study: str, trial: str, attempt: int, outcome: dict[str, Any]) -> dict[str, Any]:
+        """See `Chief.tell`."""
         return self._call("tell", worker, study, trial, attempt, outcome)
 
-    def report(self, worker, study, trial, attempt, progress):
-        """Tells the chief once; if it does not answer, the trial goes on."""
+    def report(self, worker: str, study: str, trial: str, attempt: int, progress: dict[str, Any]) -> dict[str, Any]:
+        """Reports once; if the chief does not answer, the trial continues. See `Chief.report`."""
         return self._try("report", {"go_on": True}, worker, study, trial, attempt, progress)
 
-    def leave(self, worker, study):
-        """Tells the chief once, if it is there."""
+    def leave(self, worker: str, study: str) -> dict[str, Any]:
+        """Tells the chief once, if it answers. See `Chief.leave`."""
         return self._try("leave", {}, worker, study)
 
     def close(self) -> None:
@@ -138,18 +156,21 @@ class RemoteChief:
                     raise StudyError(error.details()) from None
                 if time.monotonic() >= end:
                     raise StudyError(
-                        f"the chief at {self.address} did not answer for {self.patience:g} s "
-                        f"({error.code().name.lower().replace('_', ' ')}); see that `recalib tune --role chief` runs "
-                        "there, and that its port can be reached from here"
+                        f"expected an answer of the chief at {self.address}, got none for {self.patience:g} s "
+                        f"({error.code().name.lower().replace('_', ' ')}); check that `recalib tune --role chief` runs "
+                        "there, and that this machine reaches its port"
                     ) from None
             time.sleep(0.1)
 
 
-def split_address(address):
+def split_address(address: str) -> tuple[str, int]:
     """Returns host and port of `"HOST:PORT"`.
 
+    Args:
+        address: The address.
+
     Raises:
-        ValueError: if it is none.
+        ValueError: It is no such address.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
@@ -157,8 +178,12 @@ def split_address(address):
     return host, int(port)
 
 
-def is_loopback(host):
-    """Returns whether only this machine reaches a host."""
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches a host.
+
+    Args:
+        host: Name or IP address.
+    """
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,76 +1,98 @@
-"""The recipes that a study chooses among: what varies, what depends on what, and what cannot be."""
+"""The recipes that a study chooses among: what varies, what depends on what, and what is imconstraints."""
+
+from __future__ import annotations
 
 import copy
 import itertools
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.tuning import constraints as possible
+from recalib_keras.models.architecture import with_current_names
+from recalib_keras.tuning import constraints
 from recalib_keras.tuning.dimensions import read_dimensions
 
+if TYPE_CHECKING:
+    import keras_tuner
+
 _BLOCK_ARGUMENT = "network.arguments.recalibration_args."
-# What has to fit each other, and is chosen in this order.
+# Dimensions that must fit each other, in the order in which they are chosen.
 SHAPE = ("input.window", "filters", "levels", "positions")
-# What has to be chosen before the dimensions that depend on it, in this order.
+# Dimensions that are chosen before those that depend on them, in this order.
 PARENTS = ("architecture", "recalibration", *SHAPE)
+MOST_MIXES = 10_000  # of dimensions that depend on each other: all of them are checked when a study starts
 
 
 class Space:
     """The recipes that a study chooses among.
 
-    A dimension takes part in a trial only where it matters: the arguments of a block where the block takes them,
-    `positions` where there is a block, `skip` where one stands in the encoder. Reduction ratios above the number of
-    channels, aggregations that the network refuses, and levels that do not fit the window, the filters or the
-    positions, are no options there.
+    A dimension takes part in a trial only where it matters: the arguments of a block where the block has them,
+    `positions` where there is a block, `skip` where a block stands in the encoder. Reduction ratios above the number
+    of channels, aggregations that the network refuses, and levels that do not fit the window, the filters or the
+    positions are never chosen.
 
     Args:
-        table: dict from names to a fixed value, a list of values or a range; see
+        table: Dict from names to a fixed value, a list of values or a range; see
             `recalib_keras.tuning.dimensions.read_dimensions`.
-        recipe: mapping of the recipe that is varied.
-        where: what the table is, for messages.
+        recipe: Mapping of the recipe to vary.
+        where: What the table is, for messages.
 
     Attributes:
-        dimensions: tuple of `Dimension`, what others depend on first.
-        base: mapping of the recipe with all that is fixed.
+        dimensions: Tuple of `Dimension`; those that others depend on come first.
+        base: Mapping of the recipe with everything that is fixed.
 
     Raises:
-        RecordError: for what `read_dimensions` refuses, a dimension that nothing depends on, or if no mix is possible.
+        RecordError: `read_dimensions` refuses the table, a dimension can never matter, no mix of values is possible,
+            or dimensions that depend on each other have too many values.
     """
 
-    def __init__(self, table, recipe, where="space"):
+    def __init__(self, table: Mapping[str, Any], recipe: Mapping[str, Any], where: str = "space"):
         dimensions, fixed = read_dimensions(table, where)
         order = {name: place for place, name in enumerate(PARENTS)}
         self.dimensions = tuple(sorted(dimensions, key=lambda dimension: order.get(dimension.name, len(order))))
         self.base = _with(recipe, fixed)
+        network = self.base["network"]
+        network["arguments"] = with_current_names(network.get("arguments", {}))
         self._by_name = {dimension.name: dimension for dimension in self.dimensions}
         self._cases = {}
         for dimension in self.dimensions:
+            self._check_size(dimension, where)
             self._cases[dimension.name] = self._find_cases(dimension)
             if not self._cases[dimension.name]:
                 raise RecordError(
-                    f"{where}: {dimension.name} has no effect, or no possible value, with anything else that the study "
-                    "varies; take it out or vary what it depends on"
+                    f"{where}: expected {dimension.name} to matter, got a dimension that has no effect, or no possible "
+                    "value, with anything else that the study varies; remove it, or vary what it depends on"
                 )
         if not self.dimensions and self.problem({}):
-            raise RecordError(f"{where}: {self.problem({})}")
+            raise RecordError(f"{where}: expected a network that can be built, got one in which {self.problem({})}")
 
-    def recipe(self, values):
+    def recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the mapping of the recipe with some dimensions chosen.
 
         Args:
-            values: dict from names of dimensions to their values.
+            values: Dict from names of dimensions to their values.
         """
         return _tidy(_with(self.base, {self._by_name[name].key: value for name, value in values.items()}))
 
-    def problem(self, values):
-        """Returns why a mix of values cannot be, or None; arguments as for `recipe`."""
+    def problem(self, values: Mapping[str, Any]) -> str | None:
+        """Returns why a mix of values is impossible, or None.
+
+        Args:
+            values: Dict from names of dimensions to their values.
+        """
         recipe = self.recipe(values)
         missing = "reduction_ratio" in self._by_name and "reduction_ratio" not in values
-        if missing and possible.takes(possible.block(recipe), "reduction_ratio"):
-            return f"every reduction ratio of the study is above the {possible.channels(recipe)} channels of a block"
-        return possible.problem(recipe)
+        if missing and constraints.takes(constraints.block(recipe), "reduction_ratio"):
+            return f"every reduction ratio of the study is above the {constraints.channels(recipe)} channels of a block"
+        return constraints.problem(recipe)
 
-    def values(self, chosen):
-        """Returns the values of the dimensions from what keras-tuner has chosen, a dict."""
+    def values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values of the dimensions from what keras-tuner has chosen.
+
+        Args:
+            chosen: Dict from keras-tuner's names to its values.
+        """
         values = {}
         for dimension in self.dimensions:
             for name, *_ in self._cases[dimension.name]:
@@ -78,7 +100,7 @@ class Space:
                     values[dimension.name] = dimension.option(chosen[name])
         return values
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """Returns the space as `keras_tuner.HyperParameters.from_config` takes it."""
         space = [
             _hyperparameter(self._by_name[dimension], name, labels, conditions)
@@ -87,12 +109,26 @@ class Space:
         ]
         return {"space": space, "values": {}}
 
-    def declare(self, hyperparameters) -> None:
-        """Adds what is not yet there to a `keras_tuner.HyperParameters`; chosen values stay."""
+    def declare(self, hyperparameters: keras_tuner.HyperParameters) -> None:
+        """Adds the hyperparameters that are missing; values that are already chosen stay.
+
+        Args:
+            hyperparameters: What to add them to.
+        """
         import keras_tuner
 
         ours = keras_tuner.HyperParameters.from_config(copy.deepcopy(self.config()))
         hyperparameters.merge(ours, overwrite=False)
+
+    def _check_size(self, dimension, where):
+        """Checks that all mixes of a dimension with those it depends on can be looked at."""
+        names = {"recalibration", *SHAPE} if dimension.name in SHAPE else {dimension.name, *_parents(dimension)}
+        sizes = {name: len(self._by_name[name].options or ()) for name in names & self._by_name.keys()}
+        if math.prod(sizes.values()) > MOST_MIXES:
+            raise RecordError(
+                f"{where}: expected at most {MOST_MIXES} mixes of {', '.join(sorted(sizes))}, got "
+                f"{math.prod(sizes.values())}; give fewer values, or a larger `step`"
+            )
 
     def _find_cases(self, dimension):
         """Returns the cases in which a dimension matters: its name then, conditions, and labels to choose from.
@@ -109,7 +145,7 @@ class Space:
         return [(name, conditions, labels) for name, (conditions, labels) in zip(names, boxes)]
 
     def _by_case(self, conditions):
-        """Yields conditions on dimensions as conditions on their cases, a dict for each mix of these."""
+        """Yields conditions on dimensions as conditions on their cases: a dict for each mix of cases."""
         cases = [
             [(name, tuple(text for text in texts if text in labels)) for name, _, labels in self._cases[parent]]
             for parent, texts in conditions
@@ -119,7 +155,7 @@ class Space:
                 yield dict(mix)
 
     def _boxes(self, dimension, parents, chosen):
-        """Returns pairs of conditions and the labels that are left under them, all cases of the parents covered."""
+        """Returns pairs of conditions and the labels that they leave; together they cover all cases of the parents."""
         if not parents:
             fitting = zip(dimension.options, dimension.labels)
             return (((), tuple(text for option, text in fitting if self._fits(dimension, {**chosen}, option))),)
@@ -135,31 +171,31 @@ class Space:
         )
 
     def _fits(self, dimension, chosen, option):
-        """Returns whether an option matters and is possible beside what is chosen of its parents."""
+        """Returns whether an option matters and is possible, given what is chosen of its parents."""
         recipe = self.recipe({**chosen, dimension.name: option})
-        block = possible.block(recipe)
+        block = constraints.block(recipe)
         if dimension.name == "positions" and block is None:
             return False
         if dimension.name in SHAPE:
             return self._has_shape({**chosen, dimension.name: option})
         if dimension.name == "skip":
-            return block is not None and possible.has_encoder_block(recipe)
+            return block is not None and constraints.has_encoder_block(recipe)
         if not dimension.key.startswith(_BLOCK_ARGUMENT):
             return True
-        if not possible.takes(block, dimension.key.removeprefix(_BLOCK_ARGUMENT)):
+        if not constraints.takes(block, dimension.key.removeprefix(_BLOCK_ARGUMENT)):
             return False
-        problems = {"reduction_ratio": possible.ratio_problem, "aggregation": possible.aggregation_problem}
+        problems = {"reduction_ratio": constraints.ratio_problem, "aggregation": constraints.aggregation_problem}
         return problems.get(dimension.name, lambda recipe: None)(recipe) is None
 
     def _has_shape(self, chosen):
-        """Returns whether what is chosen fits each other, with some choice of what is not chosen yet."""
+        """Returns whether the chosen values fit each other, with some choice of what is not chosen yet."""
         left = [dimension for dimension in self.dimensions if dimension.name in SHAPE and dimension.name not in chosen]
         mixes = itertools.product(*([(dimension.name, option) for option in dimension.options] for dimension in left))
-        return any(possible.levels_problem(self.recipe({**chosen, **dict(mix)})) is None for mix in mixes)
+        return any(constraints.levels_problem(self.recipe({**chosen, **dict(mix)})) is None for mix in mixes)
 
 
 def _parents(dimension):
-    """Returns the names of what decides whether, and among what, a dimension is chosen."""
+    """Returns the names of the dimensions that decide whether, and among which options, this one is chosen."""
     if dimension.name in SHAPE:
         return "recalibration", *SHAPE[: SHAPE.index(dimension.name)]
     if dimension.name == "reduction_ratio":
@@ -194,18 +230,20 @@ def _with(mapping, changes):
         table = mapping
         for name in tables:
             table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise RecordError(f"expected {key} to be a key of a recipe, got one below {name!r}, which is no table")
         table[last] = list(value) if isinstance(value, tuple) else value
     return mapping
 
 
 def _tidy(recipe):
-    """Takes out of a recipe what its block does not take; a network without blocks says nothing of them."""
+    """Removes from a recipe the arguments that its block does not have; without a block, all that is about blocks."""
     arguments = recipe["network"].setdefault("arguments", {})
-    block = possible.block(recipe)
+    block = constraints.block(recipe)
     if block is None:
         for name in ("recalibration", "recalibration_args", "positions", "skip"):
             arguments.pop(name, None)
     elif "recalibration_args" in arguments:
-        taken = {name: value for name, value in arguments["recalibration_args"].items() if possible.takes(block, name)}
-        arguments["recalibration_args"] = taken
+        chosen = arguments["recalibration_args"]
+        arguments["recalibration_args"] = {name: chosen[name] for name in chosen if constraints.takes(block, name)}
     return recipe

@@ -1,16 +1,32 @@
-"""What a study is: everything that decides which trials are run and how they are scored, in one file."""
+"""A study: everything that decides which trials run and how they are scored, in one file."""
+
+from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20
+LARGEST_SEED = 2**32 - 1  # of NumPy's generators
+# The range of each number of a study. The search's own seed is one below the largest: the oracles count from 1.
+BOUNDS = {
+    "trials": (1, 100_000),
+    "epochs": (1, 1_000_000),
+    "patience": (0, 1_000_000),
+    "factor": (2, 1_000),
+    "seed": (0, LARGEST_SEED - 1),
+}
+# Keys that change neither which trials there are nor what they score.
+NOT_DECIDING = ("trials", "title", "baseline", "name", "folder")
 
 
 @dataclass(frozen=True)
@@ -18,22 +34,25 @@ class Study:
     """A search for a better recipe.
 
     Args:
-        space: what varies: a dict from short names (`reduction_ratio`, `positions`, …) or keys of the recipe
+        space: What varies: a dict from short names (`reduction_ratio`, `positions`, …) or keys of the recipe
             (`"augmentation.rotation"`) to a fixed value, a list of values, or a range such as
             `{min = 1e-3, max = 1e-2, scale = "log"}`.
-        recipe: path of the recipe that is varied, relative to the study's file; or
-        preset: name or folder of the preset whose recipe is varied, and
-        weights: which of its weight sets.
-        title: what is asked, in words, for the report.
+        recipe: Path of the recipe to vary, relative to the study's file; or
+        preset: Name or folder of the preset whose recipe to vary, and
+        weights: Which of its weight sets.
+        title: The question of the study, in words, for the report.
         algorithm: `"random"`, `"grid"`, `"bayesian"` or `"hyperband"`.
-        trials: how many at most; None for 20 (random, bayesian), or as many as there are (grid, hyperband).
-        seeds: each trial is trained once with each; empty for the recipe's own seed alone.
-        epochs: of each training; None for the recipe's.
+        trials: Largest number of trials; None for 20 (random, bayesian), or for all there are (grid, hyperband).
+        seeds: Each trial trains once with each seed; empty for the recipe's own seed only.
+        epochs: Epochs of each training; None for the recipe's.
         objective: `"dice"`, the mean over all structures on the validation scans, or the name of one structure.
-        patience: a training ends early after so many validations without a new best one; 0 for the recipe's.
-        factor: of `"hyperband"`: of so many trials one is trained so many times longer.
-        seed: of the search itself.
-        baseline: values that the report compares all others of their dimension with; by default the best.
+        patience: A training ends early after this many validations without a better score; 0 for the recipe's.
+        factor: For `"hyperband"`: one of this many trials is trained this many times longer.
+        seed: Seed of the search itself.
+        baseline: Values that the report compares all others of their dimension with; by default the best ones.
+
+    Raises:
+        RecordError: A value is not one of those that its key allows.
     """
 
     space: dict[str, Any]
@@ -55,22 +74,29 @@ class Study:
 
     def __post_init__(self):
         if (self.recipe is None) == (self.preset is None):
-            raise RecordError("a study must have either a recipe or a preset to vary")
+            raise RecordError(
+                expected="either a recipe or a preset to vary", received="neither" if self.recipe is None else "both"
+            )
         if self.algorithm not in ALGORITHMS:
-            raise RecordError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, not {self.algorithm!r}")
-        for key, least in (("trials", 1), ("epochs", 1), ("patience", 0), ("factor", 2), ("seed", 0)):
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise RecordError(f"{key} must be at least {least}, not {value}")
+            hint = did_you_mean(self.algorithm, ALGORITHMS) or None
+            names = ", ".join(map(repr, ALGORITHMS))
+            raise RecordError(expected=f"algorithm to be one of {names}", received=repr(self.algorithm), remedy=hint)
+        for key, (least, most) in BOUNDS.items():
+            _check_bounds(key, getattr(self, key), least, most)
+        for seed in self.seeds:
+            _check_bounds("seeds", seed, 0, LARGEST_SEED)
         if len(set(self.seeds)) < len(self.seeds):
-            raise RecordError(f"seeds must be different numbers, not {list(self.seeds)}")
+            raise RecordError(expected="seeds to be different numbers", received=str(list(self.seeds)))
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | os.PathLike) -> Study:
         """Returns the study of a TOML file.
 
+        Args:
+            path: The file.
+
         Raises:
-            RecordError: if the file is missing, not TOML, or its keys and values are not those of a study.
+            RecordError: The file is missing, not TOML, or its keys and values are not those of a study.
         """
         path = Path(path)
         study = from_mapping(cls, read_mapping(path, "study", "TOML"), str(path))
@@ -79,26 +105,27 @@ class Study:
         return study
 
     @property
-    def fingerprint(self):
-        """Short text that two studies share only if they ask the same.
-
-        How many trials, and what only the report reads, are no part of it.
-        """
-        left_out = ("trials", "title", "baseline", "name", "folder")
-        return fingerprint({key: value for key, value in to_mapping(self).items() if key not in left_out})
+    def question(self) -> dict[str, Any]:
+        """The keys and values that decide which trials there are and what they score."""
+        return {key: value for key, value in to_mapping(self).items() if key not in NOT_DECIDING}
 
     @property
-    def most_trials(self):
+    def fingerprint(self) -> str:
+        """Short text that two studies share only if they ask the same question."""
+        return fingerprint(self.question)
+
+    @property
+    def most_trials(self) -> int | None:
         """The largest number of trials, or None."""
         has_end = self.algorithm in ("grid", "hyperband")
         return self.trials if self.trials is not None or has_end else DEFAULT_TRIALS
 
-    def base_recipe(self):
-        """Returns the mapping of the recipe that is varied, and the path of its file.
+    def base_recipe(self) -> tuple[dict[str, Any], Path]:
+        """Returns the mapping of the recipe to vary, and the path of its file.
 
         Raises:
-            RecordError: if there is no such recipe.
-            ValueError: if there is no such preset.
+            RecordError: The recipe cannot be read.
+            ValueError: There is no such preset.
         """
         from recalib_keras.training.recipe import read_toml
 
@@ -106,14 +133,32 @@ class Study:
         return read_toml(path), path
 
 
-def preset_recipe(preset, weights="default"):
-    """Returns the path of the recipe of a preset's weights."""
+def preset_recipe(preset: str | os.PathLike, weights: str = "default") -> Path:
+    """Returns the path of the recipe of a preset's weights.
+
+    Args:
+        preset: Name or folder of a preset.
+        weights: Name of its weight set.
+    """
     from recalib_keras import zoo
 
-    described = zoo.weight_set(preset, weights)
-    return zoo.info(preset).folder / f"{Path(described.file).stem}.toml"
+    return zoo.weight_set(preset, weights).recipe_path
 
 
-def fingerprint(mapping):
-    """Returns a short text that stands for a mapping as JSON can hold it."""
-    return hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
+def fingerprint(mapping: Mapping[str, Any]) -> str:
+    """Returns a short text that identifies a mapping as TOML or JSON hold it.
+
+    Args:
+        mapping: The mapping. The order of its keys does not matter.
+    """
+    return hashlib.sha256(json.dumps(mapping, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _check_bounds(key, value, least, most):
+    if value is not None and not least <= value <= most:
+        raise RecordError(expected=f"{key} from {least} to {most}", received=_shortened(value))
+
+
+def _shortened(number):
+    """Returns a number as text; of an integer beyond all floats, its size alone."""
+    return str(number) if abs(number) < 10**20 else f"an integer of {number.bit_length()} bits"

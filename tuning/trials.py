@@ -1,12 +1,19 @@
 """What is known of each trial of a study."""
 
+from __future__ import annotations
+
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import did_you_mean
+
 WAITING, RUNNING, COMPLETED, PRUNED, FAILED = "waiting", "running", "completed", "pruned", "failed"
 ENDED = (COMPLETED, PRUNED, FAILED)
+STATUSES = (WAITING, RUNNING, *ENDED)
 
 
 @dataclass(frozen=True)
@@ -14,11 +21,14 @@ class Execution:
     """One training of a trial.
 
     Args:
-        seed: of the training.
-        score: best one of all validations, or None if there was none.
-        best_epoch: in which it was reached.
-        epochs: that were trained.
-        stopped: why the training ended before its last epoch: `""`, `"no better"` (patience) or `"not finite"`.
+        seed: Seed of the training.
+        score: Best score of all validations, from 0 to 1; None if there was none.
+        best_epoch: Epoch of that score.
+        epochs: Number of epochs that were trained.
+        stopped: Why the training ended before its last epoch: `""`, `"no better"` (patience) or `"not finite"`.
+
+    Raises:
+        RecordError: The score is not a finite number.
     """
 
     seed: int
@@ -27,25 +37,32 @@ class Execution:
     epochs: int
     stopped: str = ""
 
+    def __post_init__(self):
+        if self.score is not None and not math.isfinite(self.score):
+            raise RecordError(expected="score to be a finite number", received=str(self.score))
+
 
 @dataclass
 class Trial:
-    """A mix of values, and what came of it.
+    """A mix of values, and its result.
 
     Args:
-        id: text, the number of the trial.
-        values: dict from names of dimensions to values; what did not take part is missing.
-        status: `"waiting"` (for another worker), `"running"`, `"completed"`, `"pruned"` (the loss was no longer
-            finite) or `"failed"`.
-        attempt: how many times it has been handed out.
-        losses: how many workers died of it.
-        worker: name of the last worker.
-        minutes: of all its trainings together.
-        parameters: number of weights of the network.
-        message: why it was pruned or failed.
-        executions: tuple of `Execution`.
-        epochs: planned for each training.
-        past: id of the trial it goes on with (Hyperband).
+        id: Number of the trial, as text.
+        values: Dict from names of dimensions to values. Dimensions that take no part are left out.
+        epochs: Epochs planned for each training.
+        past: Id of the trial that this one continues (Hyperband).
+        status: `"waiting"` (for another worker), `"running"`, `"completed"`, `"pruned"` (the loss or a weight was no
+            longer finite) or `"failed"`.
+        attempt: How many times the trial was given to a worker.
+        losses: How many workers died during the trial.
+        worker: Name of the last worker.
+        minutes: Duration of all its trainings together.
+        parameters: Number of weights of the network.
+        message: Why the trial was pruned or failed.
+        executions: The trainings.
+
+    Raises:
+        RecordError: The status is unknown.
     """
 
     id: str
@@ -61,22 +78,42 @@ class Trial:
     message: str = ""
     executions: tuple[Execution, ...] = field(default_factory=tuple)
 
+    def __post_init__(self):
+        if self.status not in STATUSES:
+            hint = did_you_mean(self.status, STATUSES) or None
+            raise RecordError(
+                expected=f"status to be one of {', '.join(STATUSES)}", received=repr(self.status), remedy=hint
+            )
+
     @property
-    def scores(self):
-        """The scores of its trainings, by seed, if the trial is complete."""
+    def scores(self) -> dict[int, float]:
+        """The scores of the trainings by seed, if the trial is complete."""
         return {execution.seed: execution.score for execution in self.executions} if self.status == COMPLETED else {}
 
     @property
-    def score(self):
-        """Mean over the trainings; NaN unless the trial is complete."""
+    def score(self) -> float:
+        """Mean score over the trainings; NaN unless the trial is complete."""
         return statistics.fmean(self.scores.values()) if self.scores else math.nan
 
     @property
-    def deviation(self):
-        """Standard deviation between the trainings; NaN below two."""
+    def deviation(self) -> float:
+        """Standard deviation between the trainings; NaN for fewer than two."""
         return statistics.stdev(self.scores.values()) if len(self.scores) > 1 else math.nan
 
+    @property
+    def epochs_trained(self) -> tuple[int, ...]:
+        """Number of epochs that each training really took."""
+        return tuple(execution.epochs for execution in self.executions)
 
-def best(trials):
-    """Returns the completed trial with the highest score, or None."""
-    return max((trial for trial in trials if trial.status == COMPLETED), key=lambda trial: trial.score, default=None)
+
+def best(trials: Iterable[Trial]) -> Trial | None:
+    """Returns the completed trial with the highest score; of equal scores, the one that was trained longer.
+
+    Args:
+        trials: The trials to choose from.
+
+    Returns:
+        The trial, or None if no trial is complete.
+    """
+    completed = (trial for trial in trials if trial.status == COMPLETED)
+    return max(completed, key=lambda trial: (trial.score, trial.epochs), default=None)

@@ -1,34 +1,45 @@
 """A worker: asks the chief for trials and runs them."""
 
+from __future__ import annotations
+
+import os
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from recalib_keras.core.files import write_text
 from recalib_keras.tuning import execution
 from recalib_keras.tuning.trials import COMPLETED, FAILED, PRUNED
 
-BEATS = 4  # signs of life in a lease
+if TYPE_CHECKING:
+    from recalib_keras.tuning.chief import Chief
+    from recalib_keras.tuning.service import RemoteChief
+
+BEATS = 4  # reports in a lease
 PAUSE = 0.5  # seconds between two questions when there is nothing to do
 ERROR = "error.txt"
 
 
-def work(chief, study, name, folder, data_root):
+def work(
+    chief: Chief | RemoteChief, study: str, name: str, folder: str | os.PathLike, data_root: str | os.PathLike
+) -> str:
     """Runs trials until the chief has no more.
 
     Args:
-        chief: `Chief`, or `RemoteChief`.
-        study: fingerprint of the study.
-        name: of this worker, different for each.
-        folder: path of the study; a trial's trainings go to `trials/<trial>/seed_<seed>` in it. Workers that share a
-            disk go on with each other's trainings.
-        data_root: path that the recipe's data folder is relative to.
+        chief: The chief, here or at an address.
+        study: Fingerprint of the study.
+        name: Name of this worker, different for each.
+        folder: Folder of the study; a trial's trainings go to `trials/<trial>/seed_<seed>` in it. Workers that share a
+            disk continue each other's trainings.
+        data_root: Folder that the recipe's data folder is relative to.
 
     Returns:
-        Why the study was given up, in words; empty if it is complete.
+        Why the study ended early, in words; empty if it is complete.
 
     Raises:
-        StudyError: if the chief has another study, or does not answer any more.
-        OSError: if the machine fails the worker: a full disk, missing data. Its trial goes to another one.
+        StudyError: The chief has another study, or no longer answers.
+        OSError: The machine fails: a full disk, missing data. Another worker gets the trial.
     """
     lease = chief.join(name, study)["lease"]
     try:
@@ -47,7 +58,7 @@ def work(chief, study, name, folder, data_root):
 
 
 def _run(chief, name, study, task, folder, data_root, pulse):
-    """Runs a trial and tells the chief."""
+    """Runs a trial and sends its outcome to the chief."""
     try:
         outcome = _outcome(task, folder, data_root, pulse)
     except execution.Interrupted:
@@ -73,13 +84,12 @@ def _outcome(task, folder, data_root, pulse):
     except execution.Interrupted:
         raise
     except Exception as error:
-        if pulse.is_lost():  # and whoever has the trial now may have its files under way
+        if pulse.is_lost():  # and the worker that has the trial now may be writing its files
             raise execution.Interrupted from error
         if execution.is_of_this_place(error):
             raise
         status, (message, trace) = FAILED, execution.describe(error)
-        (trials / task["trial"]).mkdir(parents=True, exist_ok=True)
-        (trials / task["trial"] / ERROR).write_text(trace, encoding="utf-8")
+        write_text(trials / task["trial"] / ERROR, trace)
     seconds = sum(line["seconds"] for one in trained for line in one["lines"])
     return {
         "status": status,
@@ -92,12 +102,14 @@ def _outcome(task, folder, data_root, pulse):
 
 
 class _Pulse(threading.Thread):
-    """Tells the chief in the background that a trial is being run, and how far it is.
+    """Reports to the chief in the background that a trial runs, and how far it is.
 
     Args:
-        chief, name, study: as for `work`.
-        task: dict, see `Plan.task`.
-        interval: seconds between two signs of life.
+        chief: See `work`.
+        name: See `work`.
+        study: See `work`.
+        task: See `Plan.task`.
+        interval: Seconds between two reports.
     """
 
     def __init__(self, chief, name, study, task, interval):
@@ -107,11 +119,11 @@ class _Pulse(threading.Thread):
         self._seconds, self._score = [], None
         self.progress = {}
 
-    def begin(self, seed):
+    def begin(self, seed: int) -> None:
         """Notes that the training with a seed begins."""
         self._show(seed, 0)
 
-    def on_line(self, line):
+    def on_line(self, line: dict) -> None:
         """Notes an epoch; raises `Interrupted` if the trial is no longer this worker's."""
         self._seconds.append(line["seconds"])
         if "score" in line:
@@ -120,8 +132,8 @@ class _Pulse(threading.Thread):
         if self.is_lost():
             raise execution.Interrupted(f"trial {self.task['trial']} is no longer this worker's")
 
-    def is_lost(self):
-        """Asks whether the trial is another's by now."""
+    def is_lost(self) -> bool:
+        """Returns whether the trial is no longer this worker's."""
         return self._lost.is_set() or not self._tell()
 
     def _show(self, seed, epoch):
@@ -141,7 +153,8 @@ class _Pulse(threading.Thread):
     def _tell(self):
         return self.chief.report(*self.call, self.progress)["go_on"]
 
-    def run(self):
+    def run(self) -> None:
+        """Reports until the trial ends; see `threading.Thread`."""
         while not self._done.wait(self.interval):
             if not self._tell():
                 self._lost.set()

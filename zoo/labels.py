@@ -1,8 +1,15 @@
-"""The structures that a network tells apart, and what holds of them together."""
+"""The structures that a network segments, and the rules for a set of them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recalib_keras.core.checks import check_range, check_text
 from recalib_keras.core.errors import RecordError
+
+# Label maps are stored as integers of at most 32 bits.
+LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -10,10 +17,13 @@ class Label:
     """One structure.
 
     Args:
-        id: the number it has in label maps.
-        name: in words.
-        color: red, green and blue, 0 to 255 each.
-        mirror: number of its counterpart on the other side of the body, for structures that come in pairs.
+        id: The number it has in label maps.
+        name: In words: one line of at most 100 characters.
+        color: Red, green and blue, 0 to 255 each.
+        mirror: Number of its counterpart on the other side of the body, for structures that come in pairs.
+
+    Raises:
+        RecordError: A value is outside its range.
     """
 
     id: int
@@ -21,50 +31,60 @@ class Label:
     color: tuple[int, int, int] = (0, 0, 0)
     mirror: int | None = None
 
+    def __post_init__(self):
+        check_range(self.id, "id", 0, LARGEST_ID)
+        check_text(self.name, "name")
+        for value in self.color:
+            check_range(value, "color", 0, 255)
 
-def check_labels(labels) -> None:
-    """Checks that labels can be told apart, and that the background, 0 as a rule, is the first of them.
+
+def check_labels(labels: Sequence[Label]) -> None:
+    """Checks that labels differ, and that the background, 0 as a rule, is the first of them.
 
     Args:
-        labels: sequence of `Label`.
+        labels: At least one.
 
     Raises:
-        RecordError: if two have the same number or name, or the background stands behind another label.
+        RecordError: There is none, two have the same number or name, or the background is not the first.
     """
+    if not labels:
+        raise RecordError(expected="labels, the background first", received="none", remedy="add them")
     for key in ("id", "name"):
         values = [getattr(label, key) for label in labels]
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
-            raise RecordError(f"labels must differ in {key}; {twice!r} is there more than once")
+            raise RecordError(expected=f"labels that differ in {key}", received=f"{twice!r} more than once")
     for label in labels[1:]:
         if label.id == 0 or label.name == "background":
             raise RecordError(
-                f"labels must begin with the background, not with {labels[0].id} ({labels[0].name!r}); put "
-                f"{label.id} ({label.name!r}) first"
+                expected="the background as the first of the labels",
+                received=f"{labels[0].id} ({labels[0].name!r})",
+                remedy=f"put {label.id} ({label.name!r}) first",
             )
 
 
-def counterpart_classes(labels):
+def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
     """Returns for each class the class of its counterpart on the other side of the body; for an unpaired one its own.
 
     Args:
-        labels: sequence of `Label`.
+        labels: The label of each class.
 
     Raises:
-        RecordError: if a label's counterpart is not among the labels, or names another one as its own.
+        RecordError: A label's counterpart is not among the labels, or names another counterpart.
 
-    >>> counterpart_classes([Label(0, "background"), Label(4, "left", mirror=9), Label(9, "right", mirror=4)])
-    (0, 2, 1)
+    Example:
+        >>> counterpart_classes([Label(0, "background"), Label(4, "left", mirror=9), Label(9, "right", mirror=4)])
+        (0, 2, 1)
     """
     mirrors = {label.id: label.id if label.mirror is None else label.mirror for label in labels}
     ids = list(mirrors)
     for label in labels:
         other = mirrors[label.id]
         if mirrors.get(other) != label.id:
+            found = "is no label" if other not in mirrors else f"has the mirror {mirrors[other]}"
             raise RecordError(
-                f"expected the labels of the two sides to name each other as `mirror`, got {label.id} "
-                f"({label.name!r}), whose mirror {other} "
-                + ("is no label" if other not in mirrors else f"has the mirror {mirrors[other]}")
-                + "; mend `mirror` of the labels"
+                expected="the labels of the two sides to name each other as `mirror`",
+                received=f"{label.id} ({label.name!r}), whose mirror {other} {found}",
+                remedy="correct `mirror` of the labels",
             )
     return tuple(ids.index(mirrors[number]) for number in ids)

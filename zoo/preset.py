@@ -1,144 +1,42 @@
-"""What a preset is: a network by name, and a description of each of its weight sets."""
+"""What a preset is: a name, and a description of each of its weight sets."""
+
+from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+
+from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_range, check_text, shown
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.records import check_keys, from_mapping, read_mapping, to_mapping
+from recalib_keras.core.messages import listed, one_line
+from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
+from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels
+from recalib_keras.zoo.network import Input, Network, numbers_in
+from recalib_keras.zoo.table import aligned, table
 
-NETWORKS = ("UNet", "SDNet", "DenseNet")
 FILE_NAME = "preset.json"
-SIDES = ("LR", "PA", "IS")
-# What no description says: a network is built with it, and gives it to its blocks.
-GIVEN = ("self", "input_shape", "num_classes", "dtype", "name")
+MOST_PARAMETERS = 10**11
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Input:
-    """What the network expects to see.
-
-    Args:
-        window: three sizes in voxels along the axes of `orientation`; a size of 1 is the axis that a 2-D network
-            slices along.
-        orientation: three letters, such as `"RAS"`.
-        spacing: three voxel sizes in mm, or None to take each scan as it is.
-        normalization: name of one of `recalib_keras.volumes.METHODS`.
-        context: how many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
-            "FastSurfer", NeuroImage 2020).
-    """
-
-    window: tuple[int, int, int]
-    orientation: str = "RAS"
-    spacing: tuple[float, float, float] | None = None
-    normalization: str = "zscore"
-    context: int = 0
-
-    def __post_init__(self):
-        if min(self.window) < 1 or sum(size == 1 for size in self.window) > 1:
-            raise RecordError(f"window must be three sizes, one of them 1 for a 2-D network, not {self.window}")
-        if sorted("".join(pair for pair in SIDES if letter in pair) for letter in self.orientation) != sorted(SIDES):
-            raise RecordError(
-                "orientation must be three letters, one each of L or R, P or A and I or S, such as 'RAS', "
-                f"not {self.orientation!r}"
-            )
-        if self.context < 0 or (self.context and self.slice_axis is None):
-            raise RecordError(
-                f"context must be a number of slices from 0 on, and 0 for the 3-D window {self.window}, "
-                f"not {self.context}"
-            )
-
-    @property
-    def slice_axis(self):
-        """The axis a 2-D network slices along, or None for a 3-D network."""
-        return self.window.index(1) if 1 in self.window else None
-
-    @property
-    def lateral_axis(self):
-        """The axis from left to right, or from right to left."""
-        return next(axis for axis, letter in enumerate(self.orientation) if letter in SIDES[0])
-
-    @property
-    def shows_sides(self):
-        """Whether left and right differ in what the network sees: not in a single sagittal slice."""
-        return self.slice_axis != self.lateral_axis or self.context > 0
-
-    @property
-    def depth(self):
-        """How many slices a 2-D network sees at a time; 1 for a 3-D network, which has one channel."""
-        return 1 + 2 * self.context
-
-    @property
-    def margin(self):
-        """How far the network sees beyond its window on either side, three sizes in voxels."""
-        return tuple(self.context if axis == self.slice_axis else 0 for axis in range(len(self.window)))
-
-    @property
-    def shape(self):
-        """The network's input shape, `(*spatial, channels)`."""
-        return (*(size for size in self.window if size != 1), self.depth)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network from `recalib_keras.models`.
-
-    Args:
-        architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
-        arguments: of the network, without `input_shape`, `num_classes`, `dtype` and `name`.
-    """
-
-    architecture: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self):
-        if self.architecture not in NETWORKS:
-            raise RecordError(f"architecture must be one of {', '.join(NETWORKS)}, not {self.architecture!r}")
-
-    def check(self) -> None:
-        """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.
-
-        Raises:
-            RecordError: if the network, or its block, knows no such argument; the nearest is named.
-        """
-        from recalib_keras import models  # here, so that descriptions can be read without Keras
-
-        check_keys(self.arguments, _arguments_of(getattr(models, self.architecture)), "network.arguments")
-        block = models.RECALIBRATIONS.get(str(self.arguments.get("recalibration")))
-        settings = self.arguments.get("recalibration_args")
-        if block is not None and isinstance(settings, dict):
-            check_keys(settings, _arguments_of(block), "network.arguments.recalibration_args")
-
-    def build(self, input_shape, num_classes, dtype=None):
-        """Returns the network, built from code, with fresh weights.
-
-        Raises:
-            RecordError: as `check`, and for an argument of another type than the network takes.
-        """
-        from recalib_keras import models
-
-        self.check()
-        try:
-            return getattr(models, self.architecture)(input_shape, num_classes, dtype=dtype, **self.arguments)
-        except TypeError as error:
-            raise RecordError(f"the network's arguments do not fit {self.architecture}: {error}") from None
-
-
-@dataclass(frozen=True)
-class Typical:
+class ReferenceRange:
     """What the network's own segmentations of the scans that training held out were like.
 
     A scan whose segmentation differs is unlike those the network was trained on: see
-    `recalib_keras.inference.unfamiliar`.
+    `recalib_keras.inference.quality_warnings`.
 
     Args:
         entropy: the largest mean entropy of a scan's structures, from 0 (sure) to 1 (no idea), as
-            `recalib_keras.inference.Confidence` has it.
+            `recalib_keras.inference.Uncertainty` has it.
         volume_ml: the smallest and the largest volume of all structures of a scan together, in ml.
         at_edge: the largest share, from 0 to 1, of the structures' surface that lay on the edge of a scan.
         found: the share of the scans in which each structure was found, by its name.
@@ -149,23 +47,41 @@ class Typical:
     at_edge: float
     found: dict[str, float]
 
+    def __post_init__(self):
+        check_range(self.entropy, "entropy", 0, 1)
+        check_range(self.at_edge, "at_edge", 0, 1)
+        for volume in self.volume_ml:
+            check_range(volume, "volume_ml", 0)
+        for name, share in self.found.items():
+            check_range(share, f"found.{name}", 0, 1)
+        if self.volume_ml[0] > self.volume_ml[1]:
+            raise RecordError(expected="volume_ml as smallest and largest volume", received=f"{self.volume_ml}")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class WeightSet:
     """Everything about one set of weights that training and use must agree on.
 
     Args:
-        title: what it segments, in words.
-        network, input, labels: see `Network`, `Input` and `Label`; the first label is the background.
-        file: name of the safetensors file beside `preset.json`.
-        sha256: of that file.
-        parameters: number of weights.
-        data: the source of what it was trained on, its licence, whether it is synthetic, if it is, and which preset
+        title: What it segments, in words.
+        network: The network that the weights belong to.
+        input: What the network expects to see.
+        labels: The label of each class; the first is the background.
+        file: Name of the safetensors file beside `preset.json`.
+        sha256: Of that file, 64 hexadecimal digits; empty while there is no file yet.
+        parameters: Number of weights.
+        data: The source of what it was trained on, its licence, whether it is synthetic, if it is, and which preset
             or folder the training started from, if it did.
-        score: what it reached, and on what: free keys and numbers.
-        typical: what its segmentations of familiar scans are like, or None where that was never measured.
-        held_out: names of the patients that training held out, so that they are known when the data has grown since;
-            empty where nobody wrote them down.
+        score: What it reached, and on what: free keys and finite numbers; a Dice lies between 0 and 1.
+        typical: What its segmentations of validation scans are like, or None if that was never measured.
+        held_out: Names of the patients that validated, so that they are known when the data has grown since; empty
+            if they were not recorded.
+
+    Attributes:
+        folder: The preset's folder, if the description was read from one; else None.
+
+    Raises:
+        RecordError: A value is outside its range.
     """
 
     title: str
@@ -177,30 +93,123 @@ class WeightSet:
     parameters: int
     data: dict[str, Any] = field(default_factory=dict)
     score: dict[str, Any] = field(default_factory=dict)
-    typical: Typical | None = None
+    typical: ReferenceRange | None = None
     held_out: tuple[str, ...] = ()
+    folder: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self):
+        if self.title:
+            check_text(self.title, "title", MOST_IN_TITLE)
         if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":
-            raise RecordError(f"file must name a .safetensors file beside {FILE_NAME}, not {self.file!r}")
+            raise RecordError(
+                expected=f"file to name a .safetensors file beside {FILE_NAME}", received=shown(self.file)
+            )
+        check_name(Path(self.file).stem, "file without its ending")
+        if self.sha256 and not SHA256.fullmatch(self.sha256):
+            raise RecordError(expected="sha256 of 64 hexadecimal digits", received=shown(self.sha256))
+        check_range(self.parameters, "parameters", 0, MOST_PARAMETERS)
         check_labels(self.labels)
+        _check_score(self.score)
+        for key in ("source", "licence"):
+            if not isinstance(self.data.get(key, ""), str):
+                raise RecordError(expected=f"data.{key} to be a text", received=shown(self.data[key]))
 
-    def build(self, num_classes=None, input_shape=None, dtype=None):
-        """Returns the network with fresh weights, of the preset's own input shape and classes unless told otherwise."""
+    @property
+    def licence(self) -> str:
+        """The licence that the weights come under: that of the data they were trained on, in one line."""
+        return one_line(self.data.get("licence", "")) or "not stated"
+
+    @property
+    def path(self) -> Path:
+        """The file of the weights.
+
+        Raises:
+            ValueError: The description was not read from a preset's folder.
+        """
+        return self._in_folder(self.file)
+
+    @property
+    def recipe_path(self) -> Path:
+        """The recipe that the weights were trained by, a file beside theirs.
+
+        Raises:
+            ValueError: The description was not read from a preset's folder.
+        """
+        return self._in_folder(f"{Path(self.file).stem}.toml")
+
+    def read_weights(self) -> dict[str, np.ndarray]:
+        """Returns the weights by the paths of their variables.
+
+        Raises:
+            WeightsError: The file is missing, is not the described one, or is no safetensors file.
+            ValueError: The description was not read from a preset's folder.
+        """
+        return weight_files.read(self.path, self.sha256)
+
+    def build(
+        self, num_classes: int | None = None, input_shape: tuple[int | None, ...] | None = None, dtype: Any = None
+    ) -> Any:
+        """Returns the network, a `keras.Model`, with fresh weights.
+
+        Args:
+            num_classes: The background included; None for one for each label.
+            input_shape: `(*spatial, channels)`; None for that of `input`.
+            dtype: dtype policy; None for Keras's global one.
+
+        Raises:
+            ValueError: See `Network.build`.
+        """
         num_classes = len(self.labels) if num_classes is None else num_classes
         return self.network.build(input_shape or self.input.shape, num_classes, dtype)
 
+    def placed(self, folder: str | os.PathLike) -> Self:
+        """Returns this description with the folder that its files lie in.
 
-@dataclass(frozen=True)
+        Args:
+            folder: The preset's folder.
+        """
+        placed = dataclasses.replace(self)
+        object.__setattr__(placed, "folder", Path(folder))  # no field of the file, so no argument
+        return placed
+
+    def _in_folder(self, name):
+        if self.folder is None:
+            raise ValueError(
+                f"expected weights in a preset's folder, got a description alone ({self.title!r}); read it by zoo.info"
+            )
+        return self.folder / name
+
+    def __repr__(self):
+        spacing = "of any size" if self.input.spacing is None else "of " + _times(self.input.spacing) + " mm"
+        arguments = ", ".join(f"{key}={value}" for key, value in self.network.arguments.items())
+        names = listed((label.name for label in self.labels), most=4)
+        score = {key: value for key, value in self.score.items() if not isinstance(value, dict)}
+        rows = [
+            ("network", f"{self.network.architecture}({arguments})"),
+            ("input", f"{_times(self.input.window)} voxels {spacing}, {self.input.orientation}, "
+                      f"{self.input.normalization}"),
+            ("labels", f"{len(self.labels)}: {names}"),
+            ("trained on", one_line(self.data.get("source", "not stated"))),
+            ("licence", self.licence),
+            ("score", one_line(", ".join(f"{key} {value}" for key, value in score.items())) or "none"),
+            ("weights", f"{self.file}, {self.parameters:,} parameters"),
+        ]  # fmt: skip
+        return "\n".join([self.title or self.file, *(f"  {line}" for line in aligned(rows))])
+
+
+@dataclass(frozen=True, repr=False)
 class Preset:
     """A named network and its weight sets; the first is the default.
 
     Args:
-        name: of the preset.
-        weight_sets: each by its name.
-        ensembles: what is segmented by several weight sets together, such as 2-D networks of three views: the share
-            of each in the average of their probabilities, by the name of the whole.
-        folder: that `preset.json` lies in.
+        name: Of the preset.
+        weight_sets: Each by its name.
+        ensembles: What several weight sets segment together, such as 2-D networks of three views: by the name of the
+            whole, the share of each in the average of their probabilities.
+        folder: Holds `preset.json`.
+
+    Raises:
+        RecordError: A name is not allowed, or an ensemble is none of the weight sets.
     """
 
     name: str
@@ -209,21 +218,26 @@ class Preset:
     folder: Path = field(default=Path(), compare=False)
 
     def __post_init__(self):
+        check_name(self.name, "name")
+        for name in (*self.weight_sets, *self.ensembles):
+            check_name(name, "the name of each weight set and ensemble")
         for name, shares in self.ensembles.items():
             if name in self.weight_sets or not set(shares) <= set(self.weight_sets):
                 raise RecordError(
-                    f"an ensemble must average weight sets, {', '.join(self.weight_sets)}, under another name; "
-                    f"{name!r} averages {', '.join(shares)}"
+                    expected=f"an ensemble of the weight sets {', '.join(self.weight_sets)} under another name",
+                    received=f"{name!r} of {', '.join(shares)}",
                 )
-            if not shares or min(shares.values()) <= 0:
-                raise RecordError(f"the shares of the ensemble {name!r} must be above 0, not {shares}")
+            if not shares or not all(0 < share <= 1e6 for share in shares.values()):
+                raise RecordError(
+                    expected=f"shares above 0 in the ensemble {name!r}, at most 1,000,000", received=shown(shares)
+                )
 
-    def shares(self, weights="default"):
+    def shares(self, weights: str | Sequence[str] | Mapping[str, float] = "default") -> dict[str, float]:
         """Returns the share of each weight set, by its name, in what a name stands for.
 
         Args:
-            weights: name of a weight set or an ensemble; `"default"` for the first weight set, or the ensemble that it
-                is part of; or several weight sets: a sequence of names, which count alike, or a dict from names to
+            weights: Name of a weight set or an ensemble; `"default"` for the first weight set, or the ensemble that it
+                is part of; or several weight sets: a sequence of names with equal shares, or a mapping from names to
                 shares.
         """
         if isinstance(weights, Mapping):
@@ -236,32 +250,51 @@ class Preset:
         return self.ensembles.get(weights, {weights: 1.0})
 
     @classmethod
-    def read(cls, folder):
+    def read(cls, folder: str | os.PathLike) -> Self:
         """Returns the preset that a folder's `preset.json` describes.
 
-        Raises:
-            RecordError: if the file is no valid description.
-        """
-        path = Path(folder) / FILE_NAME
-        preset = from_mapping(cls, read_mapping(path, "preset", "JSON"), str(path))
-        if not preset.weight_sets:
-            raise RecordError(f"{path} describes no weight set")
-        return dataclasses.replace(preset, folder=Path(folder))
+        Args:
+            folder: The preset's folder.
 
-    def to_json(self):
+        Raises:
+            RecordError: The file is no valid description; the message names the key.
+        """
+        folder = Path(folder)
+        path = folder / FILE_NAME
+        preset = from_mapping(cls, _without_folder(read_mapping(path, "preset", "JSON"), path), str(path))
+        if not preset.weight_sets:
+            raise RecordError(file=path, expected="a weight set or more", received="none")
+        weight_sets = {name: weight_set.placed(folder) for name, weight_set in preset.weight_sets.items()}
+        return dataclasses.replace(preset, weight_sets=weight_sets, folder=folder)
+
+    def to_json(self) -> str:
         """Returns the content of `preset.json`."""
         mapping = to_mapping(dataclasses.replace(self, folder=None))
+        for weight_set in mapping["weight_sets"].values():
+            weight_set.pop("folder", None)
         if not self.ensembles:
             del mapping["ensembles"]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
 
+    def __repr__(self):
+        return table([self])
 
-def _arguments_of(kind):
-    """Returns the names of a class's arguments, those that it hands on to its base classes counted in."""
-    names = []
-    for base in kind.__mro__:
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names += [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            break
-    return [name for name in dict.fromkeys(names) if name not in GIVEN]
+
+def _without_folder(mapping, path):
+    """Returns a preset's mapping; its folder is where the file lies, so the file cannot name one."""
+    if isinstance(mapping, dict) and "folder" in mapping:
+        raise RecordError(file=path, expected="known keys", received="the unknown key 'folder'")
+    return mapping
+
+
+def _check_score(score):
+    for key, value in score.items():
+        for number in numbers_in(value):
+            if key.startswith("dice"):
+                check_range(number, f"score.{key}", 0, 1)
+            else:
+                check_range(number, f"score.{key}", -1e12, 1e12)
+
+
+def _times(sizes):
+    return " x ".join(f"{size:g}" for size in sizes)

@@ -8,8 +8,6 @@ from pathlib import Path
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
 
-ERRORS = (ValueError, OSError, ImportError)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""

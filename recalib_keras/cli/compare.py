@@ -1,31 +1,42 @@
-"""recalib compare: whether reports of the same scans differ, structure by structure."""
+"""recalib compare: test whether reports of the same scans differ, structure by structure."""
+
+from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import print_line
+from recalib_keras.core.messages import listed
 
-ERRORS = (ValueError, OSError, ImportError)
+if TYPE_CHECKING:
+    from recalib_keras.evaluation import Difference, Report
+
 METHOD = """\
-Two reports at a time are compared, scan by scan; a difference is the second less the first. For each structure, and
-for the mean over the structures of each scan:
+Reports are compared two at a time, scan by scan. A difference is the second report minus the first. For each structure,
+and for the mean over the structures of each scan:
 
   mean, median   difference, with its percentile bootstrap interval
   effect         matched-pairs rank-biserial correlation: 1 if the second is larger in all scans, -1 if the first is
-  p              of Wilcoxon's signed-rank test, two-sided, zero differences dropped
-  p (Holm)       corrected by Holm's method: for the mean over the pairs of reports, for the structures over all
-                 structures and pairs; each measure by itself
+  p              two-sided p of Wilcoxon's signed-rank test, without zero differences
+  p (Holm)       p corrected by Holm's method, separately for each measure: for the mean over all pairs of reports, for
+                 the structures over all structures and pairs
 
-There is no test with fewer than 6 pairs (or differences other than zero), which could never reach 0.05. If all
-differences are zero, p is 1. Scans and structures that are not in all reports are left out, and named; so are values
-that only one of two reports has, such as the distance of a structure that the other missed.
+With fewer than 6 pairs (or differences other than zero) p could never reach 0.05, so no test is made. If all
+differences are zero, p is 1. Scans and structures that are not in all reports are excluded and listed. Values that only
+one of two reports has, such as the distance of a structure that the other missed, are excluded and counted.
 """
 COLUMNS = ("", "scans", "means", "mean difference", "median difference", "effect", "p", "p (Holm)", "")
 
 
-def add_arguments(parser) -> None:
-    """Adds the arguments of the command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = METHOD
     parser.add_argument(
@@ -33,25 +44,40 @@ def add_arguments(parser) -> None:
         nargs="+",
         type=Path,
         metavar="REPORT",
-        help="what `recalib evaluate -o` wrote: a .csv file or a folder; two or more",
+        help="output of `recalib evaluate -o`: a .csv file or a folder; give two or more",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="TABLE.csv", help="table of all comparisons")
+    parser.add_argument("-o", "--output", type=Path, metavar="TABLE.csv", help="also write all comparisons as a table")
     parser.add_argument(
-        "--measures", nargs="+", default=["dice"], metavar="NAME", help="columns of the reports (default: dice)"
+        "--measures",
+        nargs="+",
+        default=["dice"],
+        metavar="NAME",
+        help="measures to compare, columns of the reports (default: dice)",
     )
-    parser.add_argument("--boxplots", type=Path, metavar="FILE.png", help="draw the reports' box plots side by side")
-    parser.add_argument("--confidence", type=float, default=0.95, metavar="P", help="of the intervals (default: 0.95)")
-    parser.add_argument("--resamples", type=int, default=9999, metavar="N", help="of the bootstrap (default: 9999)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument(
+        "--boxplots", type=Path, metavar="FILE.png", help="also draw box plots of the reports, side by side"
+    )
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, metavar="P", help="confidence of the intervals (default: 0.95)"
+    )
+    parser.add_argument("--resamples", type=int, default=9999, metavar="N", help="bootstrap samples (default: 9999)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)")
 
 
-def run(arguments) -> int:
-    """Prints a table for each structure and for the mean of structures, and writes what is asked for."""
+def run(arguments: argparse.Namespace) -> int:
+    """Prints a table for each structure and for the mean of structures, and writes what was requested.
+
+    Args:
+        arguments: Arguments of the command.
+
+    Returns:
+        0.
+    """
     _check(arguments)
     from recalib_keras import evaluation
 
     reports = {name: evaluation.find_report(path) for name, path in zip(_names(arguments.reports), arguments.reports)}
-    _tell_left_out(reports)
+    _print_left_out(reports)
     differences = [
         difference
         for measure in arguments.measures
@@ -59,7 +85,7 @@ def run(arguments) -> int:
             reports, measure, arguments.confidence, arguments.resamples, arguments.seed
         )
     ]
-    tables = {}
+    tables: dict[tuple[str, str], list[Difference]] = {}
     for difference in differences:
         tables.setdefault((difference.structure, difference.measure), []).append(difference)
     print("\n\n".join(_table(*key, rows, arguments.confidence) for key, rows in tables.items()))
@@ -74,24 +100,20 @@ def run(arguments) -> int:
 
 def _check(arguments):
     if len(arguments.reports) < 2:
-        raise ValueError("expected two reports or more to compare, got one; see recalib compare --help")
+        raise ValueError("expected two reports or more to compare, got one; add another")
     if not 0 < arguments.confidence < 1:
-        raise ValueError(f"expected a confidence between 0 and 1, got {arguments.confidence}")
+        raise ValueError(f"expected --confidence between 0 and 1, got {arguments.confidence}; 0.95 is usual")
     if arguments.resamples < 1:
-        raise ValueError(f"expected one resample or more, got {arguments.resamples}")
+        raise ValueError(f"expected --resamples of 1 or more, got {arguments.resamples}; 9999 is usual")
     if arguments.seed < 0:
-        raise ValueError(f"expected a seed of 0 or more, got {arguments.seed}")
+        raise ValueError(f"expected --seed of 0 or more, got {arguments.seed}; choose any such number")
 
 
-def _names(paths):
-    """Returns a name for each report: that of its file, or of its folder where files are all called report.csv.
-
-    Raises:
-        ValueError: if a report is given twice.
-    """
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Returns a name for each report: the name of its file, or of its folder if the file is called report.csv."""
     whole = [path.resolve() for path in paths]
     if len(set(whole)) < len(whole):
-        raise ValueError("expected different reports, got one of them twice")
+        raise ValueError("expected different reports, got one of them twice; leave it out")
     folders = [path if path.is_dir() else path.parent for path in whole]
     names = [
         folder.name if path.is_dir() or path.name == "report.csv" else path.stem for path, folder in zip(whole, folders)
@@ -99,7 +121,7 @@ def _names(paths):
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-def _tell_left_out(reports):
+def _print_left_out(reports: Mapping[str, Report]) -> None:
     from recalib_keras import evaluation
 
     for kind, common in zip(("scans", "structures"), evaluation.in_all(reports)):
@@ -108,11 +130,11 @@ def _tell_left_out(reports):
             left_out = [item for item in names if item not in common]
             if left_out:
                 count = f"{len(left_out)} of {len(names)} {kind}"
-                listing = ", ".join(left_out[:5]) + (", …" if len(left_out) > 5 else "")
-                tell("compare", f"{name}: left out {count}, which not all reports have: {listing}")
+                message = f"{name}: {count} are not in all reports and are excluded: {listed(left_out, most=5)}"
+                print_line("compare", message)
 
 
-def _table(structure, measure, differences, confidence):
+def _table(structure: str, measure: str, differences: Sequence[Difference], confidence: float) -> str:
     """Returns the comparisons of one structure as text."""
     from recalib_keras.evaluation import MEASURES
 

@@ -1,4 +1,6 @@
-"""recalib datasets: the sets of scans that are known, and what is right and wrong with a folder of one."""
+"""recalib datasets: list the known sets of scans, and check a folder of one."""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -8,44 +10,57 @@ import sys
 import textwrap
 from pathlib import Path
 
-from recalib_keras.cli.messages import tell
+from recalib_keras.cli.messages import print_line
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.messages import counted, listed
 
-ERRORS = (ValueError, OSError, ImportError)
-# As many shapes, spacings and orientations are told each; the rest is counted.
+# How many shapes, spacings and orientations are listed; the rest is counted.
 MOST_KINDS = 6
 
 
-def add_arguments(parser) -> None:
-    """Adds the arguments of the command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command.
+
+    Args:
+        parser: The command's parser.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = textwrap.dedent("""\
         without arguments:  list all sets
-        NAME:               tell which files a set is made of, its labels, licence and citation
-        NAME FOLDER:        read every scan in a folder of that set and report each problem, file by file""")
+        NAME:               show the files of a set, its labels, licence and citation
+        NAME FOLDER:        read every scan in a folder of that set and report every problem, file by file""")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a set, such as msd or chaos/ct")
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="folder of the set's files")
     parser.add_argument("--volume", type=int, metavar="I", help="which volume of 4-D images to take, from 0")
     parser.add_argument(
-        "--build", type=Path, metavar="DIR", help="if all is well, build the set for TensorFlow Datasets in this folder"
+        "--build",
+        type=Path,
+        metavar="DIR",
+        help="build the set for TensorFlow Datasets in this folder, if there is no problem",
     )
 
 
-def run(arguments) -> int:
-    """Lists the sets, describes one, or checks a folder; returns 1 if something is wrong with its files."""
+def run(arguments: argparse.Namespace) -> int:
+    """Lists the sets, describes one, or checks a folder; returns 1 if something is wrong with its files.
+
+    Args:
+        arguments: Of the command.
+    """
     if arguments.name is None:
         _list()
         return 0
     if arguments.folder is None:
         if arguments.build is not None:
-            raise ValueError("expected the FOLDER of the scans to build from; recalib datasets NAME FOLDER --build DIR")
+            raise ValueError(
+                "expected the FOLDER of the scans with --build, got none; recalib datasets NAME FOLDER --build DIR"
+            )
         _describe(arguments.name)
         return 0
     review, problems = _check(arguments)
     for problem in problems:
-        tell("datasets", problem)
+        print_line("datasets", problem)
     if problems:
-        tell("datasets", f"{_count(len(problems), 'problem')} in {arguments.folder}")
+        print_line("datasets", f"{counted(len(problems), 'problem')} in {arguments.folder}")
         return 1
     if arguments.build is not None:
         _build(arguments, review)
@@ -75,7 +90,7 @@ def _describe(name):
 
 
 def _check(arguments):
-    """Prints what stands in a folder; returns the review of its scans, and all problems."""
+    """Prints what a folder holds; returns the review of its scans, and all problems."""
     from tqdm import tqdm
 
     from recalib_keras import datasets
@@ -84,14 +99,14 @@ def _check(arguments):
     scans = tqdm(found.scans, unit=" scans", disable=None, leave=False, dynamic_ncols=True)
     review = datasets.review(scans, found.labels)
     patients = {scan.patient for scan in found.scans}
-    print(f"{_count(len(found.scans), 'scan')} of {_count(len(patients), 'patient')}{_parts(found.scans)}")
+    print(f"{counted(len(found.scans), 'scan')} of {counted(len(patients), 'patient')}{_parts(found.scans)}")
     for name, kinds in (
         ("shape", {" x ".join(map(str, shape)): count for shape, count in review.shapes.most_common()}),
         ("spacing (mm)", {_spacing(spacing): count for spacing, count in review.spacings.most_common()}),
         ("orientation", dict(review.orientations.most_common())),
     ):
         print(f"{name}: {_kinds(kinds)}")
-    print("labels, and in how many scans each stands")
+    print("labels, and how many scans have each")
     for number, name in review.names(found.labels).items():
         print(f"  {number:5d}  {review.labels[number]:5d}  {name}")
     return review, [*found.problems, *found.remarks, *review.problems]
@@ -107,16 +122,11 @@ def _spacing(spacing):
 
 
 def _kinds(counts):
-    told = [f"{kind} ({count})" for kind, count in list(counts.items())[:MOST_KINDS]]
-    return ", ".join(told) + (f" and {len(counts) - MOST_KINDS} more" if len(counts) > MOST_KINDS else "")
-
-
-def _count(number, noun):
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return listed((f"{kind} ({count})" for kind, count in counts.items()), MOST_KINDS)
 
 
 def _build(arguments, review):
-    """Builds the set for TensorFlow Datasets and tells how to load it."""
+    """Builds the set for TensorFlow Datasets and prints how to load it."""
     start_backend()
     from recalib_keras.datasets import builders
 

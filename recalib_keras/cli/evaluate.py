@@ -1,107 +1,147 @@
-"""recalib evaluate: measure label maps against the truth, or a preset on scans that it was not trained on."""
+"""recalib evaluate: measure label maps against the ground truth, or a preset on scans that it was not trained on."""
+
+from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from recalib_keras.cli.messages import tell
-from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments
-from recalib_keras.cli.preset_cases import preset_cases
+from recalib_keras.cli.messages import in_words, print_line
+from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments, named_weights
 
-ERRORS = (ValueError, OSError, ImportError)
+if TYPE_CHECKING:
+    from recalib_keras.evaluation import Case, StructureLike
+
 DEFINITIONS = """\
-What is measured, for the prediction P and the truth T of a structure in a scan:
+What is measured, for the prediction P and the ground truth T of a structure in a scan:
 
   dice                         2 |P and T| / (|P| + |T|)
   jaccard                      |P and T| / |P or T|
-  hd95_mm                      the larger of the 95th percentiles of the distances from P's surface to T's and from
-                               T's to P's
-  assd_mm                      the mean of the distances from both surfaces, pooled
+  hd95_mm                      95th percentile of the distances from P's surface to T's surface, or from T's to P's;
+                               the larger of the two
+  assd_mm                      mean of the distances from both surfaces, pooled
   volume_difference_mm3        |P| - |T|
   relative_volume_difference   (|P| - |T|) / |T|
 
-The surface of a structure is made of its voxels with a face on the outside; beyond the scan's border is outside.
-Distances are those between centres of voxels in mm, whatever the spacing.
+The surface of a structure consists of its voxels with a face on the outside. Beyond the border of the scan is outside.
+Distances are in mm, between the centres of voxels.
 
-A structure that is missed (in T only) or spurious (in P only) has a Dice and a Jaccard of 0 and no distances: their
-cells are empty, no number is put in their place, and the scans are counted as missed or spurious. A structure that is
-in neither has no measures at all and is left out of all means. The column found_in tells which is the case: both,
-truth only, prediction only, neither.
+A structure is missed if only T has it, and spurious if only P has it. Its Dice and Jaccard are then 0. It has no
+distances: their cells are empty, and the scan is counted as missed or spurious. A structure in neither has no measures
+and is excluded from all means. The column found_in shows which case it is: both, truth only, prediction only, neither.
 
-The mean of structures is taken in each scan first, then over the scans.
+The mean of structures is calculated in each scan first, then over the scans.
 
-A truth without a prediction has no row and is in no mean: where scans are missing because segmenting them failed, the
-means are those of the others. Such scans are counted and named when the command starts.
+Ground-truth files without a prediction have no row and are excluded from all means. If scans are missing because their
+segmentation failed, the means are those of the other scans. Such files are listed when the command starts.
 """
+# Of each measure that is printed: title, decimals, factor.
 FORMATS = {"dice": ("Dice", 4, 1), "hd95_mm": ("HD95 (mm)", 2, 1), "assd_mm": ("ASSD (mm)", 2, 1)}
 FORMATS["relative_volume_difference"] = ("volume (%)", 1, 100)
 
 
-def add_arguments(parser) -> None:
-    """Adds the arguments of the command."""
+class _Scans(NamedTuple):
+    """What is evaluated.
+
+    Args:
+        cases: The scans.
+        structures: The structures to measure; None for all in the label maps.
+        draw_gates: Function that draws the gates of a case to a path; None if they are not wanted.
+    """
+
+    cases: list[Case]
+    structures: Sequence[StructureLike] | None
+    draw_gates: Callable[[Case, Path], object] | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = DEFINITIONS
-    parser.add_argument("predictions", nargs="?", type=Path, help="label map, or a folder of them")
-    parser.add_argument("truths", nargs="?", type=Path, help="label map, or a folder of them with the same names")
+    parser.add_argument(
+        "predictions", nargs="?", type=Path, metavar="PREDICTIONS", help="label map, or a folder of label maps"
+    )
+    parser.add_argument(
+        "truths",
+        nargs="?",
+        type=Path,
+        metavar="GROUND_TRUTH",
+        help="label map, or a folder with a label map of the same name for each prediction",
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="REPORT",
-        help="table of all scans and structures, if it ends in .csv; otherwise a folder, for report.csv, summary.csv "
+        help="table of all scans and structures, if it ends in .csv; otherwise a folder for report.csv, summary.csv "
         "and figures",
     )
     parser.add_argument(
         "--label-names",
         type=Path,
         metavar="FILE",
-        help="colour table (FreeSurfer, 3D Slicer, ITK-SNAP) or dataset.json; with --dataset, that set's",
+        help="names of the labels, or with --dataset of that data set's labels: a colour table (FreeSurfer, 3D Slicer, "
+        "ITK-SNAP) or dataset.json",
     )
     parser.add_argument(
         "--part",
         choices=("validation", "test"),
-        help="scans to measure the preset on: those that chose its weights (default), or the set's official test part",
+        help="scans to measure the preset on: the validation scans that chose its weights (default), or the official "
+        "test part of the data set",
     )
     parser.add_argument(
         "--dataset",
         nargs=2,
         metavar=("NAME", "FOLDER"),
-        help="measure the preset on all scans of another set (see `recalib datasets`); labels are matched by name",
+        help="measure the preset on all scans of another data set (see `recalib datasets`); labels are matched by name",
     )
-    parser.add_argument("--volume", type=int, metavar="I", help="which volume of that set's 4-D images to take, from 0")
-    parser.add_argument("--labels", type=int, nargs="+", metavar="N", help="measure these only (default: all but 0)")
-    parser.add_argument("--figures", action="store_true", help="draw boxplots.png, volumes.png and panels.png too")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for the panels")
+    parser.add_argument("--volume", type=int, metavar="I", help="volume to take of 4-D images in --dataset, from 0")
+    parser.add_argument("--labels", type=int, nargs="+", metavar="N", help="labels to measure (default: all but 0)")
+    parser.add_argument("--figures", action="store_true", help="also draw boxplots.png, volumes.png and panels.png")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for panels.png")
     parser.add_argument(
         "--gates",
         action="store_true",
-        help="draw gates.png too: the gates of the preset's first encoder and last decoder",
+        help="also draw gates.png: the gates of the preset's first encoder and last decoder",
     )
     add_preset_arguments(parser, default=None)
     add_flip_argument(parser)
     add_data_argument(parser)
 
 
-def run(arguments) -> int:
-    """Measures all scans, prints a summary, writes what is asked for; returns 1 if some of several scans failed."""
+def run(arguments: argparse.Namespace) -> int:
+    """Measures all scans, prints a summary, and writes what was requested.
+
+    Args:
+        arguments: Arguments of the command.
+
+    Returns:
+        1 if some of several scans failed, else 0.
+    """
     _check(arguments)
-    cases, structures, draw_gates = (preset_cases if arguments.preset else _label_map_cases)(arguments)
+    scans = (_label_map_scans if arguments.preset is None else _preset_scans)(arguments)
     _prepare(arguments)
     from recalib_keras import evaluation
 
     failures = []
-    report = evaluation.evaluate(
-        _progress(cases), structures, None if len(cases) == 1 else lambda case, error: failures.append((case, error))
-    )
+    many = len(scans.cases) > 1
+    on_failure = (lambda case, error: failures.append((case, error))) if many else None
+    report = evaluation.evaluate(_progress(scans.cases), scans.structures, on_failure)
     for case, error in failures:
-        tell("evaluate", f"{case.name}: {error}")
+        print_line("evaluate", f"{case.name}: {in_words('evaluate', error)}")
     if failures:
-        tell("evaluate", f"{len(failures)} of {len(cases)} scans could not be evaluated")
-    if len(failures) == len(cases):
+        print_line("evaluate", f"{len(failures)} of {len(scans.cases)} scans could not be evaluated")
+    if len(failures) == len(scans.cases):
         return 1
     if not report.rows:
-        raise ValueError("expected label maps with structures in them, got nothing but 0; check which files were given")
+        raise ValueError("expected label maps with structures, got only 0; check which files you gave")
     _print_summary(report)
-    _write(arguments, report, structures or evaluation.unnamed_structures(report.labels.values()), cases, draw_gates)
+    _write(arguments, report, scans)
     return 1 if failures else 0
 
 
@@ -115,15 +155,15 @@ def _check_label_maps(arguments):
     of_preset = {"--part": arguments.part, "--dataset": arguments.dataset, "--volume": arguments.volume}
     given = _given(of_preset)
     if given:
-        raise ValueError(f"expected --preset with {given[0]}; name the preset to measure")
+        raise ValueError(f"expected --preset with {given[0]}, got none; name the preset to measure")
     if arguments.truths is None:
-        raise ValueError("expected PREDICTIONS and TRUTHS, or --preset NAME; see recalib evaluate --help")
+        raise ValueError("expected PREDICTIONS and GROUND_TRUTH, or --preset NAME, got neither; see --help")
     if arguments.gates:
-        raise ValueError("expected --preset with --gates: label maps have no gates")
+        raise ValueError("expected --preset with --gates, got label maps, which have no gates; leave --gates out")
     if arguments.flip:
-        raise ValueError("expected --preset with --flip: label maps are measured as they are")
+        raise ValueError("expected --preset with --flip, got label maps, which are measured as they are; leave it out")
     if arguments.images is not None and not arguments.figures:
-        raise ValueError("expected --figures with --images, which are for the panels; add it")
+        raise ValueError("expected --figures with --images, got only the latter; add --figures")
 
 
 def _check_preset(arguments):
@@ -133,9 +173,13 @@ def _check_preset(arguments):
     if given:
         raise ValueError(f"expected either two sets of label maps or --preset, got {given[0]} too; leave one out")
     if arguments.volume is not None and not is_other:
-        raise ValueError("expected --dataset with --volume: of the preset's own set, the recipe tells the volume")
+        raise ValueError(
+            "expected --dataset with --volume, got only the latter; leave it out, because the preset's recipe has it"
+        )
     if arguments.part == "validation" and is_other:
-        raise ValueError("expected --part test with --dataset, or none: no scan of another set chose the weights")
+        raise ValueError(
+            "expected --part test with --dataset, or none, got validation; no scan of another set chose the weights"
+        )
 
 
 def _given(arguments):
@@ -143,43 +187,70 @@ def _given(arguments):
 
 
 def _prepare(arguments):
-    """Makes the folder and finds matplotlib before hours are spent on scans."""
-    from recalib_keras.core.files import atomic_write
+    """Creates the folder and loads matplotlib, so that errors come before hours of computation."""
+    from recalib_keras.core.files import write_text
     from recalib_keras.evaluation.figures.canvas import import_matplotlib
 
     if arguments.figures or arguments.gates:
         import_matplotlib()
     if arguments.output is not None and arguments.output.suffix != ".csv":
-        atomic_write(
-            arguments.output / "definitions.txt", lambda path: path.write_text(DEFINITIONS, encoding="utf-8") and None
-        )
+        write_text(arguments.output / "definitions.txt", DEFINITIONS)
 
 
-def _label_map_cases(arguments):
-    """Returns the scans, their structures (None for all there are), and no way to draw gates."""
+def _label_map_scans(arguments):
     from recalib_keras import evaluation
 
-    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images, _tell_unmatched)
+    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images, _print_unmatched)
     if arguments.label_names is None:
-        return cases, arguments.labels and evaluation.unnamed_structures(arguments.labels), None
+        return _Scans(cases, arguments.labels and evaluation.unnamed_structures(arguments.labels))
     named = evaluation.read_structures(arguments.label_names)
     if arguments.labels is None:
-        return cases, named, None
+        return _Scans(cases, named)
     missing = sorted(set(arguments.labels) - {structure.id for structure in named})
     if missing:
-        raise ValueError(f"expected names of all --labels in {arguments.label_names}; missing: {missing}")
-    return cases, [structure for structure in named if structure.id in arguments.labels], None
+        raise ValueError(
+            f"{arguments.label_names}: expected names of all --labels, got none for "
+            f"{', '.join(map(str, missing))}; add them"
+        )
+    return _Scans(cases, [structure for structure in named if structure.id in arguments.labels])
 
 
-def _tell_unmatched(names):
-    tell("evaluate", f"without a prediction, so in no mean: {len(names)} of the truths: {', '.join(names)}")
+def _print_unmatched(names):
+    listing = f"{len(names)} ground-truth files have no prediction and are excluded from all means"
+    print_line("evaluate", f"{listing}: {', '.join(names)}")
+
+
+def _preset_scans(arguments):
+    from recalib_keras.core.backend import start_backend
+
+    start_backend()
+    from recalib_keras.training import PresetEvaluation
+
+    dataset, folder = arguments.dataset or (None, None)
+    chosen = PresetEvaluation.prepare(
+        arguments.preset,
+        named_weights(arguments.weights),
+        data_root=arguments.data,
+        part=arguments.part,
+        dataset=dataset,
+        folder=folder,
+        volume=arguments.volume,
+        label_names=arguments.label_names,
+        flips=arguments.flip,
+    )
+    if arguments.gates:
+        chosen.check_gates()
+    if chosen.missing:
+        names = ", ".join(label.name for label in chosen.missing)
+        print_line("evaluate", f"{folder} has no labels with these names, so they are not measured: {names}")
+    return _Scans(chosen.cases, chosen.structures, chosen.draw_gates if arguments.gates else None)
 
 
 def _print_summary(report):
     """Prints a line for each structure and one for their mean: mean ± deviation of each measure."""
     from recalib_keras.evaluation import summarize
 
-    lines = {}
+    lines: dict[str, dict] = {}
     for summary in summarize(report):
         lines.setdefault(summary.structure, {})[summary.measure] = summary
     table = [("", *(title for title, _, _ in FORMATS.values()), "scans", "missed", "spurious")]
@@ -199,7 +270,7 @@ def _mean_and_deviation(summary, digits, factor):
     return f"{factor * summary.mean:.{digits}f}{deviation}"
 
 
-def _write(arguments, report, structures, cases, draw_gates):
+def _write(arguments, report, scans):
     from recalib_keras import evaluation
 
     if arguments.output is None:
@@ -208,18 +279,19 @@ def _write(arguments, report, structures, cases, draw_gates):
         report.write(arguments.output)
         print(f"report in {arguments.output}")
         return
+    structures = scans.structures or evaluation.unnamed_structures(report.labels.values())
     evaluation.write_tables(report, arguments.output)
     if arguments.figures:
-        evaluation.write_figures(report, arguments.output, structures, cases)
-    if arguments.gates:
+        evaluation.write_figures(report, arguments.output, structures, scans.cases)
+    if scans.draw_gates is not None:
         chosen = evaluation.best_median_worst(report)
         typical = chosen.get("median", next(iter(chosen.values())))
-        draw_gates(next(case for case in cases if case.name == typical), arguments.output / "gates.png")
+        scans.draw_gates(next(case for case in scans.cases if case.name == typical), arguments.output / "gates.png")
     print(f"report in {arguments.output}")
 
 
 def _progress(cases):
-    """Returns the scans behind a progress bar, if they are several and this is a terminal."""
+    """Returns the scans with a progress bar, if there are several and this is a terminal."""
     from tqdm import tqdm
 
     return tqdm(cases, unit=" scans", disable=None if len(cases) > 1 else True, leave=False, dynamic_ncols=True)

@@ -1,34 +1,63 @@
-"""The `recalib` command: one file a subcommand, loaded when it is called."""
+"""The `recalib` command: one file for each subcommand, loaded when it is called."""
 
 import argparse
 import importlib
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 
-from recalib_keras.cli.messages import line, tell
+from recalib_keras.cli.messages import ERRORS, format_line, is_out_of_memory, print_line
 
 # Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
     "presets": "list the pretrained presets",
-    "info": "tell all about one preset",
+    "info": "describe a preset",
     "segment": "segment scans with a preset",
-    "datasets": "list sets of scans, and check a folder of one",
-    "augment": "draw training examples as augmentation changes them",
-    "train": "train networks by their recipes",
-    "evaluate": "measure label maps against the truth, or a preset on scans it was not trained on",
+    "datasets": "list data sets, or check a folder of one",
+    "augment": "draw augmented training examples",
+    "train": "train networks from their recipes",
+    "evaluate": "measure label maps against the ground truth, or a preset on scans that it was not trained on",
     "tune": "search for a better recipe",
     "synthesize": "draw scans generated from label maps",
-    "compare": "tell whether reports of the same scans differ",
+    "compare": "test whether reports of the same scans differ",
 }
 
 
-def main(argv=None):
-    """Runs the command; returns the exit code: 0, 1 if some of many scans failed, 2 for bad input.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
 
-    As in a shell, 130 and 141 tell that it was stopped, and that nobody reads what it says.
+    Args:
+        argv: Arguments of the command; None for those of the process.
+
+    Returns:
+        Exit code: 0; 1 if some of many scans failed; 2 for invalid input or too little memory. As in a shell, 130 means
+        that the user stopped it, and 141 that nobody reads its output any more.
     """
     argv = sys.argv[1:] if argv is None else argv
+    arguments = _parse(argv)
+    name = arguments.command
+    warnings.formatwarning = lambda message, *_, **__: f"{format_line(name, f'warning: {message}')}\n"
+    command = importlib.import_module(f"recalib_keras.cli.{name}")
+    try:
+        code = command.run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # a reader such as `head` has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        return 141
+    except Exception as error:
+        if not (isinstance(error, ERRORS) or is_out_of_memory(error)):
+            raise
+        print_line(name, error)
+        return 2
+    except KeyboardInterrupt:
+        print("recalib: stopped", file=sys.stderr)
+        return 130
+
+
+def _parse(argv):
+    """Returns the arguments; only the command that is called is loaded."""
     parser = argparse.ArgumentParser(
         prog="recalib", description="Segment medical scans with pretrained, recalibrated networks, and train them."
     )
@@ -36,25 +65,10 @@ def main(argv=None):
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if word in COMMANDS), None)
     for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        subparser = subparsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == chosen:
             importlib.import_module(f"recalib_keras.cli.{name}").add_arguments(subparser)
-    arguments = parser.parse_args(argv)
-    warnings.formatwarning = lambda message, *_, **__: f"{line(arguments.command, f'warning: {message}')}\n"
-    command = importlib.import_module(f"recalib_keras.cli.{arguments.command}")
-    try:
-        code = command.run(arguments) or 0
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # whoever read, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
-        return 141
-    except command.ERRORS as error:
-        tell(arguments.command, error)
-        return 2
-    except KeyboardInterrupt:
-        print("recalib: stopped", file=sys.stderr)
-        return 130
+    return parser.parse_args(argv)
 
 
 def _version():

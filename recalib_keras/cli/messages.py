@@ -1,15 +1,70 @@
-"""What commands say beside their results: single lines on stderr that begin with the command."""
+"""What commands print besides their results: single lines on stderr that begin with the command."""
 
 import sys
 
+from recalib_keras.core.errors import RecalibError
+from recalib_keras.core.messages import one_line
 
-def line(command, message) -> str:
-    """Returns an error or a text as the line that tells it."""
-    from recalib_keras.core.messages import one_line  # loaded when there is something to say
+# What a user can fix becomes a line. Too little memory does too; any other error is a bug, and gets a traceback.
+ERRORS = (RecalibError, ValueError, OSError, ImportError, RuntimeError)
+# How TensorFlow, PyTorch, JAX and OpenVINO report that memory ran out: by their own classes, or only in these words.
+MEMORY_CLASSES = ("ResourceExhaustedError", "OutOfMemoryError")
+MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
+LESS_MEMORY = {
+    "segment": "use --threads 1 or a 2-D preset, leave --overlay out, or crop the scan (check its voxel size)",
+    "evaluate": "leave --figures and --gates out, choose a 2-D --preset, or crop the scans",
+    "compare": "use fewer --resamples",
+    "train": "set a smaller batch_size or window in the recipe",
+    "tune": "start fewer --workers, or set a smaller batch_size or window",
+    "augment": "draw fewer --scans and --samples",
+    "synthesize": "use a larger --spacing and fewer --samples",
+    "datasets": "crop the largest scans, or take them out",
+}
 
+
+def format_line(command: str, message: object) -> str:
+    """Returns a message as a line, with the command in front.
+
+    Args:
+        command: Name of the command, such as `"segment"`.
+        message: A text or an error.
+    """
     return f"recalib {command}: {one_line(message)}"
 
 
-def tell(command, message) -> None:
-    """Prints that line on stderr, at once."""
-    print(line(command, message), file=sys.stderr, flush=True)
+def print_line(command: str, message: object) -> None:
+    """Prints a message as a line on stderr, at once. An error with several `lines` is printed as those.
+
+    Args:
+        command: Name of the command, such as `"segment"`.
+        message: A text or an error.
+    """
+    text = in_words(command, message) if isinstance(message, BaseException) else message
+    for line in getattr(message, "lines", [text]):
+        print(format_line(command, line), file=sys.stderr, flush=True)
+
+
+def in_words(command: str, error: BaseException) -> str:
+    """Returns the text of an error; if memory ran out, with what needs less.
+
+    Args:
+        command: Name of the command, such as `"segment"`.
+        error: The error.
+    """
+    if not is_out_of_memory(error):
+        return str(error)
+    remedy = LESS_MEMORY.get(command, "close other programs")
+    return f"memory ran out{f': {error}' if str(error) else ''}; {remedy}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error means that memory ran out, of the computer or of a GPU.
+
+    Args:
+        error: The error, of Python, NumPy, TensorFlow, PyTorch, JAX or OpenVINO.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in MEMORY_CLASSES
+        or (isinstance(error, (RuntimeError, OSError)) and any(words in str(error) for words in MEMORY_WORDS))
+    )

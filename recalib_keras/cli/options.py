@@ -1,47 +1,67 @@
 """Options that several commands share."""
 
 import os
+from argparse import ArgumentParser
 from pathlib import Path
 
 
-def add_data_argument(parser) -> None:
-    """Adds `--data`, the folder of data sets."""
+def add_data_argument(parser: ArgumentParser) -> None:
+    """Adds `--data`, the folder of data sets.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "--data",
         type=Path,
         default=Path(os.environ.get("RECALIB_DATA", ".")),
         metavar="FOLDER",
-        help="folder that the recipe's data folder lies in; default: $RECALIB_DATA, else the current folder",
+        help="folder that contains the data folder of the recipe (default: $RECALIB_DATA, else the current folder)",
     )
 
 
-def add_preset_arguments(parser, default) -> None:
-    """Adds `--preset` and `--weights`."""
+def add_preset_arguments(parser: ArgumentParser, default: str | None) -> None:
+    """Adds `--preset` and `--weights`.
+
+    Args:
+        parser: Parser of the command.
+        default: Default preset; None if there is none.
+    """
     parser.add_argument(
         "--preset",
         default=default,
         metavar="NAME",
-        help=f"see `recalib presets`, or a preset's folder (default: {default})",
+        help="name of a preset, see `recalib presets`, or the folder of one"
+        + ("" if default is None else f" (default: {default})"),
     )
     parser.add_argument(
         "--weights",
         default="default",
         metavar="NAME",
-        help="one of the preset's weight sets or ensembles, or several as NAME:0.4,NAME:0.6 (default: its first, or "
-        "the ensemble that this one is part of)",
+        help="one of the preset's weight sets or ensembles, or several weight sets as NAME:0.4,NAME:0.6 (default: the "
+        "first weight set, or the ensemble that it is part of)",
     )
 
 
-def add_flip_argument(parser) -> None:
-    """Adds `--flip`."""
-    parser.add_argument("--flip", action="store_true", help="average with the left-right mirror image (twice the time)")
+def add_flip_argument(parser: ArgumentParser) -> None:
+    """Adds `--flip`, the test-time flip.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the left-right mirror image (takes twice the time)"
+    )
 
 
-def named_weights(text):
-    """Returns the name that `--weights` gives, or from `NAME:0.4,NAME:0.6` several with their shares.
+def named_weights(text: str) -> str | dict[str, float]:
+    """Returns the name that `--weights` gives, or the shares of several weight sets by name.
+
+    Args:
+        text: A name, or several with their shares as `NAME:0.4,NAME:0.6`. A share that is left out is 1.
 
     Raises:
-        ValueError: if a share is no number above 0.
+        ValueError: If a share is not a number above 0.
     """
     if "," not in text and ":" not in text:
         return text
@@ -53,5 +73,7 @@ def named_weights(text):
         except ValueError:
             shares[name] = 0.0
         if not shares[name] > 0:
-            raise ValueError(f"expected --weights NAME:SHARE with a share above 0, got {part.strip()!r}")
+            raise ValueError(
+                f"expected --weights NAME:SHARE with a share above 0, got {part.strip()!r}; give each name a number"
+            )
     return shares

@@ -12,7 +12,6 @@ from recalib_keras.core.backend import start_backend
 if TYPE_CHECKING:
     from recalib_keras.synthesis import Synthesis
 
-ERRORS = (ValueError, OSError, ImportError)
 BUILT_IN = ("mild", "varied")
 
 

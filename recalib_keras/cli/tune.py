@@ -1,4 +1,6 @@
-"""recalib tune: search for a better recipe, on one device, several, or a cluster."""
+"""recalib tune: search for a better recipe, on one device, on several, or on a cluster."""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -8,17 +10,24 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
 
-ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+if TYPE_CHECKING:
+    from recalib_keras.tuning.chief import Chief
+
 DEFAULT_ADDRESS = "127.0.0.1:8765"
 TERMINATED = 143  # the exit code of a process that SIGTERM ends
 
 
-def add_arguments(parser) -> None:
-    """Adds the arguments of the command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command.
+
+    Args:
+        parser: The parser of the command.
+    """
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="what to vary, and how to search")
     parser.add_argument("-o", "--output", type=Path, help="folder of the study; default: runs/NAME")
     add_data_argument(parser)
@@ -27,38 +36,47 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads of each worker; default: its share")
     parser.add_argument(
-        "--overwrite", action="store_true", help="remove the study in the output folder and begin anew; else it goes on"
+        "--overwrite",
+        action="store_true",
+        help="remove the study in the output folder and start again; otherwise it continues",
     )
-    parser.add_argument("--report", action="store_true", help="run nothing, write the results of the study so far")
+    parser.add_argument("--report", action="store_true", help="run nothing; write the results of the study so far")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="copy the small results to FOLDER/NAME")
-    cluster = parser.add_argument_group("cluster", "one chief, any number of workers, with the same study file")
-    cluster.add_argument("--role", choices=("chief", "worker"), help="hand out the trials, or run them")
+    cluster = parser.add_argument_group("cluster", "one chief and any number of workers, with the same study file")
+    cluster.add_argument("--role", choices=("chief", "worker"), help="give out the trials, or run them")
     cluster.add_argument(
         "--oracle",
         default=DEFAULT_ADDRESS,
         metavar="HOST:PORT",
-        help="where the chief listens, and workers find it; the channel is not encrypted (default: %(default)s)",
+        help="address of the chief; the channel is not encrypted (default: %(default)s)",
     )
     cluster.add_argument(
         "--wait",
         type=_seconds,
         default=300.0,
         metavar="S",
-        help="seconds a worker waits for a silent chief (default: 300)",
+        help="seconds that a worker waits for a chief that does not answer (default: 300)",
     )
     cluster.add_argument(
         "--lease",
         type=_seconds,
         default=60.0,
         metavar="S",
-        help="seconds of silence after which a worker's trial is given to another (default: 60)",
+        help="seconds without a report after which a worker's trial is given to another (default: 60)",
     )
     parser.add_argument("--name", help=argparse.SUPPRESS)
     parser.add_argument("--ends-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
-def run(arguments):
-    """Runs the study, or a part of it, and says where the results are."""
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the study, or a part of it, and prints where the results are.
+
+    Args:
+        arguments: The parsed arguments of the command.
+
+    Returns:
+        The exit code: 1 if no trial is complete, or the chief ended the study early.
+    """
     _check(arguments)
     from recalib_keras.tuning.study import Study
 
@@ -73,18 +91,24 @@ def run(arguments):
 
 def _check(arguments):
     if arguments.role and arguments.workers:
-        raise ValueError("expected --workers, or --role on a cluster, got both; --workers starts a chief of its own")
+        raise ValueError(
+            "expected --workers, or --role on a cluster, got both; remove one: --workers starts its own chief"
+        )
     if arguments.role == "worker" and (arguments.overwrite or arguments.report or arguments.publish):
-        raise ValueError("--overwrite, --report and --publish are for the chief alone; leave them out for a worker")
+        raise ValueError(
+            "expected --overwrite, --report and --publish for the chief only, got them for a worker; remove them"
+        )
     if arguments.report and (arguments.role or arguments.workers or arguments.overwrite):
-        raise ValueError("--report runs nothing; leave --role, --workers and --overwrite out")
+        raise ValueError(
+            "expected --report alone, since it runs nothing, got --role, --workers or --overwrite too; remove them"
+        )
 
 
 def _lead(arguments, study, folder):
-    """Runs the study as its chief, or reports it; returns 1 if no trial is complete."""
+    """Runs the study as its chief, or writes its report; returns 1 if no trial is complete."""
     with _Display(study) as display:
         results = _results(arguments, study, folder, display.show)
-    _tell(results, folder)
+    _print_summary(results, folder)
     if arguments.publish:
         from recalib_keras.tuning.reporting.report import publish
 
@@ -93,7 +117,7 @@ def _lead(arguments, study, folder):
 
 
 def _results(arguments, study, folder, show):
-    """Returns the results of the study, after it was run in the way asked for."""
+    """Returns the results of the study, after running it as the arguments say."""
     from recalib_keras.tuning import launching
 
     options = {"overwrite": arguments.overwrite, "show": show}
@@ -130,7 +154,7 @@ def _reported(study, folder, data_root):
 
 
 def _work(arguments, study, folder):
-    """Runs trials for a chief; returns 1 if it gave the study up."""
+    """Runs trials for a chief; returns 1 if the study ended early."""
     if arguments.ends_with_parent:
         from recalib_keras.tuning.crew import end_with_parent
 
@@ -143,12 +167,12 @@ def _work(arguments, study, folder):
     start_backend(arguments.threads)
     with contextlib.closing(chief):
         why = work(chief, study.fingerprint, name, folder, arguments.data)
-    print(f"the chief gave the study up: {why}" if why else "the study is complete", flush=True)
+    print(f"the study ended early: {why}" if why else "the study is complete", flush=True)
     return 1 if why else 0
 
 
 def _start_light():
-    """Starts a process that trains nothing, and leaves the GPUs to those that do."""
+    """Starts a process that trains nothing and leaves the GPUs to the workers."""
     from recalib_keras.tuning.devices import GPUS
 
     os.environ[GPUS] = "-1"
@@ -156,12 +180,12 @@ def _start_light():
 
 
 def _end(*_):
-    """Ends this process on SIGTERM as on Ctrl-C, so that trials are given back and workers stopped."""
+    """Ends this process on SIGTERM as on Ctrl-C: trials are given back and workers are stopped."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(TERMINATED)
 
 
-def _tell(results, folder):
+def _print_summary(results, folder):
     ended = sum(trial.status in ("completed", "pruned", "failed") for trial in results.trials)
     best = results.best
     if best is None:
@@ -174,7 +198,7 @@ def _tell(results, folder):
 
 
 class _Display:
-    """Shows the study: a live table on a terminal, else a line for each trial that begins or ends."""
+    """Shows the study: a live table on a terminal, otherwise a line for each trial that begins or ends."""
 
     def __init__(self, study):
         self.study, self.start, self._live, self._lines = study, time.monotonic(), None, None
@@ -191,8 +215,12 @@ class _Display:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, chief):
-        """Shows where the chief's study stands."""
+    def show(self, chief: Chief) -> None:
+        """Shows the progress of the chief's study.
+
+        Args:
+            chief: The chief.
+        """
         from recalib_keras.tuning.display import Lines, table
 
         trials, total = chief.snapshot()

@@ -1,1 +1,1 @@
-"""What knows no scan and no network: errors, messages, records, files."""
+"""Errors, messages, records and files: what all other modules build on. Knows neither scans nor networks."""

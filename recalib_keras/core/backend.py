@@ -1,23 +1,24 @@
-"""Start the numerical backend: quietly, and on as many threads as asked for."""
+"""The start of the numerical backend: quiet, and with as many threads as asked for."""
 
 import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def start_backend(threads=None) -> None:
-    """Imports Keras and its backend; call it before anything else that does.
+def start_backend(threads: int | None = None) -> None:
+    """Imports Keras and its backend. Call it before anything else imports them.
 
-    What the backend logs while it starts is held back, and shown only if it fails to start.
+    What the backend logs while it starts is shown only if the start fails.
 
     Args:
-        threads: number of CPU threads for each operation, or None for all cores.
+        threads: Number of CPU threads for each operation; None for all cores.
 
     Raises:
-        ImportError: if the backend that `KERAS_BACKEND` names is not installed.
+        ImportError: The backend that `KERAS_BACKEND` names is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():
@@ -41,7 +42,7 @@ def _import_keras():
         if package not in BACKENDS:
             raise
         raise ImportError(
-            f"Keras's backend {package!r} is not installed; run: pip install {package}, or name another by "
+            f"Keras's backend {package!r} is not installed; run: pip install {package}, or name another in "
             f"KERAS_BACKEND: {', '.join(BACKENDS)}"
         ) from None
 
@@ -53,12 +54,12 @@ def _start_tensorflow(threads):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.list_physical_devices()
-    tf.zeros(())  # the device is set up by the first tensor, and says so
+    tf.zeros(())  # the first tensor sets up the device, which logs a line
 
 
 @contextlib.contextmanager
-def _held_back_stderr():
-    """Holds back what is written to stderr by any means, C++ included; shows it if an exception passes."""
+def _held_back_stderr() -> Iterator[None]:
+    """Holds back what anything, C++ included, writes to stderr; shows it if the block raises."""
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held:

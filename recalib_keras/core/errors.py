@@ -1,10 +1,11 @@
 """The errors of this package, all of one base.
 
 A message is a single line of one grammar: `FILE: expected WHAT, got WHAT; HOW TO FIX IT`. An error that is raised with
-these parts keeps them as attributes, so that no code needs to read the message.
+these parts keeps them as attributes, so that no code needs to parse the message.
 """
 
 import os
+from typing import Self
 
 from recalib_keras.core.messages import one_line
 
@@ -15,12 +16,13 @@ class RecalibError(Exception):
     Args:
         message: The whole message; or None, to build it from the parts.
         file: The file or folder that is wrong, if it is one.
+        part: The part of the file that is wrong, such as a key of a recipe.
         expected: What was expected, in words.
         received: What was found instead.
         remedy: How to fix it.
 
     Attributes:
-        file, expected, received, remedy: As given; None where the error was raised with a message alone.
+        file, part, expected, received, remedy: As given; None for parts that were not given.
 
     Example:
         >>> str(RecalibError(file="a.nii", expected="3 axes", received="2", remedy="give a volume"))
@@ -32,17 +34,44 @@ class RecalibError(Exception):
         message: object = None,
         *,
         file: str | os.PathLike | None = None,
+        part: str | None = None,
         expected: str | None = None,
         received: str | None = None,
         remedy: str | None = None,
     ):
-        self.file, self.expected, self.received, self.remedy = file, expected, received, remedy
+        self.file, self.part = file, part
+        self.expected, self.received, self.remedy = expected, received, remedy
         super().__init__(one_line(self._in_words() if message is None else message))
 
+    def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
+        """Returns this error with the file that it is about, for code that knows the file only further out.
+
+        Args:
+            file: The file or folder that is wrong.
+            part: The part of it that is wrong; a part that this error names lies within.
+
+        Returns:
+            A new error of the same class; this one, if it has a file already.
+
+        Example:
+            >>> str(RecalibError(expected="3 axes", received="2").at("a.nii"))
+            'a.nii: expected 3 axes, got 2'
+        """
+        if self.file is not None:
+            return self
+        message = None if self.expected is not None else f"{_prefix(file, part)}{self}"
+        part = ": ".join(place for place in (part, self.part) if place is not None) or None
+        return type(self)(
+            message, file=file, part=part, expected=self.expected, received=self.received, remedy=self.remedy
+        )
+
     def _in_words(self) -> str:
-        place = "" if self.file is None else f"{os.fspath(self.file)}: "
         remedy = "" if self.remedy is None else f"; {self.remedy}"
-        return f"{place}expected {self.expected}, got {self.received}{remedy}"
+        return f"{_prefix(self.file, self.part)}expected {self.expected}, got {self.received}{remedy}"
+
+
+def _prefix(file, part):
+    return "".join(f"{os.fspath(place)}: " for place in (file, part) if place is not None)
 
 
 class WriteError(RecalibError, OSError):

@@ -1,10 +1,9 @@
 """Write files atomically: a reader sees the old file or the new one, never half of it."""
 
-import csv
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from recalib_keras.core.errors import WriteError
@@ -43,8 +42,13 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Pa
         _wait_for_name(path)
     except OSError as error:
         reason = error.strerror or str(error)
+        remedy = "check that its folder can be written and its disk has room"
         raise WriteError(
-            f"expected to write {path}, got {reason!r}; check that its folder can be written and its disk has room"
+            f"expected to write {path}, got {reason!r}; {remedy}",
+            file=path,
+            expected="a file that can be written",
+            received=reason,
+            remedy=remedy,
         ) from error
     finally:
         _remove(temporary)
@@ -52,35 +56,70 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Pa
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> Path:
-    """Writes bytes atomically; see `atomic_write`."""
+    """Writes bytes atomically.
+
+    Args:
+        path: The file to create or replace.
+        content: What the file will hold.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: See `atomic_write`.
+    """
     return atomic_write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Writes text atomically, as UTF-8 with the line breaks it has; see `atomic_write`."""
+    """Writes text atomically, as UTF-8 with the line breaks it has.
+
+    Args:
+        path: The file to create or replace.
+        text: What the file will hold.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: See `atomic_write`.
+    """
     return write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike, content: object, indent: int | None = 2) -> Path:
-    """Writes JSON atomically; see `atomic_write`."""
+    """Writes JSON atomically.
+
+    Args:
+        path: The file to create or replace.
+        content: What `json.dumps` takes.
+        indent: Blanks for each level; None for a single line.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: See `atomic_write`.
+    """
     return write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
 def write_toml(path: str | os.PathLike, content: Mapping[str, object]) -> Path:
-    """Writes TOML atomically; see `atomic_write`."""
+    """Writes TOML atomically.
+
+    Args:
+        path: The file to create or replace.
+        content: What `tomli_w.dumps` takes; TOML has no null.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: See `atomic_write`.
+    """
     import tomli_w  # here, so that reading presets does not load it
 
     return write_text(path, tomli_w.dumps(content))
-
-
-def write_csv(path: str | os.PathLike, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Path:
-    """Writes a CSV table atomically: a line of column names, then the rows; see `atomic_write`."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([list(columns), *rows])
-
-    return atomic_write(path, write)
 
 
 def _wait_for_disk(path, access):

@@ -1,11 +1,19 @@
-"""How messages are worded: one line, parts in one order, names close to a mistyped one."""
+"""The wording of messages: one line, lists of names, suggestions for a mistyped name."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def one_line(message: object) -> str:
-    """Returns a text or an error with all line breaks and runs of blanks folded to single spaces."""
+    r"""Returns a text or an error with every line break and run of blanks as a single space.
+
+    Args:
+        message: A text, or an error whose text is meant.
+
+    Example:
+        >>> one_line("expected 3 axes,\n    got 2")
+        'expected 3 axes, got 2'
+    """
     return " ".join(str(message).split())
 
 
@@ -18,6 +26,9 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff
         otherwise: What to return if no known name is close.
         cutoff: How similar a name must be, from 0 to 1.
 
+    Returns:
+        The question, or `otherwise`.
+
     Example:
         >>> did_you_mean("unet3", ["unet3d", "sdnet3d"]), did_you_mean("x", ["unet3d"], otherwise="known: unet3d")
         ("did you mean 'unet3d'?", 'known: unet3d')
@@ -27,7 +38,12 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff
 
 
 def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str:
-    """Returns items in words, those beyond the first `most` as a number.
+    """Returns items in words; says how many there are beyond the first `most`.
+
+    Args:
+        items: What to list.
+        most: How many items to name.
+        separator: What stands between two items.
 
     Example:
         >>> listed(["a", "b", "c"], most=2)
@@ -40,6 +56,10 @@ def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str
 
 def counted(count: int, noun: str) -> str:
     """Returns a number with its noun, which takes an `s` unless the number is 1.
+
+    Args:
+        count: How many.
+        noun: Of what, in the singular.
 
     Example:
         >>> counted(1, "scan"), counted(3, "scan")

@@ -1,120 +1,188 @@
 """Typed records from the mappings that JSON and TOML files hold."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import os
 import tomllib
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 
 PARSERS = {"JSON": json.loads, "TOML": tomllib.loads}
 
+Record = TypeVar("Record")
 
-def read_mapping(path, what, language):
+
+def read_mapping(path: str | os.PathLike, what: str, language: str) -> Any:
     """Returns the content of a JSON or TOML file.
 
     Args:
-        path: the file.
-        what: what it describes, for messages, such as `"recipe"`.
+        path: The file.
+        what: What it describes, for messages, such as `"recipe"`.
         language: `"JSON"` or `"TOML"`.
 
+    Returns:
+        A dict, as a rule: JSON files may hold other values. `from_mapping` checks that.
+
     Raises:
-        RecordError: if the file cannot be read, or is not of its language.
+        RecordError: The file cannot be read, or is not written in the language.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device may never end
+        kind = "a folder" if Path(path).is_dir() else "a pipe or device"
+        raise RecordError(file=path, expected=f"the file of a {what}", received=kind, remedy="give a file")
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise RecordError(f"cannot read the {what} {path}: {error.strerror}") from None
+        reason = error.strerror or str(error)
+        raise RecordError(
+            file=path, expected=f"a {what} that can be read", received=repr(reason), remedy="check the path"
+        ) from None
     try:
         return PARSERS[language](content.decode())
-    except ValueError as error:  # that of either parser, or of the decoding
-        raise RecordError(f"{path} is not valid {language}: {error}") from None
+    except (ValueError, RecursionError) as error:  # raised by either parser, and by the decoding
+        raise RecordError(
+            file=path, expected=f"a {what} in valid {language}", received=str(error), remedy="correct the file"
+        ) from None
 
 
-def from_mapping(record_class, mapping, where):
-    """Returns an instance of a dataclass filled from a mapping, with every key and type checked.
+def from_mapping(record_class: type[Record], mapping: Any, where: str | os.PathLike) -> Record:
+    """Returns an instance of a dataclass filled from a mapping. Checks every key and type.
 
     Nested dataclasses, `tuple[X, ...]`, `X | None`, `dict` and plain types are understood; integers serve as floats.
 
     Args:
-        record_class: a dataclass.
-        mapping: dict as read from JSON or TOML.
-        where: what the mapping is, for messages, such as `"recipe.toml"`.
+        record_class: A dataclass.
+        mapping: A dict as read from JSON or TOML.
+        where: The file that the mapping comes from, or what it is, for messages, such as `"recipe.toml"`.
 
     Raises:
-        RecordError: for an unknown key (the nearest known one is named), a missing key, or a value of another type.
+        RecordError: An unknown key (the message names the nearest known one), a missing key, or a value of another
+            type. Errors that the dataclass raises about its values get `where` in front.
     """
-    if not isinstance(mapping, dict):
-        raise RecordError(f"{where} must be a table of keys and values, not {mapping!r}")
+    return _record(record_class, mapping, _Place(where))
+
+
+def check_keys(mapping: Iterable[str], known: Iterable[str], part: str) -> None:
+    """Checks that a mapping has no other keys than the known ones.
+
+    Args:
+        mapping: The mapping, or its keys.
+        known: Names of the keys that it may have.
+        part: Where the mapping stands in its file, for messages, such as `"network.arguments"`.
+
+    Raises:
+        RecordError: An unknown key; the message names the nearest known one.
+    """
+    _check_keys(mapping, known, _Place(None, (part,)))
+
+
+def to_mapping(record: Any) -> dict[str, Any]:
+    """Returns the mapping that `from_mapping` turns into this record again. Fields that are None are left out.
+
+    Args:
+        record: An instance of a dataclass.
+    """
+    return dataclasses.asdict(record, dict_factory=lambda items: {k: v for k, v in items if v is not None})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where a value stands: the file, and the path of keys inside it."""
+
+    file: str | os.PathLike | None
+    keys: tuple[str, ...] = ()
+
+    def key(self, name):
+        return _Place(self.file, (*self.keys, name))
+
+    def item(self, name):
+        """Returns the place of one value of a list (`[3]`) or of a dict (`.name`)."""
+        return _Place(self.file, (*self.keys[:-1], "".join([*self.keys[-1:], name])))
+
+    @property
+    def part(self):
+        return ": ".join(self.keys) or None
+
+    def error(self, expected, received, remedy=None):
+        return RecordError(file=self.file, part=self.part, expected=expected, received=received, remedy=remedy)
+
+
+def _record(record_class, mapping, place):
+    if not isinstance(mapping, Mapping):
+        raise place.error("a table of keys and values", repr(mapping))
     hints = typing.get_type_hints(record_class)
     fields = {field.name: field for field in dataclasses.fields(record_class) if field.init}
-    check_keys(mapping, fields, where)
+    _check_keys(mapping, fields, place)
     missing = [name for name, field in fields.items() if name not in mapping and not _has_default(field)]
     if missing:
-        raise RecordError(f"{where} lacks {', '.join(map(repr, missing))}")
-    values = {key: _converted(hints[key], value, f"{where}: {key}") for key, value in mapping.items()}
+        several = len(missing) > 1
+        expected = f"the {'keys' if several else 'key'} {', '.join(map(repr, missing))}"
+        raise place.error(expected, f"a table without {'them' if several else 'it'}", "add what is missing")
+    values = {key: _converted(hints[key], value, place.key(key)) for key, value in mapping.items()}
     try:
         return record_class(**values)
     except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
+        raise error.at(place.file, place.part) from None
 
 
-def check_keys(mapping, known, where) -> None:
-    """Checks that a mapping has known keys alone.
-
-    Args:
-        mapping: dict.
-        known: the names of the keys it may have.
-        where: what the mapping is, for messages.
-
-    Raises:
-        RecordError: for an unknown key; the nearest known one is named.
-    """
+def _check_keys(mapping, known, place):
+    known = list(known)
     for key in mapping:
         if key not in known:
             hint = did_you_mean(key, known, otherwise=f"known keys: {', '.join(known)}")
-            raise RecordError(f"{where} has an unknown key {key!r}; {hint}")
-
-
-def to_mapping(record):
-    """Returns the mapping that `from_mapping` would turn into this record; what is None is left out."""
-    return dataclasses.asdict(record, dict_factory=lambda items: {k: v for k, v in items if v is not None})
+            raise place.error("known keys", f"the unknown key {key!r}", hint)
 
 
 def _has_default(field):
     return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
-def _converted(expected, value, where):
+def _converted(expected, value, place):
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
-        return _converted_to_any(arguments, value, where)
+        return _converted_to_any(arguments, value, place)
     if origin is tuple and isinstance(value, (list, tuple)):
-        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
-            raise RecordError(f"{where} must have {len(arguments)} values, not {value!r}")
-        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_converted(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value)))
+        return _converted_items(arguments, value, place)
     if dataclasses.is_dataclass(expected):
-        return from_mapping(expected, value, where)
+        return _record(expected, value, place)
     if origin is dict and isinstance(value, dict):
-        return {key: _converted(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {key: _converted(arguments[1], item, place.item(f".{key}")) for key, item in value.items()}
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, place)
     if expected is typing.Any or _is_instance(value, origin or expected):
         return value
-    raise RecordError(f"{where} must be {_described(expected)}, not {value!r}")
+    raise place.error(_described(expected), repr(value))
 
 
-def _converted_to_any(choices, value, where):
+def _converted_items(kinds, values, place):
+    is_open = kinds[-1] is Ellipsis
+    if not is_open and len(values) != len(kinds):
+        raise place.error(f"{len(kinds)} values", repr(values))
+    kinds = kinds[:1] * len(values) if is_open else kinds
+    return tuple(_converted(kind, item, place.item(f"[{i}]")) for i, (kind, item) in enumerate(zip(kinds, values)))
+
+
+def _as_float(value, place):
+    try:
+        return float(value)
+    except OverflowError:
+        raise place.error("a number below 1.8e308", f"an integer of {value.bit_length()} bits") from None
+
+
+def _converted_to_any(choices, value, place):
     if value is None and type(None) in choices:
         return None
     error = None
     for choice in choices:
         try:
-            return _converted(choice, value, where)
+            return _converted(choice, value, place)
         except RecordError as raised:
             error = error or raised
     raise error

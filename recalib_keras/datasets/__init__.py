@@ -1,10 +1,11 @@
-"""Scans with their label maps, as training and evaluation want them.
+"""Scans with their label maps, for training and evaluation.
 
-A set's files are found and read by plain Python; `recalib_keras.datasets.builders`, which needs TensorFlow Datasets and
-is imported by name alone, offers the same scans to `tfds.load`.
+Plain Python finds and reads the files of a set. `recalib_keras.datasets.builders` offers the same scans to `tfds.load`;
+it needs TensorFlow Datasets, so it is not imported here.
 """
 
 from recalib_keras.datasets.checking import Review, check, review
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.registry import describe, find_scans, names, survey
 from recalib_keras.datasets.scan import Inspection, LabelledScan
@@ -15,6 +16,7 @@ __all__ = [
     "DatasetError",
     "Description",
     "Inspection",
+    "LabelMapping",
     "LabelledScan",
     "Problem",
     "Review",

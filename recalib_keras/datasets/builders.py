@@ -6,21 +6,25 @@
     folder = tfds.download.DownloadConfig(manual_dir="FOLDER")
     tfds.load("msd/Task04_Hippocampus", split="train", download_and_prepare_kwargs={"download_config": folder})
 
-All of them take files that you have and never go to the network. Each example is one scan: `image` (float32) and
+All builders take files that you have and never use the network. Each example is one scan: `image` (float32) and
 `labels` (int32), both `(x, y, z)` on one grid, its `affine` (4, 4) to millimetres RAS+ and its `spacing` (mm), `name`
 and `patient`. Label names, licence and citation are in `builder.info`, the names in its `metadata["labels"]`.
 
-What was built once is loaded again without a look at `manual_dir`, so give each folder of your own a name of its own:
+A set that was built once is loaded again without a look at `manual_dir`. So give each of your folders its own name:
 `tfds.load("msd", builder_kwargs={"config": ScansConfig(name="our_livers")}, ...)`, then `tfds.load("msd/our_livers")`.
 
-Splits: `train` and `validation`, and `test` where the set is officially split, each with whole patients. Slices of a
-split (`train[:80%]`) know no patients: where a patient has several scans, pick by the feature `patient` instead.
+Splits: `train` and `validation`, and `test` if the set has an official split. A patient is in one split only. Slices of
+a split (`train[:80%]`) ignore patients: if a patient has several scans, select by the feature `patient` instead.
 
 Building with Apache Beam: give the `DownloadConfig` a `beam_runner` or `beam_options` (and `pip install apache-beam`).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,20 +34,19 @@ try:
     import tensorflow_datasets as tfds
 except ImportError as error:
     raise ImportError(
-        "building data sets needs TensorFlow Datasets, which is not installed; run: pip install tensorflow-datasets "
-        "tensorflow"
+        "expected TensorFlow Datasets to be installed, got none; run: pip install tensorflow-datasets tensorflow"
     ) from error
 
 
 @dataclasses.dataclass
 class ScansConfig(tfds.core.BuilderConfig):
-    """Which scans a builder takes. A config of your own names a folder of your own: `ScansConfig(name="our_livers")`.
+    """Which scans a builder takes. Give each of your own folders a config: `ScansConfig(name="our_livers")`.
 
     Args:
-        name: part of the path of what is built, so one for each folder.
-        dataset: one of `recalib_keras.datasets.names()`, where builder and `name` do not tell it, such as `"chaos/ct"`.
-        volume: which volume of 4-D images, counted from 0; None for 3-D images.
-        validate_every: of the patients in order, every so many-th is in the split `validation`, from the first.
+        name: Part of the path of the built set, so one for each folder.
+        dataset: One of `recalib_keras.datasets.names()`, such as `"chaos/ct"`, if builder and `name` do not say it.
+        volume: Which volume of 4-D images, counted from 0; None for 3-D images.
+        validate_every: Of the patients in order, every n-th is in the split `validation`, from the first.
     """
 
     dataset: str = ""
@@ -52,36 +55,45 @@ class ScansConfig(tfds.core.BuilderConfig):
 
 
 class LocalInfo(tfds.core.DatasetInfo):
-    """Information on a set that is nowhere else: nothing about it is looked for in the cloud."""
+    """Information on a set that exists only here: nothing about it is looked up in the cloud."""
 
     def initialize_from_bucket(self) -> None:
         """Does nothing."""
 
 
 class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What all builders share: `recalib_keras.datasets` finds, checks and reads the scans."""
+    """What all builders share: `recalib_keras.datasets` finds, checks and reads the scans.
+
+    Attributes:
+        checked: The review of the folder to build from, if it was just read; otherwise the builder reads the folder.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
-    # The `Review` of the folder to build from, where it was read just before; else the builder reads it itself.
-    checked = None
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    checked: datasets.Review | None = None
 
     @property
-    def dataset(self):
-        """The set's name as `recalib_keras.datasets` has it."""
+    def dataset(self) -> str:
+        """The set's name in `recalib_keras.datasets.names()`."""
         if self.builder_config and self.builder_config.dataset:
             return self.builder_config.dataset
         name = f"{self.name}/{self.builder_config_name}"
         return name if name in datasets.names() else self.name
 
-    def download_and_prepare(self, *, download_config=None, **arguments) -> None:
-        """Builds the set from the files in `download_config.manual_dir`; other arguments as in TensorFlow Datasets.
+    def download_and_prepare(
+        self, *, download_config: tfds.download.DownloadConfig | None = None, **arguments: Any
+    ) -> None:
+        """Builds the set from files that you have.
+
+        Args:
+            download_config: Its `manual_dir` is the folder of the files.
+            **arguments: See TensorFlow Datasets.
 
         Raises:
-            DatasetError: something is wrong with the files; all that is wrong is told, and nothing is built.
-            FileNotFoundError: the files are not there.
-            ValueError: what was built under this name before came from another folder.
-            ImportError: Apache Beam is asked for and not installed.
+            DatasetError: Something is wrong with the files; lists everything, and nothing is built.
+            FileNotFoundError: The files are missing.
+            ValueError: A set of this name was built before, from another folder.
+            ImportError: Apache Beam is requested but not installed.
         """
         config = dataclasses.replace(download_config or tfds.download.DownloadConfig(), try_download_gcs=False)
         self._beam = _import_beam() if config.beam_runner or config.beam_options else None
@@ -89,7 +101,7 @@ class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().download_and_prepare(download_config=config, **arguments)
 
     def _check_origin(self, config):
-        """Refuses to pass what was built from another folder off as the scans of this one."""
+        """Refuses a set that was built from another folder."""
         if config.manual_dir is None or not self.is_prepared() or config.download_mode.overwrite_dataset:
             return
         asked, origin = str(Path(config.manual_dir).resolve()), self.info.metadata.get("folder")
@@ -143,8 +155,15 @@ class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return map(example, scans)
 
 
-def example(scan):
-    """Returns the key and the features of a `LabelledScan`; a function of its own, so that Beam can send it about."""
+def example(scan: datasets.LabelledScan) -> tuple[str, dict[str, Any]]:
+    """Returns the key and the features of a scan. It is a plain function, so that Beam can send it to workers.
+
+    Args:
+        scan: The scan to read.
+
+    Raises:
+        DatasetError: The scan cannot be read.
+    """
     image, labels = scan.read()
     return scan.name, {
         "image": image.array,
@@ -156,8 +175,13 @@ def example(scan):
     }
 
 
-def parts(scans, validate_every):
-    """Returns `(name of the split, its scans)` of each split that has scans; of a single patient all are `train`."""
+def parts(scans: Sequence[datasets.LabelledScan], validate_every: int) -> list[tuple[str, list[datasets.LabelledScan]]]:
+    """Returns `(name, scans)` of each split that has scans; all scans of a single patient are `train`.
+
+    Args:
+        scans: All scans.
+        validate_every: Of the patients in order, every n-th validates, from the first.
+    """
     training, validation = datasets.split(scans, validate_every)
     if not training:
         training, validation = validation, []
@@ -170,7 +194,7 @@ def _import_beam():
         import apache_beam
     except ImportError as error:
         raise ImportError(
-            "building with Apache Beam needs it installed; run: pip install apache-beam, or leave beam_runner and "
+            "expected Apache Beam to be installed, got none; run: pip install apache-beam, or leave beam_runner and "
             "beam_options out to build in this process"
         ) from error
     return apache_beam
@@ -187,9 +211,12 @@ def _instructions(builder):
 
 
 class Msd(ScansBuilder):
-    """Medical Segmentation Decathlon: a config a task, one a modality, and `folder` for any other of its layout."""
+    """Medical Segmentation Decathlon: a config for each task and modality, and `folder` for others of its layout."""
 
-    BUILDER_CONFIGS = [ScansConfig(name="folder", description=datasets.describe("msd").title), *_configs("msd")]
+    BUILDER_CONFIGS: ClassVar = [
+        ScansConfig(name="folder", description=datasets.describe("msd").title),
+        *_configs("msd"),
+    ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = datasets.describe("msd").layout
 
 
@@ -206,9 +233,9 @@ class Visceral(ScansBuilder):
 
 
 class Chaos(ScansBuilder):
-    """CHAOS: a config each for CT and the three MR sequences."""
+    """CHAOS: a config for CT and one for each of the three MR sequences."""
 
-    BUILDER_CONFIGS = _configs("chaos")
+    BUILDER_CONFIGS: ClassVar = _configs("chaos")
     MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions("chaos")
 
 
@@ -221,5 +248,5 @@ class DukeDme(ScansBuilder):
 class NiftiFolder(ScansBuilder):
     """A user's own folder of images and label maps."""
 
-    BUILDER_CONFIGS = [ScansConfig(name="folder", description=datasets.describe("nifti_folder").title)]
+    BUILDER_CONFIGS: ClassVar = [ScansConfig(name="folder", description=datasets.describe("nifti_folder").title)]
     MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions("nifti_folder")

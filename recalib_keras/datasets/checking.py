@@ -1,21 +1,32 @@
-"""Read every scan of a set and tell all that is wrong, file by file."""
+"""Read every scan of a set and report everything that is wrong, file by file."""
+
+from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from recalib_keras.core.messages import listed
+from recalib_keras.datasets.label_mapping import distinct
 from recalib_keras.datasets.problems import Problem
+from recalib_keras.datasets.scan import LabelledScan
+
+# How many label numbers a message lists; the rest is counted.
+MOST_NUMBERS = 40
 
 
 @dataclass
 class Review:
     """What reading all scans of a set showed.
 
-    Attributes:
-        problems: list of `Problem`.
-        shapes, spacings, orientations: how many scans there are of each (voxels; millimetres, rounded to 0.001).
-        labels: in how many scans each label number stands, those that are merged as what they count as.
+    Args:
+        problems: Everything that is wrong.
+        shapes: How many scans there are of each shape (voxels).
+        spacings: How many there are of each spacing (mm, rounded to 0.001).
+        orientations: How many there are of each orientation.
+        labels: How many scans have each label number; merged numbers count as what they are merged into.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -24,77 +35,79 @@ class Review:
     orientations: Counter = field(default_factory=Counter)
     labels: Counter = field(default_factory=Counter)
 
-    def names(self, labels=None):
-        """Returns number to name of all labels: those given, and one made of its number for any other that was met."""
-        met = {0: "background"} | {number: f"label {number}" for number in self.labels if number}
-        return dict(sorted((met | dict(labels or {})).items()))
+    def names(self, labels: Mapping[int, str] | None = None) -> dict[int, str]:
+        """Returns number to name of all labels: the given ones, and "label N" for any other number that was found.
+
+        Args:
+            labels: Known names.
+        """
+        found = {0: "background"} | {number: f"label {number}" for number in self.labels if number}
+        return dict(sorted((found | dict(labels or {})).items()))
 
 
-def check(scans, labels=None):
-    """Returns a list of `Problem`, every one there is, empty if all is well.
+def check(scans: Sequence[LabelledScan], labels: Iterable[int] | None = None) -> list[Problem]:
+    """Returns every problem of a set; an empty list if there is none.
 
-    Told are two scans of one name, patients in both parts, files that cannot be read, label maps of another shape or
-    affine than their scan's, and label numbers that are not the set's.
+    Reports two scans of one name, patients in both parts, files that cannot be read, label maps of another shape or
+    affine than their scan, and label numbers that the set does not have.
 
     Args:
-        scans: list of `LabelledScan`.
-        labels: the label numbers there may be (an iterable, such as a mapping of numbers to names); None for any.
+        scans: The scans of the set.
+        labels: The label numbers that may occur, such as a mapping of numbers to names; None for any.
     """
     return [*across(scans), *review(scans, labels).problems]
 
 
-def review(scans, labels=None):
-    """Returns a `Review` of each scan by itself.
+def review(scans: Iterable[LabelledScan], labels: Iterable[int] | None = None) -> Review:
+    """Reads each scan by itself, and returns what that showed.
 
     Args:
-        scans: iterable of `LabelledScan`; they are read one after the other.
-        labels: see `check`.
+        scans: Are read one after the other.
+        labels: The label numbers that may occur; None for any.
     """
     found = Review()
-    known = None if labels is None else np.array(sorted(labels))
+    known = None if labels is None else sorted(labels)
     for scan in scans:
-        inspection = scan.inspect()
-        found.problems += inspection.problems
-        if inspection.image is not None:
-            grid = inspection.image.grid
-            found.shapes[grid.shape] += 1
-            found.spacings[tuple(round(size, 3) for size in grid.spacing)] += 1
-            found.orientations[grid.orientation] += 1
-        if inspection.labels is not None:
-            numbers = np.unique(scan.merged(np.unique(inspection.labels.array)))
-            found.labels.update(numbers.tolist())
+        image, label_map, problems = scan.inspect()
+        found.problems += problems
+        if image is not None:
+            found.shapes[image.grid.shape] += 1
+            found.spacings[tuple(round(size, 3) for size in image.grid.spacing)] += 1
+            found.orientations[image.grid.orientation] += 1
+        if label_map is not None:
+            numbers = np.unique(scan.merged(np.array(distinct(label_map.array)))).tolist()
+            found.labels.update(numbers)
             found.problems += _unknown(scan, numbers, known)
     return found
 
 
-def across(scans):
-    """Returns what is wrong between scans: two of one name, or a patient in the training and in the test part."""
-    by_name, parts, problems = {}, {}, []
+def across(scans: Iterable[LabelledScan]) -> list[Problem]:
+    """Returns what is wrong between scans: two of one name, or a patient in the training and in the test part.
+
+    Args:
+        scans: The scans of the set.
+    """
+    by_name, by_patient, problems = {}, {}, []
     for scan in scans:
         first = by_name.setdefault(scan.name, scan)
         if first is not scan:
-            problems.append(Problem(scan.image, "a scan of a name of its own", f"the name of {first.image}"))
-        known = parts.setdefault(scan.patient, scan)
-        if known.part != scan.part:
-            problems.append(
-                Problem(
-                    scan.image,
-                    "all scans of a patient in one part",
-                    f"patient {scan.patient} in {scan.part or 'no part'} here, in {known.part or 'no part'} as "
-                    f"{known.image}",
-                )
+            problems.append(Problem(scan.image, "a scan with a unique name", f"the name of {first.image}"))
+        other = by_patient.setdefault(scan.patient, scan)
+        if other.part != scan.part:
+            received = (
+                f"patient {scan.patient} in {scan.part or 'no part'} here, in {other.part or 'no part'} as "
+                f"{other.image}"
             )
+            problems.append(Problem(scan.image, "all scans of a patient in one part", received))
     return problems
 
 
 def _unknown(scan, numbers, known):
-    if known is None:
-        return []
-    unknown = np.setdiff1d(numbers, known).tolist()
+    unknown = [] if known is None else [number for number in numbers if number not in known]
     if not unknown:
         return []
-    return [Problem(scan.labels, f"the label numbers {_in_words(known.tolist())}", f"{_in_words(unknown)} too")]
+    return [Problem(scan.labels, f"the label numbers {_in_words(known)}", f"{_in_words(unknown)} too")]
 
 
-def _in_words(numbers, most=40):
-    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+def _in_words(numbers):
+    return listed(numbers, MOST_NUMBERS)

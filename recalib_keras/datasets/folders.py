@@ -1,24 +1,41 @@
-"""Scans and label maps of the same names in two folders."""
+"""What lies in a folder of scans: scans and label maps of the same names, and a JSON file of label names."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recalib_keras.core.checks import check_text
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import one_line
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
+MOST_DIGITS = 20  # of a label number
 
-def paired(images_folder, labels_folder, label_name=str):
+Pairs = dict[str, tuple[Path, Path]]
+
+
+def paired(
+    images_folder: Path, labels_folder: Path, label_name: Callable[[str], str] = str
+) -> tuple[Pairs, list[Problem], list[Problem]]:
     """Returns scans with their label maps, by name.
 
-    Hidden files and files that are no scans are passed over.
+    Hidden files and files that are no scans are skipped.
 
     Args:
-        images_folder, labels_folder: `pathlib.Path`.
-        label_name: function that turns a scan's name into that of its label map; the same name by default.
+        images_folder: Folder of the scans.
+        labels_folder: Folder of the label maps.
+        label_name: Turns a scan's name into that of its label map; the same name by default.
 
     Returns:
-        Dict of name to `(image, label map)` in the order of names, a list of `Problem` (no label map, several files of
-        one name), and a list of those that keep no scan from being read (label maps without a scan).
+        Name to `(image, label map)` in the order of names; problems (a scan without a label map, several files of one
+        name); and remarks, which keep no scan from being read (a label map without a scan).
 
     Raises:
-        FileNotFoundError: a folder is missing, or holds no scan.
+        FileNotFoundError: A folder is missing, or holds no scan.
     """
     images, problems = _by_name(images_folder)
     labels, doubled_labels = _by_name(labels_folder)
@@ -38,17 +55,75 @@ def paired(images_folder, labels_folder, label_name=str):
     return pairs, problems, remarks
 
 
-def visible_files(folder):
+def visible_files(folder: Path) -> list[Path]:
     """Returns the files of a folder that are not hidden, sorted by name.
 
     macOS puts a hidden `._name` beside each file that it packs, and the Decathlon's archives are full of them.
+
+    Args:
+        folder: The folder.
     """
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
-def first_folder(*candidates):
-    """Returns the first of these paths that is a folder, or None."""
+def first_folder(*candidates: Path) -> Path | None:
+    """Returns the first of these paths that is a folder, or None.
+
+    Args:
+        *candidates: Paths.
+    """
     return next((path for path in candidates if path.is_dir()), None)
+
+
+def read_json(path: Path) -> tuple[dict[str, Any], list[Problem]]:
+    """Returns the mapping in a JSON file, empty if there is no such file, and what is wrong with the file.
+
+    Args:
+        path: The file.
+    """
+    if not path.is_file():
+        return {}, []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, [Problem(path, "a JSON file that can be read", one_line(error))]
+    if not isinstance(content, dict):
+        return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}")]
+    return content, []
+
+
+def label_names(mapping: Mapping[str, Any] | None, path: Path) -> tuple[dict[int, str] | None, list[Problem]]:
+    """Returns number to name, or None if there are no names, and what is wrong with the mapping.
+
+    Both ways of writing are understood: `{"1": "liver"}` (the Decathlon's) and `{"liver": 1}` (nnU-Net's).
+
+    Args:
+        mapping: As read from JSON; None if the file has no names.
+        path: The file that it was read from.
+
+    Example:
+        >>> label_names({"0": "background", "1": "liver"}, "dataset.json")
+        ({0: 'background', 1: 'liver'}, [])
+        >>> label_names({"background": 0, "liver": 1}, "dataset.json")
+        ({0: 'background', 1: 'liver'}, [])
+    """
+    if not mapping:
+        return None, []
+    names = {}
+    for key, value in mapping.items() if isinstance(mapping, dict) else ():
+        if isinstance(value, str) and key.strip().isdecimal() and len(key) < MOST_DIGITS:
+            names[int(key)] = value
+        elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            names[value] = key
+    if not isinstance(mapping, dict) or len(names) != len(mapping):
+        expected = 'labels as {"1": "liver", ...}, each number and name once'
+        return None, [Problem(path, expected, json.dumps(mapping)[:200])]
+    try:
+        for name in names.values():
+            check_text(name, "the name of a label")
+    except RecordError as error:
+        return None, [Problem.of(path, error)]
+    return {0: "background"} | dict(sorted(names.items())), []
 
 
 def _by_name(folder):
@@ -60,7 +135,7 @@ def _by_name(folder):
             continue
         name = stem(path)
         if name in found:
-            problems.append(Problem(path, "one file of a name", f"{found[name]} too; move one away"))
+            problems.append(Problem(path, "one file of a name", f"{found[name]} too", "move one away"))
         found.setdefault(name, path)
     if not found:
         raise FileNotFoundError(f"expected scans ({', '.join(LABEL_SUFFIXES)}) in {folder}, got none")

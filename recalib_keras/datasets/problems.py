@@ -1,14 +1,22 @@
-"""What is wrong with a folder of labelled scans, file by file."""
+"""What is wrong with the files of a set of scans, file by file."""
 
-import re
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from recalib_keras.core.messages import one_line
-from recalib_keras.volumes import VolumeError
+from recalib_keras.core.errors import RecalibError, VolumeError
+from recalib_keras.core.messages import counted, one_line
 
-# How the messages of `recalib_keras.volumes` are built.
-MESSAGE = re.compile(r"(?:(?P<file>.+?): )?expected (?P<expected>.+?), (?:got|found) (?P<received>.+)")
+# How many problems an error prints; the rest is counted.
+MOST_PRINTED = 10
+# What reading a file raises if its content is wrong: our own errors, and those of the libraries that parse it.
+READING_ERRORS = (RecalibError, OSError, ValueError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -16,42 +24,89 @@ class Problem:
     """One thing that is wrong with one file.
 
     Args:
-        file: the file, or the folder that should hold it.
-        expected: what should be there, in words.
-        received: what is there instead, and how to mend it.
+        file: The file, or the folder that should hold it.
+        expected: What should be there, in words.
+        received: What is there instead.
+        remedy: How to fix it, if that can be said.
     """
 
     file: Path
     expected: str
     received: str
+    remedy: str | None = None
 
     def __str__(self):
-        return f"{self.file}: expected {self.expected}, got {self.received}"
+        remedy = "" if self.remedy is None else f"; {self.remedy}"
+        return f"{self.file}: expected {self.expected}, got {self.received}{remedy}"
 
     @classmethod
-    def of(cls, file, error):
-        """Returns the problem that an error met while reading a file stands for."""
-        text = one_line(error)
-        found = MESSAGE.fullmatch(text)
-        if found is None:
-            return cls(Path(file), "a file that can be read", text.removeprefix(f"{file}: "))
-        # Of a folder of slices the message names the one that is amiss.
-        return cls(Path(found["file"] or file), found["expected"], found["received"])
+    def of(cls, file: str | os.PathLike, error: BaseException) -> Self:
+        """Returns an error that reading a file raised as a problem.
+
+        Args:
+            file: The file, or the folder of files; an error that names a file inside it keeps that file.
+            error: An error of ours with its parts, or any other.
+        """
+        expected = getattr(error, "expected", None)
+        if expected is None:
+            return cls(Path(file), "a file that can be read", _reason(error).removeprefix(f"{file}: "))
+        part = getattr(error, "part", None)
+        where = "" if part is None else f" for {part}"
+        return cls(Path(error.file or file), f"{expected}{where}", error.received, error.remedy)
 
 
 class DatasetError(VolumeError):
-    """A folder of scans, or one scan of it, that cannot be used; printed as one line a problem.
+    """A folder of scans, or one scan of it, that cannot be used.
+
+    It prints as one line for each problem: the first ten, and how many more there are.
+
+    Args:
+        problems: Every problem that was found, at least one.
 
     Attributes:
-        problems: tuple of `Problem`, every one that was found.
+        problems: All of them, a tuple.
     """
 
-    def __init__(self, problems):
+    def __init__(self, problems: Iterable[Problem]):
         self.problems = tuple(problems)
-        super().__init__("; ".join(map(str, self.problems)))
+        parts = vars(self.problems[0]) if len(self.problems) == 1 else {}
+        super().__init__("; ".join(self.lines), **parts)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that the error prints as."""
+        rest = len(self.problems) - MOST_PRINTED
+        lines = [one_line(problem) for problem in self.problems[:MOST_PRINTED]]
+        return [*lines, f"and {counted(rest, 'more problem')}"] if rest > 0 else lines
+
+    def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
+        """Returns this error: each of its problems names its own file."""
+        return self
 
     def __str__(self):
-        return "\n".join(map(str, self.problems))
+        return "\n".join(self.lines)
 
-    def __reduce__(self):  # workers of a data pipeline send errors home by pickle
+    def __reduce__(self):  # a data pipeline's worker processes send errors back by pickle
         return type(self), (self.problems,)
+
+
+@contextlib.contextmanager
+def noted(problems: list[Problem], file: str | os.PathLike) -> Iterator[None]:
+    """Adds an error that reading a file raises to a list of problems; the code after the block runs then too.
+
+    Args:
+        problems: The list; it grows.
+        file: The file that the block reads.
+    """
+    try:
+        yield
+    except DatasetError as error:
+        problems += error.problems
+    except READING_ERRORS as error:
+        problems.append(Problem.of(file, error))
+
+
+def _reason(error):
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error) or type(error).__name__

@@ -1,12 +1,17 @@
-"""The sets that are known, and their scans in a user's folder."""
+"""The known sets, and their scans in a user's folder."""
 
-import difflib
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
+from recalib_keras.core.messages import did_you_mean
 from recalib_keras.datasets.checking import across
-from recalib_keras.datasets.patients import with_patients
 from recalib_keras.datasets.problems import DatasetError
+from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.datasets.sets import chaos, duke_dme, malc, msd, nifti_folder, visceral
+from recalib_keras.datasets.source import Description, Survey
+from recalib_keras.datasets.splitting import with_patients
 
 SOURCES = {
     source.description.name: source
@@ -15,57 +20,66 @@ SOURCES = {
 }
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Returns the names of all sets, as `find_scans` takes them: `"msd"`, …, `"chaos/ct"`, …, `"nifti_folder"`."""
     return tuple(SOURCES)
 
 
-def describe(dataset):
-    """Returns the `Description` of a set: title, label names, expected files, licence, citation.
+def describe(dataset: str) -> Description:
+    """Returns the description of a set: title, label names, expected files, licence, citation.
+
+    Args:
+        dataset: One of `names()`.
 
     Raises:
-        ValueError: there is no such set.
+        ValueError: The set is unknown.
 
-    >>> describe("chaos/ct").labels
-    {0: 'background', 1: 'liver'}
+    Example:
+        >>> describe("chaos/ct").labels
+        {0: 'background', 1: 'liver'}
     """
     return _source(dataset).description
 
 
-def survey(folder, dataset="msd", volume=None):
-    """Returns a `Survey`: the labelled scans in a folder and all that is wrong with the files' names.
+def survey(folder: str | os.PathLike, dataset: str = "msd", volume: int | None = None) -> Survey:
+    """Returns the labelled scans in a folder, and everything that is wrong with the files' names.
 
     Args:
-        folder: path that holds the set's files, see `describe(dataset).layout`.
-        dataset: one of `names()`.
-        volume: which volume of 4-D images to take, counted from 0; None for 3-D images.
+        folder: Holds the set's files; see `describe(dataset).layout`.
+        dataset: One of `names()`.
+        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
 
     Raises:
-        FileNotFoundError: the folder is not of this set at all.
-        ValueError: there is no such set, or `volume` is given for a set that has none to choose from, or not given
-            where one must be chosen.
+        FileNotFoundError: The folder does not hold this set at all.
+        ValueError: The set is unknown; or `volume` is given for a set of 3-D images, or missing where one must be
+            chosen.
     """
     source, folder = _source(dataset), Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of scans at {folder}, got none; check the path")
     if volume is not None and not source.takes_volume:
-        raise ValueError(f"expected no volume for {dataset!r}, whose images are 3-D as they are read, got {volume}")
+        raise ValueError(
+            f"expected no volume for {dataset!r}, whose images are read as 3-D, got {volume}; leave it out"
+        )
     found = source.find(folder, volume=volume) if source.takes_volume else source.find(folder)
     found = with_patients(found, folder)
     return found._replace(problems=[*found.problems, *across(found.scans)])
 
 
-def find_scans(folder, dataset="msd", volume=None):
-    """Returns the labelled scans of a folder, a list of `LabelledScan` sorted by name.
+def find_scans(folder: str | os.PathLike, dataset: str = "msd", volume: int | None = None) -> list[LabelledScan]:
+    """Returns the labelled scans of a folder, sorted by name.
 
     Reads names, and headers at most; `check` reads the scans themselves.
 
     Args:
-        folder, dataset, volume: see `survey`.
+        folder: Holds the set's files; see `describe(dataset).layout`.
+        dataset: One of `names()`.
+        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
 
     Raises:
-        DatasetError: names do not fit: a scan without a label map, two files of one name (all are told).
-        FileNotFoundError, ValueError: see `survey`.
+        DatasetError: Files do not fit each other: a scan without a label map, two files of one name. Lists all.
+        FileNotFoundError: The folder does not hold this set at all.
+        ValueError: See `survey`.
     """
     found = survey(folder, dataset, volume)
     if found.problems:
@@ -75,7 +89,6 @@ def find_scans(folder, dataset="msd", volume=None):
 
 def _source(dataset):
     if dataset not in SOURCES:
-        near = difflib.get_close_matches(str(dataset), SOURCES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(SOURCES)}"
+        hint = did_you_mean(dataset, SOURCES, otherwise=f"known sets: {', '.join(SOURCES)}", cutoff=0.4)
         raise ValueError(f"expected the name of a set of scans, got {dataset!r}; {hint}")
     return SOURCES[dataset]

@@ -1,17 +1,26 @@
 """A labelled scan on disk, and how it is read."""
 
-import contextlib
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.datasets.problems import DatasetError, Problem
-from recalib_keras.volumes.coincidence import coincide
+from recalib_keras.datasets.label_mapping import LabelMapping
+from recalib_keras.datasets.problems import DatasetError, Problem, noted
 
 
 class Inspection(NamedTuple):
-    """What came of reading a scan: two volumes on one grid (None where one cannot be had), and all that is wrong."""
+    """What reading a scan gave.
+
+    Attributes:
+        image: The scan, float32, or None if it cannot be read.
+        labels: The label map, integers, or None if it cannot be read. Without problems it has the grid of `image`.
+        problems: Everything that is wrong.
+    """
 
     image: volumes.Volume | None
     labels: volumes.Volume | None
@@ -20,19 +29,19 @@ class Inspection(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledScan:
-    """A scan and its label map, by path: light, and fit to be sent to other processes.
+    """A scan and its label map, by path: small, so that it can be sent to other processes.
 
-    This one is a scan and a label map in a file each. Sets that are stored in another way have subclasses that
+    This class reads a scan and a label map of one file each. Sets that are stored in another way have subclasses that
     override `inspect`.
 
     Args:
-        name: of its own in the set.
-        image: file of the scan, or folder of its DICOM series.
-        labels: file of the label map, or folder of the files it is made of.
-        patient: whose scan it is; all scans of a patient stay on one side of a split. Default: `name`.
-        part: `"train"` or `"test"` where the set is officially split, else None.
-        volume: which volume of a 4-D image, counted from 0; None for a 3-D image.
-        merge: pairs of label numbers, of which the first counts as the second.
+        name: Unique in the set.
+        image: File of the scan, or folder of its DICOM series.
+        labels: File of the label map, or folder of the files that it is made of.
+        patient: Whose scan it is; a split keeps all scans of a patient together. Default: `name`.
+        part: `"train"` or `"test"` if the set has an official split, else None.
+        volume: Which volume of a 4-D image, counted from 0; None for a 3-D image.
+        merge: Pairs of label numbers, of which the first counts as the second.
     """
 
     name: str
@@ -47,12 +56,12 @@ class LabelledScan:
         if not self.patient:
             object.__setattr__(self, "patient", self.name)
 
-    def read(self):
-        """Returns image and labels, merged, two `recalib_keras.volumes.Volume` on one grid: float32, and integers.
+    def read(self) -> tuple[volumes.Volume, volumes.Volume]:
+        """Returns the image (float32) and its label map (integers, merged) on one grid.
 
         Raises:
-            DatasetError: a file cannot be read, or the files do not fit each other (all that is wrong is told).
-            ImportError: the set needs a library that is not installed.
+            DatasetError: A file cannot be read, or the files do not fit each other; lists everything that is wrong.
+            ImportError: The set needs a library that is not installed.
         """
         image, labels, problems = self.inspect()
         if problems:
@@ -60,19 +69,24 @@ class LabelledScan:
         return image, replace(labels, array=self.merged(labels.array))
 
     @property
-    def as_stored(self):
-        """This scan with its labels as they are stored, none of them merged: the same for networks of other labels."""
+    def as_stored(self) -> Self:
+        """This scan with its labels as they are stored, none merged: the same for networks of other labels."""
         return replace(self, merge=())
 
-    def merged(self, numbers):
-        """Returns an array of label numbers in which those that are merged are the numbers they count as."""
-        merged = numbers.copy() if self.merge else numbers
-        for number, other in self.merge:
-            merged[numbers == number] = other
-        return merged
+    def merged(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns an array of label numbers, each replaced by the number that it counts as.
 
-    def inspect(self):
-        """Returns an `Inspection`: reads all that can be read, and collects problems instead of raising the first."""
+        Args:
+            numbers: Integers, of any shape.
+        """
+        return LabelMapping.merging(self.merge)(numbers) if self.merge else numbers
+
+    def inspect(self) -> Inspection:
+        """Reads all that can be read, and collects problems instead of raising the first one.
+
+        Raises:
+            ImportError: The set needs a library that is not installed.
+        """
         problems = []
         image = labels = None
         with noted(problems, self.image):
@@ -86,29 +100,19 @@ class LabelledScan:
         return Inspection(image, replace(labels, grid=image.grid), problems)
 
 
-@contextlib.contextmanager
-def noted(problems, file):
-    """Adds an error that is met while reading a file to `problems`, and lets the reading go on behind the block."""
-    try:
-        yield
-    except DatasetError as error:
-        problems += error.problems
-    except (volumes.VolumeError, OSError) as error:
-        problems.append(Problem.of(file, error))
+def grid_problems(file: Path, grid: volumes.Grid, expected: volumes.Grid) -> list[Problem]:
+    """Returns what is wrong with the grid of a label map: nothing, its shape, or its place.
 
-
-def grid_problems(file, grid, expected):
-    """Returns as a list what is wrong with the grid of a label map: nothing, its shape, or its place."""
+    Args:
+        file: The label map.
+        grid: Its grid.
+        expected: The grid of its scan.
+    """
     if grid.shape != expected.shape:
         return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not coincide(grid, expected):
-        return [
-            Problem(
-                file,
-                f"the affine of its scan, {_in_words(expected)}",
-                f"{_in_words(grid)}; the label map must stand on the grid of its scan: resample it there",
-            )
-        ]
+    if not grid.coincides(expected):
+        remedy = "the label map must lie on the grid of its scan: resample it there"
+        return [Problem(file, f"the affine of its scan, {_in_words(expected)}", _in_words(grid), remedy)]
     return []
 
 

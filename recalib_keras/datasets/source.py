@@ -1,4 +1,6 @@
-"""What is known of a set of scans, and how its files are found."""
+"""The description of a set of scans, and the function that finds its files."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,13 +15,13 @@ class Description:
     """A set of labelled scans, in words.
 
     Args:
-        name: as in `find_scans(folder, dataset=name)`.
-        title: what is shown and labelled, in a line.
-        labels: name of each label number, 0 included; None where each folder has its own.
-        layout: which files are expected where, and where they come from.
-        licence: of the scans and label maps.
-        citation: what to cite, as BibTeX; empty for a user's own scans.
-        homepage: address of the organisers' page; empty for a user's own scans.
+        name: As in `find_scans(folder, dataset=name)`.
+        title: What is shown and labelled, in one line.
+        labels: Name of each label number, 0 included; None if each folder has its own.
+        layout: Which files are expected where, and where they come from.
+        licence: Of the scans and label maps.
+        citation: What to cite, as BibTeX; empty for a user's own scans.
+        homepage: Address of the organisers' page; empty for a user's own scans.
     """
 
     name: str
@@ -32,13 +34,13 @@ class Description:
 
 
 class Survey(NamedTuple):
-    """What names and headers tell of a folder.
+    """What names and headers say about a folder.
 
     Attributes:
-        scans: list of `LabelledScan`, sorted by name.
-        labels: name of each label number; None if only the label maps themselves tell the numbers.
-        problems: what keeps scans from being read, such as a missing label map.
-        remarks: what is amiss but keeps no scan from being read, such as a label map without a scan.
+        scans: The labelled scans, sorted by name.
+        labels: Name of each label number; None if only the label maps themselves know the numbers.
+        problems: What keeps scans from being read, such as a missing label map.
+        remarks: What is wrong but keeps no scan from being read, such as a label map without a scan.
     """
 
     scans: list[LabelledScan]
@@ -52,10 +54,10 @@ class Source:
     """A set, and the function that finds its scans.
 
     Args:
-        description: `Description`.
-        find: function of a folder (`pathlib.Path`), and of `volume` if the set takes one, that returns a `Survey`. It
-            reads headers at most, and raises `FileNotFoundError` where the folder is not of this set at all.
-        takes_volume: whether images may be 4-D, so that one volume of them must be chosen.
+        description: The set, in words.
+        find: Function of a folder (`pathlib.Path`), and of `volume` if the set takes one, that returns a `Survey`. It
+            reads headers at most, and raises `FileNotFoundError` if the folder does not hold this set at all.
+        takes_volume: Whether images may be 4-D, so that one volume of them must be chosen.
     """
 
     description: Description

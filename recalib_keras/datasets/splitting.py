@@ -1,33 +1,54 @@
-"""Hold some patients out."""
+"""Which patients train and which validate: the user's table of patients, and the split."""
 
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recalib_keras.core.messages import one_line
+from recalib_keras.datasets.problems import Problem
+
+if TYPE_CHECKING:
+    from recalib_keras.datasets.scan import LabelledScan
+    from recalib_keras.datasets.source import Survey
+
+TABLE = "scans.csv"
+COLUMNS = ("name", "patient", "part")
+PARTS = ("train", "test", "")
 
 
-def split(scans, every, held_out=()):
+def split(
+    scans: Sequence[LabelledScan], every: int, held_out: Sequence[str] = ()
+) -> tuple[list[LabelledScan], list[LabelledScan]]:
     """Returns training and validation scans: of the patients in order, every `every`-th validates, from the first.
 
-    All scans of a patient stay together. Where a set is officially split, its test scans are in neither list: they
-    are for the end, and `[scan for scan in scans if scan.part == "test"]` has them.
+    All scans of a patient stay together. If a set has an official split, its test scans are in neither list. They are
+    kept for the end: `[scan for scan in scans if scan.part == "test"]`.
 
     Args:
-        scans: list of `LabelledScan`, as sorted by `find_scans`.
-        every: positive integer; 1 holds all patients out.
-        held_out: names of the patients that validate instead, or of scans, which stand for all of their patient's; or
-            patterns of names such as `"site_2_*"`.
+        scans: As sorted by `find_scans`.
+        every: At least 1; 1 puts all patients into validation.
+        held_out: Names of the patients that validate instead; or names of scans, which bring all scans of their
+            patient; or patterns of names such as `"site_2_*"`.
 
     Returns:
-        Two lists in the order of `scans`.
+        Training scans and validation scans, in the order of `scans`.
 
     Raises:
-        ValueError: if `every` is not positive, or no patient and no scan has one of the names in `held_out`.
+        ValueError: `every` is below 1, or no patient and no scan has one of the names in `held_out`.
 
-    >>> from recalib_keras.datasets import LabelledScan
-    >>> scans = [LabelledScan(name, "image", "labels", patient=name[0]) for name in ("a", "b1", "b2", "c")]
-    >>> [[scan.name for scan in part] for part in split(scans, every=2)]
-    [['b1', 'b2'], ['a', 'c']]
+    Example:
+        >>> from recalib_keras.datasets import LabelledScan
+        >>> scans = [LabelledScan(name, "image", "labels", patient=name[0]) for name in ("a", "b1", "b2", "c")]
+        >>> [[scan.name for scan in part] for part in split(scans, every=2)]
+        [['b1', 'b2'], ['a', 'c']]
     """
     if every < 1:
-        raise ValueError(f"expected to hold out every 1st, 2nd, … patient, got every={every}")
+        raise ValueError(f"expected every 1st, 2nd, … patient for validation, got every={every}; give at least 1")
     scans = [scan for scan in scans if scan.part != "test"]
     patients = list(dict.fromkeys(scan.patient for scan in scans))
     chosen = _named(scans, held_out) if held_out else set(patients[::every])
@@ -47,3 +68,47 @@ def _named(scans, patterns):
             raise ValueError(f"expected patients or scans to hold out by the name {pattern!r}, got {known}")
         chosen |= found
     return chosen
+
+
+def with_patients(survey: Survey, folder: Path) -> Survey:
+    """Returns a survey whose scans have the patients and parts that a table in the folder gives them.
+
+    The table, `scans.csv`, has the columns `name` (of the scan), `patient`, and optionally `part` (`train`, `test` or
+    empty). Scans that it does not name stay as they are. With an invalid table no scan is used: scans of one patient
+    could then lie on both sides of a split.
+
+    Args:
+        survey: What was found in the folder.
+        folder: The folder.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        return survey
+    rows, problems = _rows(path)
+    known = {scan.name for scan in survey.scans}
+    problems += [
+        Problem(path, f"names of scans in {folder}", repr(name), "correct it or remove its line")
+        for name in rows
+        if name not in known
+    ]
+    scans = [dataclasses.replace(scan, **rows.get(scan.name, {})) for scan in survey.scans]
+    return survey._replace(scans=scans, problems=[*survey.problems, *problems])
+
+
+def _rows(path):
+    """Returns what to change of each scan, by name, and a list of problems."""
+    rows, problems = {}, []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        return {}, [Problem(path, "a table of comma-separated values", one_line(error))]
+    if table and not {"name", "patient"} <= table[0].keys() <= {*COLUMNS}:
+        return {}, [Problem(path, "the columns name, patient and, optionally, part", ", ".join(map(str, table[0])))]
+    for number, row in enumerate(table, start=2):
+        name, patient, part = ((row.get(column) or "").strip() for column in COLUMNS)
+        if not name or not patient or part not in PARTS or name in rows:
+            expected = "a unique name, a patient, and train, test or no part"
+            problems.append(Problem(path, expected, f"{row} in line {number}"))
+        rows[name] = {"patient": patient or name} | ({"part": part or None} if "part" in row else {})
+    return rows, problems

@@ -1,4 +1,4 @@
-"""How well a segmentation agrees with the truth: measures, reports, comparisons and pictures. Knows no model."""
+"""How well a segmentation agrees with the ground truth: measures, reports, comparisons and figures."""
 
 from recalib_keras.evaluation.cases import Case, evaluate, find_cases
 from recalib_keras.evaluation.comparison import Difference, compare, in_all, write_comparison
@@ -7,12 +7,10 @@ from recalib_keras.evaluation.figures.gate_maps import gate_figure
 from recalib_keras.evaluation.figures.overlay import overlay
 from recalib_keras.evaluation.figures.panels import best_median_worst, panels
 from recalib_keras.evaluation.figures.volume_scatter import volume_scatter
-from recalib_keras.evaluation.measures import MEASURES, Measures, measure, measure_all
-from recalib_keras.evaluation.overlap import dice, jaccard
-from recalib_keras.evaluation.report import Report, Row
+from recalib_keras.evaluation.measures import MEASURES, Measures, dice, jaccard, measure, measure_all
+from recalib_keras.evaluation.report import Report, Row, Summary, summarize, write_summary
 from recalib_keras.evaluation.report_folder import find_report, write_figures, write_tables
-from recalib_keras.evaluation.structures import Structure, read_structures, unnamed_structures
-from recalib_keras.evaluation.summary import Summary, summarize, write_summary
+from recalib_keras.evaluation.structures import Structure, StructureLike, read_structures, unnamed_structures
 from recalib_keras.evaluation.volumetry import StructureVolume, structure_volumes
 
 __all__ = [
@@ -23,6 +21,7 @@ __all__ = [
     "Report",
     "Row",
     "Structure",
+    "StructureLike",
     "StructureVolume",
     "Summary",
     "best_median_worst",

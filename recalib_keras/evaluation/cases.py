@@ -1,29 +1,29 @@
-"""The scans of an evaluation: where their predictions, truths and images come from, and the loop over them."""
+"""The scans of an evaluation: where their predictions, ground truths and images are, and the loop over them."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recalib_keras import volumes
 from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
-from recalib_keras.evaluation.structures import unnamed_structures
+from recalib_keras.evaluation.structures import StructureLike, unnamed_structures
 from recalib_keras.volumes import Volume, VolumeError
-from recalib_keras.volumes.coincidence import coincide
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
-CHANNEL_ENDING = "_0000"  # what nnU-Net adds to that of an image
+CHANNEL_ENDING = "_0000"  # what nnU-Net adds to the name of an image
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan to evaluate; nothing is read before it is needed.
+    """One scan to evaluate. Nothing is read before it is needed.
 
     Args:
-        name: of the scan, in reports and figures.
-        read_maps: function that returns prediction and truth, two `recalib_keras.volumes.Volume`.
-        read_image: function that returns the scan itself as such a volume, or None if there is none.
+        name: Name of the scan in reports and figures.
+        read_maps: Function that returns prediction and ground truth, two `recalib_keras.volumes.Volume`.
+        read_image: Function that returns the scan itself as a `Volume`; None if the scan is not available.
     """
 
     name: str
@@ -31,58 +31,67 @@ class Case:
     read_image: Callable[[], Volume] | None = None
 
 
-def find_cases(predictions, truths, images=None, on_unmatched=None):
+def find_cases(
+    predictions: str | os.PathLike,
+    truths: str | os.PathLike,
+    images: str | os.PathLike | None = None,
+    on_unmatched: Callable[[list[str]], object] | None = None,
+) -> list[Case]:
     """Returns a `Case` for each prediction, by name.
 
-    A truth without a prediction is no case: what is averaged over the cases then leaves out scans, maybe the hardest.
+    A ground truth without a prediction is no case. All means then leave out its scan, which may be a hard one.
 
     Args:
-        predictions: path of a label map, or of a folder of them.
-        truths: the same; each prediction needs a truth of its name. `_labels` at the end of a name does not count.
-        images: path of a scan, or of a folder of them, or None. `_0000` at the end of a name does not count.
-        on_unmatched: function called with the sorted names of the truths that have no prediction, if there are any; or
-            None.
+        predictions: Label map, or folder of label maps.
+        truths: Ground truth: label map, or folder with a label map of the same name for each prediction. An ending
+            `_labels` of a name is ignored.
+        images: Scan, or folder of scans; None if they are not available. An ending `_0000` of a name is ignored.
+        on_unmatched: Called with the sorted names of the ground-truth files that have no prediction, if there are any.
 
     Raises:
-        ValueError: if one is a folder and the other is not, there is no prediction, a prediction has no truth or no
-            image (all are named), or two files have one name.
+        ValueError: If one is a folder and another is not, there is no prediction, a prediction has no ground truth or
+            no image (the message lists all), or two files have the same name.
     """
-    predictions, truths, images = (path if path is None else Path(path) for path in (predictions, truths, images))
-    for path in (truths, images):
-        if path is not None and path.is_dir() != predictions.is_dir():
-            raise ValueError(f"expected two files or two folders, got {predictions} and {path}")
-    if not predictions.is_dir():
-        return [_case(_name(predictions), predictions, truths, images)]
-    found = _by_name(predictions, LABEL_SUFFIXES)
+    first, second, third = Path(predictions), Path(truths), None if images is None else Path(images)
+    for path in (second, third):
+        if path is not None and path.is_dir() != first.is_dir():
+            raise ValueError(f"expected two files or two folders, got {first} and {path}; give both alike")
+    if not first.is_dir():
+        return [_case(_name(first), first, second, third)]
+    found = _by_name(first)
     if not found:
-        raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {predictions}; there are none")
-    of_truth = _partners(found, truths, "label map", LABEL_SUFFIXES)
+        raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {first}, got none; check the folder")
+    of_truth = _partners(found, second, "label map")
     unmatched = sorted(of_truth.keys() - found.keys())
     if unmatched and on_unmatched is not None:
         on_unmatched(unmatched)
-    of_image = {} if images is None else _partners(found, images, "scan", LABEL_SUFFIXES)
+    of_image = {} if third is None else _partners(found, third, "scan")
     return [_case(name, path, of_truth[name], of_image.get(name)) for name, path in sorted(found.items())]
 
 
-def evaluate(cases, structures=None, on_failure=None):
+def evaluate(
+    cases: Iterable[Case],
+    structures: Sequence[StructureLike] | None = None,
+    on_failure: Callable[[Case, Exception], object] | None = None,
+) -> Report:
     """Returns the `Report` of some scans.
 
     Args:
-        cases: iterable of `Case`.
-        structures: sequence of things with an `id` and a `name`, such as `recalib_keras.evaluation.Structure`, to be
-            measured in every scan; or None for all but 0 that stand in any of the label maps.
-        on_failure: function called with a case and the error of a scan that cannot be evaluated, after which the
-            others are gone on with; or None to raise the first.
+        cases: The scans.
+        structures: Structures to measure in every scan; None for all numbers in any of the label maps but 0.
+        on_failure: Called with a case and its error if the scan cannot be evaluated; evaluation then continues with the
+            next one. None to raise the first error.
 
     Raises:
-        VolumeError: a label map cannot be read, or prediction and truth do not stand on one grid.
-        OSError: a file cannot be read.
+        VolumeError: If a label map cannot be read, or prediction and ground truth are not on the same grid.
+        OSError: If a file cannot be read.
+        MemoryError: If a scan does not fit into memory.
     """
     found = {}
     for case in cases:
         try:
             found[case.name] = _measure_case(case, structures)
-        except (VolumeError, OSError) as error:
+        except (VolumeError, OSError, MemoryError) as error:
             if on_failure is None:
                 raise
             on_failure(case, error)
@@ -96,24 +105,30 @@ def evaluate(cases, structures=None, on_failure=None):
     )
 
 
+def check_grids(prediction: Volume, truth: Volume) -> None:
+    """Checks that two volumes are on the same grid, to a hundredth of a voxel.
+
+    Args:
+        prediction: The volume to check.
+        truth: The volume whose grid is expected.
+
+    Raises:
+        VolumeError: If the grids differ.
+    """
+    if not prediction.grid.coincides(truth.grid):
+        raise VolumeError(
+            file=prediction.source or "the prediction",
+            expected=f"the grid of {truth.source or 'the ground truth'}, {truth.grid}",
+            received=str(prediction.grid),
+            remedy="resample it to that grid",
+        )
+
+
 def _measure_case(case, structures):
     prediction, truth = case.read_maps()
     check_grids(prediction, truth)
     labels = None if structures is None else [structure.id for structure in structures]
     return measure_all(prediction.array, truth.array, truth.grid, labels)
-
-
-def check_grids(prediction, truth) -> None:
-    """Checks that prediction and truth stand on one grid, to a hundredth of a voxel.
-
-    Raises:
-        VolumeError: if not.
-    """
-    if not coincide(prediction.grid, truth.grid):
-        raise VolumeError(
-            f"{prediction.source or 'the prediction'} must stand on the grid of {truth.source or 'the truth'}: "
-            f"expected {truth.grid}, got {prediction.grid}; resample it there"
-        )
 
 
 def _case(name, prediction, truth, image):
@@ -124,21 +139,23 @@ def _case(name, prediction, truth, image):
     )
 
 
-def _partners(found, folder, kind, suffixes):
-    partners = _by_name(folder, suffixes)
+def _partners(found, folder, kind):
+    partners = _by_name(folder)
     missing = sorted(found.keys() - partners.keys())
     if missing:
-        raise ValueError(f"expected a {kind} in {folder} for each prediction; missing: {', '.join(missing)}")
+        raise ValueError(
+            f"expected a {kind} in {folder} for each prediction, got none for {', '.join(missing)}; add them"
+        )
     return partners
 
 
-def _by_name(folder, suffixes):
-    found = {}
+def _by_name(folder):
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.lower().endswith(suffixes) and not path.name.startswith("."):
+        if path.name.lower().endswith(LABEL_SUFFIXES) and not path.name.startswith("."):
             name = _name(path)
             if name in found:
-                raise ValueError(f"expected one file a scan, found {found[name]} and {path}; move one away")
+                raise ValueError(f"expected one file for each scan, got {found[name]} and {path}; move one away")
             found[name] = path
     return found
 

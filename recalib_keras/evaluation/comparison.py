@@ -1,10 +1,15 @@
 """Compare reports of the same scans, two at a time."""
 
 import itertools
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
+from recalib_keras.core.messages import counted, did_you_mean, listed
+from recalib_keras.core.tables import write_csv
 from recalib_keras.evaluation.measures import MEASURES
 from recalib_keras.evaluation.paired_statistics import (
     CONFIDENCE,
@@ -15,27 +20,34 @@ from recalib_keras.evaluation.paired_statistics import (
     rank_biserial_correlation,
     signed_rank_test,
 )
-from recalib_keras.evaluation.report import mean_over_structures
-from recalib_keras.evaluation.summary import MEAN
-from recalib_keras.evaluation.tables import write_table
+from recalib_keras.evaluation.report import DECIMALS, MEAN, Report, mean_over_structures
 
 
 @dataclass(frozen=True)
 class Difference:
     """How two reports differ in one measure of one structure, over the scans that have a value in both.
 
+    All differences are `second - first`, scan by scan.
+
     Args:
-        measure: one of `recalib_keras.evaluation.MEASURES`.
-        structure: its name, or `"mean of structures"`.
-        first, second: names of the reports. All differences are `second - first`, scan by scan.
-        pairs: number of scans that are compared.
-        first_mean, second_mean: over these scans.
-        mean, mean_low, mean_high: mean difference and its bootstrap interval.
-        median, median_low, median_high: median difference and its bootstrap interval.
-        rank_biserial: matched-pairs rank-biserial correlation, the size of the effect from -1 to 1.
-        statistic, p: of Wilcoxon's signed-rank test, two-sided.
+        measure: One of `recalib_keras.evaluation.MEASURES`.
+        structure: Name of the structure, or `"mean of structures"`.
+        first: Name of the first report.
+        second: Name of the second report.
+        pairs: Number of scans that are compared.
+        first_mean: Mean of the first report over these scans.
+        second_mean: Mean of the second report over these scans.
+        mean: Mean difference.
+        mean_low: Lower end of its bootstrap interval.
+        mean_high: Upper end of its bootstrap interval.
+        median: Median difference.
+        median_low: Lower end of its bootstrap interval.
+        median_high: Upper end of its bootstrap interval.
+        rank_biserial: Matched-pairs rank-biserial correlation, the size of the effect from -1 to 1.
+        statistic: Statistic of Wilcoxon's signed-rank test.
+        p: Two-sided p of this test.
         p_holm: p corrected for many tests; see `compare`.
-        remark: why there is no test, and what was left out.
+        remark: Why there is no test, and what was left out.
     """
 
     measure: str
@@ -61,26 +73,36 @@ class Difference:
 COLUMNS = tuple(field.name for field in fields(Difference))
 
 
-def compare(reports, measure="dice", confidence=CONFIDENCE, resamples=RESAMPLES, seed=SEED):
-    """Returns how each two reports differ, as a list of `Difference`: for each structure, then for their mean.
+def compare(
+    reports: Mapping[str, Report],
+    measure: str = "dice",
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> list[Difference]:
+    """Returns how each two reports differ: for each structure, then for the mean of structures.
 
-    Only scans and structures that all reports have are compared (see `in_all`), and of those only values that both
-    reports of a pair have: for the mean of structures too, so that like is compared with like. A structure that was
-    missed has a Dice of 0 but no distance, so look at the Dice before the distances.
+    Only scans and structures that all reports have are compared; see `in_all`. Of those, a pair of reports is compared
+    on the values that both have, for the mean of structures too. A structure that was missed has a Dice of 0 but no
+    distance, so look at the Dice before the distances.
 
-    P-values are corrected by Holm's method in two families: the mean of structures, as the one question asked first,
-    over the pairs of reports; the single structures over all structures and pairs.
+    P-values are corrected by Holm's method in two families. One is the mean of structures, which answers the main
+    question, over all pairs of reports. The other is the single structures, over all structures and pairs.
 
     Args:
-        reports: dict of `recalib_keras.evaluation.Report` by name, at least two.
-        measure: one of `recalib_keras.evaluation.MEASURES`.
-        confidence, resamples, seed: of the bootstrap intervals.
+        reports: At least two reports, by name.
+        measure: One of `recalib_keras.evaluation.MEASURES`.
+        confidence: Confidence of the bootstrap intervals, from 0 to 1.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: for an unknown measure, fewer than two reports, or reports without a common scan or structure.
+        ValueError: If the measure is unknown, there are fewer than two reports, or the reports have no scan or no
+            structure in common.
     """
     if measure not in MEASURES:
-        raise ValueError(f"`measure` must be one of {', '.join(MEASURES)}. Received: {measure!r}")
+        hint = did_you_mean(measure, MEASURES, otherwise="choose one of them")
+        raise ValueError(f"expected `measure` to be one of {', '.join(MEASURES)}, got {measure!r}; {hint}")
     scans, structures = in_all(reports)
     values = {name: _selected(report, measure, scans, structures) for name, report in reports.items()}
     found = []
@@ -95,28 +117,45 @@ def compare(reports, measure="dice", confidence=CONFIDENCE, resamples=RESAMPLES,
     return found
 
 
-def in_all(reports):
-    """Returns the scans and the structures that all reports have, by name, in the order of the first.
+def in_all(reports: Mapping[str, Report]) -> tuple[list[str], list[str]]:
+    """Returns the scans and the structures that all reports have, by name, in the order of the first report.
+
+    Args:
+        reports: At least two reports, by name.
 
     Raises:
-        ValueError: for fewer than two reports, or if there is no such scan or structure.
+        ValueError: If there are fewer than two reports, or no such scan or structure.
     """
     if len(reports) < 2:
-        raise ValueError(f"expected two reports or more to compare, got {len(reports)}")
-    common = []
-    for kind in ("scans", "structures"):
-        first, *others = (getattr(report, kind) for report in reports.values())
-        common.append([name for name in first if all(name in other for other in others)])
-        if not common[-1]:
-            lists = "; ".join(f"{name} has {_in_short(getattr(report, kind))}" for name, report in reports.items())
-            raise ValueError(f"expected reports of the same {kind}, got none that all of them have: {lists}")
-    return common
+        raise ValueError(f"expected two reports or more to compare, got {len(reports)}; add one")
+    return _common(reports, "scans"), _common(reports, "structures")
 
 
-def write_comparison(differences, path):
-    """Writes a list of `Difference` as CSV."""
+def write_comparison(differences: list[Difference], path: str | os.PathLike) -> Path:
+    """Writes differences as CSV, a row for each.
+
+    Args:
+        differences: What `compare` returns.
+        path: The file to create or replace. Missing parent folders are created.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: If the file cannot be written.
+    """
     rows = [[getattr(difference, column) for column in COLUMNS] for difference in differences]
-    return write_table(path, COLUMNS, rows)
+    return write_csv(path, COLUMNS, rows, DECIMALS)
+
+
+def _common(reports, kind):
+    """Returns the `scans` or `structures` of all reports."""
+    first, *others = (getattr(report, kind) for report in reports.values())
+    common = [name for name in first if all(name in other for other in others)]
+    if not common:
+        lists = "; ".join(f"{name} has {listed(getattr(report, kind), most=3)}" for name, report in reports.items())
+        raise ValueError(f"expected reports of the same {kind}, got none that all of them have: {lists}")
+    return common
 
 
 def _selected(report, measure, scans, structures):
@@ -127,14 +166,14 @@ def _selected(report, measure, scans, structures):
 
 
 def _difference(values, pair, structure, what, bootstrap):
-    """Returns the `Difference` of two reports, not yet corrected for many tests.
+    """Returns the `Difference` of two reports, before the correction for many tests.
 
     Args:
-        values: arrays `(scans, structures)` by report.
-        pair: names of two reports.
-        structure: name of the structure, or `MEAN`.
-        what: the measure, and the names of the structures in `values`.
-        bootstrap: confidence, resamples and seed.
+        values: Arrays `(scans, structures)` by report.
+        pair: Names of two reports.
+        structure: Name of the structure, or `MEAN`.
+        what: The measure, and the names of the structures in `values`.
+        bootstrap: Confidence, resamples and seed.
     """
     measure, structures = what
     table = np.stack([values[name] for name in pair])
@@ -146,7 +185,7 @@ def _difference(values, pair, structure, what, bootstrap):
     first, second = (column[is_in_both.any(axis=1)] for column in map(mean_over_structures, table))
     differences = second - first
     statistic, p, remark = signed_rank_test(differences)
-    left_out = f"{in_one} {'value' if in_one == 1 else 'values'} in one report only, left out" if in_one else ""
+    left_out = f"{counted(in_one, 'value')} in one report only, left out" if in_one else ""
     return Difference(
         measure,
         structure,
@@ -168,7 +207,3 @@ def _difference(values, pair, structure, what, bootstrap):
 
 def _mean(values):
     return float(values.mean()) if len(values) else np.nan
-
-
-def _in_short(names):
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

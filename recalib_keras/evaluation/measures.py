@@ -1,15 +1,15 @@
-"""How well one structure was segmented: overlap, distances between surfaces, volumes."""
+"""How well a structure was segmented: overlap, distances between surfaces, volumes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from recalib_keras.evaluation.overlap import check_shapes, dice, jaccard
 from recalib_keras.evaluation.surfaces import average_surface_distance, robust_hausdorff_distance, surface_distances
 from recalib_keras.volumes import Grid
 
-# What is averaged, compared and drawn: attribute of `Measures`, column of reports, and how people call it.
+# What is averaged, compared and drawn: attribute of `Measures` and column of reports, with its title in figures.
 MEASURES = {
     "dice": "Dice",
     "jaccard": "Jaccard",
@@ -25,29 +25,33 @@ NAN = float("nan")
 class Measures:
     """How well one structure of one scan was segmented.
 
-    With `P` the prediction and `T` the truth:
+    With `P` the prediction and `T` the ground truth:
 
-    | field                        | formula                                  | found in one alone | in neither |
-    |------------------------------|------------------------------------------|--------------------|------------|
-    | `dice`                       | `2 |P ∩ T| / (|P| + |T|)`                | 0                  | NaN        |
-    | `jaccard`                    | `|P ∩ T| / |P ∪ T|`                      | 0                  | NaN        |
-    | `hd95_mm`                    | larger of both directed 95th percentiles | NaN                | NaN        |
-    | `assd_mm`                    | mean over both surfaces, pooled          | NaN                | NaN        |
-    | `volume_difference_mm3`      | `|P| - |T|`                              | as the formula     | NaN        |
-    | `relative_volume_difference` | `(|P| - |T|) / |T|`                      | -1; NaN without T  | NaN        |
+    | field                        | formula                                  | found in only one | in neither |
+    |------------------------------|------------------------------------------|-------------------|------------|
+    | `dice`                       | `2 |P ∩ T| / (|P| + |T|)`                | 0                 | NaN        |
+    | `jaccard`                    | `|P ∩ T| / |P ∪ T|`                      | 0                 | NaN        |
+    | `hd95_mm`                    | larger of both directed 95th percentiles | NaN               | NaN        |
+    | `assd_mm`                    | mean over both surfaces, pooled          | NaN               | NaN        |
+    | `volume_difference_mm3`      | `|P| - |T|`                              | as the formula    | NaN        |
+    | `relative_volume_difference` | `(|P| - |T|) / |T|`                      | -1; NaN without T | NaN        |
 
-    Between a structure and nothing there is no distance; any number put in its place (infinity, the diagonal of the
-    image) would say more about the field of view than about the segmentation. Such scans are counted instead, as
-    `found_in` tells: a structure is *missed* if it is in the truth only, *spurious* if in the prediction only. A
-    structure that is in neither is left out of every mean.
+    There is no distance between a structure and nothing. A number in its place (infinity, the diagonal of the image)
+    would describe the field of view and not the segmentation. Such scans are counted instead; see `found_in`. A
+    structure that only the ground truth has is *missed*, one that only the prediction has is *spurious*. A structure
+    in neither is excluded from all means.
 
     Args:
-        dice, jaccard: from 0 to 1.
-        hd95_mm, assd_mm: see `recalib_keras.evaluation.surfaces`.
-        truth_mm3, prediction_mm3: volumes; 0 where the structure is absent.
+        dice: Dice coefficient, from 0 to 1.
+        jaccard: Jaccard index, from 0 to 1.
+        hd95_mm: 95th percentile of the Hausdorff distance (mm); see `recalib_keras.evaluation.surfaces`.
+        assd_mm: Average symmetric surface distance (mm); see `recalib_keras.evaluation.surfaces`.
+        truth_mm3: Volume in the ground truth (mm³); 0 where the structure is absent.
+        prediction_mm3: Volume in the prediction (mm³); 0 where the structure is absent.
 
-    Reference: Taha & Hanbury, "Metrics for evaluating 3D medical image segmentation: analysis, selection, and tool",
-    BMC Medical Imaging 2015.
+    Reference:
+        Taha & Hanbury, "Metrics for evaluating 3D medical image segmentation: analysis, selection, and tool", BMC
+        Medical Imaging 2015.
     """
 
     dice: float = NAN
@@ -58,13 +62,13 @@ class Measures:
     prediction_mm3: float = 0.0
 
     @property
-    def volume_difference_mm3(self):
-        """Volume of the prediction minus that of the truth."""
+    def volume_difference_mm3(self) -> float:
+        """Volume of the prediction minus that of the ground truth (mm³)."""
         return NAN if self.found_in == "neither" else self.prediction_mm3 - self.truth_mm3
 
     @property
-    def relative_volume_difference(self):
-        """The difference of volumes as a fraction of the truth's volume."""
+    def relative_volume_difference(self) -> float:
+        """The difference of volumes as a fraction of the volume in the ground truth."""
         return self.volume_difference_mm3 / self.truth_mm3 if self.truth_mm3 else NAN
 
     @property
@@ -75,38 +79,106 @@ class Measures:
         return "prediction only" if self.prediction_mm3 else "neither"
 
 
-def measure(prediction, truth, spacing, label):
-    """Returns the `Measures` of one structure; arguments and errors are those of `measure_all`.
+def dice(prediction: np.ndarray, truth: np.ndarray, label: int) -> float:
+    """Returns the Dice coefficient of one label, `2 |P ∩ T| / (|P| + |T|)`.
 
-    >>> truth = np.zeros((8, 8, 8), int)
-    >>> truth[2:5, 2:5, 2:5] = 17
-    >>> found = measure(np.roll(truth, 1, axis=2), truth, spacing=(1.0, 1.0, 2.5), label=17)
-    >>> found.dice == 2 / 3, found.hd95_mm, found.truth_mm3
-    (True, 2.5, 67.5)
+    Args:
+        prediction: Integer array.
+        truth: Integer array of the same shape, the ground truth.
+        label: Number of the structure.
+
+    Returns:
+        Float from 0 to 1; NaN if the label is in neither array.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Example:
+        >>> dice(np.array([1, 1, 0]), np.array([1, 0, 0]), label=1)
+        0.6666666666666666
+
+    Reference:
+        Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
+    """
+    common, of_prediction, of_truth = _counts(prediction, truth, label)
+    total = of_prediction + of_truth
+    return 2 * common / total if total else NAN
+
+
+def jaccard(prediction: np.ndarray, truth: np.ndarray, label: int) -> float:
+    """Returns the Jaccard index of one label, `|P ∩ T| / |P ∪ T|`, also called intersection over union.
+
+    With `D` the Dice coefficient it is `D / (2 - D)`.
+
+    Args:
+        prediction: Integer array.
+        truth: Integer array of the same shape, the ground truth.
+        label: Number of the structure.
+
+    Returns:
+        Float from 0 to 1; NaN if the label is in neither array.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Example:
+        >>> jaccard(np.array([1, 1, 0]), np.array([1, 0, 0]), label=1)
+        0.5
+
+    Reference:
+        Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 1912.
+    """
+    common, of_prediction, of_truth = _counts(prediction, truth, label)
+    union = of_prediction + of_truth - common
+    return common / union if union else NAN
+
+
+def measure(prediction: np.ndarray, truth: np.ndarray, spacing: Grid | Sequence[float], label: int) -> Measures:
+    """Returns the `Measures` of one structure.
+
+    Args:
+        prediction: See `measure_all`.
+        truth: See `measure_all`.
+        spacing: See `measure_all`.
+        label: Number of the structure.
+
+    Raises:
+        ValueError: If the shapes differ, or `spacing` does not fit them.
+        TypeError: If an array is not of integers.
+
+    Example:
+        >>> truth = np.zeros((8, 8, 8), int)
+        >>> truth[2:5, 2:5, 2:5] = 17
+        >>> found = measure(np.roll(truth, 1, axis=2), truth, spacing=(1.0, 1.0, 2.5), label=17)
+        >>> found.dice == 2 / 3, found.hd95_mm, found.truth_mm3
+        (True, 2.5, 67.5)
     """
     return measure_all(prediction, truth, spacing, [label])[label]
 
 
-def measure_all(prediction, truth, spacing, labels=None):
-    """Returns the `Measures` of each structure as a dict by label.
+def measure_all(
+    prediction: np.ndarray, truth: np.ndarray, spacing: Grid | Sequence[float], labels: Sequence[int] | None = None
+) -> dict[int, Measures]:
+    """Returns the `Measures` of each structure, by label.
 
-    Each structure is measured inside the box that holds it in both maps, so that dozens of structures in a whole head
-    take seconds. Axes of length 1 do not count as space: a single slice has a contour, no front and back.
+    Each structure is measured inside the box that holds it in both arrays, so dozens of structures in a whole head take
+    seconds. Axes of length 1 are ignored: a single slice has a contour, but no front and back.
 
     Args:
-        prediction, truth: integer arrays of the same shape.
-        spacing: `recalib_keras.volumes.Grid` of both, or the distances between voxels (mm), one number an axis.
-        labels: the numbers of the structures. Defaults to all but 0 that stand in one of the maps, sorted.
+        prediction: Integer array.
+        truth: Integer array of the same shape, the ground truth.
+        spacing: `recalib_keras.volumes.Grid` of both, or the spacing (mm), one number an axis.
+        labels: Numbers of the structures; None for all numbers in the arrays but 0, sorted.
 
     Raises:
-        ValueError: if the shapes differ, or `spacing` does not fit them.
-        TypeError: if a map is not of integers.
+        ValueError: If the shapes differ, or `spacing` does not fit them.
+        TypeError: If an array is not of integers.
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
-    check_shapes(prediction, truth)
+    _check_shapes(prediction, truth)
     for array in (prediction, truth):
         if array.dtype.kind not in "biu":
-            raise TypeError(f"label maps must be of integers; round them with astype first. Received: {array.dtype}")
+            raise TypeError(f"expected label maps of integers, got {array.dtype}; round them, then use astype")
     axes = _axes(spacing, prediction.shape)
     if labels is None:
         labels = [int(label) for label in np.union1d(np.unique(prediction), np.unique(truth)) if label]
@@ -119,8 +191,22 @@ def measure_all(prediction, truth, spacing, labels=None):
     }
 
 
+def _counts(prediction, truth, label):
+    """Returns the number of voxels of the label in both arrays, in the prediction and in the ground truth."""
+    _check_shapes(prediction, truth)
+    in_prediction, in_truth = prediction == label, truth == label
+    return [int(np.count_nonzero(mask)) for mask in (in_prediction & in_truth, in_prediction, in_truth)]
+
+
+def _check_shapes(prediction, truth):
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"expected label maps of the same shape, got {prediction.shape} and {truth.shape}; resample one of them"
+        )
+
+
 def _measure(prediction, truth, axes, shape):
-    """Returns the measures of masks, cut to their box, of which one at least is not empty."""
+    """Returns the measures of two masks, cut to their box; at least one is not empty."""
     voxel = abs(np.linalg.det(axes))
     # Plain numbers, which reports write as such.
     in_prediction, in_truth = (float(np.count_nonzero(mask) * voxel) for mask in (prediction, truth))
@@ -139,18 +225,25 @@ def _axes(spacing, shape):
     """Returns the steps (mm) along the axes, as columns."""
     if isinstance(spacing, Grid):
         if spacing.shape != tuple(shape):
-            raise ValueError(f"`spacing` must be the grid of the label maps, {shape}. Received: one of {spacing.shape}")
+            raise ValueError(
+                f"expected `spacing` to be the grid of the label maps, {shape}, got one of {spacing.shape}; "
+                "give the grid that they are on"
+            )
         return spacing.affine[:3, :3]
     sizes = np.asarray(spacing, dtype=float)
     if sizes.shape != (len(shape),) or not (np.isfinite(sizes).all() and sizes.min() > 0):
-        raise ValueError(f"`spacing` must be {len(shape)} positive numbers (mm), one an axis. Received: {spacing}")
+        raise ValueError(
+            f"expected `spacing` to be {len(shape)} positive numbers (mm), one an axis, got {spacing}; "
+            "give the voxel size of the label maps"
+        )
     return np.diag(sizes)
 
 
 def _boxes(prediction, truth, labels):
-    """Returns the smallest slices that hold each label in both maps; a label that is in neither has none."""
-    wanted = np.unique(np.asarray(labels, dtype=np.int64))
-    boxes = {}
+    """Returns for each label the smallest slices that hold it in both arrays; none for a label in neither."""
+    limits = np.iinfo(np.int64)
+    wanted = np.unique(np.asarray([label for label in labels if limits.min <= label <= limits.max], dtype=np.int64))
+    boxes: dict[int, tuple[slice, ...]] = {}
     for array in (prediction, truth):
         for label, box in zip(wanted.tolist(), ndimage.find_objects(_places(array, wanted), len(wanted))):
             if box is not None:

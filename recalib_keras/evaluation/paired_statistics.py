@@ -1,31 +1,34 @@
-"""Statistics of paired differences: signed-rank test, effect size, bootstrap interval, correction of many tests."""
+"""Statistics of paired differences: signed-rank test, effect size, bootstrap interval, correction for many tests."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from recalib_keras.evaluation.measures import NAN
 
-# Of five pairs the smallest two-sided p is 2 / 2⁵ = 0.0625: no difference, however clear, could be told from chance.
+# Of five pairs the smallest two-sided p is 2 / 2⁵ = 0.0625, so no difference could be significant at 0.05.
 FEWEST_PAIRS = 6
 SEED, RESAMPLES, CONFIDENCE = 0, 9999, 0.95
-DECIMALS = 9  # differences closer than this are ties, which floating point would break at random
+DECIMALS = 9  # closer differences are ties, which rounding errors would break at random
 
 
-def signed_rank_test(differences):
-    """Returns statistic and two-sided p of Wilcoxon's signed-rank test, and why there is none, if so.
+def signed_rank_test(differences: np.ndarray) -> tuple[float, float, str]:
+    """Returns statistic and two-sided p of Wilcoxon's signed-rank test, and why there is no test, if so.
 
-    Zero differences are dropped, as Wilcoxon did. The p is exact up to 50 differences without ties, and that of the
+    Zero differences are dropped, as Wilcoxon did. The p is exact for up to 50 differences without ties, and from the
     normal approximation otherwise.
 
     Args:
-        differences: float array.
+        differences: Float array.
 
     Returns:
-        Statistic `min(R₊, R₋)`, p, and a remark: `""` if the test was made. If all differences are zero p is 1; if
-        fewer than 6 are not, the test could never reach 0.05 and both numbers are NaN.
+        Statistic `min(R₊, R₋)`, p, and a remark: `""` if the test was made. If all differences are zero, p is 1. If
+        fewer than 6 are not zero, the test could never reach 0.05, and both numbers are NaN.
 
-    Reference: Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
+    Reference:
+        Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
     """
-    from scipy import stats  # here, since it takes longer to load than all else of this room
+    from scipy import stats  # here, because it takes longer to load than the rest of this package's evaluation
 
     differences = np.round(differences, DECIMALS)
     left = differences[differences != 0]
@@ -39,20 +42,22 @@ def signed_rank_test(differences):
     return float(test.statistic), float(test.pvalue), ""
 
 
-def rank_biserial_correlation(differences):
+def rank_biserial_correlation(differences: np.ndarray) -> float:
     """Returns the matched-pairs rank-biserial correlation, `(R₊ - R₋) / (R₊ + R₋)`.
 
-    `R₊` and `R₋` are the sums of the ranks of the positive and the negative differences, by size, zeros dropped: 1 if
-    all differences are positive, -1 if all are negative, 0 if they balance or there are none.
+    `R₊` and `R₋` are the sums of the ranks of the positive and of the negative differences, ranked by size without
+    zeros. It is 1 if all differences are positive, -1 if all are negative, 0 if they balance or there are none.
 
     Args:
-        differences: float array.
+        differences: Float array.
 
-    >>> rank_biserial_correlation(np.array([1.0, 2.0, -3.0, 4.0]))
-    0.4
+    Example:
+        >>> rank_biserial_correlation(np.array([1.0, 2.0, -3.0, 4.0]))
+        0.4
 
-    Reference: Kerby, "The simple difference formula: an approach to teaching nonparametric correlation",
-    Comprehensive Psychology 2014.
+    Reference:
+        Kerby, "The simple difference formula: an approach to teaching nonparametric correlation", Comprehensive
+        Psychology 2014.
     """
     from scipy import stats
 
@@ -62,17 +67,24 @@ def rank_biserial_correlation(differences):
     return float((ranks * np.sign(left)).sum() / ranks.sum()) if len(left) else 0.0
 
 
-def bootstrap_interval(differences, statistic, confidence=CONFIDENCE, resamples=RESAMPLES, seed=SEED):
+def bootstrap_interval(
+    differences: np.ndarray,
+    statistic: Callable[..., np.ndarray],
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> tuple[float, float]:
     """Returns the lower and the upper end of the percentile bootstrap interval of a statistic.
 
     Args:
-        differences: float array; for fewer than two both ends are NaN.
-        statistic: function such as `numpy.mean` or `numpy.median`, which takes an `axis`.
-        confidence: from 0 to 1.
-        resamples: number of samples drawn with replacement.
-        seed: of the drawing; the same gives the same interval.
+        differences: Float array; for fewer than two both ends are NaN.
+        statistic: Function with an argument `axis`, such as `numpy.mean` or `numpy.median`.
+        confidence: Confidence of the interval, from 0 to 1.
+        resamples: Number of samples drawn with replacement.
+        seed: Seed of the drawing; the same seed gives the same interval.
 
-    Reference: Efron, "Bootstrap methods: another look at the jackknife", The Annals of Statistics 1979.
+    Reference:
+        Efron, "Bootstrap methods: another look at the jackknife", The Annals of Statistics 1979.
     """
     from scipy import stats
 
@@ -89,23 +101,25 @@ def bootstrap_interval(differences, statistic, confidence=CONFIDENCE, resamples=
     return float(interval.low), float(interval.high)
 
 
-def holm(p_values):
+def holm(p_values: Sequence[float]) -> list[float]:
     """Returns p-values corrected for their number by Holm's step-down method.
 
-    The `i`-th smallest of `m` is multiplied by `m - i + 1`, and none is less than one before it or more than 1. NaN
-    stands for a test that was not made: it stays NaN and does not count.
+    The `i`-th smallest of `m` values is multiplied by `m - i + 1`. None becomes less than the one before it, or more
+    than 1. NaN means that no test was made: it stays NaN and is not counted.
 
     Args:
-        p_values: sequence of floats.
+        p_values: The p-values.
 
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
 
-    Reference: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
+    Reference:
+        Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
     """
-    p_values = np.asarray(p_values, dtype=float)
-    made = np.flatnonzero(~np.isnan(p_values))
-    order = made[np.argsort(p_values[made])]
-    corrected = np.full(len(p_values), NAN)
-    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)), 1)
+    values = np.asarray(p_values, dtype=float)
+    made = np.flatnonzero(~np.isnan(values))
+    order = made[np.argsort(values[made])]
+    corrected = np.full(len(values), NAN)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)), 1)
     return corrected.tolist()

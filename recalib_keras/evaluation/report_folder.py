@@ -1,41 +1,50 @@
 """A report as a folder: tables and figures."""
 
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from recalib_keras.evaluation.cases import Case
 from recalib_keras.evaluation.figures.boxplots import boxplots
 from recalib_keras.evaluation.figures.panels import best_median_worst, panels
 from recalib_keras.evaluation.figures.volume_scatter import volume_scatter
-from recalib_keras.evaluation.report import Report
-from recalib_keras.evaluation.summary import write_summary
+from recalib_keras.evaluation.report import Report, write_summary
+from recalib_keras.evaluation.structures import StructureLike
 
 REPORT, SUMMARY = "report.csv", "summary.csv"
 
 
-def write_tables(report, folder) -> None:
+def write_tables(report: Report, folder: str | os.PathLike) -> None:
     """Writes `report.csv`, a row for each scan and structure, and `summary.csv`, a row for each structure and measure.
 
     Args:
-        report: `recalib_keras.evaluation.Report`.
-        folder: path; made if it is missing.
+        report: The report.
+        folder: Folder to write to; created if it is missing.
+
+    Raises:
+        WriteError: If a file cannot be written.
     """
     report.write(Path(folder) / REPORT)
     write_summary(report, Path(folder) / SUMMARY)
 
 
-def write_figures(report, folder, structures, cases=()) -> None:
-    """Writes `boxplots.png`, `volumes.png` and, where the scans themselves are at hand, `panels.png`.
+def write_figures(
+    report: Report, folder: str | os.PathLike, structures: Sequence[StructureLike], cases: Iterable[Case] = ()
+) -> None:
+    """Writes `boxplots.png`, `volumes.png` and, where the scans themselves are available, `panels.png`.
 
     The panels show the best, the median and the worst scan by Dice.
 
     Args:
-        report: `recalib_keras.evaluation.Report`.
-        folder: path; made if it is missing.
-        structures: sequence of things with an `id`, a `name` and a `color` (RGB, 0 to 255).
-        cases: sequence of `recalib_keras.evaluation.Case`, those of the report.
+        report: The report.
+        folder: Folder to write to; created if it is missing.
+        structures: The structures of the report; their colours are used.
+        cases: Scans of the report.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        VolumeError: a scan cannot be read or does not stand on the grid of its label maps.
+        ImportError: If matplotlib is not installed.
+        VolumeError: If a scan cannot be read, or is not on the grid of its label maps.
+        WriteError: If a file cannot be written.
     """
     folder = Path(folder)
     boxplots(report, folder / "boxplots.png", structures)
@@ -48,17 +57,20 @@ def write_figures(report, folder, structures, cases=()) -> None:
         panels(rows, structures, folder / "panels.png")
 
 
-def find_report(path):
+def find_report(path: str | os.PathLike) -> Report:
     """Returns the report in a CSV file, or in a folder that `write_tables` filled.
 
+    Args:
+        path: The file or the folder.
+
     Raises:
-        ValueError: see `recalib_keras.evaluation.Report.read`.
+        TableError: If there is no valid report; see `Report.read`.
     """
     path = Path(path)
     return Report.read(path / REPORT if path.is_dir() else path)
 
 
 def _row(case):
-    """Returns image, truth and prediction."""
+    """Returns image, ground truth and prediction."""
     prediction, truth = case.read_maps()
     return case.read_image(), truth, prediction

@@ -1,67 +1,140 @@
-"""Names and colours of the structures in a label map."""
+"""Names, sides and colours of the structures in a label map."""
 
 import colorsys
 import json
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-# Okabe & Ito, "Color universal design", 2008: told apart with any kind of colour vision. Their yellow is too pale for
-# lines on white, their black too dark for outlines on a scan.
+# Okabe & Ito, "Color universal design", 2008: these colours differ for any kind of colour vision. Their yellow is too
+# pale for lines on white, their black too dark for outlines on a scan.
 FIRST_COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167))
 GOLDEN_RATIO = 0.618034  # steps of this share of the colour circle never come near each other
-# "17 Left-Hippocampus 220 216 20 0", as FreeSurfer and 3D Slicer write colour tables; the colour may be left out.
+# "17 Left-Hippocampus 220 216 20 0", as FreeSurfer and 3D Slicer write colour tables; the colour is optional.
 TABLE_LINE = re.compile(r"(?P<id>-?\d+)\s+(?P<name>.*?)(?:\s+(?P<color>\d+\s+\d+\s+\d+)(?:\s+\d+)?)?")
 # '17 220 216 20 1 1 1 "Left Hippocampus"', as ITK-SNAP does.
 ITK_SNAP_LINE = re.compile(r'(?P<id>\d+)\s+(?P<color>\d+\s+\d+\s+\d+)\s+[\d.]+\s+\d\s+\d\s+"(?P<name>.*)"')
+WORDS = ("left", "right")
+
+Color = tuple[int, int, int]
+
+
+class StructureLike(Protocol):
+    """What this package reads of a structure. `Structure` and `recalib_keras.zoo.Label` have it."""
+
+    @property
+    def id(self) -> int:
+        """Number of the structure in label maps."""
+
+    @property
+    def name(self) -> str:
+        """Name of the structure."""
+
+    @property
+    def color(self) -> Color:
+        """Colour (RGB, 0 to 255)."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure: the number it has in label maps, its name, and its colour (RGB, 0 to 255)."""
+    """One structure.
+
+    Args:
+        id: Number of the structure in label maps.
+        name: Name of the structure.
+        color: Colour (RGB, 0 to 255).
+    """
 
     id: int
     name: str
-    color: tuple[int, int, int]
+    color: Color
 
 
-def unnamed_structures(labels):
-    """Returns structures called "label 17" and the like, in colours that can be told apart.
+def unnamed_structures(labels: Iterable[int]) -> list[Structure]:
+    """Returns structures with names such as "label 17", in colours that are easy to distinguish.
 
-    >>> unnamed_structures([17])
-    [Structure(id=17, name='label 17', color=(230, 159, 0))]
+    Args:
+        labels: Numbers of the structures.
+
+    Example:
+        >>> unnamed_structures([17])
+        [Structure(id=17, name='label 17', color=(230, 159, 0))]
     """
     return [Structure(int(label), f"label {label}", distinct_color(index)) for index, label in enumerate(labels)]
 
 
-def distinct_color(index):
-    """Returns one of a series of colours (RGB, 0 to 255): six for any eye, then around the colour circle."""
+def distinct_color(index: int) -> Color:
+    """Returns a colour (RGB, 0 to 255) of a series: six for any colour vision, then around the colour circle.
+
+    Args:
+        index: Place in the series, from 0.
+    """
     if index < len(FIRST_COLORS):
         return FIRST_COLORS[index]
     turn = index - len(FIRST_COLORS)
     # Each circle is a little darker or paler than the one before.
     saturation, value = ((0.75, 0.9), (0.45, 0.95), (0.85, 0.65))[turn % 3]
-    return tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(turn * GOLDEN_RATIO % 1, saturation, value))
+    red, green, blue = colorsys.hsv_to_rgb(turn * GOLDEN_RATIO % 1, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def read_structures(path):
+def side(name: str) -> str | None:
+    """Returns "left" or "right", whichever of the two words a name has; None for neither or both.
+
+    Args:
+        name: Name of a structure.
+
+    Example:
+        >>> side("Left-Hippocampus"), side("kidney_right"), side("brain-stem")
+        ('left', 'right', None)
+    """
+    found = set(WORDS) & set(re.split(r"[\W_]+", name.lower()))
+    return found.pop() if len(found) == 1 else None
+
+
+def without_side(name: str) -> str:
+    """Returns a name without its side.
+
+    Args:
+        name: Name of a structure.
+
+    Example:
+        >>> without_side("Left-Hippocampus"), without_side("kidney_right"), without_side("brain-stem")
+        ('Hippocampus', 'kidney', 'brain-stem')
+    """
+    if side(name) is None:
+        return name
+    parts = re.split(r"([\W_]+)", name)
+    place = next(place for place, part in enumerate(parts) if part.lower() in WORDS)
+    first = max(0, place - 1) if place + 1 == len(parts) else place  # with the space after it, or the one before
+    return "".join(parts[:first] + parts[place + 2 :])
+
+
+def read_structures(path: str | os.PathLike) -> list[Structure]:
     """Returns the structures that a file names, without the background 0.
 
     Args:
-        path: a colour table of FreeSurfer or 3D Slicer (number, name, RGB) or ITK-SNAP, or the `dataset.json` of a data
-            set in the layout of the Medical Segmentation Decathlon or nnU-Net. Structures without a colour get one.
+        path: A colour table of FreeSurfer or 3D Slicer (number, name, RGB) or of ITK-SNAP, or the `dataset.json` of a
+            data set in the layout of the Medical Segmentation Decathlon or nnU-Net. Structures without a colour get
+            one.
 
     Raises:
-        ValueError: if the file is none of these, or names a number or a name twice.
+        ValueError: If the file is none of these, or has a number or a name twice.
+        OSError: If the file cannot be read.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file with names of labels, got no regular file; check the path")
     try:
         text = path.read_text(encoding="utf-8")
         entries = _from_json(json.loads(text)) if path.suffix == ".json" else _from_table(text)
     except (UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"{path}: expected names of labels, in a colour table (lines such as '17 Left-Hippocampus 220 216 20 0') "
-            f"or a dataset.json, got something else ({error})"
+            f"{path}: expected names of labels in a colour table (lines such as '17 Left-Hippocampus 220 216 20 0') "
+            f"or a dataset.json, got something else ({error}); give such a file"
         ) from None
     entries = [entry for entry in entries if entry[0] != 0]
     for kind, values in (("number", [number for number, _, _ in entries]), ("name", [name for _, name, _ in entries])):
@@ -82,6 +155,7 @@ def _from_json(content):
 
 
 def _from_table(text):
+    """Returns number, name, and colour or None, of each line of a colour table."""
     entries = []
     for line in text.splitlines():
         line = line.strip()

@@ -6,36 +6,38 @@ from scipy import ndimage
 PERCENTILE = 95
 
 
-def surface(mask):
-    """Returns the surface voxels of a structure: those with a face on the outside.
+def surface(mask: np.ndarray) -> np.ndarray:
+    """Returns the surface voxels of a structure, as a mask.
 
-    A voxel belongs to the surface if one of its neighbours across a face (6 in 3-D, 4 in 2-D) is not in the structure.
-    What lies beyond the border of the array counts as outside.
+    A voxel is on the surface if a neighbour across one of its faces (6 in 3-D, 4 in 2-D) is not in the structure.
+    Beyond the border of the array is outside.
 
     Args:
-        mask: boolean array of any rank.
+        mask: Boolean array of any rank.
 
-    >>> surface(np.ones((3, 3), bool)).astype(int).tolist()
-    [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
+    Example:
+        >>> surface(np.ones((3, 3), bool)).astype(int).tolist()
+        [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
     """
     return mask & ~ndimage.binary_erosion(mask)
 
 
-def surface_distances(prediction, truth, axes):
+def surface_distances(prediction: np.ndarray, truth: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the distance (mm) from each surface voxel of one structure to the nearest surface voxel of the other.
 
-    Distances are Euclidean, between the centres of voxels. They are looked up in a k-d tree of the surface voxels
-    rather than in a distance map of the whole box: that is several times faster for the thin surfaces of large
-    structures, and exact for sheared grids too (a CT with a tilted gantry).
+    Distances are Euclidean, between the centres of voxels. A k-d tree of the surface voxels gives them. For the thin
+    surfaces of large structures this is several times faster than a distance map of the whole box. It is exact for
+    sheared grids too (a CT with a tilted gantry).
 
     Args:
-        prediction, truth: boolean arrays of one shape, neither of them empty.
-        axes: array `(dimensions, rank)`, whose columns are the steps (mm) along the axes of the masks.
+        prediction: Boolean array, not empty.
+        truth: Boolean array of the same shape, not empty.
+        axes: Array `(dimensions, rank)`, whose columns are the steps (mm) along the axes of the masks.
 
     Returns:
-        Two float arrays: from the prediction's surface to the truth's, and from the truth's to the prediction's.
+        Two float arrays: from the prediction's surface to that of the ground truth, and back.
     """
-    from scipy.spatial import KDTree  # here, since it takes longer to load than all that segmenting needs of this room
+    from scipy.spatial import KDTree  # here, because segmenting does not need it and it takes long to load
 
     points = [np.argwhere(surface(mask)) @ np.transpose(axes) for mask in (prediction, truth)]
     # Voxels on a grid need no balanced tree, which takes longer to build.
@@ -43,18 +45,20 @@ def surface_distances(prediction, truth, axes):
     return trees[1].query(points[0])[0], trees[0].query(points[1])[0]
 
 
-def robust_hausdorff_distance(from_prediction, from_truth):
+def robust_hausdorff_distance(from_prediction: np.ndarray, from_truth: np.ndarray) -> float:
     """Returns HD95 (mm), the larger of the two directed 95th percentiles.
 
-    `max(P₉₅ min_t |p - t|, P₉₅ min_p |t - p|)` over the surface voxels `p` of the prediction and `t` of the truth, with
-    linear interpolation between ranks. This is the partial Hausdorff distance of Huttenlocher et al., and the
-    definition of MONAI; some programs take one percentile of both directions pooled instead, which is never larger.
+    `max(P₉₅ min_t |p - t|, P₉₅ min_p |t - p|)` over the surface voxels `p` of the prediction and `t` of the ground
+    truth, with linear interpolation between ranks. This is the partial Hausdorff distance of Huttenlocher et al., and
+    the definition of MONAI. Some programs take one percentile of both directions pooled instead, which is never larger.
 
     Args:
-        from_prediction, from_truth: what `surface_distances` returns.
+        from_prediction: First array that `surface_distances` returns.
+        from_truth: Second array that `surface_distances` returns.
 
-    >>> robust_hausdorff_distance(np.zeros(21), np.arange(21.0))
-    19.0
+    Example:
+        >>> robust_hausdorff_distance(np.zeros(21), np.arange(21.0))
+        19.0
 
     References:
         Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 1993; Taha & Hanbury, "Metrics
@@ -63,18 +67,20 @@ def robust_hausdorff_distance(from_prediction, from_truth):
     return float(max(np.percentile(from_prediction, PERCENTILE), np.percentile(from_truth, PERCENTILE)))
 
 
-def average_surface_distance(from_prediction, from_truth):
+def average_surface_distance(from_prediction: np.ndarray, from_truth: np.ndarray) -> float:
     """Returns ASSD (mm), the mean over the surface voxels of both structures, pooled.
 
     `(Σ_p min_t |p - t| + Σ_t min_p |t - p|) / (|S_P| + |S_T|)`.
 
     Args:
-        from_prediction, from_truth: what `surface_distances` returns.
+        from_prediction: First array that `surface_distances` returns.
+        from_truth: Second array that `surface_distances` returns.
 
-    >>> average_surface_distance(np.array([1.0]), np.array([0.0, 2.0, 3.0]))
-    1.5
+    Example:
+        >>> average_surface_distance(np.array([1.0]), np.array([0.0, 2.0, 3.0]))
+        1.5
 
-    Reference: Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE TMI
-    2009.
+    Reference:
+        Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE TMI 2009.
     """
     return float(np.concatenate([from_prediction, from_truth]).mean())

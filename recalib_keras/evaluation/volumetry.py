@@ -1,10 +1,12 @@
-"""Volumes of structures, what share they have of the whole, how the sides differ, and whether the scan holds them."""
+"""Volumes of structures, their share of the whole, the asymmetry of pairs, and whether the scan cuts them off."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recalib_keras.evaluation.sides import side
+from recalib_keras.evaluation.structures import StructureLike, side
+from recalib_keras.volumes import Grid
 
 
 @dataclass(frozen=True)
@@ -12,11 +14,13 @@ class StructureVolume:
     """How large a structure is.
 
     Args:
-        name, label: of the structure.
-        voxels, cubic_millimetres: its volume.
-        percent_of_total: of the volume of all structures together; None where there are none.
-        asymmetry_percent: of the structure and its counterpart on the other side, see `asymmetry`; None for unpaired
-            structures, and for pairs whose names do not say which one is left.
+        name: Name of the structure.
+        label: Number of the structure.
+        voxels: Volume in voxels.
+        cubic_millimetres: Volume in mm³.
+        percent_of_total: Share (%) of the volume of all structures together; None if that is 0.
+        asymmetry_percent: Asymmetry (%) of the structure and its counterpart on the other side, see `asymmetry`; None
+            for structures that are not a pair, and for pairs whose names do not say which one is left.
     """
 
     name: str
@@ -27,14 +31,14 @@ class StructureVolume:
     asymmetry_percent: float | None = None
 
 
-def structure_volumes(labels, grid, structures):
+def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[StructureLike]) -> list[StructureVolume]:
     """Returns the `StructureVolume` of each structure, in their order.
 
     Args:
-        labels: integer array of label numbers.
-        grid: `recalib_keras.volumes.Grid` of the array.
-        structures: sequence of things with an `id`, a `name` and, if they come in pairs, the `mirror`: the number of
-            the counterpart on the other side.
+        labels: Integer array of label numbers.
+        grid: Grid of the array.
+        structures: The structures. One of a pair has an attribute `mirror`, the number of its counterpart on the other
+            side.
     """
     numbers, counts = np.unique(labels, return_counts=True)
     counted = dict(zip(numbers.tolist(), counts.tolist()))
@@ -53,31 +57,37 @@ def structure_volumes(labels, grid, structures):
     ]
 
 
-def asymmetry(left, right):
-    """Returns the asymmetry index (%) of two volumes, `100·(L - R) / ((L + R) / 2)`; None where both are 0.
+def asymmetry(left: float, right: float) -> float | None:
+    """Returns the asymmetry index (%) of two volumes, `100·(L - R) / ((L + R) / 2)`; None if both are 0.
 
-    It is positive where the left one is larger, and lies between -200 and 200.
+    It is from -200 to 200, and positive if the left volume is larger.
 
-    >>> asymmetry(33, 27)
-    20.0
+    Args:
+        left: Volume on the left.
+        right: Volume on the right, in the same unit.
+
+    Example:
+        >>> asymmetry(33, 27)
+        20.0
     """
     return 200 * (left - right) / (left + right) if left + right else None
 
 
-def share_at_edge(labels, grid, structures):
-    """Returns the share of the structures' surface, from 0 to 1, that lies on the edge of the scan; 0 for no surface.
+def share_at_edge(labels: np.ndarray, grid: Grid, structures: Sequence[StructureLike]) -> float:
+    """Returns the share of the structures' surface, from 0 to 1, that is on the edge of the scan; 0 for no surface.
 
-    The surface is that of all structures as one, and is made of the faces of voxels. Much of it lies on the edge where
-    a scan ends inside the structures.
+    The surface is that of all structures as one. It consists of the faces of voxels. The share is large if the scan
+    cuts the structures off.
 
     Args:
-        labels: integer array `(X, Y, Z)` of label numbers.
-        grid, structures: as in `structure_volumes`.
+        labels: Integer array `(X, Y, Z)` of label numbers.
+        grid: Grid of the array.
+        structures: The structures.
     """
     numbers = [structure.id for structure in structures]
     faces, faces_at_edge = np.zeros(3), np.zeros(3)
     outside = last = np.zeros(labels.shape[1:], bool)
-    for plane in labels:  # one at a time, since scans may be large
+    for plane in labels:  # one at a time, because scans may be large
         inside = np.isin(plane, numbers)
         faces += [np.count_nonzero(inside != last), _changes(inside), _changes(inside.T)]
         faces_at_edge += [0, _ends(inside), _ends(inside.T)]

@@ -1,28 +1,37 @@
-"""Segment scans with networks: windows, blending, engines, labels on the scan's own grid, and how sure they are."""
+"""Segment scans with networks: a `Segmenter` turns a scan into a `Segmentation`, `segment_all` a folder of them."""
 
+from recalib_keras.inference.batch import Batch, BatchReport, ScanOutcome, segment_all
 from recalib_keras.inference.engines import EngineError, Undecided, open_engine
-from recalib_keras.inference.ensemble import Ensemble
-from recalib_keras.inference.quality_control import Traits, UnfamiliarScanWarning, traits, typical_of, unfamiliar
-from recalib_keras.inference.segmenter import Segmenter
-from recalib_keras.inference.segmenting import load_segmenter, segment
-from recalib_keras.inference.sliding_window.predict import View, average_labels, predict_labels
-from recalib_keras.inference.uncertainty import Confidence
+from recalib_keras.inference.quality_control import (
+    SegmentationStatistics,
+    UnfamiliarScanWarning,
+    quality_warnings,
+    reference_range_of,
+    segmentation_statistics,
+)
+from recalib_keras.inference.segmentation import Segmentation
+from recalib_keras.inference.segmenter import Ensemble, Segmenter, segment
+from recalib_keras.inference.sliding_window.predict import SlidingWindow, View
+from recalib_keras.inference.uncertainty import Uncertainty
 
 __all__ = [
-    "Confidence",
+    "Batch",
+    "BatchReport",
     "EngineError",
     "Ensemble",
+    "ScanOutcome",
+    "Segmentation",
+    "SegmentationStatistics",
     "Segmenter",
-    "Traits",
+    "SlidingWindow",
+    "Uncertainty",
     "Undecided",
     "UnfamiliarScanWarning",
     "View",
-    "average_labels",
-    "load_segmenter",
     "open_engine",
-    "predict_labels",
+    "quality_warnings",
+    "reference_range_of",
     "segment",
-    "traits",
-    "typical_of",
-    "unfamiliar",
+    "segment_all",
+    "segmentation_statistics",
 ]

@@ -1,129 +1,116 @@
 """Average several networks: the three views of a 2-D network, or weight sets that complement each other."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from recalib_keras.inference.foreground import body_labels
-from recalib_keras.inference.segmenter import scan_labels
+from recalib_keras.inference.predictor import Predictor
+from recalib_keras.inference.sliding_window.predict import View
+from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.uncertainty import normalized_entropy
+from recalib_keras.zoo import ReferenceRange
 
 # What the members' descriptions must have in common, since they look at one image.
 COMMON = ("orientation", "spacing", "normalization")
 
 
-class Ensemble:
-    """Several segmenters that label a scan together, by the weighted average of their probabilities.
+class NetworkEnsemble:
+    """One or several networks that look at one image, and whose probabilities are averaged class by class.
 
-    QuickNAT looks at a scan slice by slice from three sides, with a 2-D network each, and averages axial and coronal
-    probabilities with weight 0.4 and sagittal ones with 0.2:
-
-        ensemble = Ensemble([(axial, 0.4), (coronal, 0.4), (sagittal, 0.2)])
-        labels = ensemble(volumes.read("scan.nii.gz"))
-
-    A sagittal slice does not tell left from right. A network that therefore has one label for both sides counts for
-    either: a label that a member lacks gets the probability of its counterpart, as its `mirror` or `stand_ins` names
-    it. (Both sides get all of it, as in QuickNAT; the other views say which side it is.)
+    A network may lack a label that others have, such as that of one of two sides. The missing label then gets the
+    probability of its counterpart, as its `mirror` or `stand_ins` names it.
 
     Args:
-        members: sequence of `(segmenter, weight)`, with weights above 0. They expect scans of one orientation, spacing
-            and normalisation; windows may differ. The labels of the one that has most, the first such one, are those
-            of the result.
-        stand_ins: dict from the number of a label to that of the label whose probability it gets from members that
-            lack it. Defaults to the labels' `mirror`.
+        members: Pairs of a network and its weight, which is above 0. The networks expect scans of one orientation,
+            spacing and normalisation; windows may differ. The first of those with the most labels leads: its labels
+            are those of the result.
+        stand_ins: From the number of a label to that of the label whose probability it gets from networks that lack
+            it. Defaults to the labels' `mirror`.
+
+    Attributes:
+        members: List of the pairs.
+        input: What the networks expect to see.
+        labels: One for each class of the result, background first.
 
     Raises:
-        ValueError: if there are no members, a weight is not above 0, or members expect different scans or give labels
-            that do not fit together; says which.
-
-    Reference: Roy et al., "QuickNAT: A fully convolutional network for quick and accurate segmentation of
-    neuroanatomy", NeuroImage 2019, section 2.3 (view aggregation).
+        ValueError: If there are no members, a weight is not above 0, or members expect different scans or give labels
+            that do not fit together.
     """
 
-    def __init__(self, members, stand_ins=None):
-        self.members = [(segmenter, float(weight)) for segmenter, weight in members]
+    def __init__(self, members: Iterable[tuple[Predictor, float]], stand_ins: Mapping[int, int] | None = None):
+        self.members = [(network, float(weight)) for network, weight in members]
         if not self.members or not all(weight > 0 for _, weight in self.members):
             weights = [weight for _, weight in self.members]
             raise ValueError(f"expected at least one member, all of weights above 0, got weights {weights}")
-        self._leader = max((segmenter for segmenter, _ in self.members), key=lambda segmenter: len(segmenter.labels))
+        described = [network.weight_set for network, _ in self.members]
+        self._leader = max(described, key=lambda weight_set: len(weight_set.labels))
         self.input, self.labels = self._leader.input, self._leader.labels
         mirrors = {label.id: label.mirror for label in self.labels if label.mirror is not None}
-        self._classes = [
-            _classes(segmenter, self.labels, mirrors if stand_ins is None else stand_ins)
-            for segmenter, _ in self.members
-        ]
-        for segmenter, _ in self.members:
-            _check_input(self.input, segmenter.input)
+        stand_ins = mirrors if stand_ins is None else stand_ins
+        self._classes = [_classes(weight_set, self.labels, stand_ins) for weight_set in described]
+        for weight_set in described:
+            _check_input(self.input, weight_set.input)
 
     @property
-    def engines(self):
-        """The engines at work, a list."""
-        return [engine for segmenter, _ in self.members for engine in segmenter.engines]
+    def reference_range(self) -> ReferenceRange | None:
+        """What segmentations of validation scans are like; None if that is unknown for a member.
 
-    @property
-    def typical(self):
-        """What segmentations of familiar scans look like, a `recalib_keras.zoo.Typical`; None if a member has none.
-
-        It admits what any member does, and a member that gives both sides the same probability more: were all members
-        sure, their average would not be.
+        It admits what any member does. Its entropy is larger if a member gives both sides the same probability: even
+        if all members are certain, their average is not.
         """
-        each = [segmenter.typical for segmenter, _ in self.members]
+        each = [network.weight_set.typical for network, _ in self.members]
         if None in each:
             return None
-        smallest, largest = zip(*(typical.volume_ml for typical in each))
+        smallest, largest = zip(*(reference.volume_ml for reference in each))
         return dataclasses.replace(
             self._leader.typical,
-            entropy=max(typical.entropy for typical in each) + self._entropy_of_the_sure(),
+            entropy=max(reference.entropy for reference in each) + self._entropy_of_certain_members(),
             volume_ml=(min(smallest), max(largest)),
-            at_edge=max(typical.at_edge for typical in each),
+            at_edge=max(reference.at_edge for reference in each),
         )
 
-    def _entropy_of_the_sure(self):
-        """Returns the largest entropy of a structure's voxel for which every member is sure of its class."""
+    def views(self, image: Image) -> list[View]:
+        """Returns how each network looks at an image; see `Predictor.view`."""
+        return [
+            _with_classes(network.view(image, weight), classes)
+            for (network, weight), classes in zip(self.members, self._classes)
+        ]
+
+    def _entropy_of_certain_members(self):
+        """Returns the largest entropy of a structure's voxel for which every member is certain of its class."""
         weights = np.array([weight for _, weight in self.members])
         shared = np.array([np.equal.outer(classes, classes) for classes in self._classes])
         return float(normalized_entropy(np.einsum("m,mjk->jk", weights, shared.astype(float)))[1:].max())
 
-    def __call__(self, scan, progress=None, confidence=None):
-        """Returns the labels of a scan; as `Segmenter.__call__`."""
-        return scan_labels(self, scan, progress, confidence)
 
-    def predict_classes(self, image, progress=None, confidence=None, lines=None):
-        """Returns the index of each voxel's label, for an image as expected; as `Segmenter.predict_classes`."""
-        views = [
-            _relabelled(segmenter.view(image, weight), classes)
-            for (segmenter, weight), classes in zip(self.members, self._classes)
-        ]
-        observe = confidence and confidence.observe
-        return body_labels(image, views, len(self.labels), progress, observe, lines)
-
-
-def _relabelled(view, classes):
-    """Returns a view that gives, for each class of the ensemble, the probability of the member's class at its place."""
+def _with_classes(view, classes):
+    """Returns a view that gives, for each class of the ensemble, the probability of the network's matching class."""
     if np.array_equal(classes, np.arange(len(classes))):
         return view
     return dataclasses.replace(view, predict=lambda windows: view.predict(windows)[..., classes])
 
 
-def _classes(segmenter, labels, stand_ins):
-    """Returns for each label the class of a member that it gets its probability from."""
-    ids = [label.id for label in segmenter.labels]
+def _classes(weight_set, labels, stand_ins):
+    """Returns for each label the class of a network that it gets its probability from."""
+    ids = [label.id for label in weight_set.labels]
     known = {label.id for label in labels}
     if not set(ids) <= known:
         raise ValueError(
-            f"expected members to give no labels but those of the one that has most, got {sorted(set(ids) - known)} "
-            f"from {segmenter.weight_set.title!r}; average networks of the same structures"
+            f"expected members with no labels but those of the member with the most, got {sorted(set(ids) - known)} "
+            f"from {weight_set.title!r}; average networks of the same structures"
         )
     sources = [label.id if label.id in ids else stand_ins.get(label.id) for label in labels]
-    lacking = [label.id for label, source in zip(labels, sources) if source not in ids]
-    if lacking:
+    missing = [label.id for label, source in zip(labels, sources) if source not in ids]
+    if missing:
         raise ValueError(
-            f"expected every member to have all labels of the one that has most, or a stand-in for them, but "
-            f"{segmenter.weight_set.title!r} lacks {lacking}; name stand-ins, or give the labels a `mirror`"
+            f"expected all labels of the member with the most, or a stand-in for each, in every member, got none for "
+            f"{missing} in {weight_set.title!r}; give `stand_ins`, or give the labels a `mirror`"
         )
     if ids[0] != labels[0].id:
         raise ValueError(
-            f"expected one background, got {labels[0].id} and, from {segmenter.weight_set.title!r}, {ids[0]}"
+            f"expected the background {labels[0].id} in every member, got {ids[0]} from {weight_set.title!r}; average "
+            "networks with one background"
         )
     return np.array([ids.index(source) for source in sources])
 
@@ -132,6 +119,6 @@ def _check_input(first, other):
     for name in COMMON:
         if getattr(first, name) != getattr(other, name):
             raise ValueError(
-                f"expected members that look at one image, got {name} {getattr(first, name)!r} and "
-                f"{getattr(other, name)!r}; train them on scans conformed alike"
+                f"expected members with the same {name}, got {getattr(first, name)!r} and {getattr(other, name)!r}; "
+                "average networks that were trained on scans preprocessed alike"
             )

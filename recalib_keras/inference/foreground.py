@@ -1,40 +1,84 @@
-"""Label the part of a scan that shows the body, so that networks need not look at the air around it."""
+"""Predict only the part of a scan that shows the body, and not the air around it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
-from recalib_keras.inference.sliding_window.predict import average_labels
+from recalib_keras.inference.sliding_window.output_grid import SameGrid
+from recalib_keras.inference.sliding_window.predict import SlidingWindow, View
+from recalib_keras.inference.sliding_window.windows import Block, Image
 from recalib_keras.volumes.normalization import threshold_of_bright
 
-# Every so many voxels along each axis one is looked at, in the mean with its neighbours, which takes out noise.
+# The search looks at every fourth voxel along each axis, smoothed by the mean with its neighbours against noise.
 STEP = 4
-# Air is what is darker than this share of the way from the darkest voxel to the threshold between dark and bright.
+# Air is darker than this share of the way from the darkest voxel to the threshold between dark and bright.
 SHARE_OF_THRESHOLD = 0.5
 # Voxels that are kept around the body.
 MARGIN = 4
 
 
-def body_labels(image, views, num_classes, progress=None, observe=None, lines=None):
-    """Returns the most probable class of each voxel: that of `average_labels` in the body, background in the air.
+def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarray:
+    """Returns the class of each voxel: predicted in the foreground, background in the air around it.
 
-    Air is left out along the axes along which a scan is larger than a window; one that fits into a window is looked at
-    as it is.
+    Air is left out along the axes where the scan is larger than a window; a scan that fits into a window is predicted
+    as a whole.
 
-    Args: those of `recalib_keras.inference.average_labels`.
+    Args:
+        sliding_window: Predicts the classes.
+        image: As for `SlidingWindow.predict`.
     """
-    box = _box(image, views)
-    settings = {"progress": progress, "observe": observe}
-    shape, inside = image.shape, [slice(*ends) for ends in box]
-    if lines is not None:
-        shape, inside = [len(line) for line in lines], [line.within(*ends) for line, ends in zip(lines, box)]
-        settings["lines"] = [line.part(*ends) for line, ends in zip(lines, box)]
-    labels = np.zeros(shape, np.min_scalar_type(num_classes - 1))
-    labels[tuple(inside)] = average_labels(Part(image, box), views, num_classes, **settings)
+    box = _box(image, sliding_window.views)
+    output = sliding_window.output_grid or SameGrid(image.shape)
+    labels = np.zeros(output.shape, np.min_scalar_type(sliding_window.num_classes - 1))
+    inside = replace(sliding_window, output_grid=output.part(box))
+    labels[output.within(box)] = inside.predict(Crop(image, box))
     return labels
 
 
-def _box(image, views):
-    """Returns the box of the image that is looked at: around the body, and no smaller than the largest window."""
+def foreground(image: Image) -> Block:
+    """Returns the smallest box that holds all that is not air, and a margin.
+
+    If a scan has no dark surroundings, that is the whole scan.
+
+    Args:
+        image: Array `(X, Y, Z)`, or anything with a `shape` that gives arrays for three slices.
+
+    Returns:
+        `((low, high), …)` along the three axes, in voxels.
+    """
+    steps = tuple(slice(STEP // 2 if size > STEP else 0, None, STEP) for size in image.shape)
+    sample = ndimage.uniform_filter(image[steps], size=3, mode="nearest")
+    darkest = sample.min()
+    is_foreground = sample > darkest + SHARE_OF_THRESHOLD * (threshold_of_bright(sample) - darkest)
+    return tuple(_ends(np.flatnonzero(is_foreground.any(_others(axis))), size) for axis, size in enumerate(image.shape))
+
+
+class Crop:
+    """A box of an image that copies no voxels before they are needed.
+
+    Args:
+        image: Array `(X, Y, Z)`, or anything with a `shape` that gives arrays for three slices.
+        box: `((low, high), …)` along the three axes.
+    """
+
+    def __init__(self, image: Image, box: Block):
+        self._image, self._box = image, box
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Three sizes in voxels."""
+        return tuple(high - low for low, high in self._box)
+
+    def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
+        """Returns the voxels of three slices, counted from the first voxel of the box."""
+        ends = [where.indices(size)[:2] for where, size in zip(part, self.shape, strict=True)]
+        return self._image[tuple(slice(low + start, low + end) for (low, _), (start, end) in zip(self._box, ends))]
+
+
+def _box(image, views: Sequence[View]):
+    """Returns the box of the image to predict: around the foreground, and no smaller than the largest window."""
     windows = np.array([view.window for view in views])
     is_larger = [any(size > window > 1 for window in along) for size, along in zip(image.shape, windows.T)]
     if not any(is_larger):
@@ -42,63 +86,23 @@ def _box(image, views):
     largest = np.minimum(windows.max(axis=0), image.shape)
     return [
         _widened(ends, wanted, size) if larger else (0, size)
-        for larger, ends, wanted, size in zip(is_larger, body(image), largest.tolist(), image.shape)
+        for larger, ends, wanted, size in zip(is_larger, foreground(image), largest.tolist(), image.shape)
     ]
 
 
 def _widened(ends, wanted, size):
-    """Returns a stretch about the same middle, inside an axis, that has at least so many voxels."""
+    """Returns a range about the same middle, inside an axis, that has at least the wanted number of voxels."""
     low, high = ends
     start = min(max(0, low - max(0, wanted - (high - low)) // 2), size - wanted)
     return min(low, start), max(high, start + wanted)
-
-
-def body(image):
-    """Returns the smallest box that holds all that is not air, and a margin.
-
-    Where a scan has no dark surroundings, that is all of it.
-
-    Args:
-        image: array `(X, Y, Z)`, or anything like one, as `recalib_keras.inference.average_labels` takes it.
-
-    Returns:
-        `((low, high), …)` along the three axes.
-    """
-    steps = tuple(slice(STEP // 2 if size > STEP else 0, None, STEP) for size in image.shape)
-    sample = ndimage.uniform_filter(image[steps], size=3, mode="nearest")
-    darkest = sample.min()
-    is_body = sample > darkest + SHARE_OF_THRESHOLD * (threshold_of_bright(sample) - darkest)
-    return tuple(_ends(np.flatnonzero(is_body.any(_others(axis))), size) for axis, size in enumerate(image.shape))
-
-
-class Part:
-    """A box of an image, cut where it is asked for.
-
-    Args:
-        image: array `(X, Y, Z)`, or anything like one.
-        box: `((low, high), …)` along the three axes.
-    """
-
-    def __init__(self, image, box):
-        self._image, self._box = image, box
-
-    @property
-    def shape(self):
-        """Three sizes in voxels."""
-        return tuple(high - low for low, high in self._box)
-
-    def __getitem__(self, part):
-        """Returns the voxels that three slices name, counted from the box's first one."""
-        ends = [where.indices(size)[:2] for where, size in zip(part, self.shape, strict=True)]
-        return self._image[tuple(slice(low + start, low + end) for (low, _), (start, end) in zip(self._box, ends))]
 
 
 def _others(axis):
     return tuple(other for other in range(3) if other != axis)
 
 
-def _ends(places, size):
-    """Returns the ends of the stretch that sampled places span, with a margin; of all if there is none."""
-    if not len(places):
+def _ends(indices, size):
+    """Returns the ends of the range that sampled voxels span, with a margin; the whole axis if there are none."""
+    if not len(indices):
         return 0, size
-    return max(0, STEP * int(places[0]) - MARGIN), min(size, STEP * (int(places[-1]) + 1) + MARGIN)
+    return max(0, STEP * int(indices[0]) - MARGIN), min(size, STEP * (int(indices[-1]) + 1) + MARGIN)

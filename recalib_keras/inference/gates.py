@@ -1,14 +1,12 @@
 """The gates by which a network's recalibration blocks rescale their feature maps, for a look inside."""
 
-import functools
 from dataclasses import dataclass
-from typing import Never
 
 import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras import layers, volumes
+from recalib_keras import volumes
 from recalib_keras.evaluation.figures.slices import centre_of
 from recalib_keras.inference.sliding_window.predict import as_network_sees
 from recalib_keras.inference.sliding_window.windows import cut
@@ -67,7 +65,7 @@ def gate_maps(model, expects, scan, labels=None, names=None):
 
     Raises:
         ValueError: if the network has no such blocks.
-        TypeError: if it cannot be told what the gates of a block are; see `gates_of`.
+        TypeError: If a layer has no `gates`; see `recalib_keras.layers.Recalibration.gates`.
     """
     names = shown_blocks(model) if names is None else names
     conformed = scan.conform(expects.orientation, expects.spacing)
@@ -118,68 +116,27 @@ def block_gates(model, inputs, names):
         names: names of its blocks.
 
     Returns:
-        Dict from name to a list of float arrays `(batch, *spatial, channels)`, as from `gates_of`.
+        Dict from name to a list of float arrays `(batch, *spatial, channels)`, as from
+        `recalib_keras.layers.Recalibration.gates`.
 
     Raises:
         ValueError: if the model has no layer of a name.
-        TypeError: if it cannot be told what the gates of a layer are.
+        TypeError: If a layer has no `gates`.
     """
     blocks = [model.get_layer(name) for name in names]
+    for block in blocks:
+        if not hasattr(block, "gates"):
+            raise TypeError(
+                f"expected {block.name!r} to be a subclass of `recalib_keras.layers.Recalibration`, or a layer with a "
+                f"method `gates(inputs)`, got a {type(block).__name__}"
+            )
     # A dict, since of a list of one output Keras returns the output alone.
     features = keras.Model(model.input, {block.name: block.input for block in blocks})(inputs, training=False)
     found = {}
     for block in blocks:
-        gates = [ops.convert_to_numpy(gate) for gate in gates_of(block, features[block.name])]
+        gates = [ops.convert_to_numpy(gate) for gate in block.gates(features[block.name])]
         found[block.name] = [np.moveaxis(gate, block.channel_axis, -1) for gate in gates]
     return found
-
-
-@functools.singledispatch
-def gates_of(block, inputs) -> Never:
-    """Returns the gates of a block for a feature map, as a list of tensors that broadcast to the map.
-
-    One for most blocks; those of scSE and CBAM are the gates of the channels and those of the positions. Of SegSE they
-    rescale the expanded feature map. A block of one's own that makes several gates is added by
-    `gates_of.register(MyBlock)`.
-
-    Args:
-        block: a built `recalib_keras.layers.Recalibration`.
-        inputs: tensor, the feature map that the block rescales.
-
-    Raises:
-        TypeError: for any other layer, and for a block whose `process` returns no single tensor.
-    """
-    raise TypeError(
-        f"gates are known of subclasses of `Recalibration`; add others with `gates_of.register`. Received: {block}"
-    )
-
-
-@gates_of.register
-def _(block: layers.Recalibration, inputs):
-    logits = block.process(block.compress(inputs))
-    if isinstance(logits, (tuple, list, dict)):
-        raise TypeError(
-            f"expected one tensor of logits from `{type(block).__name__}.process`, got a {type(logits).__name__}; tell "
-            "what its gates are with `gates_of.register`"
-        )
-    return [block.gate(logits)]
-
-
-@gates_of.register
-def _(block: layers.ChannelSpatialSE, inputs):
-    return gates_of(block.channel, inputs) + gates_of(block.spatial, inputs)
-
-
-@gates_of.register
-def _(block: layers.CBAM, inputs):
-    channel = gates_of(block.channel, inputs)
-    return channel + gates_of(block.spatial, block.channel(inputs))
-
-
-@gates_of.register
-def _(block: layers.SegSE, inputs):
-    expanded = inputs if block.expansion_factor is None else block.recombine(inputs)
-    return [block.gate(block.process(block.compress(expanded)))]
 
 
 def _window(shape, window, centre):

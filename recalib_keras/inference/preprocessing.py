@@ -1,49 +1,51 @@
-"""A scan as a network expects it, made window by window where that can be."""
+"""A scan as a network expects it: oriented, resampled and normalised, window by window where possible."""
 
 import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.inference.sliding_window.output_grid import lines_between
+from recalib_keras.inference.sliding_window.output_grid import output_grid
+from recalib_keras.volumes import Grid, Volume
+from recalib_keras.zoo import Input
 
 
-class ConformedScan:
+class PreprocessedScan:
     """A scan oriented, resampled and normalised as a network expects; slices of it are arrays.
 
-    A scan whose voxels need only be turned is never copied as a whole: each slice is turned and normalised when it is
-    asked for, by the statistics of the whole scan.
+    If only the axes of a scan must change, it is never copied as a whole: each slice is turned and normalised when it
+    is needed, by the statistics of the whole scan.
 
     Attributes:
-        grid: `recalib_keras.volumes.Grid` of the voxels that the network looks at.
-        turned: that of the scan's own voxels, oriented alike.
-        lines: where the latter lie among the former, see `recalib_keras.inference.sliding_window.output_grid`; None if they are the same.
+        grid: Grid that the network sees.
+        oriented: Grid of the scan's own voxels in the orientation that the network expects.
+        output_grid: Where the voxels of `oriented` lie among those of `grid`.
 
     Args:
-        scan: `recalib_keras.volumes.Volume`.
-        expects: `recalib_keras.zoo.Input`.
+        scan: The scan.
+        expects: What the network expects.
     """
 
-    def __init__(self, scan, expects):
-        self.turned = scan.grid.oriented(expects.orientation)
-        self.grid = self.turned if expects.spacing is None else self.turned.resampled(expects.spacing)
-        self.lines = lines_between(self.grid, self.turned)
-        if self.lines is None:
-            self._array = _turned(scan, expects.orientation)
+    def __init__(self, scan: Volume, expects: Input):
+        self.oriented: Grid = scan.grid.oriented(expects.orientation)
+        self.grid: Grid = self.oriented if expects.spacing is None else self.oriented.resampled(expects.spacing)
+        self.output_grid = output_grid(self.grid, self.oriented)
+        if self.grid.matches(self.oriented):
+            self._array = _oriented(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
         self._normalize = volumes.normalizer(self._array, expects.normalization)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """Three sizes in voxels."""
         return self._array.shape
 
-    def __getitem__(self, part):
-        """Returns the normalised part of the scan that three slices name."""
+    def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
+        """Returns the normalised voxels of three slices."""
         return self._normalize(self._array[part])
 
 
-def _turned(scan, orientation):
+def _oriented(scan, orientation):
     """Returns the scan's array with its axes along `orientation`, as a view of it."""
     turn = nib.orientations.ornt_transform(
         nib.io_orientation(scan.grid.affine), nib.orientations.axcodes2ornt(orientation)

@@ -1,18 +1,24 @@
-"""Tell from a segmentation whether the scan is one that the network can have learnt to segment."""
+"""Detect from a segmentation that the scan is unlike those the network was trained on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, structure_volumes
-from recalib_keras.zoo import Typical
+import numpy as np
 
-# How far a scan may go beyond all validation scans. By chance alone one more scan of their kind exceeds the most
+from recalib_keras.core.messages import counted, listed
+from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, structure_volumes
+from recalib_keras.inference.uncertainty import Uncertainty
+from recalib_keras.volumes import Grid
+from recalib_keras.zoo import Label, ReferenceRange
+
+# How far a scan may exceed all validation scans. By chance alone, one more scan of their kind exceeds the most
 # uncertain of n with a probability of 1 / (n + 1), though not by much.
 ENTROPY_MARGIN = 1.3
 # Structures of adults differ by half from the mean, and shrink and grow with age and disease.
 VOLUME_MARGIN = 1.5
-# Share of the structures' surface; what is not cut touches the edge with single voxels at most.
+# Share of the structures' surface; structures that are not cut off touch the edge with single voxels at most.
 EDGE_MARGIN = 0.02
-# Missing structures are named up to this many.
+# A message names at most so many missing structures.
 MOST_NAMES = 3
 
 
@@ -21,13 +27,13 @@ class UnfamiliarScanWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Traits:
-    """What a segmentation is like, in numbers that tell familiar scans from others.
+class SegmentationStatistics:
+    """What a segmentation is like, in the numbers that quality control compares.
 
     Args:
-        volumes: `recalib_keras.evaluation.StructureVolume` of each structure.
-        at_edge: share of the structures' surface that lies on the edge of the scan.
-        entropy: mean entropy of the structures' voxels, or None where it is unknown or there are none.
+        volumes: The volume of each structure.
+        at_edge: Share of the structures' surface that lies on the edge of the scan, from 0 to 1.
+        entropy: Mean normalised entropy of the structures' voxels, from 0 to 1; None if unknown or without voxels.
     """
 
     volumes: tuple[StructureVolume, ...]
@@ -35,106 +41,108 @@ class Traits:
     entropy: float | None = None
 
     @property
-    def volume_ml(self):
-        """The volume of all structures together."""
+    def volume_ml(self) -> float:
+        """The volume of all structures together, in ml."""
         return sum(structure.cubic_millimetres for structure in self.volumes) / 1000
 
     @property
-    def found(self):
+    def found(self) -> dict[str, bool]:
         """Whether each structure has any voxel, by its name."""
         return {structure.name: structure.voxels > 0 for structure in self.volumes}
 
 
-def traits(labels, grid, structures, confidence=None):
-    """Returns the `Traits` of a segmentation.
+def segmentation_statistics(
+    labels: np.ndarray, grid: Grid, structures: Sequence[Label], uncertainty: Uncertainty | None = None
+) -> SegmentationStatistics:
+    """Returns the statistics of a segmentation.
 
     Args:
-        labels: integer array of label numbers.
-        grid: `recalib_keras.volumes.Grid` of the array.
-        structures: sequence of `recalib_keras.zoo.Label`, without the background.
-        confidence: `Confidence` that was collected with the labels, or None.
+        labels: Integer array of label numbers.
+        grid: Grid of the array.
+        structures: The labels without the background.
+        uncertainty: Uncertainty of the segmentation, or None if it was not measured.
     """
     volumes = tuple(structure_volumes(labels, grid, structures))
-    return Traits(volumes, share_at_edge(labels, grid, structures), confidence and confidence.foreground)
+    entropy = None if uncertainty is None else uncertainty.foreground
+    return SegmentationStatistics(volumes, share_at_edge(labels, grid, structures), entropy)
 
 
-def typical_of(seen):
-    """Returns what the segmentations of familiar scans are like, a `recalib_keras.zoo.Typical`.
+def reference_range_of(statistics: Sequence[SegmentationStatistics]) -> ReferenceRange | None:
+    """Returns what the segmentations of validation scans are like.
 
     Args:
-        seen: sequence of `Traits`, one for each scan.
+        statistics: Those of each scan.
 
     Returns:
-        None if nothing was found in any scan, or nothing is known of how certain it was.
+        The range; None if nothing was found in any scan, or no uncertainty was measured.
     """
-    entropies = [scan.entropy for scan in seen if scan.entropy is not None]
+    entropies = [scan.entropy for scan in statistics if scan.entropy is not None]
     if not entropies:
         return None
-    volumes = [scan.volume_ml for scan in seen]
-    return Typical(
+    volumes = [scan.volume_ml for scan in statistics]
+    return ReferenceRange(
         entropy=round(max(entropies), 4),
         volume_ml=(round(min(volumes), 3), round(max(volumes), 3)),
-        at_edge=round(max(scan.at_edge for scan in seen), 4),
-        found={name: round(sum(scan.found[name] for scan in seen) / len(seen), 4) for name in seen[0].found},
+        at_edge=round(max(scan.at_edge for scan in statistics), 4),
+        found={
+            name: round(sum(scan.found[name] for scan in statistics) / len(statistics), 4)
+            for name in statistics[0].found
+        },
     )
 
 
-def unfamiliar(scan, typical):
-    """Returns what is unusual about a segmentation, a list of sentences; empty for one that looks right.
+def quality_warnings(statistics: SegmentationStatistics, reference: ReferenceRange | None) -> tuple[str, ...]:
+    """Returns what is unusual about a segmentation, in sentences; none if it looks right.
 
     Args:
-        scan: `Traits` of the segmentation.
-        typical: `recalib_keras.zoo.Typical` of the network, or None: then only that nothing is found is unusual.
+        statistics: Those of the segmentation.
+        reference: What segmentations of validation scans are like; if None, the only check is whether anything was
+            found.
     """
-    if not any(scan.found.values()):
-        is_usual = typical is not None and typical.volume_ml[0] == 0
-        return [] if is_usual else [f"nothing found: 0 of {_counted(len(scan.found))}"]
-    if typical is None:
-        return []
+    if not any(statistics.found.values()):
+        is_usual = reference is not None and reference.volume_ml[0] == 0
+        return () if is_usual else (f"nothing found: 0 of {counted(len(statistics.found), 'structure')}",)
+    if reference is None:
+        return ()
     checks = (_entropy, _volume, _missing, _edge)
-    return [sentence for check in checks if (sentence := check(scan, typical))]
+    return tuple(sentence for check in checks if (sentence := check(statistics, reference)))
 
 
-def _entropy(scan, typical):
-    # Not `>`, so that entropies that are no number, of outputs that are none, do not pass.
-    if scan.entropy is None or scan.entropy <= ENTROPY_MARGIN * typical.entropy:
+def _entropy(scan, reference):
+    # Not `>`, so that an entropy of NaN, from broken probabilities, does not pass.
+    if scan.entropy is None or scan.entropy <= ENTROPY_MARGIN * reference.entropy:
         return None
     return (
         "the scan looks unlike those the network was trained on: "
-        f"mean entropy {scan.entropy:.2g}, at most {typical.entropy:.2g} in validation"
+        f"mean entropy {scan.entropy:.2g}, at most {reference.entropy:.2g} in validation"
     )
 
 
-def _volume(scan, typical):
-    least, most = typical.volume_ml
+def _volume(scan, reference):
+    least, most = reference.volume_ml
     if least / VOLUME_MARGIN <= scan.volume_ml <= most * VOLUME_MARGIN:
         return None
     return f"the structures have {_ml(scan.volume_ml)} together, {_ml(least)} to {_ml(most)} in validation"
 
 
-def _missing(scan, typical):
-    missing = [name for name, found in scan.found.items() if not found and typical.found.get(name) == 1]
+def _missing(scan, reference):
+    missing = [name for name, found in scan.found.items() if not found and reference.found.get(name) == 1]
     if not missing:
         return None
-    named = ", ".join(missing[:MOST_NAMES]) + (f" and {len(missing) - MOST_NAMES} more" * (len(missing) > MOST_NAMES))
     return (
-        f"{sum(scan.found.values())} of {_counted(len(scan.found))} found; in validation every scan showed those "
-        f"missing here: {named}"
+        f"{sum(scan.found.values())} of {counted(len(scan.found), 'structure')} found; in validation every scan showed "
+        f"those missing here: {listed(missing, MOST_NAMES)}"
     )
 
 
-def _edge(scan, typical):
-    if scan.at_edge <= typical.at_edge + EDGE_MARGIN:
+def _edge(scan, reference):
+    if scan.at_edge <= reference.at_edge + EDGE_MARGIN:
         return None
     return (
         f"the scan ends inside the structures: {scan.at_edge:.0%} of their surface lies on its edge, at most "
-        f"{typical.at_edge:.0%} in validation"
+        f"{reference.at_edge:.0%} in validation"
     )
 
 
 def _ml(volume):
     return f"{volume:.0f} ml" if volume >= 100 else f"{volume:.3g} ml"
-
-
-def _counted(count):
-    return f"{count} structure" if count == 1 else f"{count} structures"

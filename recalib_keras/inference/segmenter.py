@@ -1,120 +1,325 @@
-"""Segment a scan with a network, on the scan's own grid."""
+"""Segment a scan, on its own grid, with the networks of a preset."""
 
+import dataclasses
+import functools
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes, zoo
-from recalib_keras.inference import test_time_flip as flipping
-from recalib_keras.inference.engines import KerasEngine, Undecided, open_engine
-from recalib_keras.inference.foreground import body_labels
-from recalib_keras.inference.preprocessing import ConformedScan
-from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
+from recalib_keras.inference.engines import Engine, open_engine
+from recalib_keras.inference.ensemble import NetworkEnsemble
+from recalib_keras.inference.foreground import predict_foreground
+from recalib_keras.inference.predictor import Predictor
+from recalib_keras.inference.preprocessing import PreprocessedScan
+from recalib_keras.inference.quality_control import UnfamiliarScanWarning
+from recalib_keras.inference.segmentation import Segmentation
+from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
+from recalib_keras.inference.sliding_window.windows import Image
+from recalib_keras.inference.uncertainty import Uncertainty
+from recalib_keras.volumes import Volume
+from recalib_keras.zoo import Label, ReferenceRange, WeightSet
+
+Scan = str | os.PathLike | nib.spatialimages.SpatialImage | Volume
+Weights = str | Sequence[str] | Mapping[str, float]
 
 
 class Segmenter:
-    """A network ready to segment scans, as its weight set describes.
+    """Segments scans with a preset, or with a network of your own.
 
     Args:
-        weight_set: `recalib_keras.zoo.WeightSet` that says which window, orientation, spacing and normalisation the
-            network expects, and which labels it gives.
-        model: `keras.Model` of the weight set's input shape and classes, or an engine: any function from windows
-            `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
-        flips: whether to average each prediction with that of the left-right mirror image, for networks that have
-            seen both sides of the body. Takes twice the time. A network that sees single sagittal slices looks once:
-            its mirror image is the slice itself.
+        preset: One of `recalib_keras.zoo.names()`, the path of a folder with a `preset.json`, or a `WeightSet` that
+            describes `model`.
+        model: Only with a `WeightSet`: `keras.Model` of its input shape and classes, or an engine: any function from
+            windows `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
+        flips: Whether to average each prediction with that of the left-right mirror image, for networks that were
+            trained on both sides of the body. Takes twice the time.
+        weights: Only with a preset: name of one of its weight sets or ensembles; or several weight sets, whose
+            probabilities are averaged: a sequence of names, or a dict from names to shares such as
+            `{"axial": 0.4, "coronal": 0.4, "sagittal": 0.2}`. Defaults to the preset's first weight set, or to the
+            ensemble that it is part of.
+        engine: Only with a preset: `"keras"`, `"openvino"` or `"auto"`; see `recalib_keras.inference.open_engine`.
+        precision: Only with a preset: `"float32"`, `"bfloat16"` or `"auto"`; see there.
+        threads: Only with a preset: number of CPU threads, or None for all cores; see there.
+
+    Attributes:
+        name: The preset and its weight sets with the first digits of their SHA-256, in words.
 
     Raises:
-        ValueError: with `flips`, for labels of two sides that do not name each other as `mirror`.
+        ValueError: For an unknown preset, weight set, engine or precision; for weight sets that cannot be averaged;
+            and with `flips`, if labels of two sides do not name each other as `mirror`.
+        TypeError: For a preset with a model, or a `WeightSet` without one.
+        ImportError: If OpenVINO is asked for and not installed.
+
+    Example:
+        segmentation = Segmenter("densenet3d_pe")("scan.nii.gz")
+        segmentation.image().to_filename("labels.nii.gz")
     """
 
-    def __init__(self, weight_set, model, flips=False):
-        self.weight_set = weight_set
-        self.engine = KerasEngine(model) if hasattr(model, "predict_on_batch") else model
-        self.flips = flips
-        if flips:
-            flipping.counterpart_classes(weight_set.labels)
+    def __init__(
+        self,
+        preset: str | os.PathLike | WeightSet,
+        model: Any = None,
+        flips: bool = False,
+        *,
+        weights: Weights = "default",
+        engine: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+    ):
+        if isinstance(preset, WeightSet) == (model is None):
+            raise TypeError(
+                "expected the name or folder of a preset, or a `WeightSet` and its `model`, got "
+                f"preset={_kind(preset)}, model={_kind(model)}; give names of weight sets as `weights=`"
+            )
+        if isinstance(preset, WeightSet):
+            members = [(Predictor(preset, model, flips), 1.0)]
+            name = f"{preset.title} {preset.sha256[:8]}".strip()
+        else:
+            described = zoo.info(preset)
+            shares = described.shares(weights)
+            engines = [open_engine(preset, each, engine, precision, threads) for each in shares]
+            weight_sets = [zoo.weight_set(preset, each) for each in shares]
+            networks = [Predictor(weight_set, opened, flips) for weight_set, opened in zip(weight_sets, engines)]
+            members, name = list(zip(networks, shares.values())), _name(described, shares)
+        self._set(NetworkEnsemble(members), name, flips)
+
+    def _set(self, networks, name, flips):
+        self._networks, self.name, self.flips = networks, name, flips
 
     @classmethod
-    def from_preset(cls, preset, weights="default", engine="keras", precision="float32", flips=False, threads=None):
-        """Returns a segmenter for one weight set of a preset by name.
+    def from_preset(
+        cls,
+        preset: str | os.PathLike,
+        weights: Weights = "default",
+        engine: str = "keras",
+        precision: str = "float32",
+        flips: bool = False,
+        threads: int | None = None,
+    ) -> "Segmenter":
+        """Returns a segmenter that gives the same labels on every machine, up to rounding: Keras in float32.
 
         Args:
-            preset, weights, engine, precision, threads: see `recalib_keras.inference.open_engine`. Unlike there, Keras
-                in float32 is the default, which gives the same labels on every machine but for rounding.
-            flips: as above.
+            preset: See `Segmenter`.
+            weights: See `Segmenter`.
+            engine: See `Segmenter`.
+            precision: See `Segmenter`.
+            flips: See `Segmenter`.
+            threads: See `Segmenter`.
         """
-        opened = open_engine(preset, weights, engine, precision, threads)
-        return cls(zoo.weight_set(preset, weights), opened, flips)
+        return cls(preset, flips=flips, weights=weights, engine=engine, precision=precision, threads=threads)
 
     @property
-    def input(self):
-        """What the network expects to see, a `recalib_keras.zoo.Input`."""
-        return self.weight_set.input
+    def input(self) -> zoo.Input:
+        """What the networks expect to see."""
+        return self._networks.input
 
     @property
-    def labels(self):
-        """The labels it gives, a tuple of `recalib_keras.zoo.Label`, background first."""
-        return self.weight_set.labels
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that it gives, one for each class, background first."""
+        return self._networks.labels
 
     @property
-    def engines(self):
-        """The engines at work, a list."""
-        return [self.engine]
+    def members(self) -> list[tuple[Predictor, float]]:
+        """Each network with its weight in the average."""
+        return self._networks.members
 
     @property
-    def typical(self):
-        """What segmentations of scans like those of training look like, a `recalib_keras.zoo.Typical`, or None."""
-        return self.weight_set.typical
+    def engines(self) -> list[Engine]:
+        """The engine of each network."""
+        return [network.engine for network, _ in self.members]
 
-    def __call__(self, scan, progress=None, confidence=None):
-        """Returns the labels of a scan.
+    @property
+    def engine(self) -> Engine:
+        """The engine of the first network."""
+        return self.engines[0]
+
+    @property
+    def reference_range(self) -> ReferenceRange | None:
+        """What segmentations of validation scans are like; None if that is unknown."""
+        return self._networks.reference_range
+
+    def __call__(
+        self,
+        scan: Scan,
+        volume: int | None = None,
+        progress: Progress | None = None,
+        measure_uncertainty: bool = True,
+    ) -> Segmentation:
+        """Segments a scan.
 
         Args:
-            scan: `recalib_keras.volumes.Volume`.
-            progress: function that wraps the sequence of windows to come, such as a progress bar, or None.
-            confidence: `Confidence` that collects how sure the labels are, or None.
+            scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, a nibabel image, or a
+                `recalib_keras.volumes.Volume`.
+            volume: Index of the volume to take from a 4-D file or image.
+            progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
+            measure_uncertainty: Whether to measure the uncertainty of the labels, which takes a little time; without
+                it, `Segmentation.warnings` cannot tell a scan that looks unlike those of training.
 
         Returns:
-            Integer array of the label numbers, on the scan's own grid.
-        """
-        return scan_labels(self, scan, progress, confidence)
+            The labels on the scan's own grid, with volumes, uncertainty and warnings.
 
-    def predict_classes(self, image, progress=None, confidence=None, lines=None):
-        """Returns the index of each voxel's label, for an image oriented, resampled and normalised as expected.
+        Raises:
+            VolumeError: If the scan cannot be read.
+        """
+        if not isinstance(scan, Volume):
+            scan = volumes.read(scan, volume=volume, keep_integers=True)
+        image = PreprocessedScan(scan, self.input)
+        uncertainty = Uncertainty(self.labels) if measure_uncertainty else None
+        sliding_window = SlidingWindow(
+            self.views(image),
+            len(self.labels),
+            output_grid=image.output_grid,
+            observe=None if uncertainty is None else uncertainty.observe,
+            progress=progress,
+        )
+        classes = volumes.resample(predict_foreground(sliding_window, image), image.oriented, scan.grid, order=0)
+        label_map = dataclasses.replace(scan, array=self._numbers[classes])
+        return Segmentation(label_map, self.labels, uncertainty, self.reference_range)
+
+    def predict_classes(self, image: Image) -> np.ndarray:
+        """Returns the class of each voxel of an image that is oriented, resampled and normalised as expected.
 
         Args:
-            image: array, or anything like one, as `recalib_keras.inference.average_labels` takes it.
-            progress, confidence: as above.
-            lines: of another grid that the labels are wanted on, see there; or None.
+            image: See `SlidingWindow.predict`.
         """
-        observe = confidence and confidence.observe
-        return body_labels(image, [self.view(image)], len(self.labels), progress, observe, lines)
+        return predict_foreground(SlidingWindow(self.views(image), len(self.labels)), image)
 
-    def view(self, image, weight=1.0):
-        """Returns how the network looks at an image, a `View`; where the engine is undecided, the image decides."""
-        if isinstance(self.engine, Undecided):
-            windows = central_windows(image, self.input.window, self.input.margin)
-            self.engine = self.engine.decided(as_network_sees(windows, self.input))
-        predict = self._predict
-        if self.flips and self.input.shows_sides:
-            predict = flipping.mirrored(predict, self.labels, self.input.lateral_axis)
-        at_a_time = getattr(self.engine, "voxels_per_batch", None)
-        return View(predict, self.input.window, weight, at_a_time, self.input.margin)
+    def views(self, image: Image) -> list[View]:
+        """Returns how each network looks at an image; engines that are not selected yet are selected by it.
 
-    def _predict(self, windows):
-        """Returns probabilities of windows `(batch, *seen, 1)`."""
-        probabilities = self.engine(as_network_sees(windows, self.input))
-        axis = self.input.slice_axis
-        return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)
+        Args:
+            image: See `SlidingWindow.predict`.
+        """
+        return self._networks.views(image)
+
+    @property
+    def _numbers(self):
+        """The number of each class's label, in the smallest integer type."""
+        numbers = np.array([label.id for label in self.labels])
+        return numbers.astype(volumes.smallest_integer(numbers))
 
 
-def scan_labels(segmenter, scan, progress=None, confidence=None):
-    """Returns the label numbers of a scan on its own grid.
+class Ensemble(Segmenter):
+    """Several segmenters that segment a scan together, by the weighted average of their probabilities.
+
+    QuickNAT looks at a scan slice by slice from three sides, with a 2-D network each, and averages axial and coronal
+    probabilities with weight 0.4 and sagittal ones with 0.2:
+
+        ensemble = Ensemble([(axial, 0.4), (coronal, 0.4), (sagittal, 0.2)])
+        segmentation = ensemble("scan.nii.gz")
+
+    A sagittal slice does not show which side is left. A network that therefore has one label for both sides counts for
+    either: a label that a member lacks gets the probability of its counterpart. (Both sides get all of it, as in
+    QuickNAT; the other views decide which side it is.)
 
     Args:
-        segmenter: object with `input`, `labels` and `predict_classes`, as `Segmenter` has them.
-        scan, progress, confidence: as in `Segmenter.__call__`.
+        members: Pairs of a segmenter and its weight, which is above 0. They expect scans of one orientation, spacing
+            and normalisation; windows may differ. The labels of the one with the most labels, the first such one, are
+            those of the result.
+        stand_ins: From the number of a label to that of the label whose probability it gets from members that lack
+            it. Defaults to the labels' `mirror`.
+
+    Raises:
+        ValueError: If there are no members, a weight is not above 0, or members expect different scans or give labels
+            that do not fit together.
+
+    Reference: Roy et al., "QuickNAT: A fully convolutional network for quick and accurate segmentation of
+    neuroanatomy", NeuroImage 2019, section 2.3 (view aggregation).
     """
-    image = ConformedScan(scan, segmenter.input)
-    classes = segmenter.predict_classes(image, progress, confidence, image.lines)
-    ids = np.array([label.id for label in segmenter.labels])
-    return ids.astype(volumes.smallest_integer(ids))[volumes.resample(classes, image.turned, scan.grid, order=0)]
+
+    def __init__(self, members: Iterable[tuple[Segmenter, float]], stand_ins: Mapping[int, int] | None = None):
+        members = list(members)
+        networks = [(network, weight * share) for one, weight in members for network, share in one.members]
+        name = " + ".join(f"{one.name} × {weight:g}" for one, weight in members)
+        self._set(NetworkEnsemble(networks, stand_ins), name, any(one.flips for one, _ in members))
+
+
+# Engines reuse their output buffer, so only one scan is segmented at a time.
+_one_at_a_time = threading.Lock()
+
+
+def _free_lock_in_fork():
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a lock that another thread holds would stay locked in a forked process
+    os.register_at_fork(after_in_child=_free_lock_in_fork)
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_segmenter(preset, weights, description, **settings):
+    """Keeps the last segmenter between calls; the description changes when a preset's folder is written again."""
+    return Segmenter(preset, weights=weights if isinstance(weights, str) else dict(weights), **settings)
+
+
+def segment(
+    scan: Scan,
+    preset: str | os.PathLike,
+    weights: Weights = "default",
+    volume: int | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    flips: bool = False,
+) -> nib.Nifti1Image:
+    """Returns the labels of a scan, on its own grid.
+
+    For volumes and uncertainty too, use a `Segmenter`.
+
+    Args:
+        scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
+        preset: One of `recalib_keras.zoo.names()`, or the path of a folder with a `preset.json`.
+        weights: Name of one of the preset's weight sets or ensembles, or several weight sets to average; see
+            `Segmenter`. Defaults to its first weight set, or to the ensemble that it is part of.
+        volume: Index of the volume to take from a 4-D file.
+        engine: `"keras"`, `"openvino"` or `"auto"`: the one that is faster on this machine for the same labels.
+        precision: `"float32"`, `"bfloat16"` or `"auto"`, selected with the engine.
+        flips: Whether to average with the prediction of the left-right mirror image.
+
+    Returns:
+        Image of label numbers in the smallest integer type, with the scan's affine, codes and voxel sizes.
+
+    Raises:
+        VolumeError: If the scan cannot be read.
+        ValueError: For an unknown preset, weight set, engine or precision; see `Segmenter`.
+        EngineError: In a process that was forked after Keras has computed in its parent.
+
+    Warns:
+        UnfamiliarScanWarning: If nothing is found, or the scan looks unlike those that the network was trained on;
+            see `Segmentation.warnings`.
+
+    Example:
+        image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
+        image.to_filename("labels.nii.gz")
+    """
+    described = zoo.info(preset)
+    key = weights if isinstance(weights, str) else tuple(described.shares(weights).items())
+    source, scan = scan, volumes.read(scan, volume=volume, keep_integers=True)
+    with _one_at_a_time:
+        segmenter = _cached_segmenter(
+            str(preset), key, described.to_json(), engine=engine, precision=precision, flips=flips
+        )
+        segmentation = segmenter(scan)
+    if segmentation.warnings:
+        name = f"{source}: " if isinstance(source, (str, os.PathLike)) else ""
+        warnings.warn(name + "; ".join(segmentation.warnings), UnfamiliarScanWarning, stacklevel=2)
+    return segmentation.image()
+
+
+def _name(preset, shares):
+    """Returns the preset's name, and the name, share and first digits of the SHA-256 of each of its weight sets."""
+    parts = [
+        f"{name} {preset.weight_sets[name].sha256[:8]}" + (f" × {share:g}" if len(shares) > 1 else "")
+        for name, share in shares.items()
+    ]
+    return f"{preset.name} {' + '.join(parts)}"
+
+
+def _kind(value):
+    return repr(value) if isinstance(value, (str, os.PathLike)) else f"a {type(value).__name__}"

@@ -1,34 +1,44 @@
-"""How sure networks are of the labels they give."""
+"""How uncertain networks are about the labels they give."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-# Sums of probabilities are looked at so many at a time: what is computed with them stays in the processor's cache.
+from recalib_keras.zoo import Label
+
+# Sums of probabilities are processed in parts of so many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
 
 
-class Confidence:
-    """Collects, while a scan is segmented, how uncertain the labels of each structure are.
+class Uncertainty:
+    """The mean uncertainty of a segmentation's voxels, by structure.
 
-    The uncertainty of a voxel is the entropy of its averaged probabilities `p`, as a share of the largest there can be:
+    The uncertainty of a voxel is the entropy of its averaged probabilities `p`, divided by the largest possible one:
 
-        -Σ p_k · log p_k / log K        over the K classes; 0 is sure, 1 is no idea
+        -Σ p_k · log p_k / log K        over the K classes; 0 is certain, 1 means that all classes are equally likely
 
-    Each voxel of the grid that the networks look at counts once, for the class that it gets.
+    Each voxel of the grid that the networks see counts once, for its most probable class.
 
-        confidence = Confidence()  # a new one for each scan
-        labels = segmenter(scan, confidence=confidence)
-        confidence.by_structure(segmenter.labels)  # {0: 0.004, 17: 0.06, 53: 0.07}
+    Args:
+        labels: One for each class, background first.
+
+    Example:
+        >>> uncertainty = Uncertainty([Label(0, "background"), Label(17, "hippocampus")])
+        >>> uncertainty.observe(np.array([0, 1]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+        >>> uncertainty.by_structure, uncertainty.foreground
+        ({0: 0.0, 17: 1.0}, 1.0)
     """
 
-    def __init__(self):
-        self._voxels = self._entropies = np.zeros(1)
+    def __init__(self, labels: Sequence[Label]):
+        self._labels = tuple(labels)
+        self._voxels = self._entropies = np.zeros(len(self._labels))
 
-    def observe(self, classes, sums) -> None:
-        """Counts voxels in; `recalib_keras.inference.average_labels` calls it with each row that is done.
+    def observe(self, classes: np.ndarray, sums: np.ndarray) -> None:
+        """Adds voxels; a `SlidingWindow` calls it with each complete row.
 
         Args:
-            classes: integer array of the classes that voxels get.
-            sums: float array `(*classes.shape, num_classes)`, proportional to their averaged probabilities.
+            classes: Integer array of the most probable classes.
+            sums: Float array `(*classes.shape, num_classes)`, proportional to the averaged probabilities.
         """
         num_classes = sums.shape[-1]
         classes, sums = classes.reshape(-1), sums.reshape(-1, num_classes)
@@ -40,26 +50,23 @@ class Confidence:
             self._entropies = self._entropies + np.bincount(part, entropies, num_classes)
 
     @property
-    def foreground(self):
-        """The mean entropy of all voxels that are not background, or None where there are none."""
+    def foreground(self) -> float | None:
+        """The mean entropy of all voxels but the background's, from 0 to 1; None if there are none."""
         voxels = self._voxels[1:].sum()
         return float(self._entropies[1:].sum() / voxels) if voxels else None
 
-    def by_structure(self, labels):
-        """Returns the mean entropy of each label's voxels by the label's number, without labels that no voxel has.
-
-        Args:
-            labels: sequence of `recalib_keras.zoo.Label`, one for each class, background first.
-        """
-        rows = zip(labels, self._voxels, self._entropies)
+    @property
+    def by_structure(self) -> dict[int, float]:
+        """The mean entropy of each label's voxels, from 0 to 1, by the label's number; only labels that were found."""
+        rows = zip(self._labels, self._voxels, self._entropies)
         return {label.id: float(entropy / voxels) for label, voxels, entropy in rows if voxels}
 
 
-def normalized_entropy(sums):
-    """Returns the entropy of what is proportional to probabilities, from 0 (sure) to 1 (all classes alike).
+def normalized_entropy(sums: np.ndarray) -> np.ndarray:
+    """Returns the entropy of what is proportional to probabilities, from 0 (certain) to 1 (all classes alike).
 
     Args:
-        sums: array `(..., num_classes)`, none below 0, at least 2 classes.
+        sums: `(..., num_classes)`, none below 0, at least 2 classes.
     """
     # With p = s / S, -Σ p·log p is log S - Σ s·log s / S, which needs no array of p; s·log s is 0 for s = 0.
     least = np.finfo(sums.dtype).tiny

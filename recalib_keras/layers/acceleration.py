@@ -1,30 +1,46 @@
-"""The one place that decides which functions TensorFlow runs fused by XLA."""
+"""Decides which functions TensorFlow compiles with XLA, as one fused operation."""
+
+from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
+Tensor = Any  # of the backend, or symbolic
 
-def fused(function, summarize=None, transpose=None):
-    """Returns `function` compiled by XLA, alone inside TensorFlow's graph; on other backends the function itself.
 
-    For element-wise work, reductions and small products: XLA makes one pass over a feature map of what the graph
-    makes many. Never for convolutions, which XLA on CPU runs many times slower than the graph does (see
-    benchmarks/README.md). Inside, bfloat16 tensors are float32 ones, rounded once at the end: finer, and faster than
-    XLA's arithmetic in bfloat16 on CPU. The gradient computes the function again rather than keep what lies between
-    input and output, which is faster and halves the memory. JAX compiles whole models and needs no such help.
+def fused(
+    function: Callable[..., Any],
+    summarize: Callable[..., Any] | None = None,
+    transpose: Callable[..., Tensor] | None = None,
+) -> Callable[..., Any]:
+    """Returns `function` compiled by XLA within TensorFlow's graph; on other backends `function` itself.
 
-    XLA makes one quick pass of reshapes, slices and choices, but slow copies of concatenations and of the padding that
-    the gradient of a slice is: hence `transpose`.
+    Use it for element-wise work, reductions and small products: XLA reads a feature map once where the graph reads it
+    many times. Do not use it for convolutions, which XLA on CPU computes many times slower than the graph (see
+    benchmarks/README.md). Inside, bfloat16 tensors are converted to float32 and rounded once at the end: this is more
+    precise, and faster than XLA's bfloat16 arithmetic on CPU. The gradient computes the function again instead of
+    keeping intermediate tensors, which is faster and halves the memory. JAX compiles whole models and needs no such
+    help.
+
+    XLA computes reshapes, slices and choices in one fast pass, but copies slowly for concatenations and for the padding
+    that is the gradient of a slice; `transpose` avoids that padding.
 
     Args:
-        function: of tensors, at least one of them floating, to a tensor or a tuple of tensors, the floating ones of
-            the first one's type; it may read variables. Values and gradients are the same either way, as
-            `tests/layers/test_acceleration.py` shows.
-        summarize: of the same tensors, to a tensor or a tuple of them, all floating, that `function` is given after
-            them: something small that takes a pass over the tensors, and so is kept for the gradient.
-        transpose: of a function that only moves or adds floating values, to places that integer tensors among its
-            inputs or outputs tell: from the gradient of its output and those integer tensors to that of its input.
+        function: Takes tensors, at least one of them floating, and returns a tensor or a tuple of tensors. Floating
+            outputs have the type of the first floating input. It may read variables. Values and gradients do not
+            depend on the compilation; `tests/layers/test_acceleration.py` checks this.
+        summarize: Takes the same tensors and returns a floating tensor or a tuple of them, which `function` then
+            receives after its tensors. Use it for small results that take a pass over the tensors: they are kept for
+            the gradient.
+        transpose: For a function that only moves or adds floating values, to places given by integer tensors among its
+            inputs or outputs. Takes the gradient of the output, then those integer tensors, and returns the gradient
+            of the input.
+
+    Returns:
+        A function of the same tensors.
     """
 
     @functools.cache
@@ -41,7 +57,7 @@ def fused(function, summarize=None, transpose=None):
 
 
 def can_fuse() -> bool:
-    """Returns whether fused functions are compiled here, and bfloat16 tensors are float32 ones inside."""
+    """Returns whether fused functions are compiled here, and so compute in float32 where the type is bfloat16."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -68,7 +84,7 @@ def _with_gradient(function, summarize):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([sources[0], summary])
             outputs = tf.nest.flatten(function(*wide, *summary))
-            again = summary_of(wide)  # of which nothing but the gradient is computed
+            again = summary_of(wide)  # only its gradient is computed
         pairs = [(output, _widened(grad)) for output, grad in zip(outputs, upstream) if output.dtype.is_floating]
         outputs, upstream = zip(*pairs)
         gradient = functools.partial(tape.gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -114,7 +130,7 @@ def _with_transpose(function, transpose):
 
 
 def _beside_none(of_floating, tensors):
-    """Returns a gradient for each tensor: None for the integers."""
+    """Returns a gradient for each tensor: None for an integer tensor."""
     of_floating = iter(of_floating)
     return [next(of_floating) if tensor.dtype.is_floating else None for tensor in tensors]
 
@@ -131,7 +147,7 @@ def _floating(tensors):
 
 
 def _widened(tensor):
-    """Returns a bfloat16 tensor in float32, by moving bits: in reductions XLA on CPU is slow to convert it."""
+    """Returns a bfloat16 tensor as float32. It moves the bits, since XLA on CPU converts slowly in reductions."""
     import tensorflow as tf
 
     if tensor.dtype != tf.bfloat16:
@@ -141,7 +157,7 @@ def _widened(tensor):
 
 
 def _narrowed(tensor, like):
-    """Returns a float32 tensor as bfloat16 if the other one is of that type: rounded to even, by moving bits too."""
+    """Returns a float32 tensor as bfloat16, rounded to even, if `like` has that type. It moves the bits, too."""
     import tensorflow as tf
 
     if tensor is None or tensor.dtype != tf.float32 or like.dtype != tf.bfloat16:

@@ -1,9 +1,14 @@
 """Spatial squeeze and channel excitation (cSE)."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
-from recalib_keras.layers.bottleneck import BottleneckRecalibration
+from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.layers.recalibration import BottleneckRecalibration
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
@@ -14,18 +19,17 @@ class ChannelSE(BottleneckRecalibration):
     `W₂: C → C/r` and `W₁: C/r → C`. Adds `2·C·(C//r)` weights, and `C + C//r` biases with `use_bias`.
 
     Args:
-        reduction_ratio: number from 1 to the number of channels, the `r` above. Defaults to 2.
-        use_bias: whether both projections have a bias. Defaults to `True`, as in the authors' layers; the papers
-            count none.
-        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
-            see `recalib_keras.layers.Recalibration`.
+        reduction_ratio: The `r` above, from 1 to the number of channels.
+        use_bias: Whether both projections have a bias, as in the authors' layers; the papers count none.
+        **kwargs: `data_format`, `use_identity_start` (see `recalib_keras.layers.Recalibration`) and the arguments of
+            `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)`.
 
     Output shape: `(batch, *spatial, channels)`.
 
     Raises:
-        ValueError: if `reduction_ratio` is below 1 or above the number of channels.
+        ValueError: If `reduction_ratio` is below 1 or above the number of channels.
 
     Example:
     >>> import keras
@@ -40,11 +44,11 @@ class ChannelSE(BottleneckRecalibration):
 
     is_fused = True
 
-    def __init__(self, reduction_ratio=2, use_bias=True, **kwargs):
+    def __init__(self, reduction_ratio: float = 2, use_bias: bool = True, **kwargs: Any):
         super().__init__(reduction_ratio, use_bias, **kwargs)
 
-    def compress(self, inputs):
+    def compress(self, inputs: Tensor) -> Tensor:
         return self.mean(inputs, self.spatial_axes)
 
-    def process(self, descriptor):
+    def process(self, descriptor: Tensor) -> Tensor:
         return self.expand(ops.relu(self.reduce(descriptor)))

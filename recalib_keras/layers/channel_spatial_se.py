@@ -1,18 +1,26 @@
 """Concurrent spatial and channel squeeze and excitation (scSE)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.layers.channel_se import ChannelSE
+from recalib_keras.layers.convolution import with_channels
 from recalib_keras.layers.recalibration import Recalibration
 from recalib_keras.layers.spatial_se import SpatialSE
 
 AGGREGATIONS = ("max", "add", "multiply", "concat")
+IDENTITY_AGGREGATIONS = ("max", "add")  # those that gates can turn into the identity
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class ChannelSpatialSE(Recalibration):
-    """Recalibrates along channels (cSE) and along space (sSE) at once, and joins the two.
+    """Recalibrates along the channels (cSE) and along space (sSE), and aggregates the two results.
 
     With `g_c` and `g_s` the gates of `ChannelSE` and `SpatialSE`, element by element:
 
@@ -24,21 +32,20 @@ class ChannelSpatialSE(Recalibration):
     | `"concat"`   | `[U·g_c, U·g_s]`        | 2C       |
 
     Args:
-        reduction_ratio: number from 1 to the number of channels, of the channel part. Defaults to 2.
-        aggregation: `"max"`, `"add"`, `"multiply"` or `"concat"`. Defaults to `"max"`, which the TMI paper
-            recommends; the MICCAI paper has `"add"`.
-        use_bias: whether all projections have a bias. Defaults to `True`, as in the authors' layers; the papers
-            count none.
-        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
-            see `recalib_keras.layers.Recalibration`.
+        reduction_ratio: Of the channel part, from 1 to the number of channels.
+        aggregation: `"max"` (which the TMI paper recommends), `"add"` (as in the MICCAI paper), `"multiply"` or
+            `"concat"`.
+        use_bias: Whether all projections have a bias, as in the authors' layers; the papers count none.
+        **kwargs: `data_format`, `use_identity_start` (see `recalib_keras.layers.Recalibration`) and the arguments of
+            `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)`.
 
     Output shape: `(batch, *spatial, channels)`, with twice the channels for `"concat"`.
 
     Raises:
-        ValueError: for an unknown `aggregation`; if `reduction_ratio` is below 1 or above the number of channels; for
-            `use_identity_start` with `"multiply"`, which squares its input, or `"concat"`, which doubles it.
+        ValueError: For an unknown `aggregation`; if `reduction_ratio` is below 1 or above the number of channels; for
+            `use_identity_start` with `"multiply"`, which squares its input, or `"concat"`, which doubles the channels.
 
     Example:
     >>> import keras
@@ -53,34 +60,28 @@ class ChannelSpatialSE(Recalibration):
 
     is_fused = True
 
-    def __init__(self, reduction_ratio=2, aggregation="max", use_bias=True, **kwargs):
+    def __init__(self, reduction_ratio: float = 2, aggregation: str = "max", use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"`aggregation` must be one of {AGGREGATIONS}. Received: aggregation={aggregation!r}")
-        if self.use_identity_start and aggregation not in ("max", "add"):
-            raise ValueError(
-                "`use_identity_start` needs aggregation 'max' or 'add': 'multiply' squares its input and 'concat' "
-                f"doubles it, whatever the gates. Received: aggregation={aggregation!r}"
-            )
+        check_aggregation(aggregation, use_identity_start=self.use_identity_start)
         self.reduction_ratio = reduction_ratio
         self.aggregation = aggregation
         self.use_bias = use_bias
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         self.channel = self.branch(ChannelSE, self.reduction_ratio, name="channel")
         self.spatial = self.branch(SpatialSE, name="spatial")
         self.channel.build(input_shape)
         self.spatial.build(input_shape)
 
-    def compress(self, inputs):
+    def compress(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         return self.channel.compress(inputs), self.spatial.compress(inputs)
 
-    def process(self, descriptor):
+    def process(self, descriptor: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         channel, spatial = descriptor
         return self.channel.process(channel), self.spatial.process(spatial)
 
-    def recalibrate(self, inputs, logits):
+    def recalibrate(self, inputs: Tensor, logits: tuple[Tensor, Tensor]) -> Tensor:
         channel, spatial = logits
         if self.aggregation == "add":  # one pass over the inputs; on identity start the gates 1 and 1 average to 1
             gates = self.channel.gate(channel) + self.spatial.gate(spatial)
@@ -91,11 +92,15 @@ class ChannelSpatialSE(Recalibration):
         by_space = self.spatial.recalibrate(inputs, spatial)
         return ops.maximum(by_channel, by_space) if self.aggregation == "max" else by_channel * by_space
 
-    def _concatenated(self, inputs, by_channel, by_space):
-        """Returns the inputs times the one gate and times the other, side by side.
+    def gates(self, inputs: Tensor) -> list[Tensor]:
+        """Returns the gates of the channels and those of the positions."""
+        return self.channel.gates(inputs) + self.spatial.gates(inputs)
 
-        Along a new axis of size 2 before the channels, which is then merged with them: XLA makes one pass of this, and
-        copies of a concatenation.
+    def _concatenated(self, inputs, by_channel, by_space):
+        """Returns the inputs times one gate and times the other, side by side.
+
+        They lie along a new axis of size 2 before the channels, which is then merged with them: XLA computes this in
+        one pass, but copies for a concatenation.
         """
         is_first = ops.reshape(
             ops.arange(2) == 0, [2 if axis == self.channel_axis else 1 for axis in range(len(inputs.shape) + 1)]
@@ -105,17 +110,35 @@ class ChannelSpatialSE(Recalibration):
         shape = list(ops.shape(pair))
         return ops.reshape(pair, [*shape[: self.channel_axis], 2 * self.channels, *shape[self.channel_axis + 2 :]])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         if self.aggregation != "concat":
             return input_shape
-        shape = list(input_shape)
-        shape[-1 if self.data_format == "channels_last" else 1] *= 2
-        return tuple(shape)
+        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        return with_channels(input_shape, 2 * channels, self.data_format)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "reduction_ratio": self.reduction_ratio,
             "aggregation": self.aggregation,
             "use_bias": self.use_bias,
         }
+
+
+def check_aggregation(aggregation: str, use_identity_start: bool) -> None:
+    """Checks that the two maps can be aggregated in this way.
+
+    Args:
+        aggregation: One of `AGGREGATIONS`.
+        use_identity_start: Whether the block starts as the identity.
+
+    Raises:
+        ValueError: For an unknown aggregation, and for one that cannot start as the identity.
+    """
+    if aggregation not in AGGREGATIONS:
+        raise ValueError(f"expected `aggregation` to be one of {AGGREGATIONS}, got {aggregation!r}")
+    if use_identity_start and aggregation not in IDENTITY_AGGREGATIONS:
+        raise ValueError(
+            f"expected `aggregation` to be one of {IDENTITY_AGGREGATIONS} with `use_identity_start`, got "
+            f"{aggregation!r}; 'multiply' squares its input and 'concat' doubles the channels, whatever the gates"
+        )

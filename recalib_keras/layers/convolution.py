@@ -1,33 +1,104 @@
-"""A convolution whose number of spatial axes comes from its input."""
+"""The convolutions inside blocks; the number of spatial axes comes from the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from recalib_keras.layers.acceleration import Tensor
 
-class Convolution(keras.layers.Layer):
-    """A padded convolution of stride 1 for any spatial rank that the backend convolves (1 to 3), both data formats.
 
-    Blocks use it; networks use Keras's own layers. Convolutions run channels-last, since TensorFlow on CPU knows no
-    other: `"channels_first"` inputs are transposed on the way in and out.
+class Pointwise(keras.layers.Layer):
+    """A 1×1 convolution for any number of spatial axes, computed in the type of its input.
+
+    Blocks apply it to their descriptors in float32 and to whole feature maps in their compute type, with the same
+    kernel. It is a plain matrix product, which serves every rank and exports to every format.
 
     Args:
-        filters: integer, number of output channels.
-        kernel_size: integer, the same along every spatial axis.
-        dilation_rate: integer.
-        use_bias: boolean.
+        units: Number of output channels.
+        use_bias: Whether to add a bias.
         data_format: `"channels_last"` or `"channels_first"`.
-        kernel_initializer: a Keras initializer.
+        kernel_initializer: A Keras initializer.
+        **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        data_format,
-        dilation_rate=1,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
+        units: int,
+        use_bias: bool,
+        data_format: str,
+        kernel_initializer: str | Callable[..., Tensor],
+        **kwargs: Any,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.units = units
+        self.use_bias = use_bias
+        self.data_format = data_format
+        self.kernel_initializer = kernel_initializer
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        self.channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        self.kernel = self.add_weight(
+            shape=(self.channels, self.units), initializer=self.kernel_initializer, autocast=False, name="kernel"
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.units,), initializer="zeros", autocast=False, name="bias")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.add_bias(self.project(inputs))
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Returns the product with the kernel, without the bias."""
+        kernel = ops.cast(self.kernel, inputs.dtype)
+        shape = ops.shape(inputs)
+        if self.data_format == "channels_last":
+            product = ops.matmul(ops.reshape(inputs, (-1, self.channels)), kernel)
+            return ops.reshape(product, (*shape[:-1], self.units))
+        product = ops.matmul(ops.transpose(kernel), ops.reshape(inputs, (shape[0], self.channels, -1)))
+        return ops.reshape(product, (shape[0], self.units, *shape[2:]))
+
+    def add_bias(self, inputs: Tensor) -> Tensor:
+        """Returns the inputs plus the bias, if there is one."""
+        if self.bias is None:
+            return inputs
+        bias = ops.cast(self.bias, inputs.dtype)
+        if self.data_format == "channels_first":
+            bias = ops.reshape(bias, (self.units,) + (1,) * (len(inputs.shape) - 2))
+        return inputs + bias
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.units, self.data_format)
+
+
+class Convolution(keras.layers.Layer):
+    """A padded convolution of stride 1, for 1 to 3 spatial axes and both data formats.
+
+    Blocks use it; networks use Keras's own layers. It computes channels-last, the only format that TensorFlow supports
+    on CPU: `"channels_first"` inputs are transposed before and after.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the kernel, the same along every spatial axis.
+        data_format: `"channels_last"` or `"channels_first"`.
+        dilation_rate: Distance between the values that the kernel reads, in voxels.
+        use_bias: Whether to add a bias.
+        kernel_initializer: A Keras initializer.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        data_format: str,
+        dilation_rate: int = 1,
+        use_bias: bool = True,
+        kernel_initializer: str | Callable[..., Tensor] = "glorot_uniform",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = filters
@@ -37,7 +108,7 @@ class Convolution(keras.layers.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = kernel_initializer
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         spatial_rank = len(input_shape) - 2
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         self.kernel = self.add_weight(
@@ -47,7 +118,7 @@ class Convolution(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias") if self.use_bias else None
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         is_channels_first = self.data_format == "channels_first"
         if is_channels_first:
             inputs = ops.moveaxis(inputs, 1, -1)
@@ -58,7 +129,12 @@ class Convolution(keras.layers.Layer):
             outputs = outputs + self.bias
         return ops.moveaxis(outputs, -1, 1) if is_channels_first else outputs
 
-    def compute_output_shape(self, input_shape):
-        if self.data_format == "channels_last":
-            return (*input_shape[:-1], self.filters)
-        return (input_shape[0], self.filters, *input_shape[2:])
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return with_channels(input_shape, self.filters, self.data_format)
+
+
+def with_channels(shape: Sequence[int | None], channels: int, data_format: str) -> tuple[int | None, ...]:
+    """Returns a shape with another number of channels."""
+    if data_format == "channels_last":
+        return (*shape[:-1], channels)
+    return (shape[0], channels, *shape[2:])

@@ -1,44 +1,53 @@
 """The pipeline that every recalibration block follows: compress, process, recalibrate."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from recalib_keras.layers import acceleration
+from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.layers.convolution import Pointwise
 
 
 class Recalibration(keras.layers.Layer):
     """Base of all blocks that rescale a feature map by gates computed from it.
 
-    `Û = recalibrate(U, process(compress(U)))`, the pipeline of Rickmann et al. A block fills in three methods:
+    `Û = recalibrate(U, process(compress(U)))`, the pipeline of Rickmann et al. A block defines three methods:
 
-    - `compress(inputs)`: what is kept of the feature map, a tensor or a tuple of tensors;
-    - `process(descriptor)`: the logits of the gates, made from what was kept;
+    - `compress(inputs)`: what the gates are computed from, a tensor or a tuple of tensors;
+    - `process(descriptor)`: the logits of the gates, computed from that;
     - `recalibrate(inputs, logits)`: by default `inputs * gate(logits)`, with `gate` the sigmoid.
 
-    As they stand here, `compress` and `process` hand on what they are given, so that every value of the input gates
-    itself. Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would
-    lose the mean of a large volume, and a bfloat16 sigmoid saturates early.
+    A block that has several gates, or applies them in another way, also defines `gates(inputs)`.
 
-    A block made of element-wise work, reductions and products alone, without convolutions, may set the class attribute
-    `is_fused = True`: TensorFlow then runs it in one piece, several times faster. What `compress` returns, which should
-    then be small, is kept for the gradient, and all else is computed again.
+    In this class, `compress` and `process` return their argument, so that every value of the input gates itself.
+    Reductions and gates are computed in float32 at least, whatever the dtype policy: a bfloat16 sum would lose the mean
+    of a large volume, and a bfloat16 sigmoid saturates early.
+
+    A block that consists of element-wise work, reductions and products, without convolutions, may set the class
+    attribute `is_fused = True`: TensorFlow then runs it as one operation, several times faster. What `compress` returns
+    is kept for the gradient and should be small; all else is computed again.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
-        use_identity_start: whether the block starts as the identity, so that it can be put into a trained network
-            without changing its output. The gate is then `2σ` and the kernel that makes its logits starts at zero,
-            hence every gate is exactly 1 at first. Defaults to `False`.
-        **kwargs: the arguments of `keras.layers.Layer`.
+        use_identity_start: Whether the block starts as the identity, so that it can be added to a trained network
+            without changing its output. The gate is then `2σ`, and the kernel that computes its logits starts at zero,
+            so that every gate is exactly 1 at first.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
-    Input shape: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` for `"channels_first"`, with one
-        spatial axis or more. Spatial sizes may be unknown, the number of channels may not.
+    Input shape: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` for `"channels_first"`, with at least
+        one spatial axis. Spatial sizes may be unknown, the number of channels may not.
 
-    Output shape: that of the input.
+    Output shape: The input's.
 
     Raises:
-        ValueError: for an input without spatial axes or with an unknown number of channels.
+        ValueError: For an unknown `data_format`, an input without spatial axes, or an unknown number of channels.
 
-    Example: a block of one's own, which gates each channel by its largest value.
+    Example: A new block, which gates each channel by its largest value.
 
     >>> import keras
     >>> from recalib_keras import layers
@@ -62,58 +71,78 @@ class Recalibration(keras.layers.Layer):
 
     is_fused = False
 
-    def __init__(self, data_format=None, use_identity_start=False, **kwargs):
+    def __init__(self, data_format: str | None = None, use_identity_start: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         if self.data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                f"`data_format` must be 'channels_last' or 'channels_first'. Received: data_format={data_format!r}"
-            )
+            raise ValueError(f"expected `data_format` to be 'channels_last' or 'channels_first', got {data_format!r}")
         self.use_identity_start = use_identity_start
         self._run_fused = acceleration.fused(self._excite, summarize=self.compress)
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         rank = len(input_shape)
         if rank < 3:
             raise ValueError(
-                f"`{type(self).__name__}` recalibrates over space: its input needs at least one spatial axis between "
-                f"batch and channels, such as (batch, height, width, channels). Received: input_shape={input_shape}"
+                f"expected `{type(self).__name__}`'s input to have at least one spatial axis between batch and "
+                f"channels, such as (batch, height, width, channels), got the shape {tuple(input_shape)}"
             )
         self.channel_axis = rank - 1 if self.data_format == "channels_last" else 1
         self.spatial_axes = tuple(axis for axis in range(1, rank) if axis != self.channel_axis)
         self.channels = input_shape[self.channel_axis]
         if self.channels is None:
             raise ValueError(
-                f"`{type(self).__name__}` needs to know the number of channels (axis {self.channel_axis} for "
-                f"data_format='{self.data_format}'); set it in the input's shape. Received: input_shape={input_shape}"
+                f"expected `{type(self).__name__}`'s input to have a known number of channels (axis "
+                f"{self.channel_axis} for data_format='{self.data_format}'), got the shape {tuple(input_shape)}; set "
+                "it in the input's shape"
             )
         self.input_spec = keras.layers.InputSpec(ndim=rank, axes={self.channel_axis: self.channels})
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self._run_fused(inputs) if self.is_fused else self._excite(inputs, self.compress(inputs))
 
     def _excite(self, inputs, descriptor):
         return self.recalibrate(inputs, self.process(descriptor))
 
-    def compress(self, inputs):
+    def compress(self, inputs: Tensor) -> Any:
         """Returns what the gates are computed from; here the feature map itself."""
         return inputs
 
-    def process(self, descriptor):
-        """Returns the logits of the gates, of a shape that broadcasts to that of the input."""
+    def process(self, descriptor: Any) -> Any:
+        """Returns the logits of the gates, of a shape that broadcasts to the input's."""
         return descriptor
 
-    def recalibrate(self, inputs, logits):
+    def recalibrate(self, inputs: Tensor, logits: Any) -> Tensor:
         """Returns the inputs times their gates."""
         return inputs * ops.cast(self.gate(logits), inputs.dtype)
 
-    def gate(self, logits):
+    def gate(self, logits: Tensor) -> Tensor:
         """Returns `σ(logits)`, in [0, 1], or `2σ(logits)` with `use_identity_start`; float32 or wider."""
         gate = ops.sigmoid(ops.cast(logits, self.wide_dtype))
         return 2 * gate if self.use_identity_start else gate
 
-    def mean(self, inputs, axes):
-        """Returns the mean over one axis or several, which are kept with size 1; float32 or wider."""
+    def gates(self, inputs: Tensor) -> list[Tensor]:
+        """Returns the gates that the block applies to a feature map, for a look inside.
+
+        Args:
+            inputs: The feature map, of the shape that the block was built for.
+
+        Returns:
+            Tensors that broadcast to the feature map: one for most blocks.
+
+        Raises:
+            TypeError: If `process` returns more than one tensor and the class does not define `gates`.
+        """
+        logits = self.process(self.compress(inputs))
+        if isinstance(logits, (tuple, list, dict)):
+            name = type(self).__name__
+            raise TypeError(
+                f"expected one tensor of logits from `{name}.process`, got a {type(logits).__name__}; define "
+                f"`{name}.gates(inputs)`, which returns the list of its gates"
+            )
+        return [self.gate(logits)]
+
+    def mean(self, inputs: Tensor, axes: int | tuple[int, ...]) -> Tensor:
+        """Returns the mean over one or more axes, kept with size 1; float32 or wider."""
         mean = ops.cast(inputs, self.wide_dtype)
         # One axis at a time, the innermost first: faster than all at once, and the partial sums stay small.
         for axis in sorted((axes,) if isinstance(axes, int) else axes, reverse=True):
@@ -122,16 +151,16 @@ class Recalibration(keras.layers.Layer):
 
     @property
     def wide_dtype(self) -> str:
-        """The type of reductions and gates: the layer's compute type, float32 at least."""
+        """The type of reductions and gates: the layer's compute type, but at least float32."""
         return "float64" if self.compute_dtype == "float64" else "float32"
 
     @property
-    def map_dtype(self):
-        """The type of what is as large as the map: the compute type, or the wide one inside a fused block."""
+    def map_dtype(self) -> str:
+        """The type of tensors as large as the feature map: the compute type, or the wide one inside a fused block."""
         return self.wide_dtype if self.is_fused and acceleration.can_fuse() else self.compute_dtype
 
-    def branch(self, block_class, *args, **kwargs):
-        """Returns a block that is part of this one, and has a bias, starts and is laid out as this one does."""
+    def branch(self, block_class: type[Recalibration], *args: Any, **kwargs: Any) -> Recalibration:
+        """Returns a block that is part of this one, with the same bias, start, data format and dtype policy."""
         return block_class(
             *args,
             use_bias=self.use_bias,
@@ -141,8 +170,15 @@ class Recalibration(keras.layers.Layer):
             **kwargs,
         )
 
-    def pointwise(self, units, name, makes_logits=False, use_bias=True):
-        """Returns a 1×1 convolution over the channels; one that `makes_logits` starts at zero on identity start."""
+    def pointwise(self, units: int, name: str, makes_logits: bool = False, use_bias: bool = True) -> Pointwise:
+        """Returns a 1×1 convolution over the channels.
+
+        Args:
+            units: Number of output channels.
+            name: Name of the sub-layer.
+            makes_logits: Whether its output is the logits; with `use_identity_start` its kernel then starts at zero.
+            use_bias: Whether it has a bias.
+        """
         return Pointwise(
             units,
             use_bias=use_bias,
@@ -152,10 +188,10 @@ class Recalibration(keras.layers.Layer):
             name=name,
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "data_format": self.data_format,
@@ -163,72 +199,53 @@ class Recalibration(keras.layers.Layer):
         }
 
 
-class Pointwise(keras.layers.Layer):
-    """A 1×1 convolution for any number of spatial axes, computed in the type of its input.
+class BottleneckRecalibration(Recalibration):
+    """Base of the blocks that compute their logits by `W₁ δ(W₂ z)`, with `δ` the ReLU.
 
-    Blocks run it on their descriptors in float32 and on whole feature maps in their compute type, with one kernel.
-    A plain matrix product serves every rank and exports to every format.
+    `W₂: C → C/r` is the sub-layer `reduce`, `W₁: C/r → C` the sub-layer `expand`.
 
     Args:
-        units: integer, number of output channels.
-        use_bias: boolean.
-        data_format: `"channels_last"` or `"channels_first"`.
-        kernel_initializer: a Keras initializer.
-    """
-
-    def __init__(self, units, use_bias, data_format, kernel_initializer, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.units = units
-        self.use_bias = use_bias
-        self.data_format = data_format
-        self.kernel_initializer = kernel_initializer
-
-    def build(self, input_shape) -> None:
-        self.channels = input_shape[-1 if self.data_format == "channels_last" else 1]
-        self.kernel = self.add_weight(
-            shape=(self.channels, self.units), initializer=self.kernel_initializer, autocast=False, name="kernel"
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(shape=(self.units,), initializer="zeros", autocast=False, name="bias")
-
-    def call(self, inputs):
-        return self.add_bias(self.project(inputs))
-
-    def project(self, inputs):
-        """Returns the product with the kernel, without the bias."""
-        kernel = ops.cast(self.kernel, inputs.dtype)
-        shape = ops.shape(inputs)
-        if self.data_format == "channels_last":
-            product = ops.matmul(ops.reshape(inputs, (-1, self.channels)), kernel)
-            return ops.reshape(product, (*shape[:-1], self.units))
-        product = ops.matmul(ops.transpose(kernel), ops.reshape(inputs, (shape[0], self.channels, -1)))
-        return ops.reshape(product, (shape[0], self.units, *shape[2:]))
-
-    def add_bias(self, inputs):
-        """Returns the inputs plus the bias, if there is one."""
-        if self.bias is None:
-            return inputs
-        bias = ops.cast(self.bias, inputs.dtype)
-        if self.data_format == "channels_first":
-            bias = ops.reshape(bias, (self.units,) + (1,) * (len(inputs.shape) - 2))
-        return inputs + bias
-
-    def compute_output_shape(self, input_shape):
-        if self.data_format == "channels_last":
-            return (*input_shape[:-1], self.units)
-        return (input_shape[0], self.units, *input_shape[2:])
-
-
-def reduced_channels(channels, reduction_ratio, block):
-    """Returns the hidden width `channels // reduction_ratio` of a block's bottleneck.
+        reduction_ratio: The `r` above, from 1 to the number of channels.
+        use_bias: Whether both projections have a bias.
+        **kwargs: See `recalib_keras.layers.Recalibration`.
 
     Raises:
-        ValueError: if the ratio lies outside 1 … channels.
+        ValueError: If `reduction_ratio` is below 1 or above the number of channels.
+    """
+
+    public_name: str | None = None  # how errors name a block that is part of another one
+
+    def __init__(self, reduction_ratio: float, use_bias: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.reduction_ratio = reduction_ratio
+        self.use_bias = use_bias
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        hidden = reduced_channels(self.channels, self.reduction_ratio, self.public_name or type(self).__name__)
+        self.reduce = self.pointwise(hidden, name="reduce", use_bias=self.use_bias)
+        self.expand = self.pointwise(self.channels, name="expand", use_bias=self.use_bias, makes_logits=True)
+        self.reduce.build(input_shape)
+        self.expand.build(self.reduce.compute_output_shape(input_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "reduction_ratio": self.reduction_ratio, "use_bias": self.use_bias}
+
+
+def reduced_channels(channels: int, reduction_ratio: float, block: str) -> int:
+    """Returns the hidden width `channels // reduction_ratio` of a block's bottleneck.
+
+    Args:
+        channels: Number of channels that the bottleneck reduces.
+        reduction_ratio: Number from 1 to `channels`.
+        block: Name of the block, for the error.
+
+    Raises:
+        ValueError: If the ratio lies outside 1 … channels.
     """
     if not 1 <= reduction_ratio <= channels:
         raise ValueError(
-            f"`reduction_ratio` of `{block}` must lie between 1 and the number of channels, {channels}, so that at "
-            f"least one hidden channel is left. Received: reduction_ratio={reduction_ratio}"
+            f"expected `reduction_ratio` of `{block}` to lie between 1 and the number of channels, {channels}, "
+            f"got {reduction_ratio}; at least one hidden channel must be left"
         )
     return int(channels // reduction_ratio)

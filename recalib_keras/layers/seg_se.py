@@ -1,9 +1,15 @@
 """Recombination and spatially adaptive recalibration (SegSE)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
-from recalib_keras.layers.convolution import Convolution
+from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.layers.convolution import Convolution, with_channels
 from recalib_keras.layers.recalibration import Recalibration, reduced_channels
 
 
@@ -17,20 +23,20 @@ class SegSE(Recalibration):
     there is no recombination, and `Û = U · σ(W₁ δ(K U))`.
 
     Args:
-        reduction_ratio: number from 1 to the number of (expanded) channels, the `r` above. Defaults to 10.
-        dilation_rate: integer, the `d` above. Defaults to 1.
-        expansion_factor: integer of at least 1, the `m` above, or `None` for recalibration alone. Defaults to 4.
-        use_bias: whether all convolutions have a bias. Defaults to `True`.
-        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
-            see `recalib_keras.layers.Recalibration`.
+        reduction_ratio: The `r` above, from 1 to the number of (expanded) channels.
+        dilation_rate: The `d` above, in voxels.
+        expansion_factor: The `m` above, at least 1, or `None` for recalibration without recombination.
+        use_bias: Whether all convolutions have a bias.
+        **kwargs: `data_format`, `use_identity_start` (see `recalib_keras.layers.Recalibration`) and the arguments of
+            `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)`.
 
     Output shape: `(batch, *spatial, channels)`.
 
     Raises:
-        ValueError: if `reduction_ratio` is below 1 or above the number of expanded channels, or `expansion_factor`
-            below 1.
+        ValueError: If `reduction_ratio` is below 1 or above the number of expanded channels, or if
+            `expansion_factor` is below 1.
 
     Example:
     >>> import keras
@@ -40,26 +46,32 @@ class SegSE(Recalibration):
 
     Reference:
         Pereira et al., "Adaptive feature recombination and recalibration for semantic segmentation: application to
-        brain tumor segmentation in MRI", MICCAI 2018. Left out: the batch normalization that the authors' code has
-        after the dilated convolution.
+        brain tumor segmentation in MRI", MICCAI 2018. The authors' code also has a batch normalization after the
+        dilated convolution, which this layer leaves out.
     """
 
-    def __init__(self, reduction_ratio=10, dilation_rate=1, expansion_factor=4, use_bias=True, **kwargs):
+    def __init__(
+        self,
+        reduction_ratio: float = 10,
+        dilation_rate: int = 1,
+        expansion_factor: int | None = 4,
+        use_bias: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if expansion_factor is not None and expansion_factor < 1:
             raise ValueError(
-                "`expansion_factor` must be at least 1, or None for no recombination. "
-                f"Received: expansion_factor={expansion_factor}"
+                f"expected `expansion_factor` to be at least 1, or None for no recombination, got {expansion_factor}"
             )
         self.reduction_ratio = reduction_ratio
         self.dilation_rate = dilation_rate
         self.expansion_factor = expansion_factor
         self.use_bias = use_bias
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         width = self.channels * (self.expansion_factor or 1)
-        expanded_shape = _with_channels(input_shape, self.channel_axis, width)
+        expanded_shape = with_channels(input_shape, width, self.data_format)
         hidden = reduced_channels(width, self.reduction_ratio, "SegSE")
         self.neighbourhood = Convolution(
             hidden,
@@ -72,31 +84,35 @@ class SegSE(Recalibration):
         )
         self.expand = self.pointwise(width, name="expand", use_bias=self.use_bias, makes_logits=True)
         self.neighbourhood.build(expanded_shape)
-        self.expand.build(_with_channels(input_shape, self.channel_axis, hidden))
+        self.expand.build(with_channels(input_shape, hidden, self.data_format))
         if self.expansion_factor is not None:
             self._build_recombination(input_shape, expanded_shape, width)
 
     def _build_recombination(self, input_shape, expanded_shape, width):
         self.recombine = self.pointwise(width, name="recombine", use_bias=self.use_bias)
         self.contract = self.pointwise(self.channels, name="contract", use_bias=self.use_bias)
-        if self.use_identity_start:  # the first C of the mC channels carry the input through, the others start unused
+        if self.use_identity_start:  # the first C of the mC channels pass the input on, the others start unused
             self.recombine.kernel_initializer = _leading_identity
             self.contract.kernel_initializer = _leading_identity
         self.recombine.build(input_shape)
         self.contract.build(expanded_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.expansion_factor is None:
             return super().call(inputs)
         return self.contract(super().call(self.recombine(inputs)))
 
-    def compress(self, inputs):
+    def gates(self, inputs: Tensor) -> list[Tensor]:
+        """Returns the gates, which broadcast to the expanded feature map `V`."""
+        return super().gates(inputs if self.expansion_factor is None else self.recombine(inputs))
+
+    def compress(self, inputs: Tensor) -> Tensor:
         return ops.relu(self.neighbourhood(inputs))
 
-    def process(self, descriptor):
+    def process(self, descriptor: Tensor) -> Tensor:
         return self.expand(descriptor)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "reduction_ratio": self.reduction_ratio,
@@ -104,10 +120,6 @@ class SegSE(Recalibration):
             "expansion_factor": self.expansion_factor,
             "use_bias": self.use_bias,
         }
-
-
-def _with_channels(shape, channel_axis, channels):
-    return (*shape[:channel_axis], channels, *shape[channel_axis + 1 :])
 
 
 def _leading_identity(shape, dtype=None):

@@ -1,37 +1,38 @@
-"""Blocks of voxels as channels of one voxel, and back: how a network works at a fraction of its input's resolution."""
+"""Blocks of voxels to channels of one voxel, and back: a network then works at a fraction of its input's resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
-from recalib_keras.layers.interleaving import spatial_axes
+from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.layers.resizing import Shape, spatial_axes
 
 
 class _Rearrangement(keras.layers.Layer):
-    """What the two layers share.
+    """Base of the two layers."""
 
-    Args:
-        block_size: integer of at least 2, voxels along each side of a block.
-        data_format: `"channels_last"` or `"channels_first"`.
-    """
-
-    def __init__(self, block_size=2, data_format=None, **kwargs):
+    def __init__(self, block_size: int = 2, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if block_size < 2:
-            raise ValueError(f"`block_size` must be at least 2. Received: block_size={block_size}")
+            raise ValueError(f"expected `block_size` to be at least 2, got {block_size}")
         self.block_size = block_size
         self.data_format = data_format or keras.config.image_data_format()
 
-    def call(self, inputs):
-        self.compute_output_shape(inputs.shape)  # names sizes that do not fit before an operation stumbles over them
+    def call(self, inputs: Tensor) -> Tensor:
+        self.compute_output_shape(inputs.shape)  # reports sizes that do not fit before an operation fails
         if self.data_format == "channels_last":
             return self._rearrange(inputs)
         return ops.moveaxis(self._rearrange(ops.moveaxis(inputs, 1, -1)), -1, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "block_size": self.block_size, "data_format": self.data_format}
 
-    def _shape(self, input_shape, size, channels):
-        """Returns a shape with functions applied to each known size along the spatial axes, and to the channels."""
+    def _shape(self, input_shape: Shape, size: Callable[[int], int], channels: Callable[[int], int]) -> Shape:
+        """Returns a shape with one function applied to each known spatial size and one to the channels."""
         spatial = spatial_axes(len(input_shape), self.data_format)
         return tuple(
             length if axis == 0 or length is None else size(length) if axis in spatial else channels(length)
@@ -41,20 +42,20 @@ class _Rearrangement(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class SpaceToDepth(_Rearrangement):
-    """Makes each block of voxels one voxel, which has all of their channels; the inverse of `DepthToSpace`.
+    """Turns each block of voxels into one voxel that has all of their channels; the inverse of `DepthToSpace`.
 
     Args:
-        block_size: integer of at least 2, voxels along each side of a block. Defaults to 2.
+        block_size: Side of a block in voxels, at least 2.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
-        **kwargs: the arguments of `keras.layers.Layer`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
-    Input shape: `(batch, *spatial, channels)` with spatial sizes that `block_size` divides; one, two, three or more
-        spatial axes.
+    Input shape: `(batch, *spatial, channels)` with spatial sizes that `block_size` divides, and any number of spatial
+        axes.
 
     Output shape: `(batch, *(spatial / block_size), block_size ** axes · channels)`, the voxels of a block in C order.
 
     Raises:
-        ValueError: for a size that cannot be divided, and for a `block_size` below 2.
+        ValueError: For a size that `block_size` does not divide, and for a `block_size` below 2.
 
     Example:
     >>> import keras
@@ -67,20 +68,20 @@ class SpaceToDepth(_Rearrangement):
         Neural Network", CVPR 2016: its periodic shuffling, in any number of dimensions.
     """
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         side = self.block_size
         spatial = spatial_axes(len(input_shape), self.data_format)
         if any(input_shape[axis] is not None and input_shape[axis] % side for axis in spatial):
             raise ValueError(
-                f"every spatial size must be a multiple of `block_size`, {side}; pad or crop the others. "
-                f"Received: shape={tuple(input_shape)}"
+                f"expected every spatial size to be a multiple of `block_size`, {side}, got the shape "
+                f"{tuple(input_shape)}; pad or crop the others"
             )
         return self._shape(input_shape, lambda size: size // side, lambda channels: channels * side ** len(spatial))
 
     def _rearrange(self, inputs):
         side, (_, *sizes, channels) = self.block_size, ops.shape(inputs)
         coarse = [size // side for size in sizes]
-        apart = [-1, side]  # blocks along the first axis, for the whole batch; places in them; and so on
+        apart = [-1, side]  # blocks along the first axis, for the whole batch; places in each block; and so on
         for blocks in coarse[1:]:
             apart += [blocks, side]
         apart[-1] *= channels
@@ -93,16 +94,19 @@ class SpaceToDepth(_Rearrangement):
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class DepthToSpace(_Rearrangement):
-    """Makes each voxel a block of voxels, which share out its channels; the inverse of `SpaceToDepth`.
+    """Turns each voxel into a block of voxels that share its channels; the inverse of `SpaceToDepth`.
 
-    Args: those of `SpaceToDepth`.
+    Args:
+        block_size: Side of a block in voxels, at least 2.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)` with a number of channels that `block_size ** axes` divides.
 
     Output shape: `(batch, *(spatial · block_size), channels / block_size ** axes)`.
 
     Raises:
-        ValueError: for a number of channels that cannot be divided, and for a `block_size` below 2.
+        ValueError: For a number of channels that `block_size ** axes` does not divide, and for a `block_size` below 2.
 
     Example:
     >>> import keras
@@ -114,13 +118,13 @@ class DepthToSpace(_Rearrangement):
         Shi et al., CVPR 2016; see `SpaceToDepth`.
     """
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         side, places = self.block_size, self.block_size ** (len(input_shape) - 2)
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         if channels is not None and channels % places:
             raise ValueError(
-                f"the number of channels must be a multiple of {places}, the voxels of a block. "
-                f"Received: shape={tuple(input_shape)}"
+                f"expected the number of channels to be a multiple of {places}, the voxels of a block, got the shape "
+                f"{tuple(input_shape)}"
             )
         return self._shape(input_shape, lambda size: size * side, lambda channels: channels // places)
 

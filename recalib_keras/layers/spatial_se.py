@@ -1,7 +1,13 @@
 """Channel squeeze and spatial excitation (sSE)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.layers.recalibration import Recalibration
 
 
@@ -13,10 +19,9 @@ class SpatialSE(Recalibration):
     `use_bias`.
 
     Args:
-        use_bias: whether the convolution has a bias. Defaults to `True`, as in the authors' layers; the papers
-            count none.
-        **kwargs: `data_format`, `use_identity_start` and the arguments of `keras.layers.Layer`;
-            see `recalib_keras.layers.Recalibration`.
+        use_bias: Whether the convolution has a bias, as in the authors' layers; the papers count none.
+        **kwargs: `data_format`, `use_identity_start` (see `recalib_keras.layers.Recalibration`) and the arguments of
+            `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)`.
 
@@ -34,17 +39,17 @@ class SpatialSE(Recalibration):
 
     is_fused = True
 
-    def __init__(self, use_bias=True, **kwargs):
+    def __init__(self, use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.use_bias = use_bias
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         self.squeeze = self.pointwise(1, name="squeeze", use_bias=self.use_bias, makes_logits=True)
         self.squeeze.build(input_shape)
 
-    def compress(self, inputs):
+    def compress(self, inputs: Tensor) -> Tensor:
         return self.squeeze(inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "use_bias": self.use_bias}

@@ -1,8 +1,36 @@
-"""Segmentation networks that carry recalibration blocks, in 2-D and 3-D."""
+"""Segmentation networks with recalibration blocks, in 2-D and 3-D.
 
-from recalib_keras.models.densenet import DenseNet
-from recalib_keras.models.encoder_decoder import POSITIONS, RECALIBRATIONS, EncoderDecoder
-from recalib_keras.models.sdnet import SDNet
-from recalib_keras.models.unet import UNet
+The networks load on first use: the rules of `recalib_keras.models.architecture` are needed without Keras, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from recalib_keras.models.architecture import BLOCKS, POSITIONS
+
+if TYPE_CHECKING:
+    from recalib_keras.models.densenet import DenseNet
+    from recalib_keras.models.encoder_decoder import EncoderDecoder
+    from recalib_keras.models.sdnet import SDNet
+    from recalib_keras.models.unet import UNet
+
+    RECALIBRATIONS: dict[str, type]
 
 __all__ = ["POSITIONS", "RECALIBRATIONS", "DenseNet", "EncoderDecoder", "SDNet", "UNet"]
+
+_MODULES = {"DenseNet": "densenet", "EncoderDecoder": "encoder_decoder", "SDNet": "sdnet", "UNet": "unet"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name == "RECALIBRATIONS":  # the blocks' classes by the names that networks know them by
+        layers = importlib.import_module("recalib_keras.layers")
+        return {block: getattr(layers, class_name) for block, class_name in BLOCKS.items()}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,12 +1,16 @@
 """Fully convolutional DenseNet."""
 
+from __future__ import annotations
+
 import keras
 
+from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.models.encoder_decoder import EncoderDecoder
+from recalib_keras.models.parts import Parts
 
 
-def apply_dense_convolutions(x, filters, parts, name):
-    """Applies two densely connected convolutions and the 1×1 convolution that gathers them."""
+def apply_dense_convolutions(x: Tensor, filters: int, parts: Parts, name: str) -> Tensor:
+    """Applies two densely connected convolutions, then a 1×1 convolution of all maps."""
     first = parts.convolve(x, filters, name, suffix="_1")
     x = parts.concatenate([x, first], f"{name}_concat_1")
     second = parts.convolve(x, filters, name, suffix="_2")
@@ -16,12 +20,13 @@ def apply_dense_convolutions(x, filters, parts, name):
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class DenseNet(EncoderDecoder):
-    """Fully convolutional DenseNet: densely connected convolutions, max-unpooling to up-sample.
+    """Fully convolutional DenseNet: densely connected convolutions, up-sampling by max-unpooling.
 
     Each block has two padded 5×5 convolutions (3×3×3 in 3-D), each of which sees the concatenation of all maps before
-    it, and ends with a 1×1 convolution that brings their concatenation to `filters` maps. Batch normalization and a
-    ReLU follow each convolution. Arguments, shapes and errors are those of
-    `recalib_keras.models.EncoderDecoder`.
+    it. A 1×1 convolution then reduces their concatenation to `filters` maps. Batch normalization and a ReLU follow each
+    convolution.
+
+    Args: See `recalib_keras.models.EncoderDecoder`, also for shapes and errors.
 
     Example:
     >>> from recalib_keras import models

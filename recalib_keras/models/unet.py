@@ -1,11 +1,15 @@
 """U-Net."""
 
+from __future__ import annotations
+
 import keras
 
+from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.models.encoder_decoder import EncoderDecoder
+from recalib_keras.models.parts import Parts
 
 
-def apply_double_convolution(x, filters, parts, name):
+def apply_double_convolution(x: Tensor, filters: int, parts: Parts, name: str) -> Tensor:
     """Applies two convolutions, each with its normalization and ReLU."""
     x = parts.convolve(x, filters, name, suffix="_1")
     return parts.convolve(x, filters, name, suffix="_2")
@@ -13,10 +17,11 @@ def apply_double_convolution(x, filters, parts, name):
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
 class UNet(EncoderDecoder):
-    """U-Net: two convolutions a block, transposed convolutions to up-sample.
+    """U-Net: two convolutions in each block, up-sampling by transposed convolutions.
 
     Each block has two padded 3×3 convolutions, each followed by a ReLU; there is no normalization by default.
-    Arguments, shapes and errors are those of `recalib_keras.models.EncoderDecoder`.
+
+    Args: See `recalib_keras.models.EncoderDecoder`, also for shapes and errors.
 
     Example:
     >>> from recalib_keras import models

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.datasets import Inspection, LabelledScan
-from recalib_keras.datasets.scan import noted
+from recalib_keras.datasets.problems import noted
 from recalib_keras.synthesis.geometry import HEAD
 from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import LabelTable

@@ -1,7 +1,10 @@
-"""Train a network by a recipe, and publish what comes out as a preset."""
+"""Training of a network by a recipe, and publication of its weights as a preset."""
 
-from recalib_keras.core.errors import TrainingError
+from recalib_keras.core.errors import DivergedError, TrainingError
+from recalib_keras.training.data.split import Split, find_split
+from recalib_keras.training.early_stopping import has_stalled
 from recalib_keras.training.losses import DiceCrossEntropy, class_weights
+from recalib_keras.training.preset_evaluation import PresetEvaluation, evaluate_preset
 from recalib_keras.training.publish import publish
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.trainer import train
@@ -9,9 +12,15 @@ from recalib_keras.training.validation import held_out, rescore, validate
 
 __all__ = [
     "DiceCrossEntropy",
+    "DivergedError",
+    "PresetEvaluation",
     "Recipe",
+    "Split",
     "TrainingError",
     "class_weights",
+    "evaluate_preset",
+    "find_split",
+    "has_stalled",
     "held_out",
     "publish",
     "rescore",

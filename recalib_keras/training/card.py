@@ -1,4 +1,6 @@
-"""The card of a preset: what it is for, what it was trained on, what it reaches, in words made from its description."""
+"""The card of a preset: its purpose, training data and scores in words, made from its description."""
+
+from recalib_keras.zoo.preset import Preset
 
 CARD = """# {name}
 
@@ -19,8 +21,8 @@ Segments {title}.
 | training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long} |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
-Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} over scans. The weights kept are those of the
-validated epoch that scored best on these same scans, so the figure leans to the bright side.
+Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). The score is
+optimistic: the best epoch was chosen on these scans.
 {caution}
 | structure | Dice |
 |---|---|
@@ -32,23 +34,23 @@ validated epoch that scored best on these same scans, so the figure leans to the
 ENSEMBLE = """
 ## `{name}`{default}
 
-The average of {members}: the weights below, which segment a scan together.
+Averages the probabilities of {members}, the weights below.
 
     recalib segment scan.nii.gz -o results --preset {preset} --weights {name}
     recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
 """
 
 SYNTHETIC = """
-It never saw a real scan: it learnt from synthetic images alone, and these scores are of such images too. Labels of real
-scans can be worse; look at them before you rely on them.
+The network was trained on synthetic images alone, and these scores are on synthetic images too. It has never seen a
+real scan: segmentations of real scans can be worse, so check them before you use them.
 """
 
 
-def card(preset):
+def card(preset: Preset) -> str:
     """Returns the Markdown card of a preset.
 
     Args:
-        preset: `recalib_keras.zoo.Preset`.
+        preset: The preset.
     """
     default = preset.shares()
     ensembles = [
@@ -73,7 +75,7 @@ def _mark(is_default):
 
 
 def _window(expects):
-    beside = f", and {expects.context} more slices on either side" if expects.context else ""
+    beside = f", with {expects.context} more slices on each side" if expects.context else ""
     return f"{' × '.join(map(str, expects.window))} voxels{beside}"
 
 
@@ -83,7 +85,9 @@ def _architecture(network):
 
 
 def _how_long(described):
-    start = f", from the weights of `{described.data['starts_from']}` on" if "starts_from" in described.data else ""
+    start = (
+        f", starting from the weights of `{described.data['starts_from']}`" if "starts_from" in described.data else ""
+    )
     score = described.score
     device = f" on {score['device']}" if "device" in score else ""
     return f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}"

@@ -1,15 +1,42 @@
 """When a training ends before its last epoch."""
 
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-def is_no_better(history, patience):
-    """Returns whether the last validations were no better than the best one before them.
+DICE = "dice"
+
+
+def score_of(line: Mapping[str, Any], objective: str = DICE) -> float | None:
+    """Returns the score of an epoch, or None if the epoch was not validated.
 
     Args:
-        history: the lines of a log, dicts; those with a `"dice"` are of epochs that were validated.
-        patience: how many validations; 0 for never.
+        line: A line of the log; that of a validated epoch has a `"dice"` and a `"dice_by_structure"`.
+        objective: `"dice"` for the mean Dice, or the name of a structure for its own; 0 if the structure is in none
+            of the validation scans.
 
-    >>> is_no_better([{"dice": 0.5}, {"dice": 0.7}, {}, {"dice": 0.6}, {"dice": 0.7}], patience=2)
-    True
+    Example:
+        >>> line = {"dice": 0.75, "dice_by_structure": {"shell": 0.5, "core": 1.0}}
+        >>> score_of(line), score_of(line, "shell"), score_of({"loss": 1.0})
+        (0.75, 0.5, None)
     """
-    scores = [line["dice"] for line in history if "dice" in line]
+    if "dice" not in line:
+        return None
+    score = line["dice"] if objective == DICE else line["dice_by_structure"].get(objective, 0.0)
+    return score if math.isfinite(score) else 0.0
+
+
+def has_stalled(history: Iterable[Mapping[str, Any]], patience: int, objective: str = DICE) -> bool:
+    """Returns whether none of the last validations scored higher than the best one before them.
+
+    Args:
+        history: The lines of a log, in order.
+        patience: How many validations may pass without a higher score; 0 for any number.
+        objective: What is scored; see `score_of`.
+
+    Example:
+        >>> has_stalled([{"dice": 0.5}, {"dice": 0.7}, {}, {"dice": 0.6}, {"dice": 0.7}], patience=2)
+        True
+    """
+    scores = [score for score in (score_of(line, objective) for line in history) if score is not None]
     return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])

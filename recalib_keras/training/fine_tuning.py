@@ -1,42 +1,117 @@
-"""Start a training from pretrained weights."""
+"""The start of a training from pretrained weights."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import keras
+import numpy as np
+from keras import ops
 
 from recalib_keras import zoo
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo import weights as zoo_weights
+from recalib_keras.zoo.labels import Label
+
+# The layer that tells the classes apart: its outputs are the places of a block of voxels × classes, in C order.
+CLASSIFIER = ("classifier/kernel", "classifier/bias")
 
 
-def start_from(model, recipe) -> None:
-    """Sets a fresh network's weights from the preset that its recipe names, and freezes what it says.
+def start_from(model: keras.Model, recipe: Recipe) -> None:
+    """Sets a fresh network's weights from the preset that its recipe names, and freezes the encoders if asked to.
 
-    The classifier starts anew unless the preset's labels are the recipe's, names and order alike, and its layers too.
-    Recalibration blocks may be put into a network that was trained without any, if they start as the identity
-    (`recalibration_args = { use_identity_start = true }`): at first it then does what it did before.
+    If the preset's labels are the recipe's, names and order alike, and its classifier has the same layers, all weights
+    are taken. With other labels the classifier starts anew, except for structures that both lists name alike: these
+    keep their classifier weights, if there is at least one besides the background.
+
+    A network with recalibration blocks can start from the weights of one without, if the blocks change nothing at
+    first (`recalibration_args = { use_identity_start = true }`).
 
     Args:
-        model: `keras.Model` of the recipe.
-        recipe: `Recipe` with an `init`.
+        model: Fresh network of the recipe.
+        recipe: Recipe with an `init`.
 
     Raises:
-        ValueError: for an unknown preset or weight set.
-        WeightsError: if the network is not the preset's; lists what differs.
+        ValueError: The preset or its weight set is unknown.
+        WeightsError: The network is not the preset's; lists the differences.
     """
     settings = recipe.fine_tuning
     described = zoo.weight_set(recipe.init, settings.weights)
-    tensors = zoo_weights.read(zoo.info(recipe.init).folder / described.file, described.sha256)
-    same_labels = [label.name for label in described.labels] == [label.name for label in recipe.labels]
-    same_head = _head(tensors) == _head(v.path for v in model.weights)
-    new_parts = [] if same_labels and same_head else [zoo_weights.is_head]
+    tensors = described.read_weights()
+    new_parts = []
+    if not _is_same_classifier(model, tensors, described.labels, recipe.labels):
+        carried = carried_classifier(model, tensors, described.labels, recipe.labels)
+        tensors = {**tensors, **carried}
+        if not carried:
+            new_parts.append(zoo_weights.is_head)
     if _starts_as_identity(recipe.network) and not any(map(zoo_weights.is_block, tensors)):
         new_parts.append(zoo_weights.is_block)
     zoo_weights.assign(model, tensors, skip=lambda path: any(is_part(path) for is_part in new_parts))
     if settings.freeze_encoder:
-        for layer in model.layers:
-            if layer.name.startswith("encoder_"):
-                layer.trainable = False
+        _freeze_encoders(model)
+
+
+def carried_classifier(
+    model: keras.Model, tensors: Mapping[str, np.ndarray], known: Sequence[Label], wanted: Sequence[Label]
+) -> dict[str, np.ndarray]:
+    """Returns a classifier for other labels, in which structures of the same name keep their pretrained weights.
+
+    The logits of the kept classes, the background among them, are those of the pretrained network. The other classes
+    keep the weights that the model has.
+
+    Args:
+        model: Fresh network for the wanted labels.
+        tensors: Pretrained weights by the paths of their variables.
+        known: Labels of the pretrained network.
+        wanted: Labels of the model.
+
+    Returns:
+        The weights of the classifier by their paths. They are empty if no structure besides the background has the
+        same name in both lists, or if the classifiers differ in more than their labels.
+    """
+    head = {v.path: ops.convert_to_numpy(v) for v in model.weights if zoo_weights.is_head(v.path)}
+    kept = _classes_in_common(known, wanted)
+    # A recalibration block behind the classifier mixes its classes.
+    if len(kept) < 2 or head.keys() != _head(tensors) or any(map(zoo_weights.is_block, head)):
+        return {}
+    carried = {}
+    for path, fresh in head.items():
+        if path in CLASSIFIER:
+            carried[path] = _with_columns(fresh, tensors[path], kept, len(wanted), len(known))
+        else:
+            carried[path] = tensors[path] if tensors[path].shape == fresh.shape else None
+    return {} if any(tensor is None for tensor in carried.values()) else carried
+
+
+def _classes_in_common(known, wanted):
+    """Returns pairs of classes, new and old: the background, and structures of the same name."""
+    classes = {label.name: index for index, label in enumerate(known) if index}
+    return [(0, 0)] + [(new, classes[label.name]) for new, label in enumerate(wanted) if new and label.name in classes]
+
+
+def _with_columns(fresh, pretrained, kept, number_wanted, number_known):
+    """Returns a copy of a fresh tensor with the pretrained weights of some classes; None if other sizes differ."""
+    by_class = np.array(fresh).reshape(*fresh.shape[:-1], -1, number_wanted)
+    old_by_class = pretrained.reshape(*pretrained.shape[:-1], -1, number_known)
+    if by_class.shape[:-1] != old_by_class.shape[:-1]:
+        return None
+    new, old = map(list, zip(*kept))
+    by_class[..., new] = old_by_class[..., old]
+    return by_class.reshape(fresh.shape)
+
+
+def _is_same_classifier(model, tensors, known, wanted):
+    same_labels = [label.name for label in known] == [label.name for label in wanted]
+    return same_labels and _head(tensors) == _head(v.path for v in model.weights)
 
 
 def _starts_as_identity(network):
     return bool((network.arguments.get("recalibration_args") or {}).get("use_identity_start"))
 
 
-def _head(paths):
+def _freeze_encoders(model):
+    for layer in model.layers:
+        if layer.name.startswith("encoder_"):
+            layer.trainable = False
+
+
+def _head(paths: Iterable[str]) -> set[str]:
     return {path for path in paths if zoo_weights.is_head(path)}

@@ -1,31 +1,40 @@
-"""Keras's optimizers and what recipes ask for beyond them: rates by variable, weight decay as the papers have it."""
+"""Keras's optimizers with the additions of recipes: a rate for each variable, weight decay as in the papers."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo.weights import is_head
 
+Tensor = Any  # of the backend in use, which Keras has no type for
 
-class _Recipe:
-    """What is added to a Keras optimizer.
+
+class _RecipeOptimizer:
+    """The additions to a Keras optimizer, as a mixin.
 
     Args:
-        body_rate: factor of the learning rate for all variables but those of the classifier.
-        gradient_decay: factor of each variable that is added to its gradient (L2 regularisation, which momentum sees,
-            unlike Keras's own decoupled `weight_decay`).
+        *args: Arguments of the Keras optimizer.
+        body_rate: Factor of the learning rate for all variables but those of the classifier.
+        gradient_decay: Factor of each variable that is added to its gradient. This is L2 regularisation, which
+            momentum accumulates, unlike Keras's own decoupled `weight_decay`.
+        **kwargs: Arguments of the Keras optimizer.
     """
 
-    def __init__(self, *args, body_rate=1.0, gradient_decay=0.0, **kwargs):
+    def __init__(self, *args: Any, body_rate: float = 1.0, gradient_decay: float = 0.0, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.body_rate = body_rate
         self.gradient_decay = gradient_decay
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Creates the state of the optimizer, and finds the rate of each variable."""
         super().build(variables)
         self._rates = [1.0 if is_head(variable.path) else self.body_rate for variable in variables]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        """Updates a variable, with its own decay and rate."""
         if self.gradient_decay:
             gradient = gradient + keras.ops.cast(self.gradient_decay * variable, gradient.dtype)
         return super().update_step(gradient, variable, learning_rate * self._rate_of(variable))
@@ -37,28 +46,34 @@ class _Recipe:
         return grads if _number_of_replicas() > 1 else super()._clip_gradients(grads)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
-        """Clips what the devices of a `tf.distribute` strategy add up to; Keras would clip what each one adds."""
+        """Clips the sum of the gradients of a `tf.distribute` strategy's devices; Keras would clip each device's."""
         grads_and_vars = super()._all_reduce_sum_gradients(grads_and_vars)
         if _number_of_replicas() == 1:
             return grads_and_vars
         grads, variables = zip(*grads_and_vars)
         return list(zip(super()._clip_gradients(list(grads)), variables))
 
-    def finalize_variable_values(self, var_list):
-        """Leaves the last weights in place at the end of `fit`, where Keras would put their moving average."""
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Keeps the last weights at the end of `fit`; Keras would replace them by their moving average."""
 
-    def averages(self, variables):
-        """Returns the moving averages of variables, in their order."""
+    def averages(self, variables: Sequence[keras.Variable]) -> list[keras.Variable]:
+        """Returns the moving averages of variables, in their order.
+
+        Args:
+            variables: Variables of the model that the optimizer was built with.
+        """
         return [self._model_variables_moving_average[self._get_variable_index(variable)] for variable in variables]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
         return {**super().get_config(), "body_rate": self.body_rate, "gradient_decay": self.gradient_decay}
 
 
-class _Shrinking(_Recipe):
-    """Decoupled weight decay at each variable's own rate, where Keras would take the same for all."""
+class _DecoupledDecay(_RecipeOptimizer):
+    """Decoupled weight decay with each variable's own rate; Keras has one rate for all."""
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        """Shrinks a variable, then updates it."""
         if self._use_weight_decay(variable):
             shrinkage = keras.ops.cast(self.weight_decay * learning_rate * self._rate_of(variable), variable.dtype)
             self.assign_sub(variable, keras.ops.multiply(variable, shrinkage))
@@ -69,47 +84,47 @@ class _Shrinking(_Recipe):
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeAdam(_Recipe, keras.optimizers.Adam):
+class RecipeAdam(_RecipeOptimizer, keras.optimizers.Adam):
     """Adam (Kingma & Ba, ICLR 2015)."""
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeAdamW(_Shrinking, keras.optimizers.AdamW):
+class RecipeAdamW(_DecoupledDecay, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeSGD(_Recipe, keras.optimizers.SGD):
+class RecipeSGD(_RecipeOptimizer, keras.optimizers.SGD):
     """Stochastic gradient descent with momentum."""
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class RecipeMuon(_Shrinking, keras.optimizers.Muon):
-    """Muon (Jordan et al., 2024; rates as Adam's by Liu et al., arXiv 2502.16982) for the kernels of the body.
+class RecipeMuon(_DecoupledDecay, keras.optimizers.Muon):
+    """Muon (Jordan et al., 2024; with Adam's rates, Liu et al., arXiv 2502.16982) for the kernels of the body.
 
-    The step of a kernel is its momentum with all singular values made about equal, the kernel seen as a matrix from all
-    that a voxel of the output sees to the output's channels. Biases, scales and the classifier are Adam's.
+    The step of a kernel is its momentum with all singular values made about equal. The kernel counts as a matrix from
+    everything that an output voxel sees to the output's channels. Adam updates biases, scales and the classifier.
     """
 
-    def zeropower_via_newtonschulz5(self, x, steps):
-        """As Keras's, for a kernel of any rank."""
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
+        """Returns a kernel of any rank with its singular values made about equal; Keras's method takes matrices."""
         matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
         return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
 
-    def lr_adjust(self, x):
-        """As Keras's, for a kernel of any rank."""
+    def lr_adjust(self, x: Tensor) -> Tensor:
+        """Returns the step of a kernel of any rank, scaled to the length of Adam's; Keras's method takes matrices."""
         return x * (self.rms_rate * max(math.prod(x.shape[:-1]), x.shape[-1]) ** 0.5)
 
     def _should_use_adamw(self, variable):
         return len(variable.shape) < 2 or is_head(variable.path)
 
 
-def make_optimizer(recipe, steps_per_epoch):
+def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a recipe, ready to compile a model with.
 
     Args:
-        recipe: `Recipe`.
-        steps_per_epoch: integer.
+        recipe: The recipe.
+        steps_per_epoch: Steps in an epoch, which the schedule of the learning rate counts in.
     """
     settings, average = recipe.optimizer, recipe.schedule.average
     arguments = {

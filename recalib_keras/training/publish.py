@@ -1,6 +1,7 @@
-"""Turn a finished run into a preset: weights, description, recipe, log and card in one folder."""
+"""Publication of a finished run as a preset: weights, description, recipe, log and card in one folder."""
 
 import dataclasses
+import os
 import shutil
 import tomllib
 from pathlib import Path
@@ -11,43 +12,58 @@ from recalib_keras.training.card import card
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.folder import BEST
 from recalib_keras.training.run.log import LOG
-from recalib_keras.zoo.preset import FILE_NAME, Preset
+from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
 
 
-def publish(recipe, recipe_path, weight_set, run_folder, presets_folder):
-    """Adds the weights of a run to a preset, or makes the preset.
+def publish(
+    recipe: Recipe,
+    recipe_path: str | os.PathLike,
+    weight_set: WeightSet,
+    run_folder: str | os.PathLike,
+    presets_folder: str | os.PathLike,
+) -> Path:
+    """Adds the weights of a run to a preset; creates the preset if it is new.
 
     Args:
-        recipe: `Recipe` of the run.
-        recipe_path: its file.
-        weight_set: `WeightSet` that training returned.
-        run_folder: path of the run.
-        presets_folder: path of the folder of presets; the preset's own folder is made in it.
+        recipe: Recipe of the run.
+        recipe_path: Its file.
+        weight_set: The description that `train` returned.
+        run_folder: Folder of the run.
+        presets_folder: Folder of presets, in which the preset has a folder of its own.
 
     Returns:
-        Path of the preset's folder: `preset.json`, `README.md`, and the weight set's `.safetensors`, `.toml` and
-        `.jsonl`. Other weight sets of the preset stay as they are, behind this one if the recipe's `default` says so.
+        The preset's folder, with `preset.json`, `README.md`, and the weight set's `.safetensors`, `.toml` and
+        `.jsonl`. Other weight sets of the preset stay as they are; they come after this one if the recipe's `default`
+        is true.
+
+    Raises:
+        RecordError: The preset's description cannot be read; no file is changed then.
+        WriteError: A file cannot be written.
     """
     folder = Path(presets_folder) / recipe.preset
     recipe_file = folder / f"{recipe.weights}.toml"
-    # All that may fail comes before the first file is replaced.
+    # Everything that can fail comes before the first file is replaced.
     text = _recipe_text(recipe, Path(recipe_path), recipe_file)
-    preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
-    before = {recipe.weights: weight_set} if recipe.default else {}
-    preset = dataclasses.replace(
-        preset,
-        weight_sets=before | preset.weight_sets | {recipe.weights: weight_set},
-        ensembles=_with_member(preset.ensembles, recipe),
-    )
+    preset = _with_weights(folder, recipe, weight_set)
     description, readme = preset.to_json(), card(preset)
-    folder.mkdir(parents=True, exist_ok=True)
     _copy(Path(run_folder) / BEST, folder / weight_set.file)
-    _write(folder / FILE_NAME, description)
-    _write(folder / "README.md", readme)
+    write_text(folder / FILE_NAME, description)
+    write_text(folder / "README.md", readme)
     _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
     if text is not None:
-        _write(recipe_file, text)
+        write_text(recipe_file, text)
     return folder
+
+
+def _with_weights(folder, recipe, weight_set):
+    """Returns the preset of a folder, or a new one, with a weight set added."""
+    preset = Preset.read(folder) if (folder / FILE_NAME).exists() else Preset(recipe.preset, {})
+    first = {recipe.weights: weight_set} if recipe.default else {}
+    return dataclasses.replace(
+        preset,
+        weight_sets=first | preset.weight_sets | {recipe.weights: weight_set},
+        ensembles=_with_member(preset.ensembles, recipe),
+    )
 
 
 def _with_member(ensembles, recipe):
@@ -58,9 +74,10 @@ def _with_member(ensembles, recipe):
 
 
 def _recipe_text(recipe, path, target):
-    """Returns what to keep of a recipe: its file if that can stand elsewhere, or else all it says.
+    """Returns the text to keep of a recipe: its file's if that extends no other file, else the whole recipe's.
 
-    None for a file that lies beside the weights already. One that was changed or lost during training counts not.
+    The whole recipe is also kept if its file was changed or lost during training. Returns None if the file lies beside
+    the weights already.
     """
     try:
         text, is_same = path.read_text(encoding="utf-8"), Recipe.read(path) == recipe
@@ -73,7 +90,3 @@ def _recipe_text(recipe, path, target):
 
 def _copy(source, target):
     atomic_write(target, lambda temporary: shutil.copyfile(source, temporary))
-
-
-def _write(path, text):
-    write_text(path, text)

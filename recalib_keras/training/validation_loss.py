@@ -1,38 +1,46 @@
-"""The loss on scans that training held out."""
+"""The loss on the validation scans."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from recalib_keras.datasets import LabelledScan
 from recalib_keras.inference.sliding_window.predict import windows_at_a_time
 from recalib_keras.training.data.examples import as_examples, random_window, read_scan
+from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.recipe import Recipe
 
 
-class HeldOutLoss:
-    """The loss on one window of each held-out scan: around a voxel of its foreground, unchanged, always the same.
+class ValidationLoss:
+    """The loss on one window of each validation scan: around a voxel of the foreground, unchanged, always the same.
 
     Args:
-        recipe: `Recipe`.
-        scans: list of `recalib_keras.datasets.LabelledScan`; each is read once, when the loss is first asked for.
-        loss: `DiceCrossEntropy`.
-
-    Call arguments:
-        engine: `recalib_keras.inference.engines.KerasEngine` of the network.
-
-    Returns (of a call): dict of `"validation_loss"`, over all windows together, and its two terms without their
-        factors, `"validation_dice_loss"` and `"validation_cross_entropy"`.
+        recipe: The recipe of the training.
+        scans: The validation scans; each is read once, at the first call.
+        loss: The loss of the training.
     """
 
-    def __init__(self, recipe, scans, loss):
+    def __init__(self, recipe: Recipe, scans: Sequence[LabelledScan], loss: DiceCrossEntropy):
         self.recipe, self.scans, self.loss = recipe, scans, loss
 
-    def __call__(self, engine):
+    def __call__(self, engine: Callable[[np.ndarray], Any]) -> dict[str, float]:
+        """Returns the loss of a network over all windows together.
+
+        Args:
+            engine: The network, such as a `recalib_keras.inference.engines.KerasEngine`.
+
+        Returns:
+            `"validation_loss"`, and its two terms without their factors, `"validation_dice_loss"` and
+            `"validation_cross_entropy"`.
+        """
         found = self.loss.of_all(self._batches(engine))
         return {f"validation_{name}": round(value, 5) for name, value in found.items()}
 
     def _batches(self, engine):
-        """Yields classes and probabilities, of as many windows at a time as when a scan is segmented."""
+        """Yields classes and probabilities of as many windows at a time as in the segmentation of a scan."""
         images, classes = self._windows
         size = windows_at_a_time(self.recipe.input.window, engine.voxels_per_batch)
         for start in range(0, len(images), size):

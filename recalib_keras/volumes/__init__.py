@@ -1,6 +1,6 @@
-"""Scans as arrays in space: read them, turn and resample them, normalise them, write labels back on their own grid.
+"""Scans as arrays in space: read, orient, resample and normalise them, and write labels back on their own grid.
 
-Knows no model; needs numpy, scipy and nibabel, and pydicom for DICOM alone.
+Needs numpy, scipy and nibabel; DICOM needs pydicom.
 """
 
 from recalib_keras.core.errors import VolumeError

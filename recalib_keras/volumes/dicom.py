@@ -1,4 +1,6 @@
-"""Read a folder that holds the slices of one DICOM series."""
+"""Reading of a folder that holds the slices of one DICOM series."""
+
+from __future__ import annotations
 
 import os
 import warnings
@@ -14,7 +16,7 @@ from recalib_keras.volumes.names import SCAN_SUFFIXES
 from recalib_keras.volumes.placement import place
 from recalib_keras.volumes.volume import Volume
 
-# DICOM counts x to the patient's left and y to the back; RAS+ is the other way round.
+# In DICOM x grows to the patient's left and y to the back; in RAS+ to the right and to the front.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Slice gaps may differ by this share of their median (scanners round positions) …
 GAP_TOLERANCE = 0.02
@@ -24,24 +26,27 @@ NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Ro
 
 
 def read_series(folder: str | os.PathLike) -> Volume:
-    """Read a folder of single-frame DICOM slices, all of one series, in whatever file names and order.
+    """Returns the scan in a folder of single-frame DICOM slices of one series; file names and order do not matter.
 
-    Files that are not DICOM, and DICOM objects that are no images (`DICOMDIR`, reports, structures), are passed over.
-    The slices are sorted along their normal. The third axis of the affine is the step between slices itself, so a
-    tilted gantry gives a sheared affine, as it should.
+    Files that are not DICOM, and DICOM objects that are no images (`DICOMDIR`, reports, structures), are ignored. The
+    slices are sorted along their normal. The third axis of the affine is the step between slices itself, so a tilted
+    gantry gives a sheared affine.
+
+    Args:
+        folder: The folder of the slices. Its subfolders are not searched.
 
     Returns:
-        The scan, float32, rescale slope and intercept applied (CT: Hounsfield units), with a NIfTI header made for it.
+        The scan, float32, with rescale slope and intercept applied (CT: Hounsfield units) and a new NIfTI header.
 
     Raises:
         ImportError: pydicom is not installed.
-        VolumeError: No or several series, multi-frame or colour or compressed files, slices that are missing, double,
-            or unlike in shape or direction.
+        VolumeError: No series or several; multi-frame, colour or compressed files; slices that are missing, duplicate,
+            or differ in shape or direction.
     """
     _import_pydicom()
     folder = Path(folder)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's remarks on odd but harmless tags
+        warnings.simplefilter("ignore")  # pydicom warns about odd but harmless tags
         slices = _image_headers(folder)
         _check_one_series(slices, folder)
         _check_alike(slices, folder)
@@ -66,22 +71,24 @@ def _import_pydicom():
 
 
 def _image_headers(folder):
-    """Return `(path, header)` of every DICOM image in the folder, in the order of file names."""
+    """Returns `(path, header)` of every DICOM image in the folder, in the order of file names."""
     headers = _dicom_headers(folder)
     images = [(path, header) for path, header in headers if "Rows" in header]
     if not images:
         scans = sum(path.name.lower().endswith(SCAN_SUFFIXES) for path in Path(folder).iterdir())
         held = f"no DICOM images in it but {scans} of another format" if scans else "no DICOM images in it"
-        mend = f"give those by their names, such as {folder}/*" if scans else "give the folder that holds the slices"
+        remedy = f"give those by their names, such as {folder}/*" if scans else "give the folder that holds the slices"
         raise VolumeError(
-            f"{folder}: expected a folder of DICOM slices, got a folder with {held} (its subfolders are not searched); "
-            f"{mend}"
+            file=folder,
+            expected="a folder of DICOM slices",
+            received=f"a folder with {held} (its subfolders are not searched)",
+            remedy=remedy,
         )
     kinds = {_kind(header) for _, header in images}
     for path, header in headers:
-        # pydicom reads a file that breaks off as far as it goes; passed over, an outermost slice would be missed.
+        # pydicom reads a truncated file up to its end; if it were ignored, an outermost slice could be lost.
         if "Rows" not in header and _kind(header) in kinds | {None}:
-            raise _damaged(path, "it breaks off in its header")
+            raise _damaged(path, "it ends inside its header")
     return images
 
 
@@ -93,18 +100,20 @@ def _dicom_headers(folder):
             found.append((path, pydicom.dcmread(path, stop_before_pixels=True)))
         except pydicom.errors.InvalidDicomError:  # some other file
             continue
-        except Exception as error:  # what a broken file raises is any of a dozen errors
+        except Exception as error:  # a broken file raises one of a dozen errors
             raise _damaged(path, error) from error
     return found
 
 
 def _kind(header):
-    """Return what the file says it is (CT image, MR image, report, directory, …), or None if it breaks off before."""
+    """Returns what the file says it is (CT image, MR image, report, directory, …); None if it ends before that."""
     return getattr(header.file_meta, "MediaStorageSOPClassUID", None)
 
 
 def _damaged(path, reason):
-    return VolumeError(f"{path}: expected a DICOM file, got a damaged one ({reason}); export it again")
+    return VolumeError(
+        file=path, expected="a DICOM file", received=f"a damaged one ({reason})", remedy="export it again"
+    )
 
 
 def _check_one_series(slices, folder):
@@ -112,8 +121,10 @@ def _check_one_series(slices, folder):
     if len(counts) > 1:
         listing = ", ".join(f"{uid} ({count} files)" for uid, count in counts.most_common())
         raise VolumeError(
-            f"{folder}: expected one DICOM series, got {len(counts)} series: {listing}; put each series into a folder "
-            "of its own and point at one"
+            file=folder,
+            expected="one DICOM series",
+            received=f"{len(counts)} series: {listing}",
+            remedy="put each series into a folder of its own and give one of these folders",
         )
 
 
@@ -124,35 +135,48 @@ def _check_alike(slices, folder):
         shapes = [(int(one.Rows), int(one.Columns)) for one in (first, header)]
         if shapes[0] != shapes[1]:
             raise VolumeError(
-                f"{folder}: expected slices of one shape, got {shapes[0]} and, in {path.name}, {shapes[1]}; remove "
-                "the slices that do not belong (a scout view, for instance)"
+                file=folder,
+                expected="slices of one shape",
+                received=f"{shapes[0]} and, in {path.name}, {shapes[1]}",
+                remedy="remove the slices that do not belong (a scout view, for instance)",
             )
         for tag in ("ImageOrientationPatient", "PixelSpacing"):
             if not np.allclose(_numbers(first, tag), _numbers(header, tag), atol=DIRECTION_TOLERANCE, rtol=0):
                 raise VolumeError(
-                    f"{folder}: expected slices of one {tag}, got {list(first[tag])} and, in {path.name}, "
-                    f"{list(header[tag])}; remove the slices that do not belong"
+                    file=folder,
+                    expected=f"slices of one {tag}",
+                    received=f"{list(first[tag])} and, in {path.name}, {list(header[tag])}",
+                    remedy="remove the slices that do not belong",
                 )
 
 
 def _check_single_frame(path, header):
     if int(header.get("NumberOfFrames", 1) or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
         raise VolumeError(
-            f"{path}: expected single-frame DICOM slices, got an enhanced multi-frame file; convert it to NIfTI first "
-            "(dcm2niix does)"
+            file=path,
+            expected="single-frame DICOM slices",
+            received="an enhanced multi-frame file",
+            remedy="convert it to NIfTI first, with dcm2niix for instance",
         )
     missing = [tag for tag in NEEDED if header.get(tag) is None]
     if missing:
         raise VolumeError(
-            f"{path}: expected a DICOM slice that says where it lies, got one without {', '.join(missing)}; "
-            "give the original series, not screenshots or other secondary images of it"
+            file=path,
+            expected="a DICOM slice with its place in space",
+            received=f"one without {', '.join(missing)}",
+            remedy="give the original series, not screenshots or other secondary images of it",
         )
     if int(header.get("SamplesPerPixel", 1)) != 1:
-        raise VolumeError(f"{path}: expected one grey value a pixel, got a colour image; give the original series")
+        raise VolumeError(
+            file=path,
+            expected="one grey value for each pixel",
+            received="a colour image",
+            remedy="give the original series",
+        )
 
 
 def _sorted_slices(slices, folder):
-    """Return the slices in the order of their place along the normal, and their positions `(slices, 3)` in mm."""
+    """Returns the slices in the order of their place along the normal, and their positions `(slices, 3)` in mm."""
     normal = np.cross(*_numbers(slices[0][1], "ImageOrientationPatient").reshape(2, 3))
     along = [float(_numbers(header, "ImagePositionPatient") @ normal) for _, header in slices]
     order = np.argsort(along)
@@ -169,20 +193,24 @@ def _check_gaps(gaps, slices, folder):
     if double.size:
         names = [slices[double[0] + step][0].name for step in (0, 1)]
         raise VolumeError(
-            f"{folder}: expected one slice at each position, got {double.size} duplicated positions, the first in "
-            f"{names[0]} and {names[1]}; split the series (by echo, phase or time point) into a folder each"
+            file=folder,
+            expected="one slice at each position",
+            received=f"{double.size} duplicated positions, the first in {names[0]} and {names[1]}",
+            remedy="split the series (by echo, phase or time point) into a folder each",
         )
     worst = int(np.abs(gaps - usual).argmax())
     if abs(gaps[worst] - usual) > GAP_TOLERANCE * usual:
         raise VolumeError(
-            f"{folder}: expected slices {usual:.2f} mm apart, got a gap of {gaps[worst]:.2f} mm between "
-            f"{slices[worst][0].name} and {slices[worst + 1][0].name} (slices {worst + 1} and {worst + 2} of "
-            f"{len(slices)}); add the missing slices, or resample the series to even spacing"
+            file=folder,
+            expected=f"slices {usual:.2f} mm apart",
+            received=f"a gap of {gaps[worst]:.2f} mm between {slices[worst][0].name} and {slices[worst + 1][0].name} "
+            f"(slices {worst + 1} and {worst + 2} of {len(slices)})",
+            remedy="add the missing slices, or resample the series to even spacing",
         )
 
 
 def _affine(header, positions, folder):
-    """Return the affine, voxel `(column, row, slice)` to millimetres RAS+, of slices at `positions` (mm, LPS)."""
+    """Returns the affine, from voxel `(column, row, slice)` to mm (RAS+), of slices at `positions` (mm, LPS)."""
     along_row, along_column = _numbers(header, "ImageOrientationPatient").reshape(2, 3)
     between_rows, between_columns = _numbers(header, "PixelSpacing")
     affine = np.eye(4)
@@ -199,7 +227,12 @@ def _affine(header, positions, folder):
 def _slice_thickness(header, folder):
     thickness = float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)
     if thickness <= 0:
-        raise VolumeError(f"{folder}: expected several slices or one with SliceThickness, got one slice without it")
+        raise VolumeError(
+            file=folder,
+            expected="several slices or one with SliceThickness",
+            received="one slice without it",
+            remedy="give the whole series",
+        )
     return thickness
 
 
@@ -210,11 +243,14 @@ def _intensities(path):
     except Exception as error:  # a missing decoder, missing or truncated pixel data: pydicom raises many kinds
         syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
         coding = getattr(syntax, "name", "unknown transfer syntax")
-        mend = "install a decoder (pip install pylibjpeg[all])" if _is_compressed(syntax) else "export it again"
+        remedy = "install a decoder (pip install pylibjpeg[all])" if _is_compressed(syntax) else "export it again"
         raise VolumeError(
-            f"{path}: expected readable pixels, got {coding} data that cannot be decoded; {mend}"
+            file=path,
+            expected="readable pixels",
+            received=f"{coding} data that cannot be decoded",
+            remedy=remedy,
         ) from error
-    # A tag may be there and empty, hence no default in `get`.
+    # A tag may be present and empty, hence no default in `get`.
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
     return stored * float(1 if slope is None else slope) + float(0 if intercept is None else intercept)
 

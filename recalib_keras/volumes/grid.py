@@ -1,7 +1,10 @@
-"""Where the voxels of a scan stand in space."""
+"""The places of a scan's voxels in space."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import nibabel as nib
 import numpy as np
@@ -11,20 +14,25 @@ from recalib_keras.core.errors import VolumeError
 
 # Two spacings closer than this (relative) are the same: headers store float32, scanners round to micrometres.
 SAME_SPACING = 1e-3
-# More voxels than this is never meant; it comes of a voxel size in the wrong unit, and would exhaust the memory.
+# Nobody means more voxels than this: the voxel size is in the wrong unit, and they would exhaust the memory.
 MOST_VOXELS = 2**32
+# Label map and scan share a grid if no voxel is off by more than this part of the smallest voxel edge (rounding).
+SAME_PLACE = 0.01
+REPAIR = "repair the scan's header"
+
+Box: TypeAlias = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The positions of a scan's voxels: how many along each axis, and where each lies in millimetres.
+    """The places of a scan's voxels: how many along each axis, and where each lies in mm.
 
     Positions follow the NIfTI convention RAS+: x grows to the patient's right, y to the front (anterior), z to the
     head (superior). Voxel `(i, j, k)` has its centre at `affine @ (i, j, k, 1)`.
 
     Args:
-        shape: Three numbers of voxels.
-        affine: Matrix `(4, 4)` from voxel indices to millimetres. Kept as a read-only float64 copy.
+        shape: Numbers of voxels along the three axes.
+        affine: Matrix `(4, 4)` from voxel indices to mm. Kept as a read-only float64 copy.
 
     Raises:
         VolumeError: `shape` is not three positive numbers, or `affine` is not a finite, invertible `(4, 4)` matrix.
@@ -52,24 +60,24 @@ class Grid:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Distance (mm) between neighbouring voxels along each array axis."""
+        """Distance between neighbouring voxels along each array axis, in mm."""
         return tuple(float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
 
     @property
     def orientation(self) -> str:
-        """Direction in which each array axis grows, as three letters such as `"RAS"` (the nearest ones if oblique)."""
+        """Direction of each array axis as three letters such as `"RAS"`; the nearest ones if the axes are oblique."""
         return "".join(nib.aff2axcodes(self.affine))
 
     @property
     def voxel_volume(self) -> float:
-        """Volume (mm³) of one voxel."""
+        """Volume of one voxel, in mm³."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
-    def oriented(self, orientation: str) -> "Grid":
-        """Return the same voxels with their axes permuted and flipped to point along `orientation`.
+    def oriented(self, orientation: str) -> Grid:
+        """Returns the same voxels with their axes permuted and flipped to point along `orientation`.
 
         Args:
-            orientation: Three letters, one each of L/R, P/A and I/S, for instance `"RAS"` or `"LIA"`.
+            orientation: Three letters, one each of L/R, P/A and I/S, such as `"RAS"` or `"LIA"`.
 
         Raises:
             VolumeError: `orientation` is not such a code.
@@ -81,15 +89,15 @@ class Grid:
             shape[new_axis] = self.shape[axis]
         return Grid(shape, self.affine @ orientations.inv_ornt_aff(transform, self.shape))
 
-    def resampled(self, spacing: float | Sequence[float]) -> "Grid":
-        """Return the grid of voxels of size `spacing` that covers the same field of view.
+    def resampled(self, spacing: float | Sequence[float]) -> Grid:
+        """Returns the grid of voxels of size `spacing` that covers the same field of view.
 
-        The new voxels have exactly the asked size. Both fields of view share their centre, and their edges agree to
-        half a new voxel, since only whole voxels fit: `new_size = max(1, round(size * old_spacing / new_spacing))`.
-        An axis that has the asked spacing to within 0.1 % is left untouched.
+        The new voxels have exactly this size. Both fields of view share their centre, and their edges agree to half a
+        new voxel, since only whole voxels fit: `new_size = max(1, round(size * old_spacing / new_spacing))`.
+        An axis whose spacing is the wanted one to within 0.1 % stays as it is.
 
         Args:
-            spacing: Millimetres between neighbouring voxels, one number or one per array axis.
+            spacing: Distance between neighbouring voxels in mm, one number or one for each array axis.
 
         Raises:
             VolumeError: `spacing` is not one or three positive numbers, or would make more than 2³² voxels.
@@ -99,8 +107,9 @@ class Grid:
         size = np.maximum(1, np.floor(self.shape / ratio + 0.5))
         if size.prod() > MOST_VOXELS:
             raise VolumeError(
-                f"expected at most {MOST_VOXELS:,} voxels, got a resampling from {self.spacing} mm to {spacing} mm "
-                f"that makes {size.prod():,.0f}; check the scan's voxel size and its unit, or ask for a larger spacing"
+                expected=f"at most {MOST_VOXELS:,} voxels",
+                received=f"a resampling from {self.spacing} mm to {spacing} mm that makes {size.prod():,.0f}",
+                remedy="check the scan's voxel size and its unit, or ask for a larger spacing",
             )
         affine = self.affine.copy()
         affine[:3, :3] *= ratio
@@ -108,18 +117,56 @@ class Grid:
         affine[:3, 3] += self.affine[:3, :3] @ ((np.array(self.shape) - 1 - (size - 1) * ratio) / 2)
         return Grid(size, affine)
 
-    def matches(self, other: "Grid", tolerance: float = 1e-3) -> bool:
-        """Tell whether both grids have the same shape and no voxel differs in place by more than `tolerance` mm."""
+    def cropped(self, box: Box) -> Grid:
+        """Returns the part of the grid inside a box.
+
+        Args:
+            box: One slice of voxels for each axis, with start and stop.
+
+        Example:
+            >>> Grid((4, 4, 4), np.eye(4)).cropped((slice(1, 4), slice(0, 9), slice(2, 3))).shape
+            (3, 4, 1)
+        """
+        start = [part.start for part in box]
+        shape = tuple(min(part.stop, size) - part.start for part, size in zip(box, self.shape, strict=True))
+        affine = self.affine.copy()
+        affine[:3, 3] = (self.affine @ [*start, 1])[:3]
+        return Grid(shape, affine)
+
+    def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """Returns whether both grids have the same shape and every voxel the same place.
+
+        Args:
+            other: Another grid.
+            tolerance: How far apart (mm, along any axis) the two places of a voxel may lie.
+        """
         if self.shape != other.shape:
             return False
         corners = corner_indices(self.shape)
         return bool(np.abs((self.affine - other.affine) @ corners).max() <= tolerance)
 
+    def coincides(self, other: Grid) -> bool:
+        """Returns whether a label map on this grid fits a scan on the other: same shape, same places but for rounding.
+
+        Args:
+            other: The grid of the scan.
+
+        Example:
+            >>> nudged = np.eye(4)
+            >>> nudged[0, 3] = 0.005
+            >>> Grid((4, 4, 4), nudged).coincides(Grid((4, 4, 4), np.eye(4)))
+            True
+        """
+        return self.matches(other, SAME_PLACE * min(other.spacing))
+
 
 def corner_indices(shape: Sequence[int]) -> np.ndarray:
-    """Return the voxel indices of a box's eight corners as columns `(i, j, k, 1)` of a `(4, 8)` array.
+    """Returns the voxel indices of a box's eight corners as columns `(i, j, k, 1)` of a `(4, 8)` array.
 
     An affine map that is right at all corners is right at every voxel between them.
+
+    Args:
+        shape: Numbers of voxels along the three axes.
     """
     ends = [(0, size - 1) for size in shape]
     corners = np.array(np.meshgrid(*ends, indexing="ij"), dtype=np.float64).reshape(3, -1)
@@ -128,29 +175,34 @@ def corner_indices(shape: Sequence[int]) -> np.ndarray:
 
 def _check_shape(shape):
     if len(shape) != 3 or min(shape) < 1:
-        raise VolumeError(f"expected a shape of three positive numbers, got {shape}")
+        raise VolumeError(expected="a shape of three positive numbers", received=str(shape))
 
 
 def _check_affine(affine):
     if affine.shape != (4, 4):
-        raise VolumeError(f"expected an affine of shape (4, 4), got {affine.shape}")
+        raise VolumeError(expected="an affine of shape (4, 4)", received=str(affine.shape))
     if not np.isfinite(affine).all():
-        raise VolumeError("expected a finite affine, got NaN or infinity in it; repair the scan's header")
+        raise VolumeError(expected="a finite affine", received="NaN or infinity in it", remedy=REPAIR)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     # The determinant of the unit axes is 1 for right angles and falls to 0 as two axes become one.
     if spacing.min() == 0 or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-4:
         raise VolumeError(
-            "expected an affine that can be inverted, got a singular one (an axis has no length or two axes are "
-            "parallel); repair the scan's header"
+            expected="an affine that can be inverted",
+            received="a singular one (an axis has no length, or two axes are parallel)",
+            remedy=REPAIR,
         )
     if not np.array_equal(affine[3], (0, 0, 0, 1)):
-        raise VolumeError(f"expected an affine whose last row is (0, 0, 0, 1), got {tuple(affine[3].tolist())}")
+        raise VolumeError(
+            expected="an affine whose last row is (0, 0, 0, 1)",
+            received=str(tuple(affine[3].tolist())),
+            remedy=REPAIR,
+        )
 
 
 def _check_spacing(spacing):
     values = np.array(spacing, dtype=np.float64)
     if values.shape not in ((), (3,)) or not np.isfinite(values).all() or values.min() <= 0:
-        raise VolumeError(f"expected a spacing of one or three positive numbers (mm), got {spacing}")
+        raise VolumeError(expected="a spacing of one or three positive numbers (mm)", received=str(spacing))
     return np.broadcast_to(values, (3,)).copy()
 
 
@@ -159,5 +211,7 @@ def _orientation_axes(orientation):
     code = str(orientation).upper()
     found = ["".join(pair for pair in pairs if letter in pair) for letter in code]
     if sorted(found) != sorted(pairs):
-        raise VolumeError(f"expected an orientation of one letter each of L/R, P/A and I/S, got {orientation!r}")
+        raise VolumeError(
+            expected="an orientation of one letter each of L/R, P/A and I/S, such as RAS", received=repr(orientation)
+        )
     return orientations.axcodes2ornt(code)

@@ -1,8 +1,8 @@
-"""Names of scans on disk: which endings are scans, and what is left of a name without one."""
+"""The names of scans on disk: their endings, and the name without one."""
 
 from pathlib import Path
 
-# One file, one scan or label map: what sets of them are made of, and what can be written.
+# One file holds one scan or label map: what datasets are made of, and what can be written.
 NIFTI_SUFFIXES, MGH_SUFFIXES = (".nii.gz", ".nii"), (".mgz", ".mgh")
 LABEL_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES
 # `.img` and `.hdr` lie side by side and are one scan.
@@ -10,7 +10,10 @@ SCAN_SUFFIXES = (*LABEL_SUFFIXES, ".img", ".hdr")
 
 
 def stem(path: Path) -> str:
-    """Return the name of a scan's file without its suffix; any other name, such as a folder's, as it is.
+    """Returns the name of a scan's file without its suffix; any other name, such as a folder's, unchanged.
+
+    Args:
+        path: The file or folder.
 
     Example:
         >>> stem(Path("scans/head.T1.nii.gz")), stem(Path("scans/series.7"))

@@ -1,40 +1,40 @@
-"""Bring intensities to the scale a network was trained on."""
+"""Normalisation of intensities: to the scale that a network was trained on."""
 
-import difflib
 from collections.abc import Callable
 
 import numpy as np
 
-# The window of a CT in Hounsfield units: air to dense bone.
+from recalib_keras.core.messages import did_you_mean
+
+# The range of a CT in Hounsfield units: air to dense bone.
 CT_RANGE = (-1000.0, 1000.0)
-# Bright vessels and a few broken voxels lie beyond these percentiles: the one of all voxels, the other of the bright
-# ones, which are the body: how much air a scan shows does not change how bright its tissues are.
+# Bright vessels and a few broken voxels lie beyond these percentiles. The low one is that of all voxels, the high one
+# that of the bright voxels, which are the body: the amount of air in a scan then does not change its tissues.
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
-# The threshold between dark and bright begins at the mean, and becomes so often that of the means of both.
+# Steps of the threshold between dark and bright: from the mean of all to the middle between the means of both.
 THRESHOLD_STEPS = 4
-# Of larger arrays, percentiles are those of every n-th slice: about this many voxels.
+# The percentiles of larger arrays are those of every n-th slice: about this many voxels.
 MOST_SORTED = 2**24
-# Sums over large arrays are taken this many values at a time.
+# Sums over large arrays take this many values at a time.
 VALUES_AT_ONCE = 2**22
 
 
 def normalize(array: np.ndarray, method: str) -> np.ndarray:
-    """Return `array` as float32 with its intensities normalised by a named method.
+    """Returns an array as float32 with its intensities normalised.
 
     Args:
         array: Intensities of any shape, all finite.
         method: `"zscore"`: mean 0 and standard deviation 1 over the whole array.
-            `"percentile"`: the 1st percentile to 0, the 99th of the bright voxels (the body, without the air) to 1,
-            and what lies beyond clipped (the full range if these two are equal).
-            `"ct"`: Hounsfield units from -1000…1000, clipped, to -1…1.
+            `"percentile"`: the 1st percentile becomes 0, the 99th of the bright voxels (the body, without the air)
+            becomes 1, and values beyond are clipped (the full range if these two are equal).
+            `"ct"`: Hounsfield units from -1000 to 1000, clipped, become -1 to 1.
             `"none"`: unchanged.
 
     Returns:
-        float32 array of the same shape. An array of one constant value has no contrast: `"zscore"` and
-        `"percentile"` make it zero.
+        float32 array of the same shape. A constant array has no contrast: `"zscore"` and `"percentile"` make it zero.
 
     Raises:
-        ValueError: `method` is not one of these.
+        ValueError: `method` is none of these.
 
     Example:
         >>> normalize(np.array([-3000, -1000, 0, 500]), "ct")
@@ -44,16 +44,16 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
 
 
 def normalizer(array: np.ndarray, method: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that normalises any part of `array` as `normalize` does the whole.
+    """Returns the function that normalises any part of an array as `normalize` does the whole.
 
-    So a large scan can be normalised piece by piece, without a copy of it.
+    It normalises a large scan piece by piece, without a copy of the scan.
 
     Args:
-        array: As in `normalize`; its statistics are taken once, here.
-        method: As in `normalize`.
+        array: Intensities of any shape, all finite. Their statistics are computed once, here.
+        method: A name in `METHODS`, see `normalize`.
 
     Raises:
-        ValueError: `method` is not one of `METHODS`.
+        ValueError: `method` is none of `METHODS`.
 
     Example:
         >>> scan = np.array([1.0, 2.0, 3.0])
@@ -61,9 +61,10 @@ def normalizer(array: np.ndarray, method: str) -> Callable[[np.ndarray], np.ndar
         array([-1.2247449,  0.       ], dtype=float32)
     """
     if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected a normalisation out of {', '.join(METHODS)}, got {method!r}{hint}")
+        hint = did_you_mean(method, METHODS)
+        raise ValueError(
+            f"expected a normalisation out of {', '.join(METHODS)}, got {method!r}" + (f"; {hint}" if hint else "")
+        )
     return METHODS[method](np.asarray(array))
 
 
@@ -76,7 +77,7 @@ def _zscore(array):
 
 
 def _deviation(array, mean):
-    """Return the standard deviation; `array.std` would need two copies of the array in float64."""
+    """Returns the standard deviation; `array.std` needs two copies of the array in float64."""
     rows = max(1, VALUES_AT_ONCE * len(array) // array.size)
     parts = (array[start : start + rows] - mean for start in range(0, len(array), rows))
     return np.sqrt(sum(np.square(part).sum() for part in parts) / array.size)
@@ -95,7 +96,14 @@ def _percentile(array):
 
 
 def threshold_of_bright(values: np.ndarray) -> float:
-    """Return the threshold between dark and bright values (Ridler and Calvard, IEEE Trans. SMC 8, 1978)."""
+    """Returns the threshold between dark and bright values.
+
+    Args:
+        values: Intensities of any shape.
+
+    Reference:
+        Ridler and Calvard, "Picture thresholding using an iterative selection method", IEEE Trans. SMC 8, 1978.
+    """
     threshold = values.mean(dtype=np.float64)
     for _ in range(THRESHOLD_STEPS):
         is_bright = values > threshold
@@ -107,7 +115,7 @@ def threshold_of_bright(values: np.ndarray) -> float:
 
 
 def _every_few_slices(array):
-    """Return the index of evenly spread slices along the longest axis; of all in an array that is not too large."""
+    """Returns the index of evenly spread slices along the longest axis; of all slices if the array is small."""
     step = -(-array.size // MOST_SORTED)
     longest = int(np.argmax(array.shape))
     return tuple(slice(None, None, step if axis == longest else None) for axis in range(array.ndim))
@@ -134,7 +142,7 @@ def _rescaling(offset, scale, clip=None):
     return rescale
 
 
-# From an array to the function that normalises its parts.
+# Each takes an array and returns the function that normalises its parts.
 METHODS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "zscore": _zscore,
     "percentile": _percentile,

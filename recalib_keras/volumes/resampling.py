@@ -1,41 +1,47 @@
-"""Move an array of voxels from one grid to another."""
+"""Resampling: an array of voxels moves from one grid to another. Large grids are done slab by slab."""
+
+import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import ndimage
 
 from recalib_keras.core.errors import VolumeError
-from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.slabs import cropped, is_large, slabs, smoothing_reach, smoothing_sigma
+from recalib_keras.volumes.grid import Box, Grid, corner_indices
 
 # Voxel centres closer than this (in voxels) coincide: far below what interpolation could show.
 COINCIDENT = 1e-3
 NEAREST, LINEAR = 0, 1
+# Larger grids are done in slabs of about this many voxels, so that the copies in between stay small.
+LARGE = 2**24
+# SciPy cuts a Gaussian off after this many sigma.
+TRUNCATED = 4
 
 
 def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1) -> np.ndarray:
-    """Return the values that `array`, standing on the grid `source`, has at the voxels of the grid `target`.
+    """Returns the values that an array on the grid `source` has at the voxels of the grid `target`.
 
-    Beyond the source's field of view its edge is continued.
+    Voxels outside the source's field of view get the value of its edge.
 
-    Where the two grids' voxel centres coincide up to permuted and flipped axes, the values are moved, not
-    interpolated: the result is exact and keeps the dtype, whatever the order.
+    If the voxel centres of both grids coincide up to permuted and flipped axes, the values are moved, not interpolated:
+    the result is exact and keeps the dtype with either order.
 
-    With linear interpolation an axis that becomes coarser by a factor `r > 1` is smoothed first, against aliasing, by
-    a Gaussian of `sigma = sqrt(r² - 1) / (2 sqrt(2 ln 2))` source voxels: what takes a point-spread function one
-    source voxel wide (full width at half maximum) to one target voxel wide.
+    Linear interpolation first smooths each axis that becomes coarser by a factor `r > 1`, against aliasing, with a
+    Gaussian of `sigma = sqrt(r² - 1) / (2 sqrt(2 ln 2))` source voxels. It widens a point-spread function from one
+    source voxel (full width at half maximum) to one target voxel.
 
     Args:
         array: Values of shape `source.shape`.
-        source: The grid `array` stands on.
+        source: The grid of `array`.
         target: The grid wanted.
-        order: 1 = linear, for intensities and probabilities; 0 = nearest voxel, for labels.
+        order: 1 for linear interpolation (intensities, probabilities), 0 for the nearest voxel (labels).
 
     Returns:
-        Contiguous array of shape `target.shape`. Order 0 keeps the dtype and makes no value that `array` has not;
-        order 1 gives float32.
+        Contiguous array of shape `target.shape`. Order 0 keeps the dtype and makes no new values; order 1 gives
+        float32.
 
     Raises:
-        VolumeError: `array` has not the shape of `source`, or `order` is neither 0 nor 1.
+        VolumeError: The shapes of `array` and `source` differ, or `order` is neither 0 nor 1.
 
     Example:
         >>> fine = Grid((4, 1, 1), np.eye(4))
@@ -45,17 +51,59 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1) -> n
         >>> resample(ramp, fine, fine.resampled((2, 1, 1)), order=0).ravel()
         array([0., 2.])
 
-    Reference: Cardoso et al., "Scale factor point spread function matching: beyond aliasing in image resampling",
-    MICCAI 2015 (the sigma).
+    Reference:
+        Cardoso et al., "Scale factor point spread function matching: beyond aliasing in image resampling", MICCAI 2015
+        (the sigma).
     """
     array = np.asarray(array)
     _check(array, source, order)
-    if not is_large(source, target) or _is_turned(source, target):
+    if not _is_large(source, target) or _is_turned(source, target):
         return _resample(array, source, target, order)
     values = np.empty(target.shape, array.dtype if order == NEAREST else np.float32)
-    for part, box in slabs(source, target, smoothing_reach(source, target)):
-        values[part] = _resample(array[box], cropped(source, box), cropped(target, part), order)
+    for part, box in slabs(source, target, _smoothing_reach(source, target)):
+        values[part] = _resample(array[box], source.cropped(box), target.cropped(part), order)
     return values
+
+
+def slabs(source: Grid, target: Grid, reach: float) -> Iterator[tuple[Box, Box]]:
+    """Yields the parts of `target` along its first axis, each with the box of `source` that it is computed from.
+
+    Args:
+        source: The grid that values are taken from.
+        target: The grid wanted.
+        reach: How far (in source voxels) a value depends on its neighbours.
+    """
+    count = max(1, -(-max(math.prod(source.shape), math.prod(target.shape)) // LARGE))
+    rows = -(-target.shape[0] // count)
+    for start in range(0, target.shape[0], rows):
+        part = (slice(start, min(start + rows, target.shape[0])), slice(0, target.shape[1]), slice(0, target.shape[2]))
+        yield part, _needed(source, target.cropped(part), math.ceil(reach) + 1)
+
+
+def _is_large(*grids):
+    return max(math.prod(grid.shape) for grid in grids) > LARGE
+
+
+def _needed(source, target, margin):
+    """Returns the box of `source` that holds a target and `margin` voxels around it."""
+    corners = (np.linalg.solve(source.affine, target.affine) @ corner_indices(target.shape))[:3]
+    last = np.array(source.shape) - 1  # what lies outside is taken from the edge
+    lows = np.clip(np.floor(corners.min(axis=1)), 0, last).astype(int) - margin
+    highs = np.clip(np.ceil(corners.max(axis=1)), 0, last).astype(int) + margin + 1
+    return tuple(
+        slice(max(0, int(low)), min(int(high), size)) for low, high, size in zip(lows, highs, source.shape, strict=True)
+    )
+
+
+def _smoothing_sigma(step):
+    """Returns the sigma (source voxels) of the smoothing that precedes steps of `step` source voxels."""
+    return math.sqrt(max(0.0, step**2 - 1)) / (2 * math.sqrt(2 * math.log(2)))
+
+
+def _smoothing_reach(source, target):
+    """Returns how far (in source voxels) the smoothing reaches between two grids."""
+    step = np.abs(np.linalg.solve(source.affine, target.affine)[:3, :3]).sum(axis=1).max()
+    return TRUNCATED * _smoothing_sigma(float(step))
 
 
 def _is_turned(source, target):
@@ -72,13 +120,13 @@ def _resample(array, source, target, order):
 
 def _check(array, source, order):
     if array.shape != source.shape:
-        raise VolumeError(f"expected an array of the grid's shape {source.shape}, got {array.shape}")
+        raise VolumeError(expected=f"an array of the grid's shape {source.shape}", received=str(array.shape))
     if order not in (NEAREST, LINEAR):
-        raise VolumeError(f"expected order 0 (nearest) or 1 (linear), got {order!r}")
+        raise VolumeError(expected="order 0 (nearest) or 1 (linear)", received=repr(order))
 
 
 def _axis_order(to_source, target_shape):
-    """Return for each target axis the source axis it runs along, or None if some axis runs along several."""
+    """Returns for each target axis the source axis it runs along, or None if an axis runs along several."""
     step = to_source[:3, :3]
     axes = np.abs(step).argmax(axis=0)
     if sorted(axes) != [0, 1, 2]:
@@ -90,7 +138,7 @@ def _axis_order(to_source, target_shape):
 
 
 def _interpolate_axes(array, to_source, target_shape, order, axes):
-    """Interpolate one axis after the other: what a transform without rotation allows, and several times faster."""
+    """Interpolates one axis after the other. A transform without rotation allows it, and it is several times faster."""
     values = array.transpose(axes)
     positions = [
         to_source[source_axis, axis] * np.arange(target_shape[axis]) + to_source[source_axis, 3]
@@ -121,14 +169,14 @@ def _coincide(positions, shape):
 
 
 def _nearest_index(where, size):
-    # A position half-way between two voxels may be off by rounding either way; the small shift settles it downwards.
+    # Rounding moves a position half-way between two voxels either way; the small shift makes it always go down.
     return np.clip(np.ceil(where - 0.5 - 1e-6), 0, size - 1).astype(np.intp)
 
 
 def _smooth(values, step, axis):
     if step <= 1 + COINCIDENT or values.shape[axis] == 1:
         return values
-    return ndimage.gaussian_filter1d(values, smoothing_sigma(step), axis=axis, mode="nearest")
+    return ndimage.gaussian_filter1d(values, _smoothing_sigma(step), axis=axis, mode="nearest")
 
 
 def _interpolate_axis(values, where, axis):
@@ -147,10 +195,10 @@ def _interpolate_axis(values, where, axis):
 
 
 def _interpolate_oblique(array, to_source, target_shape, order):
-    """Interpolate where the grids are rotated against each other."""
+    """Interpolates between grids that are rotated against each other."""
     if order == LINEAR:
         array = array.astype(np.float32)
-        # Length of a target step as seen along each source axis: 1 under pure rotation, the ratio under scaling.
+        # The length of a target step along each source axis: 1 for a rotation, the ratio for a scaling.
         for axis, step in enumerate(np.linalg.norm(to_source[:3, :3], axis=1)):
             array = _smooth(array, step, axis)
     return ndimage.affine_transform(

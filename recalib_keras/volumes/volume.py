@@ -1,4 +1,6 @@
-"""A scan: its voxel values, where they stand, and the header they came with."""
+"""A scan: its voxel values, their grid, and the header they were read with."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +20,12 @@ class Volume:
 
     Args:
         array: Values of shape `grid.shape`.
-        grid: Where the voxels stand (mm, RAS+).
-        header: The nibabel header it was read with, or `None`. Results take their orientation codes and units from it.
-        source: The file or folder it was read from, or `None`.
+        grid: The places of the voxels (mm, RAS+).
+        header: The nibabel header it was read with, or None. Results take their orientation codes and units from it.
+        source: The file or folder it was read from, or None.
 
     Raises:
-        VolumeError: `array` has not the shape of `grid`.
+        VolumeError: The shapes of `array` and `grid` differ.
 
     Example:
         >>> volume = Volume(np.zeros((4, 6, 8)), Grid((4, 6, 8), np.diag([1.0, 1.0, -2.0, 1.0])))
@@ -41,21 +43,28 @@ class Volume:
 
     def __post_init__(self):
         if tuple(self.array.shape) != self.grid.shape:
-            raise VolumeError(f"expected an array of the grid's shape {self.grid.shape}, got {self.array.shape}")
+            raise VolumeError(
+                expected=f"an array of the grid's shape {self.grid.shape}", received=str(tuple(self.array.shape))
+            )
 
     def conform(
         self, orientation: str = "RAS", spacing: float | Sequence[float] | None = None, order: int = 1
-    ) -> "Volume":
-        """Return the scan with its axes along `orientation` and, if `spacing` is given, with voxels of that size.
+    ) -> Volume:
+        """Returns the scan with its axes along `orientation` and, if `spacing` is given, with voxels of that size.
 
         Args:
             orientation: Three letters, see `Grid.oriented`.
-            spacing: Millimetres along the axes of the new orientation, one number or three. `None` keeps the scan's.
-            order: 1 = linear interpolation (images), 0 = nearest voxel (labels).
+            spacing: Voxel size in mm along the axes of the new orientation, one number or three. None keeps the scan's.
+            order: 1 for linear interpolation (images), 0 for the nearest voxel (labels).
         """
         grid = self.grid.oriented(orientation)
         return self.on(grid if spacing is None else grid.resampled(spacing), order)
 
-    def on(self, grid: Grid, order: int = 1) -> "Volume":
-        """Return the scan on another grid; beyond its field of view its edge is continued. See `resample`."""
+    def on(self, grid: Grid, order: int = 1) -> Volume:
+        """Returns the scan on another grid, see `resample`. Voxels outside the scan get the value of its edge.
+
+        Args:
+            grid: The grid wanted.
+            order: 1 for linear interpolation (images), 0 for the nearest voxel (labels).
+        """
         return replace(self, array=resample(self.array, self.grid, grid, order), grid=grid)

@@ -1,4 +1,6 @@
-"""Put labels back on a scan's own grid and write images to disk."""
+"""Writing: labels become an image on their scan's own grid, and images become files."""
+
+from __future__ import annotations
 
 import copy
 import os
@@ -15,23 +17,24 @@ from recalib_keras.volumes.placement import place, placement_codes
 from recalib_keras.volumes.volume import Volume
 
 DESCRIPTION = "recalib-keras"
-# NIfTI-1 counts voxels along an axis in 16 bits.
+# NIfTI-1 stores the number of voxels along an axis in 16 bits.
 NIFTI1_MOST = np.iinfo(np.int16).max
-# The only integer types of the MGH format.
+# The integer types of the MGH format.
 MGH_INTEGERS = (np.uint8, np.int16, np.int32)
-# The fields of a NIfTI header that say where the voxels stand.
+# The fields of a NIfTI header that place its voxels.
 GEOMETRY = (
-    ["qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"]
-)  # fmt: skip
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
 
 
 def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
-    """Return labels as an image on the grid of the scan they were found in.
+    """Returns labels as an image on the grid of the scan they were found in.
 
-    The image is stored in the smallest integer type that holds the labels and overlays the scan in any viewer: it has
-    the scan's affine to the bit, its qform and sform with their codes, and its unit. A scan that is not NIfTI gives
-    both codes "scanner"; one whose place is uncertain (Analyze, MGH without valid geometry) an sform "aligned" alone,
-    the least that readers heed. The image is NIfTI-2 where the scan is, or where an axis is too long for NIfTI-1.
+    The image has the smallest integer type that holds the labels. It overlays the scan in any viewer: it has the scan's
+    affine to the bit, its qform and sform with their codes, and its unit. A scan that is not NIfTI gives both codes
+    "scanner". A scan whose place is uncertain (Analyze, MGH without valid geometry) gives only an sform "aligned", the
+    weakest code that readers use. The image is NIfTI-2 if the scan is, or if an axis is too long for NIfTI-1.
 
     Args:
         labels: Integer or boolean array of the scan's shape.
@@ -39,13 +42,15 @@ def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
 
     Raises:
         TypeError: `labels` is neither integer nor boolean.
-        VolumeError: `labels` has not the scan's shape.
+        VolumeError: The shapes of labels and scan differ.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "biu":
         raise TypeError(f"expected labels of an integer dtype, got {labels.dtype}; round them with astype first")
     if labels.shape != volume.grid.shape:
-        raise VolumeError(f"expected labels of the scan's shape {volume.grid.shape}, got {labels.shape}")
+        raise VolumeError(
+            file=volume.source, expected=f"labels of the scan's shape {volume.grid.shape}", received=str(labels.shape)
+        )
     dtype = smallest_integer(labels)
     use_nifti2 = isinstance(volume.header, nib.Nifti2Header) or max(labels.shape) > NIFTI1_MOST
     image_class = nib.Nifti2Image if use_nifti2 else nib.Nifti1Image
@@ -56,7 +61,10 @@ def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
 
 
 def smallest_integer(labels: np.ndarray) -> np.dtype:
-    """Return the smallest unsigned type that holds `labels`, or the smallest of int16, int32, int64 if any is < 0.
+    """Returns the smallest integer type that holds some labels: unsigned, or one of int16 to int64 if any is < 0.
+
+    Args:
+        labels: Integer or boolean array of at least one value.
 
     Example:
         >>> smallest_integer(np.array([0, 300])), smallest_integer(np.array([-1, 3]))
@@ -68,49 +76,58 @@ def smallest_integer(labels: np.ndarray) -> np.dtype:
 
 
 def save(image: nib.spatialimages.SpatialImage, path: str | os.PathLike) -> Path:
-    """Write an image, wholly or not at all, in the format that the ending of `path` names.
+    """Writes an image atomically, in the format that the ending of `path` names.
 
     Args:
         image: A nibabel image.
-        path: Ends in `.nii`, `.nii.gz`, `.mgz` or `.mgh`. Missing parent folders are made.
+        path: Ends in `.nii`, `.nii.gz`, `.mgz` or `.mgh`. Missing parent folders are created.
 
     Returns:
         `path` as a `Path`.
 
     Raises:
-        VolumeError: The ending is another, MGH has no type for the values, or the disk refuses.
+        VolumeError: The path has another ending, or MGH has no type for the values.
+        WriteError: The file cannot be written.
     """
     name = Path(path).name.lower()
     if name.endswith(MGH_SUFFIXES):
-        image = _as_mgh(image)
+        image = _as_mgh(image, path)
     elif not name.endswith(NIFTI_SUFFIXES):
-        endings = ", ".join(LABEL_SUFFIXES)
-        raise VolumeError(f"expected a file name that ends in {endings}, got {path}; add one of these endings")
+        raise VolumeError(
+            file=path,
+            expected=f"a file name that ends in {', '.join(LABEL_SUFFIXES)}",
+            received=repr(Path(path).name),
+            remedy="add one of these endings",
+        )
     elif not isinstance(image, nib.Nifti1Image):
         image = nib.Nifti1Image.from_image(image)
-    # A copy, since writing ties a nibabel image to the file it is written to: here the temporary one.
+    # A copy, since a nibabel image remembers the file it is written to: here the temporary one.
     return atomic_write(path, copy.copy(image).to_filename)
 
 
 def _placed_header(header, volume):
-    """Return `header` with the scan's place in space, and the affine it stands for."""
+    """Returns `header` with the scan's place in space, and the affine that it then holds."""
     source = volume.header
     if is_nifti(source) and np.allclose(source.get_best_affine()[:3] * millimetres(source), volume.grid.affine[:3]):
         header.set_data_shape(volume.grid.shape)
         for field in GEOMETRY:
             header[field] = source[field]
         header["pixdim"][:4] = source["pixdim"][:4]
-        # In another unit than mm the grid's affine is not the header's.
+        # A header in another unit than mm holds another affine than the grid.
         return header, volume.grid.affine if millimetres(source) == 1 else source.get_best_affine()
     header.set_data_shape(volume.grid.shape)
     place(header, volume.grid.affine, *placement_codes(source))
     return header, volume.grid.affine
 
 
-def _as_mgh(image):
+def _as_mgh(image, path):
     values = np.asanyarray(image.dataobj)
     if values.dtype.kind in "biu":
-        values = values.astype(_first_that_holds(MGH_INTEGERS, int(values.min()), int(values.max())))
+        lowest, highest = int(values.min()), int(values.max())
+        try:
+            values = values.astype(_first_that_holds(MGH_INTEGERS, lowest, highest))
+        except VolumeError as error:
+            raise error.at(path) from None
     else:
         values = values.astype(np.float32)
     affine = np.array(image.affine, dtype=np.float64)
@@ -122,4 +139,8 @@ def _first_that_holds(choices, lowest, highest):
     for dtype in choices:
         if np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
             return np.dtype(dtype)
-    raise VolumeError(f"expected labels that fit into {np.dtype(choices[-1])}, got {lowest} to {highest}")
+    raise VolumeError(
+        expected=f"labels that fit into {np.dtype(choices[-1])}",
+        received=f"{lowest} to {highest}",
+        remedy="write NIfTI, or use smaller label numbers",
+    )

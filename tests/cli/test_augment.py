@@ -5,6 +5,7 @@ import pytest
 from training.synthetic import write_recipe, write_scans
 
 from recalib_keras.cli import augment
+from recalib_keras.cli.messages import ERRORS
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_options_reach_the_picture(recipe, tmp_path, monkeypatch):
     ],
 )
 def test_bad_input(options, message, recipe, tmp_path):
-    with pytest.raises(augment.ERRORS, match=message):
+    with pytest.raises(ERRORS, match=message):
         run(recipe, "--data", tmp_path, "-o", tmp_path / "sheet.png", *options)
     assert not (tmp_path / "sheet.png").exists()
 

@@ -44,7 +44,7 @@ def test_a_table_for_each_structure_and_the_mean(compare, tmp_path, capsys):
         assert len(lines) == 3
 
 
-def test_reports_may_be_the_folders_of_evaluate(compare, tmp_path, capsys):
+def test_folders_of_evaluate(compare, tmp_path, capsys):
     write(tmp_path / "unet3d" / "report.csv", seed=1)
     write(tmp_path / "densenet.3d" / "report.csv", seed=2)
     assert compare(tmp_path / "unet3d", tmp_path / "densenet.3d") == 0
@@ -53,7 +53,7 @@ def test_reports_may_be_the_folders_of_evaluate(compare, tmp_path, capsys):
     assert "unet3d → densenet.3d" in capsys.readouterr().out
 
 
-def test_reports_of_one_name_are_told_apart_by_their_paths(compare, tmp_path, capsys, monkeypatch):
+def test_reports_with_the_same_name(compare, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "x" / "dice.csv", seed=1)
     write(tmp_path / "y" / "dice.csv", seed=2)
@@ -61,7 +61,7 @@ def test_reports_of_one_name_are_told_apart_by_their_paths(compare, tmp_path, ca
     assert f"x{os.sep}dice.csv → y{os.sep}dice.csv" in capsys.readouterr().out
 
 
-def test_several_reports_and_measures_are_written(compare, tmp_path, capsys):
+def test_several_reports_and_measures(compare, tmp_path, capsys):
     reports = [write(tmp_path / f"{name}.csv", seed=seed) for seed, name in enumerate("abc")]
     table, picture = tmp_path / "new" / "table.csv", tmp_path / "new" / "boxes.png"
     arguments = ("--measures", "dice", "hd95_mm", "-o", table, "--boxplots", picture)
@@ -76,19 +76,19 @@ def test_several_reports_and_measures_are_written(compare, tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_scans_and_structures_of_one_report_alone_are_named(compare, tmp_path, capsys):
+def test_scans_and_structures_in_one_report_only_are_listed(compare, tmp_path, capsys):
     a = write(tmp_path / "a.csv", scans=range(20), structures=("liver", "spleen", "aorta"))
     assert compare(a, write(tmp_path / "b.csv", scans=range(8, 20), seed=1)) == 0
     output = capsys.readouterr()
     assert output.err == (
-        "recalib compare: a: left out 8 of 20 scans, which not all reports have: "
-        "scan_0, scan_1, scan_2, scan_3, scan_4, …\n"
-        "recalib compare: a: left out 1 of 3 structures, which not all reports have: aorta\n"
+        "recalib compare: a: 8 of 20 scans are not in all reports and are excluded: "
+        "scan_0, scan_1, scan_2, scan_3, scan_4 and 3 more\n"
+        "recalib compare: a: 1 of 3 structures are not in all reports and are excluded: aorta\n"
     )
     assert "a → b  12 " in output.out and "aorta" not in output.out
 
 
-def test_too_few_scans_are_described_and_not_tested(compare, tmp_path, capsys):
+def test_too_few_scans(compare, tmp_path, capsys):
     reports = [write(tmp_path / f"{name}.csv", scans=range(5), seed=seed) for seed, name in enumerate("ab")]
     assert compare(*reports) == 0
     assert capsys.readouterr().out.count("–  –         no test: 5 pairs, fewer than 6") == 3
@@ -112,11 +112,12 @@ def test_the_seed_sets_the_intervals(compare, tmp_path, capsys):
         (["a.csv", "./a.csv"], "expected different reports, got one of them twice"),
         (["a.csv", "none.csv"], "none.csv"),
         (["a.csv", "other.csv"], "expected a table as `recalib evaluate -o` writes it"),
+        (["a.csv", "high.csv"], "high.csv: expected a number from 0 to 1 or an empty cell in column dice, got '1.7"),
         (["a.csv", "elsewhere.csv"], "expected reports of the same scans, got none"),
-        (["a.csv", "b.csv", "--measures", "dise"], "`measure` must be one of dice"),
-        (["a.csv", "b.csv", "--confidence", "95"], "expected a confidence between 0 and 1, got 95.0"),
-        (["a.csv", "b.csv", "--resamples", "0"], "expected one resample or more, got 0"),
-        (["a.csv", "b.csv", "--seed", "-1"], "expected a seed of 0 or more, got -1"),
+        (["a.csv", "b.csv", "--measures", "dise"], "expected `measure` to be one of dice"),
+        (["a.csv", "b.csv", "--confidence", "95"], "expected --confidence between 0 and 1, got 95.0"),
+        (["a.csv", "b.csv", "--resamples", "0"], "expected --resamples of 1 or more, got 0"),
+        (["a.csv", "b.csv", "--seed", "-1"], "expected --seed of 0 or more, got -1"),
     ],
 )
 def test_bad_input(compare, tmp_path, capsys, monkeypatch, arguments, message):
@@ -124,13 +125,14 @@ def test_bad_input(compare, tmp_path, capsys, monkeypatch, arguments, message):
     write(tmp_path / "a.csv")
     write(tmp_path / "b.csv", seed=1)
     write(tmp_path / "elsewhere.csv", scans=range(100, 110))
+    write(tmp_path / "high.csv", gain=1.0)
     (tmp_path / "other.csv").write_text("scan,structure,label,voxels,mm3\n")
     assert compare(*arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
 
-def test_without_matplotlib_the_error_says_what_to_install(compare, tmp_path, capsys, monkeypatch):
+def test_compare_without_matplotlib(compare, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     reports = [write(tmp_path / f"{name}.csv", seed=seed) for seed, name in enumerate("ab")]
     assert compare(*reports, "--boxplots", tmp_path / "boxes.png") == 2

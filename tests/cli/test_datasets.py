@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from recalib_keras.cli import main as command_line
-from recalib_keras.datasets import names
+from recalib_keras.cli.messages import tell
+from recalib_keras.datasets import DatasetError, Problem, names
 
 
 @pytest.fixture
@@ -42,22 +44,22 @@ def test_lists_all_sets(datasets, capsys):
     assert re.fullmatch(r"chaos/ct +CHAOS CT, portal venous phase: liver", lines[names().index("chaos/ct")])
 
 
-def test_tells_which_files_a_set_is_made_of(datasets, capsys):
+def test_describes_a_set(datasets, capsys):
     assert datasets("chaos/mr_t2") == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for word in (
         "Train_Sets/MR/N/T2SPIR/Ground/*.png",
         "      4  spleen",
         "CC BY-NC-SA 4.0",
         "@article{kavur2021chaos",
     ):
-        assert word in told
+        assert word in output
     assert datasets("nifti_folder") == 0
-    told = capsys.readouterr().out
-    assert "each folder's own" in told and "homepage" not in told
+    output = capsys.readouterr().out
+    assert "each folder's own" in output and "homepage" not in output
 
 
-def test_a_folder_in_order(datasets, folder, capsys):
+def test_a_folder_without_problems(datasets, folder, capsys):
     (folder / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": "tumour", "2": "liver"}}))
     assert datasets("msd", folder) == 0
     output = capsys.readouterr()
@@ -66,7 +68,7 @@ def test_a_folder_in_order(datasets, folder, capsys):
         "shape: 6 x 5 x 4 (3)",
         "spacing (mm): 1 x 1 x 2.5 (3)",
         "orientation: RAS (3)",
-        "labels, and in how many scans each stands",
+        "labels, and how many scans have each",
         "      0      3  background",
         "      1      0  tumour",
         "      2      3  liver",
@@ -90,39 +92,39 @@ def test_many_shapes_are_counted(datasets, folder, capsys):
     assert shapes.startswith("shape: 6 x 5 x 4 (3), ") and shapes.endswith(" and 2 more")
 
 
-def test_every_problem_is_told_in_a_line(datasets, folder, capsys):
+def test_every_problem_takes_a_line(datasets, folder, capsys):
     write(folder / "labelsTr" / "a.nii.gz", np.zeros((6, 5, 3), np.uint8))
     write(folder / "labelsTr" / "b.nii.gz", np.zeros((6, 5, 4), np.uint8), spacing=(1, 1, 2))
     (folder / "labelsTr" / "c.nii.gz").rename(folder / "labelsTr" / "d.nii.gz")
     assert datasets("msd", folder, "--build", folder / "built") == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5 and all(line.startswith("recalib datasets: ") for line in lines)
-    told = [
+    expected = [
         "labelsTr/c: expected a label map",
         "d.nii.gz: expected a scan",
         "expected the shape",
         "expected the affine",
     ]
-    assert [word in line for word, line in zip(told, lines)] == [True] * 4
+    assert [word in line for word, line in zip(expected, lines)] == [True] * 4
     assert lines[-1] == f"recalib datasets: 4 problems in {folder}"
     assert not (folder / "built").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["msd", "nowhere"], "expected a folder of scans at nowhere, got none"),
         (["malc", "."], "expected a folder of scans at training-images"),
         (["hippo", "."], "expected the name of a set of scans, got 'hippo'"),
         (["malc", ".", "--volume", "1"], "expected no volume for 'malc'"),
-        (["msd", "--build", "here"], "expected the FOLDER of the scans to build from"),
+        (["msd", "--build", "here"], "expected the FOLDER of the scans with --build, got none"),
     ],
 )
-def test_bad_input(arguments, told, datasets, capsys, tmp_path, monkeypatch):
+def test_bad_input(arguments, message, datasets, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert datasets(*arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("recalib datasets: ") and told in error and error.count("\n") == 1
+    assert error.startswith("recalib datasets: ") and message in error and error.count("\n") == 1
 
 
 def test_builds_what_tensorflow_datasets_loads(datasets, folder, tmp_path, capsys):
@@ -151,7 +153,7 @@ def test_builds_a_volume_under_a_name_of_its_own(datasets, folder, tmp_path, cap
     for name in "abc":
         write(folder / "imagesTr" / f"{name}.nii.gz", np.random.default_rng(1).uniform(size=(6, 5, 4, 2)))
     assert datasets("msd", folder) == 1
-    assert "choose one with --volume" in capsys.readouterr().err
+    assert "choose one from 0 to 1: --volume I" in capsys.readouterr().err
     assert datasets("msd", folder, "--volume", 1, "--build", tmp_path / "built") == 0
     assert (tmp_path / "built" / "msd" / "our_livers_volume1" / "1.0.0" / "features.json").is_file()
 
@@ -162,8 +164,15 @@ def test_builds_a_task_of_the_decathlon(datasets, folder, tmp_path):
     assert info.metadata["labels"] == {"0": "background", "1": "liver", "2": "cancer"}
 
 
+def test_an_error_of_many_problems_takes_a_line_for_each(capsys):
+    tell("train", DatasetError([Problem(Path(f"{number}.nii"), "a scan", "none") for number in range(12)]))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "recalib train: 0.nii: expected a scan, got none"
+    assert len(lines) == 11 and lines[-1] == "recalib train: and 2 more problems"
+
+
 def test_the_hippocampus_set(datasets, data_root, capsys):
     assert datasets("msd", data_root / "hippocampus") == 0
-    told = capsys.readouterr().out
-    assert told.startswith("210 scans of 210 patients\n") and "spacing (mm): 1 x 1 x 1 (210)" in told
-    assert "      2    210  label 2" in told
+    output = capsys.readouterr().out
+    assert output.startswith("210 scans of 210 patients\n") and "spacing (mm): 1 x 1 x 1 (210)" in output
+    assert "      2    210  label 2" in output

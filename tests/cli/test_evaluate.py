@@ -1,4 +1,3 @@
-import argparse
 import csv
 import dataclasses
 import shutil
@@ -8,10 +7,9 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from cli.conftest import write_scan
+from bright import write_scan
 
 from recalib_keras import datasets, zoo
-from recalib_keras.cli import preset_cases
 from recalib_keras.cli.evaluate import DEFINITIONS
 from recalib_keras.evaluation import MEASURES, Measures
 from recalib_keras.inference import Segmenter
@@ -85,13 +83,13 @@ def test_folders_are_compared_by_name(recalib, folders, tmp_path, capsys):
     assert float(_rows(tmp_path / "report.csv")[0]["dice"]) == pytest.approx(2 / 3, abs=1e-6)
 
 
-def test_truths_without_a_prediction_are_told(recalib, folders, tmp_path, capsys):
+def test_ground_truth_without_a_prediction_is_listed(recalib, folders, tmp_path, capsys):
     for name in ("c", "d"):
         _write(tmp_path / "t" / f"{name}.nii.gz", [1, 1, 0, 0])
     assert recalib("evaluate", *folders) == 0
     told = capsys.readouterr().err
-    assert told == "recalib evaluate: without a prediction, so in no mean: 2 of the truths: c, d\n"
-    assert "A truth without a prediction has no row" in DEFINITIONS
+    assert told == ("recalib evaluate: 2 ground-truth files have no prediction and are excluded from all means: c, d\n")
+    assert "Ground-truth files without a prediction have no row" in DEFINITIONS
 
 
 def test_two_files_are_compared(recalib, tmp_path, capsys):
@@ -100,7 +98,7 @@ def test_two_files_are_compared(recalib, tmp_path, capsys):
     assert "mean of structures  0.6667" in capsys.readouterr().out
 
 
-def test_missed_and_spurious_structures_are_told(recalib, tmp_path, capsys):
+def test_missed_and_spurious_structures(recalib, tmp_path, capsys):
     prediction, truth = _write(tmp_path / "x.nii.gz", [1, 0, 0]), _write(tmp_path / "y.nii.gz", [0, 2, 2])
     assert recalib("evaluate", prediction, truth) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -138,14 +136,14 @@ def test_names_of_labels(recalib, folders, tmp_path, capsys):
     ]
 
 
-def test_some_labels_alone(recalib, folders, tmp_path, capsys):
+def test_chosen_labels(recalib, folders, tmp_path, capsys):
     assert recalib("evaluate", *folders, "--labels", 2, 9) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1][:3] == ["label", "2", "1.0000"]
     assert lines[2] == ["label", "9", "–", "–", "–", "–", "0", "0", "0"]
 
 
-def test_the_batch_goes_on_and_reports_at_the_end(recalib, folders, tmp_path, capsys):
+def test_the_batch_continues_after_a_failure(recalib, folders, tmp_path, capsys):
     (tmp_path / "p" / "bad.nii.gz").write_bytes(b"no scan")
     _write(tmp_path / "t" / "bad.nii.gz", [1])
     assert recalib("evaluate", *folders, "-o", tmp_path / "r.csv") == 1
@@ -155,7 +153,7 @@ def test_the_batch_goes_on_and_reports_at_the_end(recalib, folders, tmp_path, ca
     assert {row["scan"] for row in _rows(tmp_path / "r.csv")} == {"a", "b"}
 
 
-def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
+def test_nothing_is_written_if_all_scans_fail(recalib, tmp_path, capsys):
     for name in ("a", "b"):
         _write(tmp_path / "p" / f"{name}.nii.gz", [1, 0])
         _write(tmp_path / "t" / f"{name}.nii.gz", [1])
@@ -167,7 +165,7 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["p"], "expected PREDICTIONS and TRUTHS"),
+        (["p"], "expected PREDICTIONS and GROUND_TRUTH"),
         (["p", "t", "--preset", "bright"], "got PREDICTIONS too; leave one out"),
         (["--preset", "bright", "--labels", "3"], "got --labels too; leave one out"),
         (["--preset", "bright", "--label-names", "names.txt"], "got --label-names too; leave one out"),
@@ -175,18 +173,21 @@ def test_if_all_scans_fail_nothing_is_written(recalib, tmp_path, capsys):
         (["--preset", "bright", "--part", "validation", "--dataset", "msd", "t"], "expected --part test with"),
         (["p", "t", "--part", "test"], "expected --preset with --part"),
         (["p", "t", "--dataset", "msd", "t"], "expected --preset with --dataset"),
-        (["--preset", "brigt"], "there is no preset 'brigt'"),
+        (["--preset", "brigt"], "expected the name of a preset, got 'brigt'"),
         (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
         (["p", "t", "--flip"], "expected --preset with --flip"),
         (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
         (["p", "t", "--figures", "-o", "r.csv"], "expected a folder for the figures, got -o r.csv"),
         (["p", "t", "--images", "t"], "expected --figures with --images"),
         (["p", "t/a.nii.gz"], "two files or two folders"),
-        (["p", "t"], "missing: b"),
-        (["p/a.nii.gz", "moved.nii.gz"], "must stand on the grid"),
-        (["empty.nii.gz", "empty.nii.gz"], "expected label maps with structures in them, got nothing but 0"),
+        (["p", "t"], "expected a label map in t for each prediction, got none for b"),
+        (["p/a.nii.gz", "moved.nii.gz"], "moved.nii.gz, Grid"),
+        (["empty.nii.gz", "empty.nii.gz"], "expected label maps with structures, got only 0"),
         (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "p/a.nii.gz"], "expected names of labels"),
-        (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "names.txt", "--labels", "1", "4"], "missing: [4]"),
+        (
+            ["p/a.nii.gz", "t/a.nii.gz", "--label-names", "names.txt", "--labels", "1", "4"],
+            "names.txt: expected names of all --labels, got none for 4",
+        ),
         (["p/a.nii.gz", "t/a.nii.gz", "-o", "names.txt/report"], "expected to write"),
         (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "nowhere.txt"], "nowhere.txt"),
     ],
@@ -204,14 +205,14 @@ def test_bad_input(recalib, tmp_path, capsys, monkeypatch, arguments, message):
     assert message in error and error.count("\n") == 1
 
 
-def test_without_matplotlib_nothing_is_begun(recalib, folders, tmp_path, capsys, monkeypatch):
+def test_evaluate_without_matplotlib(recalib, folders, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures") == 2
     assert 'pip install "recalib-keras[figures]"' in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 
 
-def test_help_states_the_rule_and_every_column(recalib, capsys):
+def test_help_defines_every_column(recalib, capsys):
     with pytest.raises(SystemExit):
         recalib("evaluate", "--help")
     text = capsys.readouterr().out
@@ -259,7 +260,7 @@ def gated_preset(preset):
     return preset
 
 
-def test_an_ensemble_is_measured_too(recalib, preset, boxes, tmp_path, capsys):
+def test_an_ensemble(recalib, preset, boxes, tmp_path, capsys):
     described = Preset.read(preset).weight_sets["bright"]
     for name in ("bright", "again"):
         (preset / f"{name}.toml").write_text(RECIPE)
@@ -274,10 +275,10 @@ def test_an_ensemble_is_measured_too(recalib, preset, boxes, tmp_path, capsys):
     assert _rows(tmp_path / "one.csv") == _rows(tmp_path / "both.csv") == _rows(tmp_path / "named.csv")
     gates = ("--gates", "--preset", preset, "--weights", "both", "--data", boxes, "-o", tmp_path / "gates")
     assert recalib("evaluate", *gates) == 2
-    assert "are those of several networks: bright, again" in capsys.readouterr().err
+    assert "expected a single network to show gates of, got several: bright, again" in capsys.readouterr().err
 
 
-def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset, boxes, tmp_path, capsys):
+def test_a_preset_on_its_validation_scans(recalib, preset, boxes, tmp_path, capsys):
     assert recalib("evaluate", "--preset", preset, "--data", boxes, "-o", tmp_path / "r", "--figures") == 0
     rows = _rows(tmp_path / "r" / "report.csv")
     assert [(row["scan"], row["structure"], row["label"]) for row in rows] == [
@@ -295,7 +296,7 @@ def test_a_preset_is_measured_on_the_scans_its_training_held_out(recalib, preset
     assert mean[:6] == ["mean", "of", "structures", f"{score['dice']:.4f}", "±", f"{score['dice_sd']:.4f}"]
 
 
-def test_a_preset_is_measured_with_mirror_images_too(recalib, gated_preset, boxes, tmp_path):
+def test_a_preset_with_flips(recalib, gated_preset, boxes, tmp_path):
     for flip in ([], ["--flip"]):
         measured = ("--preset", gated_preset, "--data", boxes, "-o", tmp_path / f"{len(flip)}.csv")
         assert recalib("evaluate", *measured, *flip) == 0
@@ -304,12 +305,12 @@ def test_a_preset_is_measured_with_mirror_images_too(recalib, gated_preset, boxe
     volumes = [float(row["prediction_mm3"]) for row in _rows(tmp_path / "1.csv")]
     images = [scan.read()[0] for scan in held_out]
     sizes = [abs(np.linalg.det(image.grid.affine[:3, :3])) for image in images]
-    found = [size * np.count_nonzero(segmenter(image) == 7) for image, size in zip(images, sizes)]
+    found = [size * np.count_nonzero(segmenter(image).labels == 7) for image, size in zip(images, sizes)]
     assert volumes == pytest.approx(found) and max(found) > 0
     assert _rows(tmp_path / "0.csv") != _rows(tmp_path / "1.csv")
 
 
-def test_a_preset_is_measured_on_the_test_part(recalib, preset, boxes, tmp_path, capsys):
+def test_a_preset_on_the_test_part(recalib, preset, boxes, tmp_path, capsys):
     arguments = ("--preset", preset, "--data", boxes, "--part", "test", "-o", tmp_path / "r.csv")
     assert recalib("evaluate", *arguments) == 2
     assert f"expected an official test part in {boxes / 'boxes'}, got none" in capsys.readouterr().err
@@ -335,7 +336,7 @@ def elsewhere(tmp_path):
     return tmp_path / "elsewhere"
 
 
-def test_a_preset_is_measured_on_another_set(recalib, preset, elsewhere, tmp_path, capsys):
+def test_a_preset_on_another_data_set(recalib, preset, elsewhere, tmp_path, capsys):
     arguments = ("--preset", preset, "--dataset", "nifti_folder", elsewhere)
     assert recalib("evaluate", *arguments) == 2
     assert "expected names of the label numbers" in capsys.readouterr().err
@@ -351,16 +352,22 @@ def test_a_preset_is_measured_on_another_set(recalib, preset, elsewhere, tmp_pat
     assert [row["scan"] for row in _rows(tmp_path / "r.csv")] == ["scan_1"]
 
 
-def test_structures_that_another_set_lacks_are_told(elsewhere, capsys):
+def test_structures_that_another_set_lacks(recalib, preset, elsewhere, capsys):
+    described = Preset.read(preset).weight_sets["bright"]
+    labels = (*described.labels, zoo.Label(8, "grey"))
+    network = dataclasses.replace(described, labels=labels).build()
+    content = weights.serialize(network)
+    (preset / described.file).write_bytes(content)
+    described = dataclasses.replace(described, labels=labels, sha256=weights.sha256(content))
+    (preset / "preset.json").write_text(Preset("bright", {"bright": described}).to_json(), encoding="utf-8")
     (elsewhere / "labels.json").write_text('{"3": "Bright", "7": "dark"}')
-    arguments = argparse.Namespace(dataset=("nifti_folder", elsewhere), volume=None, part=None, label_names=None)
-    labels = (zoo.Label(7, "bright"), zoo.Label(8, "grey"))
-    scans, structures = preset_cases._other_scans(arguments, labels)
-    assert len(scans) == 2 and structures == [labels[0]]
-    assert capsys.readouterr().err.endswith("elsewhere by name, so not measured: grey\n")
+    assert recalib("evaluate", "--preset", preset, "--dataset", "nifti_folder", elsewhere) == 0
+    output = capsys.readouterr()
+    assert output.err.endswith("elsewhere has no labels with these names, so they are not measured: grey\n")
+    assert output.out.splitlines()[1].startswith("bright")
 
 
-def test_gates_are_drawn_of_presets_that_have_some(recalib, gated_preset, boxes, tmp_path, monkeypatch):
+def test_gates_are_drawn(recalib, gated_preset, boxes, tmp_path, monkeypatch):
     loaded, load = [], zoo.load
     monkeypatch.setattr(zoo, "load", lambda *args, **kwargs: loaded.append(args) or load(*args, **kwargs))
     assert recalib("evaluate", "--preset", gated_preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 0
@@ -368,13 +375,13 @@ def test_gates_are_drawn_of_presets_that_have_some(recalib, gated_preset, boxes,
     assert len(loaded) == 1
 
 
-def test_a_plain_network_has_no_gates_and_says_so_at_once(recalib, preset, boxes, tmp_path, capsys):
+def test_a_network_without_gates(recalib, preset, boxes, tmp_path, capsys):
     assert recalib("evaluate", "--preset", preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 2
     assert "expected a network with recalibration blocks, got 'unet' without any" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 
 
-def test_a_preset_without_data_is_told(recalib, preset, tmp_path, capsys):
+def test_a_preset_without_data(recalib, preset, tmp_path, capsys):
     assert recalib("evaluate", "--preset", preset, "--data", tmp_path / "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -26,8 +27,33 @@ def test_presets_lists_ensembles(recalib, capsys, monkeypatch):
         name,
         "both",
         f"{2 * described.parameters:,}",
+        *described.licence.split(),
         *["average", "of", "0.4", "axial,", "0.6", "coronal"],
     ]
+
+
+def test_presets_lists_the_licence_of_every_weight_set(recalib, capsys):
+    assert recalib("presets") == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    start, stop = first.index("licence"), first.index("segments")
+    preset = zoo.info("densenet3d_pe")
+    listed = {line.split()[1]: line[start:stop].strip() for line in lines if line.startswith("densenet3d_pe ")}
+    assert listed == {name: described.licence for name, described in preset.weight_sets.items()}
+    assert set(listed.values()) == {"Apache 2.0", "CC BY-SA 4.0"}
+
+
+def test_info_shows_the_licence_of_every_weight_set_and_ensemble(recalib, capsys):
+    assert recalib("info", "densenet2d_scse") == 0
+    lines = capsys.readouterr().out.splitlines()
+    preset = zoo.info("densenet2d_scse")
+    expected = {f"{name}: licence {described.licence}" for name, described in preset.weight_sets.items()}
+    assert expected | {"whole_brain: licence Apache 2.0"} <= set(lines)
+
+
+def test_info_without_a_card_shows_the_description(recalib, capsys, bright_preset, tmp_path):
+    shutil.copy(bright_preset / "preset.json", tmp_path)
+    assert recalib("info", tmp_path) == 0
+    assert capsys.readouterr().out.startswith("preset  weights")
 
 
 def test_info_shows_card_and_colours(recalib, capsys, bright_preset):

@@ -67,7 +67,10 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
         (["--samples", 0], "expected at least 1 sample and voxels of up to 20 mm, got 0 and 2 mm"),
         (["--spacing", 0], "got 6 and 0 mm"),
         (["--settings", "wild"], "expected mild or varied, or a file of settings, got wild, which does not exist"),
-        (["--table", "none.json"], "cannot read the table of labels none.json"),
+        (
+            ["--table", "none.json"],
+            "none.json: expected a table of labels that can be read, got 'No such file or directory'",
+        ),
     ],
 )
 def test_bad_input_is_one_error(words, message, heads, tmp_path):
@@ -102,15 +105,15 @@ def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("flip = ", "not valid TOML"),
+        ("flip = ", "in valid TOML, got"),
         ("flop = 1", "unknown key 'flop'; did you mean 'flip'"),
-        ("[synthesis]\nflop = 1", "synthesis has an unknown key 'flop'; did you mean 'flip'"),
-        ("synthesis = 1", "synthesis must be a table"),
+        ("[synthesis]\nflop = 1", "synthesis: expected known keys, got the unknown key 'flop'; did you mean 'flip'"),
+        ("synthesis = 1", "synthesis: expected a table"),
         (
             'title = "scans"\n[schedule]\nepochs = 1',
             r"\.toml: expected a recipe with a table \[synthesis\], got one without",
         ),
-        ('extends = "none.toml"', "cannot read the recipe .*none.toml"),
+        ('extends = "none.toml"', "none.toml: expected a recipe that can be read, got 'No such file or directory'"),
         ('extends = "settings.toml"', "extends itself"),
     ],
 )

@@ -41,7 +41,7 @@ def test_trains_publishes_and_resumes(recalib, folder, data, capsys):
     assert Recipe.read(published / "balls.toml") == Recipe.read(folder / "short.toml")
 
     assert recalib("train", "short.toml", "--data", data) == 2
-    assert "already holds a run; go on with --resume" in capsys.readouterr().err
+    assert "already holds a run; continue it with --resume" in capsys.readouterr().err
     assert recalib("train", "short.toml", "--data", data, "--resume") == 0
     assert "epoch" not in capsys.readouterr().out
 
@@ -53,7 +53,7 @@ def test_another_seed_is_another_run(recalib, folder, data):
     assert len((run / "log.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_batch_of_recipes_goes_on_with_the_rest(recalib, folder, data, capsys):
+def test_a_recipe_that_fails_leaves_the_others(recalib, folder, data, capsys):
     (folder / "bad.toml").write_text(RECIPE.replace("epochs = 5", "epoch = 5"))
     assert recalib("train", "bad.toml", "short.toml", "--data", data) == 1
     captured = capsys.readouterr()
@@ -61,7 +61,7 @@ def test_a_batch_of_recipes_goes_on_with_the_rest(recalib, folder, data, capsys)
     assert json.loads((folder / "runs" / "tiny3d-balls" / "log.jsonl").read_text().splitlines()[1])["epoch"] == 2
 
 
-def test_a_missing_extra_is_one_line_and_the_rest_goes_on(recalib, folder, data, monkeypatch, capsys):
+def test_a_missing_extra_is_one_line_and_leaves_the_other_recipes(recalib, folder, data, monkeypatch, capsys):
     (folder / "other.toml").write_text('extends = "short.toml"\nweights = "other"\n')
     begun = []
 
@@ -85,7 +85,7 @@ def test_a_training_that_ends_early_says_why(epochs, recalib, folder, data, monk
     monkeypatch.setattr(training, "train", lambda *args, **kwargs: SimpleNamespace(score=score))
     monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
     assert recalib("train", "patient.toml", "--data", data) == 0
-    told = "ended early: no validation of the last 1 was better\n" if epochs == 1 else ""
+    told = "ended early: none of the last validations scored higher (patience 1)\n" if epochs == 1 else ""
     assert capsys.readouterr().out == told + "mean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
 
 
@@ -102,14 +102,14 @@ def test_one_output_folder_is_for_one_recipe(recalib, folder, data, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--devices", "64"], "expected 64 devices, found "),
+        (["--devices", "64"], "expected 64 devices, got "),
         (["--hosts", "10.0.0.1:4321,10.0.0.2:4321"], "expected --hosts and --host-index together, got one of them"),
         (["--host-index", "1"], "expected --hosts and --host-index together, got one of them"),
         (["--hosts", "10.0.0.1:4321,10.0.0.2:4321", "--host-index", "0"], "expected the JAX backend for several hosts"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_devices_and_hosts_that_cannot_be_had(arguments, message, recalib, folder, data, capsys):
+def test_devices_and_hosts_that_are_not_available(arguments, message, recalib, folder, data, capsys):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("of the TensorFlow backend")
     assert recalib("train", "short.toml", "--data", data, *arguments) == 2
@@ -119,7 +119,7 @@ def test_devices_and_hosts_that_cannot_be_had(arguments, message, recalib, folde
 
 
 class Host:
-    """What stands in for one of two hosts."""
+    """One of two hosts."""
 
     hosts = 2
 
@@ -129,7 +129,7 @@ class Host:
 
 @pytest.fixture
 def two_hosts(monkeypatch):
-    """Lets the command believe that it has met the other host, and not end this process but raise `SystemExit`."""
+    """Replaces the rendezvous with the other host, and the end of the process by a `SystemExit`."""
     monkeypatch.setattr(distribution, "over_hosts", lambda addresses, host, devices: Host(host))
     monkeypatch.setattr("os._exit", sys.exit)
     return lambda host: ["--hosts", "10.0.0.1:4321,10.0.0.2:4321", "--host-index", host]
@@ -150,7 +150,7 @@ def test_a_host_that_fails_ends_at_once(error, code, recalib, folder, data, two_
 
 
 @pytest.mark.parametrize("host", [0, 1])
-def test_the_first_host_alone_tells_and_publishes(host, recalib, folder, data, two_hosts, monkeypatch, capsys):
+def test_only_the_first_host_prints_and_publishes(host, recalib, folder, data, two_hosts, monkeypatch, capsys):
     def report_to_those_who_listen(*args, on_epoch=lambda line: None, **kwargs):
         on_epoch({"epoch": 1, "loss": 0.5, "seconds": 1})
         return SimpleNamespace(score={"dice": 0.9, "scans": "scans"})

@@ -1,3 +1,4 @@
+import csv
 import os
 import signal
 import subprocess
@@ -25,7 +26,6 @@ learning_rate = [0.01, 0.06]
 @pytest.fixture
 def run(monkeypatch):
     """Runs `recalib tune` in this process; returns its exit code."""
-    monkeypatch.setattr(command, "COMMANDS", {**command.COMMANDS, "tune": "search for a better recipe"})
     monkeypatch.setattr(tune, "_start_light", lambda: None)  # Keras has its backend already
 
     return lambda *words: command.main(["tune", *map(str, words)])
@@ -41,7 +41,7 @@ def study(tmp_path):
     return path
 
 
-def test_a_study_in_this_process_goes_on_and_reports(run, study, tmp_path, capsys, monkeypatch):
+def test_study_in_this_process(run, study, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(study, "--data", tmp_path) == 0
     said = capsys.readouterr().out
@@ -58,12 +58,12 @@ def test_a_study_in_this_process_goes_on_and_reports(run, study, tmp_path, capsy
 
     handler = signal.getsignal(signal.SIGTERM)
     before = (folder / "state.json").read_bytes()
-    assert run(study, "--data", tmp_path) == 0  # nothing is left to run
+    assert run(study, "--data", tmp_path) == 0  # no trial is left to run
     assert (folder / "state.json").read_bytes() == before
     assert signal.getsignal(signal.SIGTERM) == handler
 
 
-def test_help_is_there_at_once(run, capsys):
+def test_help(run, capsys):
     with pytest.raises(SystemExit, match="0"):
         run("--help")
     said = capsys.readouterr().out
@@ -74,21 +74,21 @@ def test_help_is_there_at_once(run, capsys):
     ("words", "message"),
     [
         (("--workers", 2, "--role", "chief"), "expected --workers, or --role on a cluster, got both"),
-        (("--role", "worker", "--overwrite"), "for the chief alone"),
-        (("--role", "worker", "--publish", "x"), "for the chief alone"),
-        (("--report", "--workers", 1), "--report runs nothing"),
+        (("--role", "worker", "--overwrite"), "for the chief only"),
+        (("--role", "worker", "--publish", "x"), "for the chief only"),
+        (("--report", "--workers", 1), "expected --report alone, since it runs nothing"),
         (("--report",), "expected a study in"),
         (("--role", "worker", "--oracle", "nowhere"), "expected an address such as"),
-        (("--role", "worker", "--oracle", "127.0.0.1:9", "--wait", "0.2"), "did not answer for 0.2 s"),
+        (("--role", "worker", "--oracle", "127.0.0.1:9", "--wait", "0.2"), "got none for 0.2 s"),
         (("--data", "nowhere"), "expected a folder of scans at nowhere"),
     ],
 )
-def test_bad_input_is_told_in_a_line(words, message, run, study, tmp_path, capsys):
+def test_bad_input_is_one_line(words, message, run, study, tmp_path, capsys):
     assert run(study, "-o", tmp_path / "out", *words) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_bad_study_is_told_in_a_line(run, study, capsys):
+def test_bad_study_is_one_line(run, study, capsys):
     study.write_text(STUDY.replace("learning_rate", "learning_rat"))
     assert run(study) == 2
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
@@ -98,22 +98,44 @@ def test_a_bad_study_is_told_in_a_line(run, study, capsys):
     ("words", "message"),
     [(("--workers", 0), "expected 1 or more, got 0"), (("--lease", 0), "expected seconds above 0, got 0")],
 )
-def test_numbers_that_cannot_be_are_refused(words, message, run, study, capsys):
+def test_refuses_bad_numbers(words, message, run, study, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(study, *words)
     assert message in capsys.readouterr().err
 
 
-def test_a_study_without_a_complete_trial_fails(run, study, tmp_path, capsys):
+def test_damaged_state_is_one_line(run, study, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "state.json").write_text("[]")
+    for words in ((), ("--report",)):
+        assert run(study, "--data", tmp_path, "-o", tmp_path / "out", *words) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("recalib tune: ") and said.count("\n") == 1
+        assert "state.json: expected the state of a study, got a list" in said and "--overwrite" in said
+
+
+def test_hyperband_on_a_small_space_trains_the_best_longer(run, study, tmp_path, capsys):
+    text = STUDY.replace('"grid"', '"hyperband"').replace("epochs = 1", "epochs = 3\nseeds = [1]")
+    study.write_text(text)
+    assert run(study, "--data", tmp_path, "-o", tmp_path / "out") == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
+    assert sorted(row["epochs"] for row in rows) == ["1", "1", "3"]
+    best = max(rows, key=lambda row: (float(row["dice"]), int(row["epochs"])))
+    assert best["epochs"] == "3" and f"(trial {best['trial']})" in capsys.readouterr().out
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "for 3 epochs at most, in rounds; really trained: 1 to 3." in report
+
+
+def test_no_complete_trial(run, study, tmp_path, capsys):
     study.write_text(STUDY + '"network.arguments.kernel_size" = -1\n')
     assert run(study, "--data", tmp_path, "-o", tmp_path / "out") == 1
     said = capsys.readouterr().out
     assert "2 trials, none complete; see" in said and "failed" in said
 
 
-def test_a_process_that_trains_nothing_needs_no_other_backend_and_takes_no_gpu(tmp_path):
+def test_chief_needs_no_other_backend_and_no_gpu(tmp_path):
     for name in ("jax", "torch"):
-        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is none of the core')")
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is no dependency')")
     code = """
 import os, sys
 from recalib_keras.cli import tune

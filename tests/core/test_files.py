@@ -1,11 +1,13 @@
 import errno
+import json
 import os
 import stat
+import tomllib
 
 import pytest
 
 from recalib_keras.core.errors import WriteError
-from recalib_keras.core.files import atomic_write
+from recalib_keras.core.files import atomic_write, write_bytes, write_json, write_text, write_toml
 
 
 def files(folder):
@@ -19,7 +21,7 @@ def test_writes_and_leaves_nothing_else(tmp_path, name):
     assert (tmp_path / name).read_text() == "new"
 
 
-def test_the_temporary_file_lies_beside_and_ends_alike(tmp_path):
+def test_the_temporary_file_lies_beside_with_the_same_ending(tmp_path):
     seen = []
 
     def write(temporary):
@@ -50,7 +52,7 @@ def test_a_failing_writer_keeps_the_old_file_and_leaves_nothing(tmp_path, error)
         assert "No space left on device" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_the_disk_has_the_file_before_its_name_and_then_the_name(tmp_path, monkeypatch):
+def test_content_reaches_the_disk_before_the_name(tmp_path, monkeypatch):
     path, events = tmp_path / "dice.csv", []
     sync, replace = os.fsync, os.replace
 
@@ -68,7 +70,7 @@ def test_the_disk_has_the_file_before_its_name_and_then_the_name(tmp_path, monke
     assert events == [path.stat().st_ino, "replace", tmp_path.stat().st_ino]
 
 
-def test_a_folder_that_cannot_be_waited_for_is_written_all_the_same(tmp_path, monkeypatch):
+def test_folders_that_cannot_be_synced_are_written_to(tmp_path, monkeypatch):
     sync = os.fsync
 
     def refuse_folders(descriptor):
@@ -80,13 +82,13 @@ def test_a_folder_that_cannot_be_waited_for_is_written_all_the_same(tmp_path, mo
     assert atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new")).read_text() == "new"
 
 
-def test_a_file_that_the_disk_refuses_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failing_disk_keeps_the_old_file(tmp_path, monkeypatch):
     def refuse(descriptor):
         raise OSError(errno.EIO, "Input/output error")
 
     (tmp_path / "dice.csv").write_text("old")
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(WriteError, match="expected to write .*dice.csv, got 'Input/output error'"):
+    with pytest.raises(WriteError, match=r"expected to write .*dice.csv, got 'Input/output error'"):
         atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.write_text("new"))
     assert files(tmp_path) == ["dice.csv"] and (tmp_path / "dice.csv").read_text() == "old"
 
@@ -103,8 +105,48 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         atomic_write(tmp_path / "file" / "dice.csv", lambda temporary: temporary.touch())
 
 
-def test_a_folder_in_the_place_of_the_file(tmp_path):
+def test_a_folder_of_that_name(tmp_path):
     (tmp_path / "dice.csv").mkdir()
     with pytest.raises(WriteError, match="expected to write"):
         atomic_write(tmp_path / "dice.csv", lambda temporary: temporary.touch())
     assert files(tmp_path) == ["dice.csv"]
+
+
+def test_errors_keep_their_parts(tmp_path):
+    (tmp_path / "dice.csv").mkdir()
+    with pytest.raises(WriteError) as caught:
+        write_text(tmp_path / "dice.csv", "")
+    error = caught.value
+    assert (error.file, error.received) == (tmp_path / "dice.csv", "Is a directory")
+    assert error.expected == "a file that can be written" and "its disk has room" in error.remedy
+
+
+CONTENT = {"name": "Größe", "spacing": [1.0, 1.5], "nested": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("write", "content", "read"),
+    [
+        (write_bytes, b"\x00\xff", bytes),
+        (write_text, "Größe\r\n", bytes.decode),
+        (write_json, CONTENT, json.loads),
+        (write_toml, CONTENT, lambda content: tomllib.loads(content.decode())),
+    ],
+)
+def test_writers_give_back_what_they_were_given(tmp_path, write, content, read):
+    path = write(str(tmp_path / "new" / "file"), content)
+    assert path == tmp_path / "new" / "file" and files(path.parent) == ["file"]
+    assert read(path.read_bytes()) == content
+
+
+@pytest.mark.parametrize(("indent", "text"), [(2, '{\n  "a": "ß"\n}\n'), (None, '{"a": "ß"}\n')])
+def test_json_ends_with_a_line_break_and_keeps_letters(tmp_path, indent, text):
+    assert write_json(tmp_path / "a.json", {"a": "ß"}, indent).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("write", "content"), [(write_json, {"a": {1, 2}}), (write_toml, {"a": None})])
+def test_content_that_cannot_be_written_keeps_the_old_file(tmp_path, write, content):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(TypeError):
+        write(tmp_path / "file", content)
+    assert files(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"

@@ -92,7 +92,7 @@ def test_one_modality_of_4d_images(msd_folder, load, write_nifti, rng):
         write_nifti(folder / "imagesTr" / f"{name}.nii.gz", image)
     splits, _ = load("msd/Task05_Prostate_ADC", folder)
     np.testing.assert_array_equal(by_name(splits["train"])["b"]["image"], image[..., 1])
-    with pytest.raises(ValueError, match="expected images of one modality, got 2 .*'msd/Task05_Prostate_T2'"):
+    with pytest.raises(ValueError, match=r"expected images of one modality, got 2 .*'msd/Task05_Prostate_T2'"):
         load("msd/Task05_Prostate", folder)
     splits, _ = load("msd", folder, ScansConfig(name="second", volume=0))
     np.testing.assert_array_equal(by_name(splits["train"])["b"]["image"], image[..., 0])
@@ -141,7 +141,7 @@ def test_no_files_at_all_shows_the_instructions(load, tmp_path):
     with pytest.raises(AssertionError, match=r"does not exist or is empty(.|\n)*imagesTr/\*.nii.gz  scans"):
         load("msd", tmp_path / "empty")
     (tmp_path / "empty" / "readme.txt").touch()
-    with pytest.raises(FileNotFoundError, match="expected a folder of scans at .*imagesTr"):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder of scans at .*imagesTr"):
         load("msd", tmp_path / "empty")
 
 
@@ -152,7 +152,7 @@ def test_another_folder_is_not_passed_off_as_the_first(msd_folder, load, tmp_pat
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=first))
     download = tfds.download.DownloadConfig(manual_dir=second)
     with pytest.raises(
-        ValueError, match="expected the scans of .*other, got .*which was built from .*task; build under"
+        ValueError, match=r"expected the scans of .*other, got .*which was built from .*task; build under"
     ):
         builder.download_and_prepare(download_config=download)
     splits, _ = load("msd", second, download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS)

@@ -109,7 +109,7 @@ def test_the_folder_may_be_any_on_the_way(root, tmp_path, write_case):
         assert [scan.name for scan in find_scans(folder, "chaos/ct")] == ["CT_01"]
 
 
-def test_numbers_in_names_count_as_numbers(write_case, tmp_path):
+def test_numbers_in_names_are_sorted_as_numbers(write_case, tmp_path):
     folder = write_case("ct", marked(255)) / "Train_Sets" / "CT" / "1"
     for number in range(SLICES):
         (folder / "DICOM_anon" / f"IMG-0004-{number + 1:05}.dcm").rename(folder / "DICOM_anon" / f"i{number + 8}.dcm")
@@ -118,7 +118,7 @@ def test_numbers_in_names_count_as_numbers(write_case, tmp_path):
     assert np.count_nonzero(labels, axis=(0, 1)).tolist() == (np.argsort(PLACES) + 1).tolist()
 
 
-def test_other_files_are_passed_over(write_case, tmp_path):
+def test_other_files_are_skipped(write_case, tmp_path):
     folder = write_case("ct", marked(255)) / "Train_Sets" / "CT"
     (folder / "1" / "DICOM_anon" / "a_readme.txt").write_text("from the archive")
     (folder / "1" / "Ground" / "._liver_GT_000.png").write_bytes(b"macOS")
@@ -131,7 +131,9 @@ def test_other_files_are_passed_over(write_case, tmp_path):
 def test_too_few_masks(write_case):
     folder = write_case("ct", marked(255)[:4])
     problems = check(find_scans(folder, "chaos/ct"))
-    assert [str(problem).endswith("Ground: expected 5 masks, one a slice, got 4") for problem in problems] == [True]
+    assert [str(problem).endswith("Ground: expected 5 masks, one for each slice, got 4") for problem in problems] == [
+        True
+    ]
 
 
 def test_where_a_slice_and_another_mask_are_missing(write_case, tmp_path):
@@ -185,7 +187,7 @@ def test_masks_that_vanish_are_told(write_case):
 def test_another_folder(make, tmp_path):
     if make:
         (tmp_path / "Train_Sets" / "CT").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="expected Train_Sets/CT with a numbered folder a patient in"):
+    with pytest.raises(FileNotFoundError, match="expected Train_Sets/CT with a numbered folder for each patient in"):
         find_scans(tmp_path, "chaos/ct")
 
 

@@ -5,19 +5,21 @@ import numpy as np
 from recalib_keras.datasets import check, find_scans, review
 
 
-def test_all_is_well(msd_folder):
+def test_a_set_without_problems(msd_folder):
     assert check(find_scans(msd_folder("a", "b", label=2)), labels={0: "background", 2: "liver"}) == []
 
 
-def test_every_problem_of_every_scan_is_told(msd_folder, write_nifti):
+def test_every_problem_of_every_scan_is_reported(msd_folder, write_nifti):
     folder = msd_folder("a", "b", "c", "d", "e")
     write_nifti(folder / "labelsTr" / "b.nii.gz", np.zeros((5, 4, 2), np.uint8))
     write_nifti(folder / "labelsTr" / "c.nii.gz", np.ones((5, 4, 3), np.uint8), np.eye(4))
     (folder / "imagesTr" / "d.nii.gz").write_bytes(b"\x1f\x8bbroken")
     write_nifti(folder / "labelsTr" / "d.nii.gz", np.full((5, 4, 3), 7, np.uint8))
     problems = check(find_scans(folder), labels=[0, 2])
-    told = [(problem.file.parent.name, problem.file.name[0], problem.expected.split(",")[0]) for problem in problems]
-    assert told == [
+    reported = [
+        (problem.file.parent.name, problem.file.name[0], problem.expected.split(",")[0]) for problem in problems
+    ]
+    assert reported == [
         ("labelsTr", "a", "the label numbers 0"),
         ("labelsTr", "b", "the shape of its scan"),
         ("labelsTr", "c", "the affine of its scan"),
@@ -29,13 +31,13 @@ def test_every_problem_of_every_scan_is_told(msd_folder, write_nifti):
     assert problems[0].received == "1 too" and problems[5].received == "7 too"
 
 
-def test_numbers_that_are_merged_are_those_they_count_as(msd_folder):
+def test_merged_numbers_count_as_their_targets(msd_folder):
     scans = [replace(scan, merge=((7, 2), (0, 5))) for scan in find_scans(msd_folder("a", label=7))]
     assert check(scans, labels=[2, 5]) == [] and review(scans).labels == {2: 1, 5: 1}
     assert check(scans, labels=[0, 7])[0].received == "2, 5 too"
 
 
-def test_any_number_will_do_where_none_are_given(msd_folder):
+def test_without_known_labels_any_number_is_allowed(msd_folder):
     assert check(find_scans(msd_folder("a", label=200))) == []
 
 
@@ -43,7 +45,7 @@ def test_two_scans_of_one_name(msd_folder):
     scans = find_scans(msd_folder("a", "b"))
     problems = check([*scans, replace(scans[1], name="a")])
     assert [str(problem) for problem in problems] == [
-        f"{scans[1].image}: expected a scan of a name of its own, got the name of {scans[0].image}"
+        f"{scans[1].image}: expected a scan with a unique name, got the name of {scans[0].image}"
     ]
 
 
@@ -64,7 +66,7 @@ def test_the_review_counts(msd_folder):
     assert found.names({0: "nothing", 1: "liver"}) == {0: "nothing", 1: "liver", 3: "label 3"}
 
 
-def test_the_hippocampus_set_is_well(data_root):
+def test_the_hippocampus_set_has_no_problems(data_root):
     scans = find_scans(data_root / "hippocampus")
     found = review(scans, labels=[0, 1, 2])
     assert found.problems == [] and found.labels == {0: 210, 1: 210, 2: 210}

@@ -118,7 +118,7 @@ def test_files_without_boundaries_and_damaged_ones(write_subject, tmp_path):
     found = survey(tmp_path, "duke_dme")
     assert [scan.patient for scan in found.scans] == ["Subject_01"] * 2
     assert [problem.file.stem for problem in found.problems] == [f"Subject_0{number}" for number in range(2, 6)]
-    told = ["the variable manualLayers1", "boundaries in manualLayers1", "a MATLAB file", "save with '-v7'"]
+    told = ["the variable manualLayers1", "boundaries in manualLayers1", "a MATLAB file", "save it with '-v7'"]
     assert [word in str(problem) for word, problem in zip(told, found.problems)] == [True] * 4
 
 
@@ -132,5 +132,7 @@ def test_a_file_that_changes_is_read_again(write_subject, tmp_path):
 
 
 def test_another_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected Subject_01.mat, Subject_02.mat, ... in .*, got none of them"):
+    with pytest.raises(
+        FileNotFoundError, match=r"expected Subject_01.mat, Subject_02.mat, ... in .*, got none of them"
+    ):
         find_scans(tmp_path, "duke_dme")

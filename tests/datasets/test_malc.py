@@ -74,7 +74,7 @@ def test_without_test_labels_only_the_training_part_is_used(write_part):
 def test_a_missing_label_map(write_part):
     folder = write_part("training", "1000_3", "1001_3")
     (folder / "training-labels" / "1001_3_glm.nii.gz").unlink()
-    with pytest.raises(DatasetError, match="1001_3_glm: expected a label map for the scan .*1001_3.nii.gz, got none"):
+    with pytest.raises(DatasetError, match=r"1001_3_glm: expected a label map for the scan .*1001_3.nii.gz, got none"):
         find_scans(folder, "malc")
 
 

@@ -23,7 +23,9 @@ def test_other_and_hidden_files_are_no_scans(empty_files):
 
 def test_every_missing_label_map_is_told(empty_files):
     root = empty_files("imagesTr/a.nii", "imagesTr/b.nii", "imagesTr/c.nii", "labelsTr/b.nii")
-    with pytest.raises(DatasetError, match="labelsTr/a: expected a label map for the scan .*a.nii, got none") as caught:
+    with pytest.raises(
+        DatasetError, match=r"labelsTr/a: expected a label map for the scan .*a.nii, got none"
+    ) as caught:
         find_scans(root)
     assert [problem.file.name for problem in caught.value.problems] == ["a", "c"]
     assert [scan.name for scan in survey(root).scans] == ["b"]
@@ -89,10 +91,52 @@ def test_what_is_amiss_in_dataset_json_hinders_nobody(described, content):
 @pytest.mark.parametrize("key", ["modality", "channel_names"])
 def test_of_several_modalities_one_must_be_chosen(described, key):
     root = described({key: {"0": "T2", "1": "ADC"}})
-    with pytest.raises(ValueError, match=r"images of one modality, got 2 in each \(0 = T2, 1 = ADC\); choose one with "
-                       r"--volume I \(volume=I in Python\)$"):  # fmt: skip
+    with pytest.raises(ValueError, match=r"images of one modality, got 2 in each \(0 = T2, 1 = ADC\); choose one: "
+                       r"--volume I, in Python volume=I, in a recipe volume = I under \[data\]$"):  # fmt: skip
         survey(root)
     assert find_scans(root, volume=1)[0].volume == 1
+
+
+def test_a_folder_of_nnunet_with_one_channel(empty_files):
+    root = empty_files("imagesTr/b_0000.nii.gz", "imagesTr/b-2_0000.nii.gz", "imagesTr/c_0000.nii.gz",
+                       "labelsTr/b.nii.gz", "labelsTr/b-2.nii.gz", "labelsTr/d.nii.gz")  # fmt: skip
+    listing = [{"image": f"./imagesTr/{name}.nii.gz"} for name in ("b", "e")]
+    names = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "training": listing}
+    (root / "dataset.json").write_text(json.dumps(names), encoding="utf-8")
+    found = survey(root)
+    assert [scan.name for scan in found.scans] == ["b", "b-2"] and found.labels == {0: "background", 1: "liver"}
+    assert found.scans[0].image == root / "imagesTr" / "b_0000.nii.gz"
+    assert found.scans[0].labels == root / "labelsTr" / "b.nii.gz"
+    assert [problem.file for problem in found.problems] == [root / "labelsTr" / "c"]
+    assert [remark.file.name for remark in found.remarks] == ["d.nii.gz", "e.nii.gz"]
+
+
+def test_a_folder_of_nnunet_without_dataset_json(empty_files):
+    root = empty_files("imagesTr/b_0000.nii.gz", "labelsTr/b.nii.gz")
+    assert [scan.name for scan in find_scans(root)] == ["b"] and survey(root).labels is None
+
+
+def test_several_channels_of_nnunet_are_one_problem_that_names_them(empty_files):
+    files = [f"imagesTr/{case}_{channel}.nii.gz" for case in "bc" for channel in ("0000", "0001", "0003")]
+    root = empty_files(*files, "labelsTr/b.nii.gz", "labelsTr/c.nii.gz")
+    (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1", "1": "T2"}}), encoding="utf-8")
+    message = (
+        r"imagesTr: expected one channel for each scan, such as x_0000.nii.gz, got the channels _0000 = T1, "
+        r"_0001 = T2, _0003; move the files of all channels but one to another folder$"
+    )
+    with pytest.raises(DatasetError, match=message) as caught:
+        find_scans(root)
+    assert len(caught.value.problems) == 1
+
+
+def test_four_digits_at_the_end_of_a_name_alone_are_no_channel(empty_files):
+    root = empty_files("imagesTr/b_0000.nii", "imagesTr/b_0001.nii", "labelsTr/b_0000.nii", "labelsTr/b_0001.nii")
+    assert [scan.name for scan in find_scans(root)] == ["b_0000", "b_0001"]
+    root = empty_files("imagesTr/b.nii", "labelsTr/b.nii")
+    (root / "labelsTr" / "b_0001.nii").unlink()
+    found = survey(root)
+    assert [scan.name for scan in found.scans] == ["b", "b_0000"]
+    assert [problem.file.name for problem in found.problems] == ["b_0001"]
 
 
 def test_a_task_is_found_beside_others_or_by_itself(empty_files):

@@ -29,7 +29,7 @@ def test_numbers_of_labels(name, count):
     [
         ("chaos", "did you mean 'chaos/ct'"),
         ("msd/Task4_Hippocampus", "did you mean 'msd/Task04_Hippocampus'"),
-        ("qqq", "known are msd, "),
+        ("qqq", "known sets: msd, "),
         (None, "got None"),
     ],
 )
@@ -39,7 +39,7 @@ def test_an_unknown_set_is_refused_with_the_nearest(wrong, told, tmp_path):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a folder of scans at .*nowhere, got none; check the path"):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder of scans at .*nowhere, got none; check the path"):
         survey(tmp_path / "nowhere", "visceral")
 
 

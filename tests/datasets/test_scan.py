@@ -37,7 +37,10 @@ def test_a_volume_of_a_4d_image(scan, write_nifti, rng):
     modalities = rng.uniform(size=(5, 4, 3, 2)).astype(np.float32)
     write_nifti(scan.image, modalities)
     assert np.array_equal(replace(scan, volume=1).read()[0].array, modalities[..., 1])
-    with pytest.raises(DatasetError, match=r"image.nii: expected one 3-D volume, got a 4-D image .* --volume i"):
+    message = (
+        r"image.nii: expected one 3-D volume, got a 4-D image .* --volume I, .* in a recipe volume = I under \[data\]"
+    )
+    with pytest.raises(DatasetError, match=message):
         scan.read()
 
 

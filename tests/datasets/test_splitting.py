@@ -1,6 +1,6 @@
 import pytest
 
-from recalib_keras.datasets import LabelledScan, split
+from recalib_keras.datasets import DatasetError, LabelledScan, find_scans, split, survey
 
 
 def scans(names, patients=None, parts=None):
@@ -32,7 +32,7 @@ def test_official_test_scans_are_in_neither():
 
 @pytest.mark.parametrize("every", [0, -1])
 def test_every_must_be_positive(every):
-    with pytest.raises(ValueError, match=f"expected to hold out every 1st.*got every={every}"):
+    with pytest.raises(ValueError, match=f"expected every 1st.*for validation, got every={every}; give at least 1"):
         split(scans("ab"), every)
 
 
@@ -52,3 +52,56 @@ def test_a_named_scan_holds_out_its_patient(name):
 def test_a_name_that_nobody_has():
     with pytest.raises(ValueError, match="expected patients or scans to hold out by the name 'x_\\*', got P, a, b"):
         split(scans("ab", ["P", "b"]), every=2, held_out=("a", "x_*"))
+
+
+@pytest.fixture
+def with_table(msd_folder):
+    """Returns a function that makes a folder of the scans a to d with a scans.csv."""
+
+    def make(*lines):
+        folder = msd_folder("a", "b", "c", "d")
+        (folder / "scans.csv").write_text("\n".join(lines), encoding="utf-8")
+        return folder
+
+    return make
+
+
+def test_the_table_tells_patients_and_parts(with_table):
+    scans = find_scans(with_table("name,patient,part", "a,P1,train", "b,P1,train", "d, P2 ,test"))
+    assert [scan.patient for scan in scans] == ["P1", "P1", "c", "P2"]
+    assert [scan.part for scan in scans] == ["train", "train", None, "test"]
+
+
+def test_patients_alone_keep_parts_as_they_are(with_table):
+    scans = find_scans(with_table("name,patient", "a,P1", "c,P1"))
+    assert [scan.patient for scan in scans] == ["P1", "b", "P1", "d"] and {scan.part for scan in scans} == {None}
+    assert [[scan.name for scan in part] for part in split(scans, every=2)] == [["b"], ["a", "c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["name,patient", "e,P1"], "expected names of scans in .*, got 'e'"),
+        (["name,patient", "a,"], "in line 2"),
+        (["name,patient", "a,P1", "a,P2"], "in line 3"),
+        (["name,patient,part", "a,P1,validation"], "expected .* train, test or no part"),
+        (["scan,patient", "a,P1"], "expected the columns name, patient .*, got scan, patient"),
+        (["name,patient", "a,P1,train"], "expected the columns"),
+    ],
+)
+def test_a_wrong_table_is_refused(lines, told, with_table):
+    folder = with_table(*lines)
+    assert survey(folder).problems[0].file == folder / "scans.csv"
+    with pytest.raises(DatasetError, match=told):
+        find_scans(folder)
+
+
+def test_a_table_that_is_no_text(msd_folder):
+    folder = msd_folder("a")
+    (folder / "scans.csv").write_bytes(b"name,patient\n\xff\xfe,\x00")
+    assert "expected a table of comma-separated values" in str(survey(folder).problems[0])
+
+
+def test_a_patient_in_both_parts_is_refused(with_table):
+    with pytest.raises(DatasetError, match="expected all scans of a patient in one part, got patient P1 in test here"):
+        find_scans(with_table("name,patient,part", "a,P1,train", "b,P1,test"))

@@ -78,10 +78,10 @@ def test_other_modalities_organs_and_files_are_passed_over(write_scan, empty_fil
     assert len(found.scans) == 1 and found.problems == found.remarks == []
 
 
-def test_every_missing_mask_is_told(write_scan):
+def test_every_missing_mask_is_reported(write_scan):
     folder = write_scan(organs=list(ORGANS)[2:])
     with pytest.raises(
-        DatasetError, match=f"expected a mask of the liver, {SCAN}_58_.*got none; .*an empty one"
+        DatasetError, match=f"expected a mask of the liver, {SCAN}_58_.*got none; .*add an empty mask"
     ) as caught:
         find_scans(folder, "visceral")
     assert ["liver" in str(caught.value.problems[0]), "spleen" in str(caught.value.problems[1])] == [True, True]
@@ -91,7 +91,9 @@ def test_every_missing_mask_is_told(write_scan):
 def test_two_masks_of_one_organ(write_scan, empty_files):
     folder = write_scan()
     empty_files(f"visceral/segmentations/{SCAN}_58_9.nii.gz")
-    with pytest.raises(DatasetError, match="58_9.nii.gz: expected one file of a scan and organ, got .*58_4.* move one"):
+    with pytest.raises(
+        DatasetError, match=r"58_9.nii.gz: expected one file of a scan and organ, got .*58_4.* move one"
+    ):
         find_scans(folder, "visceral")
 
 
@@ -122,5 +124,5 @@ def test_an_unreadable_scan_hides_no_bad_mask(write_scan):
 
 
 def test_another_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected scans named like 10000100_1_CTce_ThAb.nii.gz below"):
+    with pytest.raises(FileNotFoundError, match=r"expected scans named like 10000100_1_CTce_ThAb.nii.gz below"):
         find_scans(tmp_path, "visceral")

@@ -21,7 +21,7 @@ def test_a_png_is_written(tmp_path, report):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_row_for_each_structure_and_their_mean_a_panel_for_each_measure(report):
+def test_rows_are_structures_and_panels_are_measures(report):
     figure = draw_boxplots(report())
     assert [axes.get_xlabel() for axes in figure.axes] == ["Dice", "HD95 (mm)"]
     assert rows(figure.axes[0]) == ["anterior", "posterior", "mean of structures"]
@@ -38,7 +38,7 @@ def test_boxes_show_the_quartiles_of_the_values(report):
         np.testing.assert_allclose([ends.min(), ends.max()], np.percentile(column, [25, 75]))
 
 
-def test_every_scan_is_a_point_and_those_without_a_value_are_not(report):
+def test_each_scan_with_a_value_is_a_point(report):
     one = report(scans=9, missed=[(2, 0), (3, 0)])
     dice, distance = draw_boxplots(one).axes
     assert [len(points.get_offsets()) for points in dice.collections] == [9, 9, 9]
@@ -46,14 +46,14 @@ def test_every_scan_is_a_point_and_those_without_a_value_are_not(report):
     assert sorted(dice.collections[0].get_offsets()[:, 0]) == pytest.approx(sorted(one.values("dice")[:, 0]))
 
 
-def test_missed_structures_are_counted_in_words(report):
+def test_missed_structures_are_counted(report):
     figure = draw_boxplots(report(missed=[(2, 0), (3, 0), (3, 1)]))
     notes = {round(text.xy[1]): text.get_text() for text in figure.axes[1].texts}
     assert notes == {0: "2 missed", 1: "1 missed"}
     assert_legible(figure)
 
 
-def test_a_structure_missed_in_every_scan_has_a_row_without_a_box(report):
+def test_a_structure_missed_in_all_scans_has_no_box(report):
     figure = draw_boxplots(report(scans=3, missed=[(0, 0), (1, 0), (2, 0)]))
     assert rows(figure.axes[0])[0] == "anterior"
     assert len(figure.axes[1].collections) == 2
@@ -96,7 +96,7 @@ def test_perfect_values_lie_inside_the_panel():
     assert distance.get_xlim()[0] <= 0 < distance.get_xlim()[1]
 
 
-def test_a_few_voxels_far_away_do_not_press_the_boxes_together():
+def test_distances_are_logarithmic_with_outliers():
     def of(distances):
         return Report(
             tuple(

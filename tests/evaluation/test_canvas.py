@@ -7,19 +7,19 @@ from recalib_keras.evaluation import boxplots, gate_figure, panels, volume_scatt
 from recalib_keras.evaluation.figures.canvas import add_axes, new_figure, save_figure, text_width
 
 
-def test_axes_stand_where_they_are_put():
+def test_axes_in_inches():
     figure = new_figure(8, 4)
     box = add_axes(figure, 1, 0.5, 4, 2).get_position()
     assert [box.x0, box.y0, box.width, box.height] == pytest.approx([1 / 8, 0.5 / 4, 4 / 8, 2 / 4])
 
 
-def test_a_picture_is_written_whole(tmp_path):
+def test_a_figure_is_written(tmp_path):
     path = save_figure(new_figure(2, 1, dots_per_inch=50), tmp_path / "new" / "empty.png")
     assert matplotlib.image.imread(path).shape[:2] == (50, 100)
     assert [file.name for file in path.parent.iterdir()] == ["empty.png"]
 
 
-def test_text_is_as_wide_as_it_is_drawn():
+def test_text_width():
     figure = new_figure(6, 1)
     for weight in ("normal", "bold"):
         drawn = figure.text(0, 0, "left hippocampus", fontsize=9, weight=weight).get_window_extent().width / figure.dpi
@@ -37,7 +37,7 @@ def test_text_is_as_wide_as_it_is_drawn():
         lambda path, volume, report: gate_figure(volume([[[1]]]), [], path),
     ],
 )
-def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch, volume, report, draw):
+def test_without_matplotlib(tmp_path, monkeypatch, volume, report, draw):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[figures\]"'):
         draw(tmp_path / "picture.png", volume, report)

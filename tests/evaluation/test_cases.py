@@ -34,7 +34,7 @@ def test_files_in_folders_are_matched_by_name(tmp_path):
         assert tuple(volume.source.name for volume in found) == files
 
 
-def test_truths_without_a_prediction_are_told(tmp_path):
+def test_ground_truth_without_a_prediction_is_reported(tmp_path):
     for name in ("p/b.nii", "t/a.nii", "t/b.nii", "t/d_labels.nii", "t/c.nii"):
         write(tmp_path / name, [0, 1])
     told = []
@@ -56,13 +56,13 @@ def test_two_files_need_no_common_name(tmp_path):
     [
         (("p", "t/a.nii"), "two files or two folders"),
         (("p/a.nii", "t/a.nii", "t"), "two files or two folders"),
-        (("empty", "t"), "there are none"),
-        (("p", "t"), "expected a label map in .*t for each prediction; missing: b, c"),
-        (("t", "p", "empty"), "expected a scan in .*empty for each prediction; missing: a"),
-        (("double", "t"), r"expected one file a scan, found .*a\.nii and .*a_labels\.nii; move one away"),
+        (("empty", "t"), "got none; check the folder"),
+        (("p", "t"), "expected a label map in .*t for each prediction, got none for b, c"),
+        (("t", "p", "empty"), "expected a scan in .*empty for each prediction, got none for a"),
+        (("double", "t"), r"expected one file for each scan, got .*a\.nii and .*a_labels\.nii; move one away"),
     ],
 )
-def test_folders_that_do_not_fit_are_refused(tmp_path, monkeypatch, arguments, message):
+def test_folders_that_do_not_match(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     for name in ("p/a.nii", "p/b.nii", "p/c.nii", "t/a.nii", "double/a.nii", "double/a_labels.nii"):
         write(tmp_path / name, [1])
@@ -80,7 +80,7 @@ def cases(tmp_path):
     return find_cases(tmp_path / "p", tmp_path / "t")
 
 
-def test_every_structure_has_a_row_in_every_scan(cases):
+def test_each_scan_has_a_row_for_each_structure(cases):
     report = evaluate(cases)
     assert [(row.scan, row.structure, row.label, row.measures.found_in) for row in report.rows] == [
         ("a", "label 1", 1, "both"),
@@ -92,16 +92,17 @@ def test_every_structure_has_a_row_in_every_scan(cases):
     assert report.rows[3].measures.truth_mm3 == 4
 
 
-def test_structures_asked_for_are_measured_and_named(cases):
+def test_chosen_structures(cases):
     report = evaluate(cases, [SPLEEN, LIVER, Structure(9, "kidney", (0, 0, 255))])
     assert report.labels == {"liver": 1, "spleen": 3, "kidney": 9}
     assert report.counts("neither") == {"liver": 0, "spleen": 1, "kidney": 2}
     assert evaluate(cases, [LIVER]).structures == ["liver"]
 
 
-def test_a_scan_that_fails_is_told_and_the_rest_goes_on(cases):
+@pytest.mark.parametrize("error", [VolumeError, OSError, MemoryError])
+def test_the_other_scans_are_evaluated_after_a_failure(cases, error):
     def fail():
-        raise VolumeError("broken")
+        raise error("broken")
 
     failures = []
     report = evaluate(
@@ -109,18 +110,20 @@ def test_a_scan_that_fails_is_told_and_the_rest_goes_on(cases):
     )
     assert failures == [("bad", "broken")]
     assert report.scans == ["a", "b"]
-    with pytest.raises(VolumeError, match="broken"):
+    with pytest.raises(error, match="broken"):
         evaluate([Case("bad", fail), *cases])
 
 
-def test_maps_on_two_grids_are_refused(tmp_path):
+def test_different_grids_are_refused(tmp_path):
     (case,) = find_cases(write(tmp_path / "x.nii", [1, 2]), write(tmp_path / "y.nii", [1, 2], (1, 1, 3)))
-    with pytest.raises(VolumeError, match=r"x\.nii must stand on the grid of .*y\.nii: expected .* got .*resample"):
+    with pytest.raises(
+        VolumeError, match=r"x\.nii: expected the grid of .*y\.nii, .* got .*; resample it to that grid"
+    ):
         evaluate([case])
 
 
 @pytest.mark.parametrize(("shift", "is_same"), [(0.009, True), (0.011, False)])
-def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_path, shift, is_same):
+def test_grids_may_differ_by_a_hundredth_of_a_voxel(tmp_path, shift, is_same):
     image = nib.Nifti1Image(np.ones((2, 2, 2), "uint8"), np.eye(4))
     nib.save(image, tmp_path / "truth.nii")
     image.affine[2, 3] = shift
@@ -129,11 +132,11 @@ def test_a_place_is_the_same_within_a_hundredth_of_a_voxel_as_in_data_sets(tmp_p
     if is_same:
         assert evaluate(case).rows[0].measures.dice == 1
     else:
-        with pytest.raises(VolumeError, match="must stand on the grid"):
+        with pytest.raises(VolumeError, match=r"expected the grid of .*, got"):
             evaluate(case)
 
 
-def test_no_scan_and_no_structure_give_an_empty_report(tmp_path):
+def test_an_empty_report(tmp_path):
     assert evaluate([]).rows == ()
     write(tmp_path / "x.nii", [0, 0])
     assert evaluate(find_cases(tmp_path / "x.nii", tmp_path / "x.nii")).rows == ()

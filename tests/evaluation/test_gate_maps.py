@@ -49,7 +49,7 @@ def test_maps_and_bars_stand_below_the_image(image, gates):
     assert_legible(figure)
 
 
-def test_maps_show_the_gates_in_the_slices_of_the_image(image, gates):
+def test_maps_show_the_slices_of_the_image(image, gates):
     spatial, _ = gates
     figure = draw_gates(image, [block(spatial)])
     sagittal, coronal, axial = figure.axes[3:6]
@@ -61,7 +61,7 @@ def test_maps_show_the_gates_in_the_slices_of_the_image(image, gates):
     assert low == pytest.approx(0.2, abs=0.05) and high == pytest.approx(0.9, abs=0.05)
 
 
-def test_bars_are_as_high_as_the_gates_of_the_channels(image, gates):
+def test_bars_show_the_gates_by_channel(image, gates):
     figure = draw_gates(image, [block(channels=gates[1])])
     bars = figure.axes[3]
     assert [bar.get_height() for bar in bars.patches] == pytest.approx(gates[1].tolist())

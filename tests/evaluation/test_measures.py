@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from evaluation.brute_force import brute_force_distances
 
-from recalib_keras.evaluation import MEASURES, Measures, dice, measure, measure_all
+from recalib_keras.evaluation import MEASURES, Measures, dice, jaccard, measure, measure_all
 from recalib_keras.volumes import Grid
 
 SPACING = (0.8, 1.0, 2.5)
@@ -34,7 +34,7 @@ def brute_force(prediction, truth, spacing):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_all_measures_are_those_of_the_definitions(blobs, seed):
+def test_measures_equal_their_definitions(blobs, seed):
     prediction, truth = blobs(seed=seed), blobs(seed=seed + 10)
     found = measure_all(prediction, truth, SPACING)
     assert list(found) == [1, 2, 3]
@@ -46,7 +46,7 @@ def test_all_measures_are_those_of_the_definitions(blobs, seed):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(3))
-def test_distances_are_those_of_monai(blobs, seed):
+def test_distances_equal_monai(blobs, seed):
     metrics = pytest.importorskip("monai.metrics")
     prediction, truth = blobs(seed=seed), blobs(seed=seed + 10)
     one_hot = [np.stack([labels == label for label in range(4)])[None] for labels in (prediction, truth)]
@@ -86,7 +86,7 @@ def test_a_cube_moved_by_one_voxel():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "int64"])
-def test_any_integers_and_any_numbers_will_do(blobs, dtype):
+def test_any_integer_type_and_numbers(blobs, dtype):
     prediction, truth = blobs(seed=1), blobs(seed=2)
     numbers = np.array([0, 17, 53, 250], dtype)
     found = measure_all(numbers[prediction], numbers[truth], SPACING)
@@ -100,7 +100,11 @@ def test_negative_labels_and_masks():
     assert measure(prediction < 0, truth < 0, (1, 1), True).dice == pytest.approx(2 / 3)
 
 
-def test_measuring_all_is_measuring_one_by_one(blobs):
+def test_numbers_beyond_64_bits_are_in_no_label_map(blobs):
+    assert measure_all(blobs(), blobs(), SPACING, [2**70, 1])[2**70].found_in == "neither"
+
+
+def test_measure_all_equals_measure(blobs):
     prediction, truth = blobs(seed=3), blobs(seed=4)
     found = measure_all(prediction, truth, SPACING, [3, 1])
     assert list(found) == [3, 1]
@@ -128,13 +132,13 @@ def test_a_spurious_structure():
     assert found.volume_difference_mm3 == 4 and math.isnan(found.relative_volume_difference)
 
 
-def test_a_structure_in_neither_has_no_measures():
+def test_a_structure_in_neither():
     found = measure(np.zeros((4, 4), int), np.zeros((4, 4), int), (1.0, 2.0), 1)
     assert found == Measures() or all(math.isnan(getattr(found, name)) for name in MEASURES)
     assert (found.found_in, found.truth_mm3, found.prediction_mm3) == ("neither", 0, 0)
 
 
-def test_a_grid_gives_the_spacing_and_the_volume(blobs):
+def test_spacing_from_a_grid(blobs):
     prediction, truth = blobs(seed=5), blobs(seed=6)
     grid = Grid(truth.shape, np.diag([-0.8, 1.0, 2.5, 1.0]))
     for label, found in measure_all(prediction, truth, grid).items():
@@ -142,7 +146,7 @@ def test_a_grid_gives_the_spacing_and_the_volume(blobs):
         assert all(getattr(found, name) == pytest.approx(getattr(expected, name)) for name in MEASURES)
 
 
-def test_a_sheared_grid_is_honoured():
+def test_a_sheared_grid():
     truth = np.zeros((3, 5, 8), int)
     truth[1, 2, 1] = 1
     affine = np.eye(4)
@@ -155,7 +159,7 @@ def test_a_sheared_grid_is_honoured():
 
 
 @pytest.mark.parametrize("axis", range(3))
-def test_a_single_slice_has_a_contour_and_no_front(blobs, axis):
+def test_a_single_slice_is_measured_in_2d(blobs, axis):
     prediction, truth = blobs((12, 15), seed=7), blobs((12, 15), seed=8)
     flat = [np.expand_dims(labels, axis) for labels in (prediction, truth)]
     spacing = np.insert([1.0, 2.0], axis, 5.0)
@@ -165,29 +169,93 @@ def test_a_single_slice_has_a_contour_and_no_front(blobs, axis):
         assert found.truth_mm3 == pytest.approx(5 * expected.truth_mm3)
 
 
-def test_a_single_voxel_has_a_distance_too():
+def test_a_single_voxel():
     one = np.ones((1, 1, 1), int)
     assert measure(one, one, (1, 1, 1), 1) == Measures(1.0, 1.0, 0.0, 0.0, 1.0, 1.0)
 
 
-def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"one shape. Received: \(2, 3\) and \(3, 2\)"):
+def test_measure_refuses_other_shapes():
+    with pytest.raises(ValueError, match=r"expected label maps of the same shape, got \(2, 3\) and \(3, 2\); resample"):
         measure(np.zeros((2, 3), int), np.zeros((3, 2), int), (1, 1), 1)
 
 
 @pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 0), (1, 1, np.nan), (1, -1, 1), 1])
-def test_a_spacing_that_does_not_fit_is_refused(spacing):
+def test_invalid_spacing(spacing):
     zeros = np.zeros((2, 3, 4), int)
-    with pytest.raises(ValueError, match="`spacing` must be 3 positive numbers"):
+    with pytest.raises(ValueError, match=r"expected `spacing` to be 3 positive numbers .*got .*; give the voxel size"):
         measure(zeros, zeros, spacing, 1)
 
 
-def test_the_grid_of_another_shape_is_refused():
+def test_a_grid_of_another_shape():
     zeros = np.zeros((2, 3, 4), int)
-    with pytest.raises(ValueError, match=r"`spacing` must be the grid of the label maps, \(2, 3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"expected `spacing` to be the grid of the label maps, \(2, 3, 4\), got one of \(4, 3, 2\)"
+    ):
         measure(zeros, zeros, Grid((4, 3, 2), np.eye(4)), 1)
 
 
-def test_label_maps_of_fractions_are_refused():
-    with pytest.raises(TypeError, match="must be of integers; round them with astype first. Received: float64"):
+def test_label_maps_of_floats():
+    with pytest.raises(TypeError, match="expected label maps of integers, got float64; round them, then use astype"):
         measure(np.zeros((2, 2)), np.zeros((2, 2), int), (1, 1), 1)
+
+
+def row(*values):
+    return np.array(values)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "label", "expected"),
+    [
+        (row(1, 1, 0, 0), row(1, 1, 0, 0), 1, 1),
+        (row(1, 1, 0, 0), row(0, 0, 1, 1), 1, 0),
+        (row(1, 1, 0, 0), row(1, 0, 0, 0), 1, 2 / 3),
+        (row(1, 1, 0, 0), row(1, 0, 0, 0), 0, 4 / 5),
+        (row(53, 53, 17, 0), row(53, 17, 17, 17), 17, 1 / 2),
+        (row(53, 53, 17, 0), row(0, 17, 17, 17), 53, 0),
+        (row(-1, -1), row(-1, 2), -1, 2 / 3),
+    ],
+)
+def test_dice(prediction, truth, label, expected):
+    value = dice(prediction, truth, label)
+    assert isinstance(value, float) and value == pytest.approx(expected)
+    assert dice(truth, prediction, label) == value
+
+
+def test_dice_of_a_label_in_neither_is_nan():
+    assert math.isnan(dice(row(1, 0), row(0, 2), 3))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "uint16"])
+def test_many_voxels_do_not_overflow(dtype):
+    ones = np.ones((40, 40, 40), dtype)
+    half = ones.copy()
+    half[:20] = 0
+    assert dice(ones, half, 1) == pytest.approx(2 / 3)
+
+
+def test_dice_refuses_other_shapes():
+    with pytest.raises(ValueError, match=r"expected label maps of the same shape, got \(2, 3\) and \(3, 2\); resample"):
+        dice(np.zeros((2, 3)), np.zeros((3, 2)), 0)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "label", "expected"),
+    [
+        (row(1, 1, 0, 0), row(1, 1, 0, 0), 1, 1),
+        (row(1, 1, 0, 0), row(0, 0, 1, 1), 1, 0),
+        (row(1, 1, 0, 0), row(1, 0, 0, 0), 1, 1 / 2),
+        (row(53, 53, 17, 0), row(53, 17, 17, 17), 17, 1 / 3),
+    ],
+)
+def test_jaccard(prediction, truth, label, expected):
+    value = jaccard(prediction, truth, label)
+    assert isinstance(value, float) and value == pytest.approx(expected)
+    assert jaccard(truth, prediction, label) == value
+    agreement = dice(prediction, truth, label)
+    assert value == pytest.approx(agreement / (2 - agreement))
+
+
+def test_jaccard_of_a_label_in_neither_and_of_other_shapes():
+    assert math.isnan(jaccard(row(1, 0), row(0, 2), 3))
+    with pytest.raises(ValueError, match=r"expected label maps of the same shape, got \(2, 3\) and \(3, 2\); resample"):
+        jaccard(np.zeros((2, 3)), np.zeros((3, 2)), 0)

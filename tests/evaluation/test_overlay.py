@@ -58,7 +58,7 @@ def near(picture, color):
     return np.abs(picture[..., :3] - np.array(color) / 255).max(-1) < 0.1
 
 
-def test_a_readable_png_with_both_colours_is_written(tmp_path, scan, labels):
+def test_a_png_in_the_colours_of_the_structures(tmp_path, scan, labels):
     path = overlay(scan, labels, [RED, GREEN], tmp_path / "new" / "scan_overlay.png")
     assert path == tmp_path / "new" / "scan_overlay.png"
     picture = matplotlib.image.imread(path)
@@ -68,7 +68,7 @@ def test_a_readable_png_with_both_colours_is_written(tmp_path, scan, labels):
 
 
 @pytest.mark.parametrize("orientation", ["LIA", "LPS", "ASR", "SPL"])
-def test_the_picture_does_not_depend_on_how_the_scan_is_stored(tmp_path, scan, labels, orientation):
+def test_any_orientation_gives_the_same_picture(tmp_path, scan, labels, orientation):
     stored = scan.conform(orientation)
     mapped = Volume(labels, scan.grid).conform(orientation, order=0).array
     overlay(scan, labels, [RED, GREEN], tmp_path / "as_is.png")
@@ -76,7 +76,7 @@ def test_the_picture_does_not_depend_on_how_the_scan_is_stored(tmp_path, scan, l
     assert (tmp_path / "as_is.png").read_bytes() == (tmp_path / "turned.png").read_bytes()
 
 
-def test_right_front_and_top_are_where_the_letters_say(scan, labels):
+def test_letters_name_the_sides(scan, labels):
     sagittal, coronal, axial = draw(scan, labels, [RED]).axes[:3]
     assert letters(sagittal) == ["P", "A", "I", "S"]
     assert letters(coronal) == ["L", "R", "I", "S"]
@@ -88,7 +88,7 @@ def test_right_front_and_top_are_where_the_letters_say(scan, labels):
         assert picture[0].mean() > picture[-1].mean()
 
 
-def test_a_millimetre_is_equally_long_in_all_panels(scan, labels):
+def test_all_panels_of_an_overlay_have_one_scale(scan, labels):
     figure = draw(scan, labels, [RED])
     width, height, depth = np.array(SHAPE) * SPACING
     sides = [axes.get_position().size * figure.get_size_inches() for axes in figure.axes]
@@ -103,7 +103,7 @@ def test_the_slices_go_through_the_centre_of_mass(scan, labels):
     assert np.array_equal(shown(figure.axes[0]), scan.array[12].T[::-1])
 
 
-def test_between_two_structures_the_slice_goes_through_the_nearer(scan):
+def test_the_slice_goes_through_the_nearest_structure(scan):
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 5, 5] = RED.id
     labels[12:15, 5, 5] = GREEN.id
@@ -112,7 +112,7 @@ def test_between_two_structures_the_slice_goes_through_the_nearer(scan):
     assert titles(figure)[0] == "sagittal, x = 4 mm"
 
 
-def test_the_outline_surrounds_the_structure_to_half_a_voxel(scan, labels):
+def test_outlines_follow_the_edges_of_voxels(scan, labels):
     axial = draw(scan, labels, [RED]).axes[5]
     filled, outline = axial.collections
     points = np.concatenate([path.vertices for path in outline.get_paths()])
@@ -126,7 +126,7 @@ def test_the_upper_row_is_the_plain_scan(scan, labels):
     assert [len(axes.collections) for axes in figure.axes] == [0, 0, 0, 2, 2, 2]
 
 
-def test_the_legend_names_what_was_found_and_nothing_else(scan, labels):
+def test_the_legend_names_what_was_found(scan, labels):
     labels[labels == GREEN.id] = 0
     assert legend(draw(scan, labels, [RED, GREEN])) == ["red structure"]
 
@@ -146,7 +146,7 @@ def test_a_long_legend_is_cut(scan):
     assert names[-2:] == [f"number {LEGEND_ENTRIES - 1}", f"and {60 - LEGEND_ENTRIES} more"]
 
 
-def test_two_sides_that_look_alike_are_one_entry_of_the_legend(scan, labels):
+def test_sides_of_one_colour_share_a_legend_entry(scan, labels):
     pallidum = [
         SimpleNamespace(id=RED.id, name="left pallidum", color=(12, 48, 255), mirror=GREEN.id),
         SimpleNamespace(id=GREEN.id, name="right pallidum", color=(13, 48, 255), mirror=RED.id),
@@ -177,7 +177,7 @@ def test_labels_of_another_shape_are_refused(tmp_path, scan, labels):
     assert not (tmp_path / "scan.png").exists()
 
 
-def test_without_matplotlib_the_error_says_what_to_install(tmp_path, scan, labels, monkeypatch):
+def test_overlay_without_matplotlib(tmp_path, scan, labels, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[figures\]"'):
         overlay(scan, labels, [RED], tmp_path / "scan.png")

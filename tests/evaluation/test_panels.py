@@ -44,7 +44,7 @@ def test_a_png_is_written(tmp_path, scan):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_image_truth_and_prediction_of_each_scan(scan):
+def test_a_row_for_each_scan(scan):
     figure = draw_panels({"best: a, Dice 0.9": scan, "worst: b, Dice 0.1": scan}, [LIVER, SPLEEN])
     assert len(figure.axes) == 6
     assert [text.get_text() for text in figure.texts] == [
@@ -67,14 +67,14 @@ def test_the_view_is_the_one_that_shows_most(scan):
 
 
 @pytest.mark.parametrize("orientation", ["LIA", "PSR"])
-def test_the_panels_do_not_depend_on_how_the_scan_is_stored(tmp_path, scan, orientation):
+def test_any_orientation_gives_the_same_panels(tmp_path, scan, orientation):
     turned = [volume.conform(orientation, order=0) for volume in scan]
     panels({"a": scan}, [LIVER], tmp_path / "as_is.png")
     panels({"a": turned}, [LIVER], tmp_path / "turned.png")
     assert (tmp_path / "as_is.png").read_bytes() == (tmp_path / "turned.png").read_bytes()
 
 
-def test_a_millimetre_is_equally_long_in_all_panels(scan, volume):
+def test_all_panels_have_one_scale(scan, volume):
     small = [volume(part.array[:, :, 3:17]) for part in scan]
     figure = draw_panels({"a": scan, "b": small}, [LIVER])
     lengths = [axes.get_position().size * figure.get_size_inches() for axes in figure.axes]
@@ -83,7 +83,7 @@ def test_a_millimetre_is_equally_long_in_all_panels(scan, volume):
     assert np.ptp(ratios) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_structure_that_was_missed_or_is_not_there_is_shown_as_such(scan, volume):
+def test_missed_spurious_and_absent_structures(scan, volume):
     image, truth, _ = scan
     nothing = volume(np.zeros_like(truth.array))
     figure = draw_panels({"missed": [image, truth, nothing], "neither": [image, nothing, nothing]}, [LIVER])
@@ -106,9 +106,9 @@ def test_a_narrow_panel_leaves_room_for_the_titles(volume):
     assert_legible(draw_panels({"only: a scan with quite a name, Dice 0.987": [thin] * 3}, [LIVER]))
 
 
-def test_volumes_on_two_grids_are_refused(scan, volume):
+def test_different_grids_are_no_row(scan, volume):
     image, truth, prediction = scan
     moved = volume(image.array, np.diag([1.0, 1.0, 3.0, 1.0]))
     for row in ([moved, truth, prediction], [image, truth, moved]):
-        with pytest.raises(VolumeError, match="must stand on the grid"):
+        with pytest.raises(VolumeError, match=r"expected the grid of .*, got"):
             draw_panels({"a": row}, [LIVER])

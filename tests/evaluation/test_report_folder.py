@@ -28,7 +28,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_tables_are_written_and_found_again(tmp_path, cases):
+def test_tables_are_found_again(tmp_path, cases):
     report = evaluate(cases)
     write_tables(report, tmp_path / "new")
     assert names(tmp_path / "new") == ["report.csv", "summary.csv"]
@@ -37,7 +37,7 @@ def test_tables_are_written_and_found_again(tmp_path, cases):
         assert isinstance(found, Report) and found.scans == report.scans
 
 
-def test_figures_with_panels_of_best_median_and_worst(tmp_path, cases):
+def test_figures_and_panels(tmp_path, cases):
     write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), cases)
     assert names(tmp_path) == ["boxplots.png", "panels.png", "volumes.png"]
 
@@ -48,7 +48,7 @@ def test_without_images_there_are_no_panels(tmp_path, cases):
     assert names(tmp_path) == ["boxplots.png", "volumes.png"]
 
 
-def test_a_folder_without_a_report_is_told(tmp_path):
+def test_a_folder_without_a_report(tmp_path):
     with pytest.raises(
         ValueError, match=r"report\.csv: expected a table as `recalib evaluate -o` writes it, got no such"
     ):

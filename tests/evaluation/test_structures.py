@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -70,13 +71,20 @@ def test_reads_names_and_colours(tmp_path, name, text, expected):
         ("same.txt", b"1 liver\n2 liver\n", "each name once, got 'liver' twice"),
     ],
 )
-def test_refuses_what_is_no_list_of_names(tmp_path, name, content, message):
+def test_invalid_files(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_structures(tmp_path / name)
 
 
-def test_a_missing_file_is_an_error_of_the_system(tmp_path):
+def test_a_pipe_or_a_folder(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    for path in (tmp_path / "pipe.txt", tmp_path):
+        with pytest.raises(ValueError, match="expected a file with names of labels, got no regular file"):
+            read_structures(path)
+
+
+def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_structures(tmp_path / "none.txt")
 

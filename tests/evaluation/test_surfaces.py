@@ -17,7 +17,7 @@ def test_surface_is_what_has_a_face_outside(blobs, shape):
     np.testing.assert_array_equal(surface(mask), brute_force_surface(mask))
 
 
-def test_a_corner_that_touches_the_outside_is_no_surface():
+def test_a_diagonal_neighbour_makes_no_surface():
     mask = np.ones((5, 5), bool)
     mask[0, 0] = False
     inner = mask.copy()
@@ -40,14 +40,14 @@ def test_distances_are_those_of_all_pairs(blobs, axes, seed):
         np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-12)
 
 
-def test_two_voxels_are_as_far_apart_as_their_centres():
+def test_distances_between_centres():
     prediction, truth = np.zeros((2, 6, 4, 5), bool)
     prediction[1, 1, 1], truth[4, 1, 3] = True, True
     forth, back = surface_distances(prediction, truth, np.diag([2.0, 1.0, 4.0]))
     assert forth == pytest.approx([10.0]) and back == pytest.approx([10.0])  # 6, 0 and 8 mm
 
 
-def test_the_larger_direction_counts_and_not_the_pool():
+def test_hd95_is_of_the_larger_direction():
     near, far = np.zeros(100), np.full(10, 7.0)
     assert robust_hausdorff_distance(near, far) == robust_hausdorff_distance(far, near) == 7
     assert np.percentile(np.concatenate([near, far]), 95) == 7  # pooled, 9 of 10 voxels fewer would hide them:

@@ -40,7 +40,7 @@ def test_the_line_is_where_both_are_equal(report):
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), axes.lines[0].get_ydata())
 
 
-def test_the_legend_tells_the_mean_relative_difference():
+def test_the_legend_shows_the_mean_relative_difference():
     assert legend(draw_volume_scatter(of((100, 110), (100, 80), (0, 5)))) == ["liver, −5.0 %"]
     assert legend(draw_volume_scatter(of((0, 5)))) == ["liver, in no truth"]
 
@@ -51,7 +51,7 @@ def test_large_volumes_are_in_millilitres():
     np.testing.assert_allclose(points(figure), [[1500, 1400], [1200, 1250]])
 
 
-def test_a_wide_range_is_logarithmic_and_shows_what_was_missed_at_the_border():
+def test_a_wide_range_is_logarithmic():
     figure = draw_volume_scatter(of((100, 110), (10000, 9000), (500, 0), (0, 300)))
     axes = figure.axes[0]
     assert axes.get_xscale() == axes.get_yscale() == "log"
@@ -73,5 +73,5 @@ def test_nothing_is_cut_off_or_overlaps(report, scans, structures):
     assert len(legend(figure)) == len(structures)
 
 
-def test_a_report_of_nothing_can_be_drawn():
+def test_an_empty_report_can_be_drawn():
     assert_legible(draw_volume_scatter(Report((Row("a", "liver", 1, Measures()),))))

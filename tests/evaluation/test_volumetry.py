@@ -31,7 +31,7 @@ def test_volumes_and_shares_by_hand():
     assert [s.asymmetry_percent for s in (left, right, heart)] == [pytest.approx(200 / 3), pytest.approx(200 / 3), None]
 
 
-def test_nothing_has_no_shares():
+def test_volumes_without_voxels():
     volumes = measured({0: 5}, PAIR)
     assert [(s.voxels, s.percent_of_total, s.asymmetry_percent) for s in volumes] == [(0, None, None)] * 3
 
@@ -58,7 +58,7 @@ def test_asymmetry_by_hand(left, right, expected):
         (("left and right", "right"), None),
     ],
 )
-def test_names_say_which_one_is_left(names, expected):
+def test_sides_are_read_from_names(names, expected):
     pair = [structure(1, names[0], mirror=2), structure(2, names[1], mirror=1)]
     assert [s.asymmetry_percent for s in measured({1: 3, 2: 1}, pair)] == [expected] * 2
 

@@ -5,7 +5,6 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
-from cli.conftest import bright_preset  # noqa: F401
 
 from recalib_keras.inference import Segmenter
 from recalib_keras.zoo import Input, Label, Network, WeightSet

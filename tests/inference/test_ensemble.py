@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from recalib_keras.inference import Confidence, Ensemble, Segmenter, View, average_labels
+from recalib_keras.inference import Ensemble, Segmenter, SlidingWindow, View
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Input, Label, Network, Typical, WeightSet
+from recalib_keras.zoo import Input, Label, Network, ReferenceRange, WeightSet
 
 SIDED = (Label(0, "background"), Label(17, "left", mirror=53), Label(53, "right", mirror=17))
 MERGED = (Label(0, "background"), Label(17, "either side"))
@@ -36,21 +36,21 @@ def test_weighted_average_by_hand(weights, label, scan):
         constant(SLICES["coronal"], (0.4, 0.5, 0.1)),
         constant(SLICES["sagittal"], (0.8, 0.2, 0.0)),
     ]
-    assert (Ensemble(zip(members, weights))(scan) == label).all()
+    assert (Ensemble(zip(members, weights))(scan).labels == label).all()
 
 
 def test_windows_of_any_size_count_by_their_weight_alone(scan):
     """A member whose windows overlap is not counted more often than one whose slices do not."""
     small, large = constant((4, 4, 4), (0.5, 0.4, 0.1)), constant(SLICES["axial"], (0.35, 0.55, 0.1))
-    assert (Ensemble([(small, 1), (large, 1)])(scan) == 17).all()  # 0.85 to 0.95 halves
-    assert (Ensemble([(small, 3), (large, 1)])(scan) == 0).all()  # 1.85 to 1.75 quarters
+    assert (Ensemble([(small, 1), (large, 1)])(scan).labels == 17).all()  # 0.85 to 0.95 halves
+    assert (Ensemble([(small, 3), (large, 1)])(scan).labels == 0).all()  # 1.85 to 1.75 quarters
 
 
 def test_three_views_of_a_network_that_tells_by_intensity(threshold_segmenter, scan):
     members = [(threshold_segmenter(window, ids=(0, 17, 53), thresholds=(0.5, 1.5)), 1) for window in SLICES.values()]
     truth = np.select([scan.array > 1.5, scan.array > 0.5], [53, 17], 0)
     lengths = []
-    labels = Ensemble(members)(scan, progress=lambda tasks: lengths.append(len(tasks)) or tasks)
+    labels = Ensemble(members)(scan, progress=lambda tasks: lengths.append(len(tasks)) or tasks).labels
     assert np.array_equal(labels, truth)
     # Slices of each view, times the windows that cover one of 12 × 9, 10 × 9 and 10 × 12 voxels.
     assert lengths == [10 * 4 + 12 * 4 + 9 * 4]
@@ -74,7 +74,7 @@ def test_blocks_and_moving_slab_are_the_sum_over_the_whole_volume(memory):
     windows, weights = [(4, 6, 5), (1, 9, 10), (11, 9, 1), (14, 3, 10)], (0.5, 0.2, 0.2, 0.1)
     views = [View(by_position(seed, window), window, weights[seed]) for seed, window in enumerate(windows)]
     total = sum(view.weight * _averaged(image, view) for view in views)
-    labels = average_labels(image, views, 4, slab_memory=memory)
+    labels = SlidingWindow(views, 4, memory=memory).predict(image)
     ordered = np.sort(total, axis=-1)
     clear = ordered[..., -1] - ordered[..., -2] > 1e-5  # beyond the rounding of float32
     assert clear.mean() > 0.99 and np.array_equal(labels[clear], total.argmax(-1)[clear])
@@ -84,7 +84,8 @@ def test_blocks_and_moving_slab_are_the_sum_over_the_whole_volume(memory):
 def _averaged(image, view):
     """Averages the windows of one view over the whole volume, in float64, with Gaussian weights."""
     starts = []
-    average_labels(image, [view], 4, progress=lambda tasks: [starts.append(task.place) or task for task in tasks])
+    recorded = SlidingWindow([view], 4, progress=lambda tasks: [starts.append(task.place) or task for task in tasks])
+    recorded.predict(image)
     offsets = [(np.arange(size) - (size - 1) / 2) / (size / 8) for size in view.window]
     gaussian = np.exp(-sum(axis**2 for axis in np.meshgrid(*offsets, indexing="ij")) / 2)[..., None]
     missing = [(max(0, size - n) // 2, -(-max(0, size - n) // 2)) for size, n in zip(view.window, image.shape)]
@@ -103,8 +104,8 @@ def _averaged(image, view):
 def test_a_view_that_cannot_tell_the_sides_counts_for_both(axial, label, scan):
     """A sagittal 0.4 to 0.6, with weight 0.2: background 0.4 or 0.64, and of the sides 0.52 to 0.2 or 0.28 to 0.2."""
     members = [(constant(SLICES["axial"], axial), 0.8), (constant(SLICES["sagittal"], (0.4, 0.6), MERGED), 0.2)]
-    assert (Ensemble(members)(scan) == label).all()
-    assert (Ensemble(members[::-1])(scan) == label).all()
+    assert (Ensemble(members)(scan).labels == label).all()
+    assert (Ensemble(members[::-1])(scan).labels == label).all()
 
 
 def test_stand_ins_by_number(scan):
@@ -114,14 +115,14 @@ def test_stand_ins_by_number(scan):
         (constant(SLICES["axial"], (0.4, 0.1, 0.5), labels), 1),
         (constant(SLICES["sagittal"], (0.4, 0.6), merged), 1),
     ]
-    assert (Ensemble(members, stand_ins={41: 2})(scan) == 41).all()
-    with pytest.raises(ValueError, match=r"'slices of \(1, 8, 8\)' lacks \[41\]; name stand-ins"):
+    assert (Ensemble(members, stand_ins={41: 2})(scan).labels == 41).all()
+    with pytest.raises(ValueError, match=r"got none for \[41\] in 'slices of \(1, 8, 8\)'; give `stand_ins`"):
         Ensemble(members)
 
 
 def test_labels_in_another_order_are_matched_by_their_numbers(scan):
     other = constant(SLICES["coronal"], (0.1, 0.8, 0.1), (SIDED[0], SIDED[2], SIDED[1]))
-    assert (Ensemble([(constant(SLICES["axial"], (0.4, 0.35, 0.25)), 1), (other, 1)])(scan) == 53).all()
+    assert (Ensemble([(constant(SLICES["axial"], (0.4, 0.35, 0.25)), 1), (other, 1)])(scan).labels == 53).all()
 
 
 def test_engines_of_all_members(scan):
@@ -130,8 +131,9 @@ def test_engines_of_all_members(scan):
 
 
 def familiar(segmenter, *typical):
-    """Returns the segmenter, knowing what is typical of it."""
-    segmenter.weight_set = dataclasses.replace(segmenter.weight_set, typical=Typical(*typical))
+    """Returns the segmenter with a reference range."""
+    ((network, _),) = segmenter.members
+    network.weight_set = dataclasses.replace(network.weight_set, typical=ReferenceRange(*typical))
     return segmenter
 
 
@@ -141,11 +143,11 @@ def test_what_any_member_admits_is_typical():
         familiar(constant(SLICES["axial"], (0.4, 0.5, 0.1)), 0.1, (2.0, 4.0), 0.01, found),
         familiar(constant(SLICES["coronal"], (0.4, 0.5, 0.1)), 0.2, (3.0, 5.0), 0.0, {"left": 0.9}),
     ]
-    assert Ensemble([(member, 1) for member in members]).typical == Typical(0.2, (2.0, 5.0), 0.01, found)
+    assert Ensemble([(member, 1) for member in members]).reference_range == ReferenceRange(0.2, (2.0, 5.0), 0.01, found)
     unknown = constant(SLICES["axial"], (0.4, 0.5, 0.1))
-    assert unknown.typical is None and Ensemble([(members[0], 1), (unknown, 1)]).typical is None
+    assert unknown.reference_range is None and Ensemble([(members[0], 1), (unknown, 1)]).reference_range is None
     merged = familiar(constant(SLICES["sagittal"], (0.4, 0.6), MERGED), 0.0, (3.0, 4.0), 0.0, {"either side": 1.0})
-    assert Ensemble([(merged, 1), (members[0], 1)]).typical.found == found
+    assert Ensemble([(merged, 1), (members[0], 1)]).reference_range.found == found
 
 
 def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
@@ -153,12 +155,13 @@ def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
     sure = (0.0, (1.0, 1.0), 0.0, {})
     axial = familiar(constant(SLICES["axial"], (0.0, 1.0, 0.0)), *sure)
     sagittal = familiar(constant(SLICES["sagittal"], (0.0, 1.0), MERGED), *sure)
-    ensemble, seen = Ensemble([(axial, 0.8), (sagittal, 0.2)]), Confidence()
-    assert (ensemble(scan, confidence=seen) == 17).all()
+    ensemble = Ensemble([(axial, 0.8), (sagittal, 0.2)])
+    found = ensemble(scan)
+    assert (found.labels == 17).all()
     left = 1 / 1.2
     expected = -(left * np.log(left) + (1 - left) * np.log(1 - left)) / np.log(3)
-    assert seen.foreground == pytest.approx(expected, rel=1e-5)
-    assert ensemble.typical.entropy == pytest.approx(expected, rel=1e-5)
+    assert found.uncertainty.foreground == pytest.approx(expected, rel=1e-5)
+    assert ensemble.reference_range.entropy == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -172,19 +175,19 @@ def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
         ),
         (
             [(constant((4, 4, 4), (1, 0), SIDED[1:]), 1), (constant((4, 4, 4), (1, 0), SIDED[:0:-1]), 1)],
-            "expected one background, got 17 and, from .*, 53",
+            "expected the background 17 in every member, got 53 from",
         ),
         (
             [(constant((4, 4, 4), (1, 0, 0)), 1), (constant((4, 4, 4), (1, 0, 0), orientation="LIA"), 1)],
-            "got orientation 'RAS' and 'LIA'",
+            "expected members with the same orientation, got 'RAS' and 'LIA'",
         ),
         (
             [(constant((4, 4, 4), (1, 0, 0)), 1), (constant((4, 4, 4), (1, 0, 0), spacing=(1.0, 1.0, 1.0)), 1)],
-            r"got spacing None and \(1.0, 1.0, 1.0\)",
+            r"expected members with the same spacing, got None and \(1.0, 1.0, 1.0\)",
         ),
         (
             [(constant((4, 4, 4), (1, 0, 0)), 1), (constant((4, 4, 4), (1, 0, 0), normalization="ct"), 1)],
-            "got normalization 'none' and 'ct'",
+            "expected members with the same normalization, got 'none' and 'ct'",
         ),
     ],
 )

@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from recalib_keras.inference import View, average_labels
-from recalib_keras.inference.foreground import MARGIN, Part, body, body_labels
-from recalib_keras.inference.sliding_window.output_grid import Line
+from recalib_keras.inference import SlidingWindow, View
+from recalib_keras.inference.foreground import MARGIN, Crop, foreground, predict_foreground
+from recalib_keras.inference.sliding_window.output_grid import OutputAxis, ResampledGrid
 
 # A body of intensity about 1 in the dark: its first voxels, and those behind its last.
 LOW, HIGH = (40, 20, 32), (80, 68, 60)
@@ -36,7 +38,7 @@ def at_place(num_classes=3):
 
 @pytest.mark.parametrize("air", [0.0, 0.05, 0.1])
 def test_the_air_around_a_body_is_left_out_but_for_a_margin(air, rng):
-    for (low, high), first, end, size in zip(body(scan(rng, air)), LOW, HIGH, SHAPE):
+    for (low, high), first, end, size in zip(foreground(scan(rng, air)), LOW, HIGH, SHAPE):
         assert max(0, first - MARGIN - 4) <= low <= max(0, first - MARGIN)
         assert min(size, end + MARGIN) <= high <= min(size, end + MARGIN + 4)
 
@@ -44,13 +46,13 @@ def test_the_air_around_a_body_is_left_out_but_for_a_margin(air, rng):
 @pytest.mark.parametrize(("offset", "scale"), [(-1000, 1000), (0, 1e-3), (5, 300)])
 def test_the_scale_of_intensities_does_not_matter(offset, scale, rng):
     image = scan(rng, 0.05)
-    assert body(image * np.float32(scale) + np.float32(offset)) == body(image)
+    assert foreground(image * np.float32(scale) + np.float32(offset)) == foreground(image)
 
 
 @pytest.mark.parametrize("shape", [(20, 30, 40), (3, 50, 1), (1, 1, 1)])
 @pytest.mark.parametrize("make", [np.zeros, np.ones, lambda shape: np.random.default_rng(0).normal(size=shape)])
 def test_a_scan_without_dark_surroundings_is_all_body(shape, make):
-    assert body(make(shape)) == tuple((0, size) for size in shape)
+    assert foreground(make(shape)) == tuple((0, size) for size in shape)
 
 
 def test_labels_in_the_body_are_those_of_all_windows_and_air_is_background(rng):
@@ -60,20 +62,22 @@ def test_labels_in_the_body_are_those_of_all_windows_and_air_is_background(rng):
         starts.append(len(tasks))
         return tasks
 
-    views = [View(at_place(), (32, 32, 32))]
-    labels = body_labels(image, views, 3, progress)
+    sliding_window = SlidingWindow([View(at_place(), (32, 32, 32))], 3, progress=progress)
+    labels = predict_foreground(sliding_window, image)
     assert set(np.unique(labels)) == {0, 2}
-    assert np.array_equal(labels, average_labels(image, views, 3, progress=progress))
+    assert np.array_equal(labels, sliding_window.predict(image))
     assert starts[0] < starts[1]
 
 
 def test_labels_on_another_grid_are_those_of_all_windows(rng):
-    image, views = scan(rng), [View(at_place(), (48, 48, 48))]
-    lines = [Line(np.arange(-0.3, size - 0.5, step), size) for size, step in zip(SHAPE, (0.7, 2.3, 1.0))]
-    observed = []
-    labels = body_labels(image, views, 3, observe=lambda classes, sums: observed.append(classes.size), lines=lines)
-    assert labels.shape == tuple(len(line) for line in lines)
-    assert np.array_equal(labels, average_labels(image, views, 3, lines=lines))
+    image, views, observed = scan(rng), [View(at_place(), (48, 48, 48))], []
+    axes = [OutputAxis(np.arange(-0.3, size - 0.5, step), size) for size, step in zip(SHAPE, (0.7, 2.3, 1.0))]
+    whole = SlidingWindow(views, 3, output_grid=ResampledGrid(axes))
+    labels = predict_foreground(
+        dataclasses.replace(whole, observe=lambda classes, sums: observed.append(classes.size)), image
+    )
+    assert labels.shape == tuple(len(axis) for axis in axes)
+    assert np.array_equal(labels, whole.predict(image))
     assert 0 < sum(observed) < image.size
 
 
@@ -85,7 +89,7 @@ def seen_by(views, image):
         seen.extend(batch[..., 0])
         return at_place()(batch)
 
-    body_labels(image, [View(predict, window) for window in views], 3)
+    predict_foreground(SlidingWindow([View(predict, window) for window in views], 3), image)
     return seen
 
 
@@ -108,7 +112,7 @@ def test_no_slice_is_left_out_along_a_slice_axis(rng):
 
 def test_a_part_of_an_image_is_cut_where_it_is_asked_for(rng):
     image = rng.normal(size=(7, 8, 9))
-    part = Part(image, ((1, 5), (0, 8), (3, 9)))
+    part = Crop(image, ((1, 5), (0, 8), (3, 9)))
     assert part.shape == (4, 8, 6)
     assert np.array_equal(part[0:10, 2:4, 1:], image[1:5, 2:4, 4:9])
     assert np.array_equal(part[:, :, :], image[1:5, :, 3:])

@@ -4,103 +4,14 @@ import pytest
 from keras import ops
 
 from recalib_keras import layers, models, zoo
-from recalib_keras.inference.gates import block_gates, gate_maps, gates_of, shown_blocks
+from recalib_keras.inference.gates import block_gates, gate_maps, shown_blocks
 from recalib_keras.volumes import Grid, Volume
 
 SHAPE = (2, 6, 5, 4, 8)
 
 
-def built(block, shape=SHAPE, seed=0):
-    """A block with random weights, biases and all."""
-    block.build(shape)
-    rng = np.random.default_rng(seed)
-    block.set_weights([rng.normal(0, 0.7, weight.shape) for weight in block.get_weights()])
-    return block
-
-
 def feature_map(shape=SHAPE, seed=1):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def gates(block, inputs):
-    return [ops.convert_to_numpy(gate) for gate in gates_of(block, inputs)]
-
-
-@pytest.mark.parametrize(
-    ("block", "shape"),
-    [
-        (layers.ChannelSE(2), (2, 1, 1, 1, 8)),
-        (layers.SpatialSE(), (2, 6, 5, 4, 1)),
-        (layers.ProjectExcite(2), SHAPE),
-        (layers.ProjectExcite(2, use_identity_start=True), SHAPE),
-        (layers.SegSE(4, expansion_factor=None), SHAPE),
-    ],
-)
-def test_the_input_times_the_gates_is_the_output(block, shape):
-    block, inputs = built(block), feature_map()
-    (gate,) = gates(block, inputs)
-    assert gate.shape == shape
-    assert np.ptp(gate) > 0.05
-    np.testing.assert_allclose(inputs * gate, ops.convert_to_numpy(block(inputs)), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("aggregation", "join"),
-    [
-        ("max", np.maximum),
-        ("add", np.add),
-        ("multiply", np.multiply),
-        ("concat", lambda first, second: np.concatenate([first, second], axis=-1)),
-    ],
-)
-def test_scse_has_gates_of_channels_and_of_positions(aggregation, join):
-    block, inputs = built(layers.ChannelSpatialSE(2, aggregation)), feature_map()
-    channel, spatial = gates(block, inputs)
-    assert channel.shape == (2, 1, 1, 1, 8) and spatial.shape == (2, 6, 5, 4, 1)
-    expected = ops.convert_to_numpy(block(inputs))
-    np.testing.assert_allclose(join(inputs * channel, inputs * spatial), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_cbam_gates_positions_after_channels():
-    block, inputs = built(layers.CBAM(2, kernel_size=3)), feature_map()
-    channel, spatial = gates(block, inputs)
-    np.testing.assert_allclose(inputs * channel * spatial, ops.convert_to_numpy(block(inputs)), rtol=1e-4, atol=1e-5)
-
-
-def test_segse_gates_the_expanded_map():
-    block, inputs = built(layers.SegSE(4, expansion_factor=2)), feature_map()
-    (gate,) = gates(block, inputs)
-    assert gate.shape == (*SHAPE[:-1], 16)
-    expanded = ops.convert_to_numpy(block.recombine(inputs))
-    found = ops.convert_to_numpy(block.contract(expanded * gate))
-    np.testing.assert_allclose(found, ops.convert_to_numpy(block(inputs)), rtol=1e-4, atol=1e-4)
-
-
-def test_a_block_of_ones_own_needs_nothing_more():
-    class Plain(layers.Recalibration):
-        """Gates every value by itself."""
-
-    inputs = feature_map()
-    np.testing.assert_allclose(gates(built(Plain()), inputs)[0], 1 / (1 + np.exp(-inputs)), rtol=1e-5)
-
-
-def test_blocks_that_do_not_tell_their_gates_are_refused_until_they_do():
-    class Double(layers.Recalibration):
-        """Makes two gates in a way of its own."""
-
-        def process(self, descriptor):
-            return descriptor, -descriptor
-
-    block = built(Double())
-    with pytest.raises(
-        TypeError, match=r"one tensor of logits from `Double\.process`, got a tuple; .*gates_of\.register"
-    ):
-        gates_of(block, feature_map())
-    with pytest.raises(TypeError, match="gates are known of subclasses of `Recalibration`"):
-        gates_of(keras.layers.ReLU(), feature_map())
-    gates_of.register(Double)(lambda block, inputs: [block.gate(logits) for logits in block.process(inputs)])
-    first, second = gates(block, feature_map())
-    np.testing.assert_allclose(first + second, 1, rtol=1e-5)
 
 
 def network(recalibration="pe", shape=(8, 8, 8, 1), **kwargs):
@@ -128,6 +39,12 @@ def test_channels_come_last_whatever_the_data_format():
     assert block_gates(model, feature_map((1, 4, 6, 5)), ["block"])["block"][0].shape == (1, 6, 5, 1)
     with pytest.raises(ValueError, match="No such layer: blok"):
         block_gates(model, feature_map((1, 4, 6, 5)), ["blok"])
+
+
+def test_layers_without_gates_are_refused():
+    message = "expected 'encoder_1_relu_1' to be a subclass of .*Recalibration.*`gates.inputs.`, got a ReLU"
+    with pytest.raises(TypeError, match=message):
+        block_gates(network(), feature_map((1, 8, 8, 8, 1)), ["encoder_1_relu_1"])
 
 
 def test_first_encoder_and_last_decoder_are_shown_or_what_there_is():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recalib_keras import volumes
-from recalib_keras.inference.preprocessing import ConformedScan
+from recalib_keras.inference.preprocessing import PreprocessedScan
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input
 
@@ -27,7 +27,7 @@ def by_hand(scan, expects):
 def test_slices_are_those_of_the_whole_scan_conformed(method, scan):
     for orientation in ORIENTATIONS:
         expects = Input((4, 4, 4), orientation, normalization=method)
-        image, expected = ConformedScan(scan, expects), by_hand(scan, expects)
+        image, expected = PreprocessedScan(scan, expects), by_hand(scan, expects)
         assert image.shape == expected.shape and image.grid.matches(scan.grid.oriented(orientation))
         part = image[1:4, 0:3, 2:5]
         assert part.dtype == np.float32 and np.array_equal(part, expected[1:4, 0:3, 2:5]), orientation
@@ -36,11 +36,11 @@ def test_slices_are_those_of_the_whole_scan_conformed(method, scan):
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.5, 1.0), (3.0, 3.0, 3.0)])
 def test_a_scan_of_other_spacing_is_resampled(spacing, scan):
     expects = Input((4, 4, 4), "SAR", spacing)
-    image, expected = ConformedScan(scan, expects), by_hand(scan, expects)
+    image, expected = PreprocessedScan(scan, expects), by_hand(scan, expects)
     assert image.shape == expected.shape and np.array_equal(image[:, 1:, :2], expected[:, 1:, :2])
 
 
 def test_a_scan_that_is_only_turned_is_not_copied(scan):
-    turned = ConformedScan(scan, Input((4, 4, 4), "SAR", scan.conform("SAR").grid.spacing, "none"))
+    turned = PreprocessedScan(scan, Input((4, 4, 4), "SAR", scan.conform("SAR").grid.spacing, "none"))
     scan.array[:] = 5
     assert np.array_equal(turned[:, :, :], np.full((6, 5, 7), 5))

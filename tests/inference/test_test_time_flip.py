@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.inference import Segmenter
-from recalib_keras.inference.test_time_flip import mirrored
+from recalib_keras.inference.test_time_flip import with_flip
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input, Label, Network, WeightSet
 
@@ -17,11 +17,11 @@ def test_average_by_hand():
         return np.concatenate([np.zeros_like(left), left, 1 - left, np.zeros_like(left)], axis=-1)
 
     windows = np.array([0.75, 0.25], "float32").reshape(1, 2, 1, 1, 1)
-    result = mirrored(predict, LABELS, 0)(windows)[0, :, 0, 0]
+    result = with_flip(predict, LABELS, 0)(windows)[0, :, 0, 0]
     # Of the scan: left 0.75, right 0.25. Of its mirror image: left 0.25, right 0.75, that is, mirrored back, the same.
     np.testing.assert_allclose(result, [[0, 0.75, 0.25, 0]] * 2)
     # On the sum of both voxels, of which the mirror image has the same, the sides cannot be told apart.
-    same = mirrored(lambda x: predict(np.broadcast_to(x.mean(1, keepdims=True), x.shape)), LABELS, 0)(3 * windows / 2)
+    same = with_flip(lambda x: predict(np.broadcast_to(x.mean(1, keepdims=True), x.shape)), LABELS, 0)(3 * windows / 2)
     np.testing.assert_allclose(same[0, :, 0, 0], [[0, 0.5, 0.5, 0]] * 2)
 
 
@@ -32,7 +32,7 @@ def test_the_network_may_write_over_its_last_result():
         written[...] = one_sided(windows)
         return written
 
-    assert np.array_equal(mirrored(writing, LABELS, 0)(windows), mirrored(one_sided, LABELS, 0)(windows))
+    assert np.array_equal(with_flip(writing, LABELS, 0)(windows), with_flip(one_sided, LABELS, 0)(windows))
 
 
 def one_sided(windows):
@@ -64,9 +64,9 @@ def test_the_mirrored_scan_has_the_mirrored_labels(orientation, axis):
         return np.where(labels == 17, 53, np.where(labels == 53, 17, labels))
 
     plain, both = (Segmenter(described, predict, flips=flips) for flips in (False, True))
-    assert set(np.unique(both(scan))) == {0, 4, 17, 53}
-    assert np.array_equal(both(mirror_image), swap(both(scan))[::-1])
-    assert not np.array_equal(plain(mirror_image), swap(plain(scan))[::-1])
+    assert set(np.unique(both(scan).labels)) == {0, 4, 17, 53}
+    assert np.array_equal(both(mirror_image).labels, swap(both(scan).labels)[::-1])
+    assert not np.array_equal(plain(mirror_image).labels, swap(plain(scan).labels)[::-1])
 
 
 def test_a_sagittal_slice_has_no_mirror_image():
@@ -77,7 +77,7 @@ def test_a_sagittal_slice_has_no_mirror_image():
 
     described = WeightSet("", Network("UNet"), Input((1, 8, 8)), LABELS, "a.safetensors", "", 0)
     scan = Volume(np.random.default_rng(0).normal(size=(3, 8, 8)).astype("float32"), Grid((3, 8, 8), np.eye(4)))
-    assert (Segmenter(described, predict, flips=True)(scan) == 53).all()
+    assert (Segmenter(described, predict, flips=True)(scan).labels == 53).all()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from recalib_keras.inference import Confidence, Ensemble, Segmenter, View, average_labels
-from recalib_keras.inference import uncertainty as confidence
+from recalib_keras.inference import Ensemble, Segmenter, SlidingWindow, Uncertainty, View
+from recalib_keras.inference import uncertainty as uncertainty_module
 from recalib_keras.inference.uncertainty import normalized_entropy
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input, Label, Network, WeightSet
@@ -44,19 +44,19 @@ def test_entropy_of_what_is_no_number_is_none():
 
 
 def test_means_by_hand():
-    seen = Confidence()
+    labels = [*LABELS, Label(60, "nowhere")]
+    seen = Uncertainty(labels)
     seen.observe(np.array([[0, 1]]), np.array([[[1.0, 0, 0, 0], [0, 0.5, 0.5, 0]]]))
     seen.observe(np.array([[1, 2]]), np.array([[[0, 2.0, 0, 0], [0.25, 0.25, 0.25, 0.25]]]))
-    labels = [*LABELS, Label(60, "nowhere")]
-    assert seen.by_structure(labels) == {5: 0, 17: pytest.approx(0.25), 53: pytest.approx(1)}
+    assert seen.by_structure == {5: 0, 17: pytest.approx(0.25), 53: pytest.approx(1)}
     assert seen.foreground == pytest.approx((0.5 + 0 + 1) / 3)
 
 
 def test_of_nothing_nothing_is_known():
-    assert (Confidence().foreground, Confidence().by_structure(LABELS)) == (None, {})
-    background = Confidence()
+    assert (Uncertainty(LABELS).foreground, Uncertainty(LABELS).by_structure) == (None, {})
+    background = Uncertainty(LABELS)
     background.observe(np.zeros((2, 3), int), np.broadcast_to([0.5, 0.25, 0.25], (2, 3, 3)))
-    assert background.foreground is None and background.by_structure(LABELS).keys() == {5}
+    assert background.foreground is None and background.by_structure.keys() == {5}
 
 
 def test_planes_are_looked_at_in_parts(monkeypatch):
@@ -64,10 +64,10 @@ def test_planes_are_looked_at_in_parts(monkeypatch):
     sums = rng.dirichlet(np.ones(3), (7, 5)).astype("float32")
     results = []
     for at_once in (1, 10, 10**6):
-        monkeypatch.setattr(confidence, "VALUES_AT_ONCE", at_once)
-        seen = Confidence()
+        monkeypatch.setattr(uncertainty_module, "VALUES_AT_ONCE", at_once)
+        seen = Uncertainty(LABELS)
         seen.observe(sums.argmax(-1), sums)
-        results.append(seen.by_structure(LABELS))
+        results.append(seen.by_structure)
     assert results[1] == pytest.approx(results[0]) and results[2] == pytest.approx(results[0])
 
 
@@ -89,7 +89,7 @@ def expected_of(image, *weighted):
 
 def assert_is(seen, expected):
     by_structure, foreground = expected
-    assert seen.by_structure(LABELS) == pytest.approx(by_structure, abs=1e-4)
+    assert seen.by_structure == pytest.approx(by_structure, abs=1e-4)
     assert seen.foreground == pytest.approx(foreground, abs=1e-4)
 
 
@@ -97,7 +97,7 @@ def assert_is(seen, expected):
 @pytest.mark.parametrize("shape", list(itertools.product((5, 13), (4, 9), (3, 11))))
 @pytest.mark.parametrize("memory", [2**29, 500])
 def test_each_voxel_counts_once_whatever_the_windows_and_the_memory(shape, memory):
-    image, seen = np.random.default_rng(1).normal(size=shape).astype("float32"), Confidence()
+    image, seen = np.random.default_rng(1).normal(size=shape).astype("float32"), Uncertainty(LABELS)
     observed = []
 
     def observe(classes, sums):
@@ -106,9 +106,9 @@ def test_each_voxel_counts_once_whatever_the_windows_and_the_memory(shape, memor
         seen.observe(classes, sums)
 
     views = [View(by_value, (6, 6, 6)), View(lambda batch: by_value(batch + 1), (1, 8, 8), 0.2)]
-    labels = average_labels(image, views, 3, slab_memory=memory, observe=observe)
+    labels = SlidingWindow(views, 3, memory=memory, observe=observe).predict(image)
     assert sum(observed) == image.size
-    assert np.array_equal(labels, average_labels(image, views, 3))
+    assert np.array_equal(labels, SlidingWindow(views, 3).predict(image))
     assert_is(seen, expected_of(image, (by_value, 1.0), (lambda batch: by_value(batch + 1), 0.2)))
 
 
@@ -141,12 +141,11 @@ def other(batch):
     ids=["3-D", "2-D", "flips", "ensemble"],
 )
 def test_collected_by_whatever_segments(make, weighted, scan):
-    seen = Confidence()
-    labels = make()(scan, confidence=seen)
-    assert np.array_equal(labels, make()(scan))
-    assert_is(seen, expected_of(scan.array, *weighted))
+    found = make()(scan)
+    assert np.array_equal(found.labels, make()(scan, measure_uncertainty=False).labels)
+    assert_is(found.uncertainty, expected_of(scan.array, *weighted))
 
 
 def test_nothing_is_computed_when_nobody_asks(scan, monkeypatch):
-    monkeypatch.setattr(confidence, "normalized_entropy", None)
-    segmenter((6, 6, 6))(scan)
+    monkeypatch.setattr(uncertainty_module, "normalized_entropy", None)
+    assert segmenter((6, 6, 6))(scan, measure_uncertainty=False).uncertainty is None

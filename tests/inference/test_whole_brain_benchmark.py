@@ -18,7 +18,7 @@ def test_what_changes_of_a_scan_do_to_its_labels(threshold_segmenter):
     array = rng.normal(size=(6, 6, 7)).repeat(8, 0).repeat(8, 1).repeat(8, 2).astype("float32")
     scan = Volume(array, Grid(array.shape, np.eye(4)))
     segmenter = threshold_segmenter(window=(16, 16, 16), thresholds=(0.0, 1.0), normalization="none")
-    found = dict(whole_brain.changes(segmenter, scan, segmenter(scan), orientations=2))
+    found = dict(whole_brain.changes(segmenter, scan, segmenter(scan).labels, orientations=2))
     assert found["turned to 2 orientations, the least"] == found["without 20 mm above and below"] == 1
     assert found["left and right exchanged"] == found["padded to 64 voxels along each axis"] == 1
     assert 0.6 < found["noise 6%"] < found["noise 3%"] < 1

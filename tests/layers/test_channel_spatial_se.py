@@ -45,13 +45,13 @@ def test_count_of_weights_and_biases():
 
 
 def test_refuses_unknown_aggregation():
-    with pytest.raises(ValueError, match=r"`aggregation` must be one of \('max', .*Received: aggregation='mean'"):
+    with pytest.raises(ValueError, match=r"expected `aggregation` to be one of \('max', .*\), got 'mean'"):
         layers.ChannelSpatialSE(aggregation="mean")
 
 
 @pytest.mark.parametrize("aggregation", ["multiply", "concat"])
 def test_refuses_identity_start_where_no_gates_give_the_identity(aggregation):
-    with pytest.raises(ValueError, match=f"`use_identity_start` needs .*Received: aggregation='{aggregation}'"):
+    with pytest.raises(ValueError, match=f"expected `aggregation` .* with `use_identity_start`, got '{aggregation}'"):
         layers.ChannelSpatialSE(aggregation=aggregation, use_identity_start=True)
 
 

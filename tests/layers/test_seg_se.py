@@ -34,7 +34,7 @@ def test_recalibration_alone_has_no_recombination_weights():
 
 @pytest.mark.parametrize("expansion_factor", [0, -1])
 def test_refuses_expansion_factor_below_one(expansion_factor):
-    with pytest.raises(ValueError, match=f"`expansion_factor` must be .*Received: expansion_factor={expansion_factor}"):
+    with pytest.raises(ValueError, match=f"expected `expansion_factor` to be at least 1.*, got {expansion_factor}$"):
         layers.SegSE(expansion_factor=expansion_factor)
 
 

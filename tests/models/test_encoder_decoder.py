@@ -46,7 +46,7 @@ def test_blocks_are_those_of_the_papers(network, spatial_rank):
     ("normalization", "layer_class"),
     [
         ("none", None),
-        ("batch", layers.BatchNormalization),
+        ("batch", layers.FoldedBatchNormalization),
         ("group", keras.layers.GroupNormalization),
         ("instance", layers.InstanceNormalization),
     ],
@@ -146,7 +146,7 @@ def test_layers_have_readable_names_that_every_build_repeats(network, spatial_ra
             num_classes=4,
             dropout=0.1,
             size=16,
-            stem=2,
+            patch_size=2,
             head_filters=8,
         )
         for _ in range(2)
@@ -221,9 +221,9 @@ def test_tiny_unet_equals_a_plain_reading(spatial_rank):
 
 @every_rank
 @every_network
-def test_a_stem_is_the_network_of_blocks_of_voxels(network, spatial_rank):
-    """It equals a network without one that gets each block's voxels as channels, and names all their classes."""
-    model = randomize(tiny(network, spatial_rank, stem=2, recalibration="pe", classifier_activation=None))
+def test_patches_are_voxels_of_a_network_with_their_channels(network, spatial_rank):
+    """It equals a network without patches that gets the voxels of each as channels, and predicts all their classes."""
+    model = randomize(tiny(network, spatial_rank, patch_size=2, recalibration="pe", classifier_activation=None))
     voxels = 2**spatial_rank
     coarse = network(
         (4,) * spatial_rank + (voxels,),
@@ -256,63 +256,43 @@ def test_hidden_maps_stand_between_the_last_decoder_and_the_classifier(spatial_r
     np.testing.assert_allclose(outputs_of(model, inputs), x, rtol=1e-4, atol=1e-5)
 
 
-def test_a_network_with_a_stem_takes_any_size_that_fits():
-    model = tiny(models.DenseNet, 3, size=None, stem=2)
+def test_a_network_of_patches_takes_any_size_that_fits():
+    model = tiny(models.DenseNet, 3, size=None, patch_size=2)
     assert outputs_of(model, image(3, size=12)).shape == (2, 12, 12, 12, 3)
-    message = r"multiple of 4 \(2 to the number of levels, 1, times the stem, 2\); nearest that fit: \(4 or 8, 8, 8\)"
+    message = r"multiple of 4 \(2 to the number of levels, 1, times `patch_size`, 2\), .*fit: \(4 or 8, 8, 8\)"
     with pytest.raises(ValueError, match=message):
         model(np.ones((1, 6, 8, 8, 1), "float32"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"stem": 0}, r"`stem` must be at least 1\. Received: stem=0"),
-        ({"head_filters": -1}, r"`head_filters` must be at least 0\. Received: head_filters=-1"),
-        ({"num_classes": 1}, r"`num_classes` counts the background .* at least 2\. Received: num_classes=1"),
-        ({"filters": (4, 4, 4)}, r"`filters` must be one integer or 2: .*Received: filters=\(4, 4, 4\)"),
-        ({"normalization": "layer"}, r"`normalization` must be of \('none', .*Received: normalization='layer'"),
-        ({"upsampling": "cubic"}, r"`upsampling` must be of \('transpose', .*Received: upsampling='cubic'"),
-        ({"positions": ("encoder", "P7")}, r"`positions` must be of \('encoder', .*Received: positions='P7'"),
-        ({"positions": "middle"}, r"`positions` must be of \('encoder', .*Received: positions='middle'"),
-        ({"skip": "none"}, r"`skip` must be of \('recalibrated', 'raw'\)\. Received: skip='none'"),
-        ({"classifier_activation": "sigmoid"}, r"`classifier_activation` must be of \('softmax', None\)"),
-        ({"recalibration": "scce"}, r"`recalibration` must be .*Received: recalibration='scce'; did you mean 'scse'\?"),
-        ({"recalibration": "zzz"}, r"Received: recalibration='zzz'$"),
-    ],
-    ids=str,
-)
-@every_network
-def test_refuses_arguments_outside_their_choices(network, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        tiny(network, **arguments)
-
-
-@pytest.mark.parametrize("input_shape", [(8, 1), (8, 8, 8, 8, 1)], ids=str)
-def test_refuses_ranks_other_than_two_and_three(input_shape):
-    with pytest.raises(ValueError, match=r"`input_shape` must be \(height, width, channels\) or .*Received: "):
-        models.UNet(input_shape, 2)
-
-
-def test_refuses_unknown_number_of_channels():
-    with pytest.raises(ValueError, match=r"`input_shape` must end with the number of channels\. Received: "):
-        models.UNet((8, 8, None), 2)
-
-
-def test_refuses_sizes_that_the_levels_do_not_divide_when_built():
-    message = (
-        r"multiple of 4 \(2 to the number of levels, 2\); nearest that fit: \(8 or 12, 8, 4\)\. Received: \(9, 8, 3\)"
-    )
-    with pytest.raises(ValueError, match=message):
-        models.UNet((9, 8, 3, 1), 2, levels=2)
-    with pytest.raises(ValueError, match=r"nearest that fit: \(any multiple, 8 or 12\)\. Received: \(None, 10\)"):
-        models.UNet((None, 10, 1), 2, levels=2)
 
 
 @every_network
 def test_refuses_sizes_that_the_levels_do_not_divide_when_called(network):
     model = tiny(network, size=None, levels=2)
-    with pytest.raises(ValueError, match=r"nearest that fit: \(4 or 8, 8\)\. Received: \(6, 8\)"):
+    with pytest.raises(ValueError, match=r"got \(6, 8\); the nearest that fit: \(4 or 8, 8\)"):
         model(np.ones((1, 6, 8, 1), "float32"))
     with pytest.raises(ValueError, match=r"nearest that fit: \(4 or 8, 8\)"):
         model.predict_on_batch(np.ones((1, 6, 8, 1), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"levels": 0}, "expected `levels` to be at least 1, got 0"),
+        ({"normalization": "layer"}, r"expected `normalization` to be one of \('none', .*, got 'layer'"),
+        ({"recalibration": "scce"}, "expected `recalibration` to be None, .* got 'scce'; did you mean 'scse'"),
+    ],
+    ids=str,
+)
+@every_network
+def test_refuses_what_the_architecture_refuses(network, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(network, **arguments)
+
+
+def test_former_names_of_arguments_in_a_config():
+    """Networks saved before `stem` became `patch_size` still load."""
+    model = tiny(models.UNet, patch_size=2)
+    config = model.get_config()
+    config["stem"] = config.pop("patch_size")
+    again = models.UNet.from_config(config)
+    assert again.get_config() == model.get_config()
+    assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]

@@ -59,7 +59,7 @@ def test_config_names_every_argument_and_restores_the_network():
         "recalibration_args": {"reduction_ratio": 4, "use_bias": False},
         "positions": ("bottleneck", "decoder"),
         "skip": "raw",
-        "stem": 2,
+        "patch_size": 2,
         "head_filters": 12,
         "classifier_activation": None,
         "dtype": "mixed_bfloat16",

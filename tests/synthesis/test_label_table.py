@@ -98,14 +98,17 @@ def test_lists_of_the_prior_are_equally_long():
 
 
 def test_unreadable_tables_are_errors(tmp_path):
-    with pytest.raises(RecordError, match=r"cannot read the table of labels .*generation\.json"):
+    with pytest.raises(
+        RecordError,
+        match=r"generation\.json: expected a table of labels that can be read, got 'No such file or directory'",
+    ):
         LabelTable.read(tmp_path)
     path = tmp_path / "table.json"
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(RecordError, match="not valid JSON"):
+    with pytest.raises(RecordError, match="in valid JSON, got"):
         LabelTable.read(path)
     path.write_text('{"labels": []}', encoding="utf-8")
-    with pytest.raises(RecordError, match="lacks 't1_prior'"):
+    with pytest.raises(RecordError, match="expected the key 't1_prior', got a table without it"):
         LabelTable.read(path)
 
 

@@ -1,4 +1,4 @@
-"""A tiny data set, its recipe, and one run of it that was never stopped."""
+"""A tiny data set, its recipe, and one complete run of it."""
 
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ def recipe(recipe_path):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, recipe, data):
-    """A whole run: its folder, the lines reported, and the weight set it returned."""
+    """A complete run: its folder, the reported lines, and the weight set that it returned."""
     folder, lines = tmp_path_factory.mktemp("run"), []
     weight_set = train(recipe, folder, data, on_epoch=lines.append)
     return SimpleNamespace(folder=folder, lines=lines, weight_set=weight_set)

@@ -1,10 +1,11 @@
-"""A training in a process of its own that kills itself at a chosen moment, as a command:
+"""A command that trains and kills itself at a chosen moment:
 
     python dying.py MOMENT COUNT RECIPE FOLDER DATA
 
-The process gets SIGKILL when it reaches the moment for the COUNT-th time: `step` (a batch is made), `validate`
-(the validation begins), or, of a file that is written, `half FILE` (half of it is written, under its temporary name),
-`replace FILE` (all is written, but it is not yet in place) or `replaced FILE` (it is in place). `never` lives on.
+The process gets SIGKILL when it reaches the moment for the COUNT-th time. Moments are `step` (a batch is made) and
+`validate` (the validation begins), and of a file that is written `half FILE` (half of it is written, under its
+temporary name), `replace FILE` (it is written, but not in place yet) and `replaced FILE` (it is in place). With `never`
+the training ends normally.
 """
 
 import collections
@@ -14,7 +15,7 @@ import sys
 
 
 def main(moment, count, recipe, folder, data):
-    """Trains, resuming what there is, until the moment comes."""
+    """Trains or resumes until the moment comes."""
     from recalib_keras.training import Recipe, train, trainer
     from recalib_keras.training.data import examples
 

@@ -1,13 +1,16 @@
-"""What tests of whole trainings share."""
+"""Helpers for tests of whole trainings."""
 
 import json
 
 import numpy as np
 from safetensors.numpy import load_file
 
+from recalib_keras.training import find_split
+from recalib_keras.training.run.fingerprint import fingerprint
+
 
 class Stop(Exception):
-    """What a stopped training ends with."""
+    """The error that stops a training."""
 
 
 def stop_after(epoch):
@@ -26,8 +29,13 @@ def read_log(folder):
 
 
 def without_times(lines):
-    """Returns the lines of a log without what differs from run to run."""
+    """Returns the lines of a log without the seconds, which differ from run to run."""
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def fingerprint_of(recipe, data_root):
+    """Returns the fingerprint of a run by a recipe on the data as it is now."""
+    return fingerprint(recipe, find_split(recipe, data_root))
 
 
 def by_place(tensors):
@@ -36,7 +44,7 @@ def by_place(tensors):
 
 
 def assert_same_run(folder, other):
-    """Asserts that two runs came to the same weights, optimizer state and log, bit for bit."""
+    """Asserts that two runs have the same weights, optimizer state and log, bit for bit."""
     assert (folder / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
     ours, others = (by_place(load_file(path / "checkpoint.safetensors")) for path in (folder, other))
     assert ours.keys() == others.keys() and "optimizer/10" in ours

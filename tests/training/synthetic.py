@@ -1,4 +1,4 @@
-"""A data set small enough to be learnt in seconds, and the recipe for it."""
+"""A data set that a network learns in seconds, and a recipe for it."""
 
 import dataclasses
 
@@ -46,13 +46,13 @@ precision = "float32"
 
 
 def write_recipe(path):
-    """Writes the recipe to a file and returns what it says."""
+    """Writes the recipe to a file and returns it."""
     path.write_text(RECIPE, encoding="utf-8")
     return Recipe.read(path)
 
 
 def changed(recipe, **tables):
-    """Returns the recipe with other values in some of its tables, such as `schedule={"epochs": 1}`."""
+    """Returns the recipe with other values in some tables, such as `schedule={"epochs": 1}`."""
     return dataclasses.replace(
         recipe, **{name: dataclasses.replace(getattr(recipe, name), **values) for name, values in tables.items()}
     )

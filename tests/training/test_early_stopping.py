@@ -2,7 +2,7 @@ import pytest
 from training.synthetic import changed
 
 from recalib_keras.training import train, trainer
-from recalib_keras.training.early_stopping import is_no_better
+from recalib_keras.training.early_stopping import has_stalled, score_of
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,34 @@ from recalib_keras.training.early_stopping import is_no_better
         ([], 1, False),
     ],
 )
-def test_when_a_training_is_no_better(scores, patience, expected):
+def test_when_a_training_has_stalled(scores, patience, expected):
     history = [{"loss": 1.0} if score is None else {"loss": 1.0, "dice": score} for score in scores]
-    assert is_no_better(history, patience) == expected
+    assert has_stalled(history, patience) == expected
+
+
+def scored(dice, shell):
+    return {"loss": 1.0, "dice": dice, "dice_by_structure": {"shell": shell}}
+
+
+def test_the_objective_may_be_a_structure():
+    history = [scored(0.5, 0.7), {"loss": 1.0}, scored(0.6, 0.6)]
+    assert not has_stalled(history, patience=1) and not has_stalled(history, 1, "dice")
+    assert has_stalled(history, patience=1, objective="shell")
+    assert has_stalled(history, patience=1, objective="core")  # found in no validation scan, so it scores 0
+
+
+def test_scores_of_a_line():
+    line = scored(0.5, float("nan"))
+    assert (score_of(line), score_of(line, "shell"), score_of(line, "core"), score_of({"loss": 1.0})) == (
+        0.5,
+        0,
+        0,
+        None,
+    )
 
 
 def test_a_training_without_progress_ends_early_and_stays_ended(recipe, data, tmp_path, monkeypatch):
-    """With scores that are given instead of trained for."""
+    """With given scores instead of trained ones."""
     scores, lines = iter((0.5, 0.6, 0.6, 0.4)), []
     fitted = {"loss": 1.0, "seconds": 1.0}
     monkeypatch.setattr(trainer, "_fit_epoch", lambda model, examples, *rest: {"epoch": examples.epoch + 1, **fitted})

@@ -1,4 +1,4 @@
-"""What a training bears: being killed at any moment, numbers that are none, a full disk, a folder it may not write."""
+"""Faults that a training survives: a kill at any moment, infinite numbers, a full disk, a folder without permission."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ import pytest
 from training.runs import assert_same_run, read_log
 from training.synthetic import FOLDER
 
-from recalib_keras.core.errors import WriteError
-from recalib_keras.training import TrainingError, train
+from recalib_keras.core.errors import DivergedError, WriteError
+from recalib_keras.training import train
 from recalib_keras.training.data import examples
-from recalib_keras.training.run.log import Journal
+from recalib_keras.training.run.log import TrainingLog
 
 # Where a run is killed, one after the other, each time it was resumed; see `dying.py` for the words.
 DEATHS = [
@@ -84,10 +84,10 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, 
         return (images * np.nan if (self.epoch, step) == (2, 1) else images), classes
 
     monkeypatch.setattr(examples.Examples, "_make", poisoned)
-    with pytest.raises(TrainingError, match="no longer finite in epoch 3, step 2, on ") as error:
+    with pytest.raises(DivergedError, match="expected a finite loss, got nan in epoch 3, step 2, on ") as error:
         train(recipe, tmp_path, data)
     message, file = str(error.value), re.escape(str(data / FOLDER / "imagesTr")) + r"/ball_\d\.nii\.gz"
-    assert re.search(rf" on {file}, {file} \(the step before: {file}, {file}\); look at these scans", message)
+    assert re.search(rf" on {file}, {file} \(the step before: {file}, {file}\); check and correct these scans", message)
     assert f"--resume: the last good checkpoint, {tmp_path / 'checkpoint.safetensors'}, is of epoch 2" in message
     assert len(read_log(tmp_path)) == 2
     monkeypatch.undo()
@@ -104,8 +104,8 @@ def test_weights_that_are_not_finite_stop_before_the_checkpoint(recipe, data, tm
         return history
 
     monkeypatch.setattr(keras.Model, "fit", fit_and_overflow)
-    expected = r"a weight \(classifier/bias\) is no longer finite at the end of epoch 1; .* there is no checkpoint yet"
-    with pytest.raises(TrainingError, match=expected):
+    expected = "expected finite weights, got .* in classifier/bias at the end of epoch 1; .* there is no checkpoint yet"
+    with pytest.raises(DivergedError, match=expected):
         train(recipe, tmp_path, data)
     assert list(tmp_path.glob("*.safetensors")) == []
 
@@ -122,14 +122,14 @@ def largest_file(size):
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(run, recipe, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(Journal, "draw", lambda *args: None)  # the picture is larger than the checkpoint
+    monkeypatch.setattr(TrainingLog, "draw", lambda *args: None)  # the picture is larger than the checkpoint
     with contextlib.ExitStack() as stack:
 
         def limit(line):
             if line["epoch"] == 2:
                 stack.enter_context(largest_file((tmp_path / "checkpoint.safetensors").stat().st_size - 1))
 
-        with pytest.raises(WriteError, match="checkpoint.safetensors, got 'File too large'; check that its folder"):
+        with pytest.raises(WriteError, match=r"checkpoint.safetensors, got 'File too large'; check that its folder"):
             train(recipe, tmp_path, data, on_epoch=limit)
     assert not list(tmp_path.glob(".*"))
     train(recipe, tmp_path, data, resume=True)
@@ -153,7 +153,7 @@ def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, sma
             with pytest.raises(OSError, match="No space left"):
                 (small_disk / "filler").write_bytes(bytes(2**21))
 
-    with pytest.raises(WriteError, match="expected to write .*/disk/run.*, got 'No space left on device'; check"):
+    with pytest.raises(WriteError, match=r"expected to write .*/disk/run.*, got 'No space left on device'; check"):
         train(recipe, small_disk / "run", data, on_epoch=fill)
     (small_disk / "filler").unlink()
     train(recipe, small_disk / "run", data, resume=True)
@@ -179,14 +179,18 @@ def readable_run(run):
             os.chmod(folder, 0o755)
 
 
-def test_a_folder_that_may_not_be_written(readable_run, recipe, data):
+def test_a_folder_without_permission(readable_run, recipe, data):
     before = (readable_run / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(WriteError, match=r"run, which cannot be written \(Permission denied\); choose another"):
+    with pytest.raises(
+        WriteError, match="run: expected a folder that can be written, got 'Permission denied'; choose another"
+    ):
         train(recipe, readable_run, data, resume=True)
     assert (readable_run / "checkpoint.safetensors").read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made(recipe, data, tmp_path):
+def test_a_folder_that_cannot_be_created(recipe, data, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match=r"file/run, which cannot be written \(Not a directory\)"):
+    with pytest.raises(
+        WriteError, match="file/run: expected a folder that can be written, got 'Not a directory'; choose another"
+    ):
         train(recipe, tmp_path / "file" / "run", data)

@@ -146,6 +146,8 @@ def test_inverse_frequency_by_hand():
     assert np.mean(weights[np.concatenate(maps)]) == pytest.approx(1)
 
 
-def test_an_unknown_way_to_weigh():
-    with pytest.raises(ValueError, match="must be 'median_frequency' or 'inverse_frequency'. Received: method='rare'"):
+def test_refuses_an_unknown_method():
+    with pytest.raises(
+        ValueError, match="expected `method` to be 'median_frequency' or 'inverse_frequency', got 'rare'"
+    ):
         class_weights("rare", [np.array([0, 1])], 2)

@@ -7,7 +7,7 @@ import pytest
 from recalib_keras import zoo
 from recalib_keras.training import Recipe, held_out, publish, rescore
 from recalib_keras.training.card import card
-from recalib_keras.training.recipe import Membership
+from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.zoo import Preset
 
 
@@ -72,12 +72,12 @@ def test_a_recipe_that_was_lost_or_changed_during_training_is_kept_as_it_was(run
         assert Recipe.read(folder / "balls.toml") == recipe
 
 
-def test_what_cannot_be_published_leaves_the_weights_before(published, run, recipe, recipe_path):
+def test_a_failed_publication_leaves_the_old_weights(published, run, recipe, recipe_path):
     """Weights beside the description of others could never be loaded again."""
     (published / "preset.json").write_text("{")
     (published / "balls.safetensors").write_bytes(b"older")
     before = {name: (published / name).read_bytes() for name in names(published)}
-    with pytest.raises(ValueError, match="is not valid JSON"):
+    with pytest.raises(ValueError, match="expected a preset in valid JSON"):
         publish(recipe, recipe_path, run.weight_set, run.folder, published.parent)
     assert {name: (published / name).read_bytes() for name in names(published)} == before
 
@@ -110,14 +110,14 @@ def test_the_recipe_says_which_weights_are_the_default(published, run, recipe, r
     assert list(Preset.read(published).weight_sets) == ["more", "balls"]
 
 
-def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tmp_path):
+def test_members_of_an_ensemble_are_published_one_by_one(run, recipe, recipe_path, data, tmp_path):
     for name, share in (("axial", 0.4), ("coronal", 0.6)):
         member = dataclasses.replace(recipe, weights=name, ensemble=Membership("balls", share))
         weight_set = dataclasses.replace(run.weight_set, file=f"{name}.safetensors")
         folder = publish(member, recipe_path, weight_set, run.folder, tmp_path)
     assert Preset.read(folder).ensembles == {"balls": {"axial": 0.4, "coronal": 0.6}}
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "## `balls` (default)\n\nThe average of `axial` (40%), `coronal` (60%)" in text
+    assert "## `balls` (default)\n\nAverages the probabilities of `axial` (40%), `coronal` (60%)" in text
     assert "--weights balls" in text and text.count("(default)") == 1
     assert Recipe.read(folder / "coronal.toml").ensemble == Membership("balls", 0.6)
     assert held_out(folder, "balls", data) == held_out(folder, "axial", data) != []
@@ -131,22 +131,22 @@ def test_members_of_an_ensemble_find_together(run, recipe, recipe_path, data, tm
     other = dataclasses.replace(member, weights="axial")
     of_others = dataclasses.replace(weight_set, file="axial.safetensors", held_out=("ball_1",))
     publish(other, recipe_path, of_others, run.folder, tmp_path)
-    with pytest.raises(ValueError, match="an ensemble whose members all held out the same scans"):
+    with pytest.raises(ValueError, match="an ensemble whose members all have the same validation scans"):
         held_out(folder, "balls", data)
 
 
-def test_the_card_warns_of_what_never_saw_a_scan(run):
-    warning = "It never saw a real scan"
+def test_the_card_warns_of_synthetic_training(run):
+    warning = "It has never seen a\nreal scan"
     synthetic = dataclasses.replace(run.weight_set, data={**run.weight_set.data, "synthetic": True})
     assert warning not in card(Preset("tiny3d", {"balls": run.weight_set}))
     assert warning in card(Preset("tiny3d", {"balls": synthetic}))
 
 
-def test_the_card_states_what_the_weights_went_on_from(run, recipe):
-    going_on = dataclasses.replace(run.weight_set, data=dataclasses.replace(recipe, init="unet3d").origin)
-    assert going_on.data == {**run.weight_set.data, "starts_from": "unet3d"}
+def test_the_card_states_what_the_weights_started_from(run, recipe):
+    continued = dataclasses.replace(run.weight_set, data=dataclasses.replace(recipe, init="unet3d").origin)
+    assert continued.data == {**run.weight_set.data, "starts_from": "unet3d"}
     assert "from the weights of" not in card(Preset("tiny3d", {"balls": run.weight_set}))
-    assert "min, from the weights of `unet3d` on |" in card(Preset("tiny3d", {"balls": going_on}))
+    assert "min, starting from the weights of `unet3d` |" in card(Preset("tiny3d", {"balls": continued}))
 
 
 def test_the_card_states_the_gpu(run):
@@ -158,7 +158,7 @@ def test_the_card_states_the_gpu(run):
 def test_the_card_states_the_slices_beside(run):
     expects = dataclasses.replace(run.weight_set.input, window=(12, 12, 1), context=3)
     text = card(Preset("tiny3d", {"balls": dataclasses.replace(run.weight_set, input=expects)}))
-    assert "| 12 × 12 × 1 voxels, and 3 more slices on either side, " in text
+    assert "| 12 × 12 × 1 voxels, with 3 more slices on each side, " in text
 
 
 def test_the_card_states_the_spacing(run):

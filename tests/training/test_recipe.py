@@ -8,7 +8,7 @@ from training.synthetic import RECIPE, write_recipe
 from recalib_keras import datasets, zoo
 from recalib_keras.training import Recipe
 from recalib_keras.training.fine_tuning import start_from
-from recalib_keras.training.recipe import Augmentation
+from recalib_keras.training.recipe_tables import Augmentation
 from recalib_keras.zoo import RecordError
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
@@ -36,83 +36,131 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 5", "epoch = 5", "schedule has an unknown key 'epoch'; did you mean 'epochs'?"),
-        ("epochs = 5", "", "schedule lacks 'epochs'"),
-        ("epochs = 5", "epochs = 0", "schedule: epochs must be greater than 0, not 0"),
-        ("epochs = 5", "epochs = 2.5", "schedule: epochs must be an integer, not 2.5"),
-        ("batch_size = 2", "batch_size = -1", "schedule: batch_size must be greater than 0, not -1"),
-        ("learning_rate = 0.06", "learning_rate = 'high'", "optimizer: learning_rate must be a number, not 'high'"),
-        ("learning_rate = 0.06", "learning_rate = nan", "optimizer: learning_rate must be greater than 0, not nan"),
-        ("validate_every = 3", "validate_every = 0", "data: validate_every must be greater than 0, not 0"),
-        ("rotation = 10.0", "rotations = 1.0", "augmentation has an unknown key 'rotations'; did you mean 'rotation'?"),
-        ('"UNet"', '"Unet"', "network: architecture must be one of UNet, SDNet, DenseNet, not 'Unet'"),
-        ("[12, 12, 12]", "[12, 12]", "input: window must have 3 values, not"),
-        ("[12, 12, 12]", "[1, 1, 12]", "input: window must be three sizes"),
+        (
+            "epochs = 5",
+            "epoch = 5",
+            "schedule: expected known keys, got the unknown key 'epoch'; did you mean 'epochs'?",
+        ),
+        ("epochs = 5", "", "schedule: expected the key 'epochs', got a table without it"),
+        ("epochs = 5", "epochs = 0", "schedule: expected `epochs` to be greater than 0, got 0"),
+        ("epochs = 5", "epochs = 2.5", "schedule: epochs: expected an integer, got 2.5"),
+        ("batch_size = 2", "batch_size = -1", "schedule: expected `batch_size` to be greater than 0, got -1"),
+        ("learning_rate = 0.06", "learning_rate = 'high'", "optimizer: learning_rate: expected a number, got 'high'"),
+        (
+            "learning_rate = 0.06",
+            "learning_rate = nan",
+            "optimizer: expected `learning_rate` to be greater than 0, got nan",
+        ),
+        ("validate_every = 3", "validate_every = 0", "data: expected `validate_every` to be greater than 0, got 0"),
+        (
+            "rotation = 10.0",
+            "rotations = 1.0",
+            "augmentation: expected known keys, got the unknown key 'rotations'; did you mean 'rotation'?",
+        ),
+        ('"UNet"', '"Unet"', "network: expected architecture to be one of UNet, SDNet, DenseNet, got 'Unet'"),
+        ("[12, 12, 12]", "[12, 12]", "input: window: expected 3 values, got"),
+        ("[12, 12, 12]", "[1, 1, 12]", "input: expected window of three sizes"),
         (
             "[optimizer]",
             "[optimizer]\nname = 'adamm'",
-            "name must be one of 'adam', 'adamw', 'muon', 'sgd', not 'adamm'",
+            "expected `name` to be one of 'adam', 'adamw', 'muon', 'sgd', got 'adamm'; did you mean 'adam'?",
         ),
         (
             "[optimizer]",
             "[optimizer]\ndecay = 'linear'",
-            "decay must be one of 'cosine', 'step', 'constant'",
+            "expected `decay` to be one of 'cosine', 'step', 'constant', got 'linear'",
         ),
-        ("[optimizer]", "[optimizer]\nmomentum = 0.9", "momentum belongs to the optimizer 'sgd', not to 'adam'"),
-        ("[optimizer]", "[optimizer]\nweight_decay = 0.1", "weight_decay needs the optimizer 'adamw', 'muon' or 'sgd'"),
-        ("[optimizer]", "[optimizer]\nclip_norm = -1", "optimizer: clip_norm must be at least 0, not -1"),
-        ("[optimizer]", "[loss]\ndice = -1\n[optimizer]", "dice and cross_entropy must not be negative"),
-        ("[optimizer]", "[loss]\ndice = 0\ncross_entropy = 0\n[optimizer]", "one of them must be above 0"),
+        (
+            "[optimizer]",
+            "[optimizer]\nmomentum = 0.9",
+            "expected `momentum` with the optimizer 'sgd' alone, got 'adam'",
+        ),
+        (
+            "[optimizer]",
+            "[optimizer]\nweight_decay = 0.1",
+            "expected `weight_decay` with the optimizer 'adamw', 'muon' or 'sgd', got 'adam'",
+        ),
+        ("[optimizer]", "[optimizer]\nclip_norm = -1", "optimizer: expected `clip_norm` to be at least 0, got -1"),
+        ("[optimizer]", "[loss]\ndice = -1\n[optimizer]", "loss: expected `dice` to be at least 0, got -1"),
+        (
+            "[optimizer]",
+            "[loss]\ndice = 0\ncross_entropy = 0\n[optimizer]",
+            "loss: expected `dice` or `cross_entropy` to be greater than 0, got 0 for both",
+        ),
         (
             "[optimizer]",
             "[loss]\nclass_weights = 'median'\n[optimizer]",
-            "class_weights must be one of 'none',",
+            "expected `class_weights` to be one of 'none', 'median_frequency', 'inverse_frequency', got 'median'",
         ),
-        ("[optimizer]", "[fine_tuning]\nbody_rate = 0\n[optimizer]", "fine_tuning: body_rate must be greater than 0"),
-        ("epochs = 5", "epochs = 5\npatience = -1", "schedule: patience must be at least 0, not -1"),
-        ("epochs = 5", "epochs = 5\naverage = 1.5", "schedule: average must be from 0 to 1, not 1.5"),
-        ("epochs = 5", "epochs = 5\nsteps_per_epoch = 0", "schedule: steps_per_epoch must be greater than 0, not 0"),
-        ("validate_every = 3", "training_scans = 0", "data: training_scans must be greater than 0, not 0"),
-        ("validate_every = 3", "merge = { core = 1 }", "data: merge must have label numbers as keys, not core"),
+        (
+            "[optimizer]",
+            "[fine_tuning]\nbody_rate = 0\n[optimizer]",
+            "fine_tuning: expected `body_rate` to be greater than 0, got 0",
+        ),
+        ("epochs = 5", "epochs = 5\npatience = -1", "schedule: expected `patience` to be at least 0, got -1"),
+        ("epochs = 5", "epochs = 5\naverage = 1.5", "schedule: expected `average` to be from 0 to 1, got 1.5"),
+        (
+            "epochs = 5",
+            "epochs = 5\nsteps_per_epoch = 0",
+            "schedule: expected `steps_per_epoch` to be greater than 0, got 0",
+        ),
+        ("validate_every = 3", "training_scans = 0", "data: expected `training_scans` to be greater than 0, got 0"),
+        ("validate_every = 3", "merge = { core = 1 }", "data: expected label numbers as keys of `merge`, got core"),
         (
             "validate_every = 3",
             "merge = { 53 = 17 }",
-            "data.merge counts 53 as 17, but 53 is among the labels; take it",
+            "expected no label 53, which `data.merge` replaces by 17, got it among the labels; take it out of",
         ),
         (
             "seed = 3",
             "seed = 3\nensemble = { name = 'balls' }",
-            "ensemble.name must differ from the name of its member, weights = 'balls'",
+            "expected `ensemble.name` to differ from the name of its member, `weights`, got 'balls'",
         ),
-        ("id = 17,", "id = 0,", "labels must differ in id; 0 is there more than once"),
-        ('"core"', '"shell"', "labels must differ in name; 'shell' is there more than once"),
+        ("id = 17,", "id = 0,", "expected labels that differ in id, got 0 more than once"),
+        ('"core"', '"shell"', "expected labels that differ in name, got 'shell' more than once"),
         (
             '{ id = 0, name = "background" }, { id = 17, name = "shell" }',
             '{ id = 17, name = "shell" }, { id = 0, name = "nothing" }',
-            "labels must begin with the background, not with 17 ('shell'); put 0 ('nothing') first",
+            "expected the background as the first of the labels, got 17 ('shell'); put 0 ('nothing') first",
         ),
         (
             ', { id = 17, name = "shell" }, { id = 53, name = "core" }',
             "",
-            "labels must be the background and at least one structure, not 1 in all",
+            "expected `labels` to be the background and at least one structure, got 1 in all",
         ),
         ("id = 17,", "id = 17, mirror = 18,", "17 ('shell'), whose mirror 18 is no label"),
         ("id = 17,", "id = 17, mirror = 53,", "17 ('shell'), whose mirror 53 has the mirror 53"),
-        ("filters = 4", "filter = 4", "network.arguments has an unknown key 'filter'; did you mean 'filters'?"),
+        (
+            "filters = 4",
+            "filter = 4",
+            "network.arguments: expected known keys, got the unknown key 'filter'; did you mean 'filters'?",
+        ),
         (
             "filters = 4",
             "recalibration = 'pe', recalibration_args = { reduction_rate = 4 }",
-            "network.arguments.recalibration_args has an unknown key 'reduction_rate'; did you mean 'reduction_ratio'?",
+            "network.arguments.recalibration_args: expected known keys, got the unknown key 'reduction_rate'; did you "
+            "mean 'reduction_ratio'?",
         ),
         (
             'precision = "float32"',
             'precision = "mixed_float16"',
-            "precision must be one of 'mixed_bfloat16', 'float32', not 'mixed_float16'; did you mean 'mixed_bfloat16'?",
+            "expected `precision` to be one of 'mixed_bfloat16', 'float32', got 'mixed_float16'; did you mean 'mixed_b",
         ),
-        ("[12, 12, 12]", "[1, 12, 12]\norientation = 'LPS'\n", "sagittal slices look the same on both sides"),
-        ('preset = "tiny3d"', "", "lacks 'preset'"),
+        (
+            "[12, 12, 12]",
+            "[1, 12, 12]\norientation = 'LPS'\n",
+            "expected `augmentation.flip` to be 0 for sagittal slices, which look the same on both sides, got 0.5",
+        ),
+        ('preset = "tiny3d"', "", "expected the key 'preset', got a table without it"),
+        (
+            'preset = "tiny3d"',
+            'preset = "../../x"',
+            "expected preset to be at most 64 letters, digits, '_', '-' or '.'",
+        ),
+        ('preset = "tiny3d"', 'preset = "/tmp/x"', "expected preset to be at most 64 letters, digits, '_', '-' or '.'"),
+        ('"shell"', '"<b>shell"', "expected name to be one line of at most 100 printable characters"),
         ("seed = 3", "seed = 3\nsede = 4", "unknown key 'sede'; did you mean 'seed'?"),
-        ("id = 17,", "", "labels[1] lacks 'id'"),
+        ("id = 17,", "", "labels[1]: expected the key 'id', got a table without it"),
     ],
 )
 def test_a_mistake_is_named(old, new, message, tmp_path):
@@ -125,17 +173,19 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(RecordError, match="cannot read the recipe .*none.toml: No such file or directory"):
+    with pytest.raises(
+        RecordError, match=r"none.toml: expected a recipe that can be read, got 'No such file or directory'"
+    ):
         Recipe.read(tmp_path / "none.toml")
 
 
 def test_a_file_that_is_not_toml(tmp_path):
     (tmp_path / "recipe.toml").write_text("preset = ")
-    with pytest.raises(RecordError, match="recipe.toml is not valid TOML: "):
+    with pytest.raises(RecordError, match=r"recipe.toml: expected a recipe in valid TOML, got "):
         Recipe.read(tmp_path / "recipe.toml")
 
 
-def test_a_recipe_lies_over_the_one_it_extends(tmp_path):
+def test_a_recipe_replaces_the_keys_of_the_one_it_extends(tmp_path):
     (tmp_path / "base").mkdir()
     base = write_recipe(tmp_path / "base" / "balls.toml")
     over = tmp_path / "over.toml"
@@ -146,7 +196,7 @@ def test_a_recipe_lies_over_the_one_it_extends(tmp_path):
     assert dataclasses.replace(recipe, seed=3, schedule=base.schedule, network=base.network) == base
 
 
-def test_of_several_the_later_lie_over_the_earlier(tmp_path):
+def test_later_recipes_replace_the_keys_of_earlier_ones(tmp_path):
     balls = write_recipe(tmp_path / "balls.toml")
     (tmp_path / "longer.toml").write_text("seed = 5\n[schedule]\nepochs = 9\npatience = 2\n")
     (tmp_path / "over.toml").write_text('extends = ["balls.toml", "longer.toml"]\n[schedule]\npatience = 3\n')
@@ -157,17 +207,22 @@ def test_of_several_the_later_lie_over_the_earlier(tmp_path):
 def test_a_recipe_cannot_extend_itself(tmp_path):
     (tmp_path / "one.toml").write_text('extends = "two.toml"')
     (tmp_path / "two.toml").write_text('extends = "one.toml"')
-    with pytest.raises(RecordError, match="one.toml extends itself; take `extends` out of one of the files"):
+    with pytest.raises(
+        RecordError,
+        match=r"one.toml: expected a recipe that does not extend itself, got a circle of files; take `extends` out",
+    ):
         Recipe.read(tmp_path / "one.toml")
 
 
 def test_extends_is_a_path(tmp_path):
     (tmp_path / "one.toml").write_text("extends = [2]")
-    with pytest.raises(RecordError, match=r"extends must be the path of a recipe, or a list of paths, not \[2\]"):
+    with pytest.raises(
+        RecordError, match=r"expected `extends` to be the path of a recipe, or a list of paths, got \[2\]"
+    ):
         Recipe.read(tmp_path / "one.toml")
 
 
-def test_what_is_written_reads_the_same(tmp_path):
+def test_a_written_recipe_reads_the_same(tmp_path):
     recipe = write_recipe(tmp_path / "recipe.toml")
     (tmp_path / "again.toml").write_text(recipe.to_toml())
     assert Recipe.read(tmp_path / "again.toml") == recipe

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import shutil
+from types import SimpleNamespace
 
 import keras
 import nibabel as nib
@@ -94,7 +95,9 @@ def test_resume_starts_where_there_is_no_run(recipe, data, tmp_path):
 
 def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     before = (run.folder / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match="already holds a run; go on with --resume, or choose another folder"):
+    with pytest.raises(
+        TrainingError, match="a folder without a run, got one that already holds a run; continue it with --resume, or"
+    ):
         train(recipe, run.folder, data)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
 
@@ -104,7 +107,7 @@ def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     [
         ({"network": {"arguments": {"levels": 1, "filters": 2}}}, "its recipe has network.arguments.filters = 4, this"),
         ({"schedule": {"epochs": 6}}, "its recipe has schedule.epochs = 5, this one schedule.epochs = 6; resume with"),
-        ({"data": {"held_out": ("ball_1",)}}, "is of another run: .*; resume with the recipe and the scans"),
+        ({"data": {"held_out": ("ball_1",)}}, "got one of another run: .*; resume with the recipe and the scans"),
     ],
 )
 def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data):
@@ -116,8 +119,22 @@ def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data)
 
 def test_refuses_to_resume_on_other_scans(run, recipe, tmp_path):
     write_scans(tmp_path, count=7)  # every third is held out: the seventh too
-    with pytest.raises(TrainingError, match="its held-out scans lacked 'ball_6'; resume with the recipe and the scans"):
+    with pytest.raises(
+        TrainingError, match="its validation scans did not include 'ball_6'; resume with the recipe and the scans"
+    ):
         train(recipe, run.folder, tmp_path, resume=True)
+
+
+def test_the_data_folder_is_surveyed_once(recipe, data, tmp_path, monkeypatch):
+    surveyed, find_scans = [], datasets.find_scans
+
+    def find_and_count(folder, *args):
+        surveyed.append(folder)
+        return find_scans(folder, *args)
+
+    monkeypatch.setattr(datasets, "find_scans", find_and_count)
+    train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
+    assert surveyed == [data / FOLDER]
 
 
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
@@ -146,7 +163,7 @@ def test_reports_each_step(recipe, data, tmp_path):
 
 
 def test_labels_can_be_merged(recipe, data, tmp_path):
-    """The core counts as shell, in what is learnt from and in what is scored on."""
+    """The core counts as shell in training and validation."""
     merged = dataclasses.replace(recipe.data, merge={"53": 17})
     whole = dataclasses.replace(recipe, data=merged, labels=(recipe.labels[0], Label(17, "whole ball")))
     weight_set = train(whole, tmp_path, data)
@@ -200,19 +217,19 @@ def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
 
 def test_refuses_a_set_without_training_scans(recipe, tmp_path):
     write_scans(tmp_path / "data", count=1)
-    with pytest.raises(TrainingError, match="expected scans to train on beside those held out, found 1 in all"):
+    with pytest.raises(TrainingError, match="expected scans to train on besides the validation scans, got 1 in all"):
         train(recipe, tmp_path / "run", tmp_path / "data")
 
 
 def fake_segmenter(predictions, *names):
-    """Returns what stands in for a `Segmenter`: it answers with the given label maps, one after the other."""
+    """Returns a fake `Segmenter` that returns the given label maps, one after the other."""
     answers = iter(predictions)
 
     class Fake:
-        labels = [Label(index, name) for index, name in enumerate(("background", *names))]
+        labels = tuple(Label(index, name) for index, name in enumerate(("background", *names)))
 
-        def __call__(self, scan):
-            return next(answers)
+        def __call__(self, scan, measure_uncertainty=True):
+            return SimpleNamespace(labels=next(answers))
 
     return Fake()
 
@@ -243,13 +260,13 @@ def test_validate_takes_means_over_structures_then_over_scans(tmp_path):
     }
 
 
-def test_validate_leaves_out_what_is_nowhere(tmp_path):
+def test_validate_leaves_out_absent_structures(tmp_path):
     scans = labelled_scans(tmp_path, [row(1, 1, 0), row(0, 0, 0)])
     score = validate(fake_segmenter([row(1, 1, 0), row(0, 0, 0)], "left", "right"), scans)
     assert score == {"dice": 1.0, "dice_sd": 0.0, "dice_by_structure": {"left": 1.0}}
 
 
-def test_validate_counts_what_is_found_and_is_not_there(tmp_path):
+def test_validate_counts_false_positives(tmp_path):
     scans = labelled_scans(tmp_path, [row(0, 0, 0)])
     assert validate(fake_segmenter([row(0, 1, 0)], "left"), scans)["dice_by_structure"] == {"left": 0.0}
 

@@ -2,38 +2,24 @@ import shutil
 
 import numpy as np
 import pytest
-from training.synthetic import FOLDER, changed
+from training.synthetic import FOLDER
 
-from recalib_keras.inference import Confidence, Segmenter, typical_of
-from recalib_keras.training import held_out, publish, rescore, validate
-from recalib_keras.training.validation import split
-
-
-def test_every_so_many_scans_are_held_out(recipe, data):
-    training, validation = split(recipe, data)
-    assert [scan.name for scan in validation] == ["ball_0", "ball_3"]
-    assert [scan.name for scan in training] == ["ball_1", "ball_2", "ball_4", "ball_5"]
+from recalib_keras.inference import Segmenter, reference_range_of
+from recalib_keras.training import find_split, held_out, publish, rescore, validate
 
 
-@pytest.mark.parametrize(("count", "names"), [(1, ["ball_1"]), (2, ["ball_1", "ball_4"]), (9, None)])
-def test_few_scans_are_spread_over_all(count, names, recipe, data):
-    all_of_them, validation = split(recipe, data)
-    few, same = split(changed(recipe, data={"training_scans": count}), data)
-    assert [scan.name for scan in few] == (names or [scan.name for scan in all_of_them]) and same == validation
-
-
-def test_a_preset_knows_what_it_was_not_trained_on(run, recipe, recipe_path, data, tmp_path):
+def test_a_preset_knows_its_validation_scans(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
-    assert held_out(folder, "balls", data) == split(recipe, data)[1]
+    assert held_out(folder, "balls", data) == find_split(recipe, data)[1]
     score = rescore(folder, "default", data)
     assert score["dice"] == run.weight_set.score["dice"] and score["scans"] == "2 held-out validation scans"
 
 
-def test_the_official_test_part_is_found_and_in_neither_of_the_others(run, recipe, recipe_path, data, tmp_path):
+def test_the_official_test_part_is_in_no_split(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     with pytest.raises(ValueError, match=r"an official test part in .*balls, got none; name its scans in scans\.csv"):
         held_out(folder, "balls", data, "test")
-    with pytest.raises(ValueError, match="`part` must be one of validation, test. Received: 'train'"):
+    with pytest.raises(ValueError, match="expected `part` to be one of 'validation', 'test', got 'train'"):
         held_out(folder, "balls", data, "train")
     shutil.copytree(data / FOLDER, tmp_path / FOLDER)
     (tmp_path / FOLDER / "scans.csv").write_text("name,patient,part\nball_1,ball_1,test\nball_2,ball_2,test\n")
@@ -41,13 +27,13 @@ def test_the_official_test_part_is_found_and_in_neither_of_the_others(run, recip
     assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
 
 
-def test_what_was_held_out_is_known_when_the_data_has_changed(run, recipe, recipe_path, data, tmp_path):
+def test_validation_scans_stay_the_same_when_the_data_changes(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     shutil.copytree(data / FOLDER, tmp_path / FOLDER)
     for part in ("imagesTr", "labelsTr"):
         files = tmp_path / FOLDER / part
         shutil.copy(files / "ball_1.nii.gz", files / "a_new_one.nii.gz")
-    assert [scan.name for scan in split(recipe, tmp_path)[1]] == ["a_new_one", "ball_2", "ball_5"]
+    assert [scan.name for scan in find_split(recipe, tmp_path)[1]] == ["a_new_one", "ball_2", "ball_5"]
     assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
     for part in ("imagesTr", "labelsTr"):
         (tmp_path / FOLDER / part / "ball_0.nii.gz").unlink()
@@ -55,20 +41,19 @@ def test_what_was_held_out_is_known_when_the_data_has_changed(run, recipe, recip
         held_out(folder, "balls", tmp_path)
 
 
-def test_training_notes_what_is_typical(run, recipe, recipe_path, data, tmp_path):
+def test_training_stores_the_reference_range(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     assert validate(segmenter, scans, seen=seen) == validate(segmenter, scans)
-    assert segmenter.typical == run.weight_set.typical == typical_of(seen)
-    assert segmenter.typical.found == {"shell": 1.0, "core": 1.0}
+    assert segmenter.reference_range == run.weight_set.typical == reference_range_of(seen)
+    assert segmenter.reference_range.found == {"shell": 1.0, "core": 1.0}
 
 
-def test_what_was_seen_is_what_was_predicted(run, recipe, recipe_path, data, tmp_path):
+def test_statistics_are_those_of_the_predictions(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
     segmenter, scans, seen = Segmenter.from_preset(folder), held_out(folder, "balls", data), []
     validate(segmenter, scans, seen=seen)
     for scan, noted in zip(scans, seen, strict=True):
-        confidence = Confidence()
-        labels = segmenter(scan.read()[0], confidence=confidence)
-        assert [structure.voxels for structure in noted.volumes] == [np.sum(labels == n) for n in (17, 53)]
-        assert noted.entropy == confidence.foreground > 0
+        found = segmenter(scan.read()[0])
+        assert [structure.voxels for structure in noted.volumes] == [np.sum(found.labels == n) for n in (17, 53)]
+        assert noted.entropy == found.uncertainty.foreground > 0

@@ -3,15 +3,14 @@ import pytest
 from training.synthetic import changed
 
 from recalib_keras.inference.engines import KerasEngine
-from recalib_keras.training import validation_loss as held_out_loss
+from recalib_keras.training import find_split, validation_loss
 from recalib_keras.training.data.examples import read_scan
 from recalib_keras.training.losses import DiceCrossEntropy
-from recalib_keras.training.validation import split
-from recalib_keras.training.validation_loss import HeldOutLoss
+from recalib_keras.training.validation_loss import ValidationLoss
 
 
 class Guess:
-    """An engine that finds everything in everything, a bit at random, and counts what it was asked."""
+    """An engine that predicts each class with about the same probability, and records its inputs."""
 
     def __init__(self, windows_at_a_time):
         self.voxels_per_batch = windows_at_a_time * 12**3
@@ -25,13 +24,13 @@ class Guess:
 
 @pytest.fixture
 def scans(recipe, data):
-    return [scan for part in split(recipe, data) for scan in part][:5]
+    return [scan for part in find_split(recipe, data) for scan in part][:5]
 
 
 @pytest.mark.parametrize(("at_a_time", "asked"), [(1, 5), (2, 3), (9, 1)])
 def test_is_the_loss_of_one_window_of_each_scan(at_a_time, asked, recipe, scans):
     loss, engine = DiceCrossEntropy(cross_entropy_weight=0.5), Guess(at_a_time)
-    line = HeldOutLoss(recipe, scans, loss)(engine)
+    line = ValidationLoss(recipe, scans, loss)(engine)
     assert [len(windows) for windows in engine.seen] == [at_a_time] * asked
     for scan, window in zip(scans, np.concatenate(engine.seen)):
         whole = read_scan(scan, recipe.input, recipe.labels).image
@@ -42,11 +41,13 @@ def test_is_the_loss_of_one_window_of_each_scan(at_a_time, asked, recipe, scans)
     assert 0.4 < terms[0] < 1 and 1.0 < terms[1] < 1.2  # of a guess between three classes, ln 3 = 1.1
 
 
-def test_scans_are_read_once_and_all_is_the_same_again(recipe, scans, monkeypatch):
+def test_scans_are_read_once_and_the_loss_is_always_the_same(recipe, scans, monkeypatch):
     read = []
-    monkeypatch.setattr(held_out_loss, "read_scan", lambda scan, *rest: read.append(scan) or read_scan(scan, *rest))
-    loss = HeldOutLoss(recipe, scans, DiceCrossEntropy())
-    assert read == [] and loss(Guess(2)) == loss(Guess(2)) == HeldOutLoss(recipe, scans, DiceCrossEntropy())(Guess(2))
+    monkeypatch.setattr(validation_loss, "read_scan", lambda scan, *rest: read.append(scan) or read_scan(scan, *rest))
+    loss = ValidationLoss(recipe, scans, DiceCrossEntropy())
+    assert read == [] and loss(Guess(2)) == loss(Guess(2)) == ValidationLoss(recipe, scans, DiceCrossEntropy())(
+        Guess(2)
+    )
     assert read == [*scans, *scans]
 
 
@@ -54,10 +55,10 @@ def test_scans_are_read_once_and_all_is_the_same_again(recipe, scans, monkeypatc
 def test_a_network_of_slices_is_measured_on_slices(context, recipe, scans):
     axial = changed(recipe, input={"window": (12, 12, 1), "context": context})
     model = axial.network.build(axial.input.shape, 3)
-    line = HeldOutLoss(axial, scans, DiceCrossEntropy())(KerasEngine(model))
+    line = ValidationLoss(axial, scans, DiceCrossEntropy())(KerasEngine(model))
     assert all(np.isfinite(value) for value in line.values()) and len(line) == 3
 
 
-def test_a_trained_network_has_less_of_it(run, recipe, scans):
-    fresh = HeldOutLoss(recipe, scans, DiceCrossEntropy())(KerasEngine(run.weight_set.build()))
+def test_a_trained_network_has_a_lower_loss(run, recipe, scans):
+    fresh = ValidationLoss(recipe, scans, DiceCrossEntropy())(KerasEngine(run.weight_set.build()))
     assert run.lines[-1]["validation_loss"] < 0.5 * min(run.lines[0]["validation_loss"], fresh["validation_loss"])

@@ -56,7 +56,7 @@ def make_study(recipe_folder):
 
 @pytest.fixture
 def control(tmp_path):
-    """The folder whose files direct the fake trainings; see `recalib.py`."""
+    """The folder whose files control the fake trainings; see `recalib.py`."""
     folder = tmp_path / "control"
     folder.mkdir()
     return folder
@@ -69,7 +69,7 @@ def recalib_tune(study_path, control, tmp_path):
 
     def start(*words, output=tmp_path / "out", before=lambda: None):
         def prepare():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's job in the background ignores
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a background job of a shell ignores
             before()
 
         command = [sys.executable, COMMAND, "tune", study_path, "-o", output, "--data", control, *words]

@@ -1,9 +1,9 @@
-"""The `recalib` command in which training is a play: real processes, without the weight of TensorFlow in the workers.
+"""The `recalib` command with fake trainings: real processes, but workers without TensorFlow.
 
-A fake training writes a log and a checkpoint each epoch as the real one does, goes on from them, and comes to a score
-that its learning rate and seed decide. Files in the data folder direct it:
+A fake training writes a log and a checkpoint each epoch as the real one does, continues from them, and reaches a score
+that depends on its learning rate and seed. Files in the data folder control it:
 
-- `hold`: text `TRIAL EPOCH`; whoever has begun that epoch waits until the file is gone, and says so in `held-TRIAL`.
+- `hold`: text `TRIAL EPOCH`; a worker waits in that epoch until the file is gone, and writes its id to `held-TRIAL`.
 - `size`: number of bytes of a checkpoint.
 - `die`: number of a trial that kills its worker.
 """
@@ -22,7 +22,7 @@ NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was train
 
 
 def execute(task, seed, folder, data_root, on_line):
-    """Stands for `recalib_keras.tuning.execution.execute`."""
+    """Replaces `recalib_keras.tuning.execution.execute`."""
     folder, control = Path(folder), Path(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     while not execution.end_of(execution.read_lines(folder, "dice"), task):
@@ -43,7 +43,7 @@ def execute(task, seed, folder, data_root, on_line):
 
 
 def score(recipe, seed, epoch):
-    """Returns what a training comes to."""
+    """Returns the score of a training."""
     return round(0.5 + recipe["optimizer"]["learning_rate"] + 0.001 * seed + 0.01 * epoch, 6)
 
 
@@ -61,5 +61,4 @@ if __name__ == "__main__":
     crew.PROGRAM[:] = [sys.executable, __file__]
     if "worker" in sys.argv:
         tune.start_backend = lambda threads=None: None
-    main.COMMANDS.setdefault("tune", "search for a better recipe")
     sys.exit(main.main())

@@ -9,9 +9,9 @@ def made_up(study, folder, rows):
     """Returns the `Results` of a study from pairs of values and scores by seed.
 
     Args:
-        study: `Study`.
-        folder: path.
-        rows: pairs of a dict of values and a dict from seeds to scores, or a status and a message in place of these.
+        study: The study.
+        folder: Its folder.
+        rows: Pairs of a dict of values and a dict from seeds to scores, or of values and a pair of status and message.
     """
     trials = []
     for number, (values, scores) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What tests say to the processes of a study, and ask of them."""
+"""Helpers that control the processes of a study, and look at them."""
 
 import json
 import socket
@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 RATES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)  # of the tiny study's trials
-LONGEST = 240  # seconds that anything may take; much more than it does
+LONGEST = 240  # seconds that a step may take; much more than it needs
 
 
 def finish(process):
-    """Waits for a process to end; returns its exit code and what it said."""
+    """Waits for a process to end; returns its exit code and its output."""
     code = process.wait(LONGEST)
     return code, process.log.read_text()
 
@@ -23,11 +23,11 @@ def wait_for(condition, what):
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
+    raise AssertionError(f"expected {what} within {LONGEST} s, got none")
 
 
 def hold(control, trial, epoch):
-    """Lets whoever begins an epoch of a trial wait."""
+    """Lets the worker that begins an epoch of a trial wait."""
     (control / "hold").write_text(f"{trial} {epoch}")
 
 
@@ -38,7 +38,7 @@ def wait_until_held(control, trial):
 
 
 def release(control):
-    """Lets all go on."""
+    """Lets all workers continue."""
     (control / "hold").unlink()
     for path in control.glob("held-*"):
         path.unlink()
@@ -61,14 +61,14 @@ def epochs_trained(control):
 
 
 def free_address():
-    """Returns a loopback address that nobody listens on."""
+    """Returns a free loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def is_alive(pid):
-    """Returns whether a process runs; one that has ended and is not yet waited for does not."""
+    """Returns whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -10,7 +10,7 @@ LEASE = 60.0
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """Seconds that pass when the test sets them."""
 
     def __init__(self):
         self.now = 0.0
@@ -26,7 +26,7 @@ def clock():
 
 @pytest.fixture
 def make_chief(make_study, tmp_path, clock):
-    """Makes the chief of a study in the test's folder; one that was made before lets go of it, as if it had died."""
+    """Makes the chief of a study in the test's folder; an earlier one releases the folder, as if it had died."""
     chiefs = []
 
     def make(keep_leases=True, overwrite=False, **keys):
@@ -42,7 +42,7 @@ def make_chief(make_study, tmp_path, clock):
 
 
 class Worker:
-    """Asks and tells as a worker does."""
+    """Asks and reports as a worker does."""
 
     def __init__(self, chief, name="w"):
         self.chief, self.name, self.study, self.task = chief, name, chief.study.fingerprint, None
@@ -80,7 +80,7 @@ def statuses(chief):
     return {trial.id: (trial.status, trial.attempt) for trial, _ in chief.snapshot()[0]}
 
 
-def test_a_study_from_begin_to_end(make_chief, tmp_path):
+def test_whole_study(make_chief, tmp_path):
     chief = make_chief()
     worker = Worker(chief)
     assert chief.join("w", worker.study) == {"lease": LEASE}
@@ -100,20 +100,20 @@ def test_a_study_from_begin_to_end(make_chief, tmp_path):
     assert (tmp_path / "out" / "best.toml").exists()
 
 
-def test_a_worker_that_asks_again_is_told_the_same(make_chief):
+def test_asking_again_gets_the_same_trial(make_chief):
     worker = Worker(make_chief())
     assert worker.ask() == worker.ask()
     assert len(statuses(worker.chief)) == 1
 
 
-def test_a_worker_that_tells_again_is_believed_once(make_chief):
+def test_telling_again_counts_once(make_chief):
     worker = Worker(make_chief())
     worker.ask()
     assert worker.tell() and worker.tell(minutes=99.0)
     assert [trial.minutes for trial, _ in worker.chief.snapshot()[0]] == [1.0]
 
 
-def test_whoever_has_nothing_to_do_waits_as_long_as_a_trial_may_come_back(make_chief):
+def test_idle_workers_wait_for_trials_that_may_come_back(make_chief):
     chief = make_chief(space={"learning_rate": [0.01, 0.02]})
     first, second, third = (Worker(chief, name) for name in "abc")
     first.ask(), second.ask()
@@ -126,7 +126,7 @@ def test_whoever_has_nothing_to_do_waits_as_long_as_a_trial_may_come_back(make_c
     assert [worker.ask()["do"] for worker in (first, second, third)] == ["stop"] * 3
 
 
-def test_a_silent_workers_trial_goes_to_another_and_it_is_not_heard_again(make_chief, clock):
+def test_silent_worker_loses_its_trial(make_chief, clock):
     chief = make_chief()
     silent, other = Worker(chief, "silent"), Worker(chief, "other")
     silent.ask()
@@ -141,7 +141,7 @@ def test_a_silent_workers_trial_goes_to_another_and_it_is_not_heard_again(make_c
     assert statuses(chief) == {"0000": ("completed", 2)}
 
 
-def test_a_sign_of_life_keeps_a_trial(make_chief, clock):
+def test_report_keeps_a_trial(make_chief, clock):
     chief = make_chief()
     worker = Worker(chief)
     worker.ask()
@@ -152,7 +152,7 @@ def test_a_sign_of_life_keeps_a_trial(make_chief, clock):
     assert statuses(chief) == {"0000": ("running", 1)} and chief.workers == ["w"]
 
 
-def test_a_trial_given_up_too_early_goes_back_to_its_worker_while_nobody_has_it(make_chief):
+def test_worker_gets_a_waiting_trial_back(make_chief):
     chief = make_chief()
     worker = Worker(chief)
     worker.ask()
@@ -163,7 +163,7 @@ def test_a_trial_given_up_too_early_goes_back_to_its_worker_while_nobody_has_it(
     assert worker.tell() and statuses(chief) == {"0000": ("completed", 1)}
 
 
-def test_a_chief_that_was_held_up_itself_does_not_blame_the_workers(make_chief, clock):
+def test_held_up_chief_does_not_blame_workers(make_chief, clock):
     chief = make_chief()
     worker = Worker(chief)
     worker.ask()
@@ -172,7 +172,7 @@ def test_a_chief_that_was_held_up_itself_does_not_blame_the_workers(make_chief, 
     assert statuses(chief) == {"0000": ("running", 1)}
 
 
-def test_a_worker_that_leaves_gives_its_trial_back_without_blame(make_chief):
+def test_leaving_is_no_loss(make_chief):
     chief = make_chief()
     for attempt in range(1, 7):
         worker = Worker(chief)
@@ -181,14 +181,14 @@ def test_a_worker_that_leaves_gives_its_trial_back_without_blame(make_chief):
     assert [trial.losses for trial, _ in chief.snapshot()[0]] == [0]
 
 
-def test_a_trial_that_costs_three_workers_fails(make_chief):
+def test_trial_that_loses_three_workers_fails(make_chief):
     chief = make_chief()
     for _ in range(3):
         Worker(chief).ask()
         chief.lost("w")
     assert statuses(chief) == {"0000": ("failed", 3)}
     (trial, _) = chief.snapshot()[0][0]
-    assert trial.message == "its worker died; it has now cost 3 workers"
+    assert trial.message == "its worker died; 3 workers were lost in this trial"
     assert Worker(chief).ask()["task"]["trial"] == "0001"
 
 
@@ -205,33 +205,67 @@ def test_three_failures_in_a_row_end_the_study(make_chief):
         worker.ask()
         worker.tell(status="failed", message="no such layer", executions=[])
     assert isinstance(chief.failure, StudyError)
-    assert str(chief.failure) == "3 trials in a row failed, the last (0002): no such layer"
+    assert str(chief.failure) == (
+        "expected trials that can be trained, got 3 failures in a row, the last (0002): no such layer; correct the "
+        "study"
+    )
     assert worker.ask() == {"do": "stop", "why": str(chief.failure)}
 
 
-def test_another_study_is_refused(make_chief):
+def test_refuses_workers_of_another_study(make_chief):
     chief = make_chief()
-    with pytest.raises(StudyError, match="w has another study than the chief, which works on 'study'"):
+    with pytest.raises(StudyError, match="expected w to work on the study of the chief, 'study', got another study"):
         chief.join("w", "something else")
 
 
-def test_two_chiefs_cannot_have_one_folder(make_study, make_chief, tmp_path):
+def test_refuses_a_second_chief(make_study, make_chief, tmp_path):
     make_chief()
-    with pytest.raises(StudyError, match="another chief works on"):
+    with pytest.raises(StudyError, match="out: expected a folder that no other chief works on, got another chief"):
         Chief(make_study(algorithm="grid"), tmp_path / "out", LEASE)
 
 
-def test_a_folder_with_another_study_is_refused_and_overwritten_if_told_so(make_chief, tmp_path):
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"epochs": 4}, "the study with epochs = 3, as when the study began, got epochs = 4; undo"),
+        ({"seeds": [1]}, r"the study with seeds = \[1, 2\], .*, got seeds = \[1\]"),
+        ({"patience": 2}, "the study with patience = 0, .*, got patience = 2"),
+        (
+            {"space": {"learning_rate": [0.01, 0.1]}},
+            r"the study with space.learning_rate = \[0.01, .*got space.learning_rate = ",
+        ),
+        ({"space": {"filters": [4, 8]}}, r"the study with no space.filters, .*, got space.filters = \[4, 8\]"),
+    ],
+)
+def test_refuses_a_changed_study_and_names_the_key(keys, message, make_chief):
+    make_chief().join("w", make_chief().study.fingerprint)
+    with pytest.raises(StudyError, match=f"out: expected {message}.*--output.*--overwrite"):
+        make_chief(**keys)
+
+
+def test_refuses_a_changed_recipe_and_names_the_key(make_chief, recipe_folder, tmp_path):
+    path = tmp_path / "balls.toml"
+    text = (recipe_folder / "balls.toml").read_text()
+    path.write_text(text)
+    chief = make_chief(recipe=str(path))
+    chief.join("w", chief.study.fingerprint)
+    path.write_text(text.replace("rotation = 10.0", "rotation = 11.0"))
+    message = "the recipe with augmentation.rotation = 10.0, as when .*, got augmentation.rotation = 11.0"
+    with pytest.raises(StudyError, match=message):
+        make_chief(recipe=str(path))
+
+
+def test_overwrites_another_study_on_request(make_chief, tmp_path):
     worker = Worker(make_chief())
     worker.ask(), worker.tell()
-    with pytest.raises(StudyError, match="holds another study, or one of another recipe"):
+    with pytest.raises(StudyError, match="expected the study with epochs = 3"):
         make_chief(epochs=4)
     chief = make_chief(epochs=4, overwrite=True)
     assert statuses(chief) == {}
     assert not (tmp_path / "out" / "trials").exists() and not (tmp_path / "out" / "best.toml").exists()
 
 
-def test_a_study_may_be_given_more_trials(make_chief):
+def test_study_can_get_more_trials(make_chief):
     for trials in (2, 4):
         worker = Worker(make_chief(trials=trials))
         while worker.ask()["do"] == "run":
@@ -239,8 +273,8 @@ def test_a_study_may_be_given_more_trials(make_chief):
     assert statuses(worker.chief) == {f"{number}": ("completed", 1) for number in range(4)}
 
 
-def test_a_chief_that_is_started_again_waits_for_the_workers_there_were(make_chief, clock):
-    """Or one that had nothing to do when the chief died would never hear that the study is complete."""
+def test_restarted_chief_waits_for_its_workers(make_chief, clock):
+    """Otherwise a worker without a trial would never hear that the study is complete."""
     chief = make_chief(space={"learning_rate": [0.01, 0.02]})
     busy, idle, gone = (Worker(chief, name) for name in ("busy", "idle", "gone"))
     for worker in (busy, idle, gone):
@@ -257,12 +291,12 @@ def test_a_chief_that_is_started_again_waits_for_the_workers_there_were(make_chi
     chief.join("late", idle.study)
     chief = make_chief(space={"learning_rate": [0.01, 0.02]})
     clock.now += 2 * LEASE
-    assert chief.workers == []  # it is not waited for any longer
+    assert chief.workers == []  # the chief no longer waits for it
     chief.join("late", idle.study)
     assert make_chief(keep_leases=False, space={"learning_rate": [0.01, 0.02]}).workers == []
 
 
-def test_a_finished_study_is_over_at_once(make_chief):
+def test_complete_study_is_over_at_once(make_chief):
     worker = Worker(make_chief())
     while worker.ask()["do"] == "run":
         worker.tell()
@@ -271,7 +305,7 @@ def test_a_finished_study_is_over_at_once(make_chief):
 
 
 @pytest.mark.parametrize("moment", ["state", "history", "table"])
-def test_a_disk_that_fails_ends_the_study_as_it_is_on_disk(moment, make_chief, monkeypatch):
+def test_full_disk_ends_the_study(moment, make_chief, monkeypatch):
     chief = make_chief()
     worker = Worker(chief)
     worker.ask(), worker.tell()
@@ -281,7 +315,7 @@ def test_a_disk_that_fails_ends_the_study_as_it_is_on_disk(moment, make_chief, m
     def fail(*_, **__):
         raise WriteError("expected to write x, got 'No space left on device'")
 
-    module, name = {"state": ("state.State", "save"), "history": ("ledger", "atomic_write")}.get(
+    module, name = {"state": ("state.State", "save"), "history": ("ledger", "write_text")}.get(
         moment, ("ledger", "write_results")
     )
     with monkeypatch.context() as patch:
@@ -294,7 +328,7 @@ def test_a_disk_that_fails_ends_the_study_as_it_is_on_disk(moment, make_chief, m
     assert statuses(chief) == ended
 
 
-def test_a_search_that_fails_ends_the_study(make_chief, monkeypatch):
+def test_failed_search_ends_the_study(make_chief, monkeypatch):
     chief = make_chief()
     monkeypatch.setattr(
         "recalib_keras.tuning.oracles.Grid.populate_space", lambda *_: (_ for _ in ()).throw(ZeroDivisionError("oh"))
@@ -303,29 +337,26 @@ def test_a_search_that_fails_ends_the_study(make_chief, monkeypatch):
     assert isinstance(chief.failure, ZeroDivisionError)
 
 
-def test_the_state_is_one_file_of_plain_json(make_chief, tmp_path):
+def test_state_is_one_json_file(make_chief, tmp_path):
     worker = Worker(make_chief())
     worker.ask(), worker.tell()
     content = json.loads((tmp_path / "out" / "state.json").read_text())
     assert content["format"] == 1 and content["trials"][0]["status"] == "completed"
     (tmp_path / "out" / "state.json").write_text('{"format": 2}')
-    with pytest.raises(StudyError, match="has the format 2, this version reads 1"):
-        make_chief()
-    (tmp_path / "out" / "state.json").write_text("{")
-    with pytest.raises(StudyError, match="is no state of a study"):
+    with pytest.raises(StudyError, match=r"state.json: expected a state of format 1, got format 2; .*--overwrite"):
         make_chief()
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_happens_in_whatever_order_no_trial_is_lost_or_counted_twice(seed, make_chief, clock):
-    """Three workers, a chief that dies now and then, answers that get lost: thrown by dice, a thousand times."""
+def test_random_events_lose_no_trial_and_count_none_twice(seed, make_chief, clock):
+    """Three workers, a chief that dies sometimes, answers that get lost: at random, a thousand times."""
     dice = random.Random(seed)
     chief = make_chief()
     workers = [Worker(chief, name) for name in "abc"]
     counted = {}
     for _ in range(1000):
         worker, event = dice.choice(workers), dice.random()
-        if event < 0.05:  # the chief dies and is started again; what it last answered may be lost
+        if event < 0.05:  # the chief dies and restarts; its last answer may be lost
             chief = make_chief(keep_leases=dice.random() < 0.5)
             for one in workers:
                 one.chief = chief
@@ -345,7 +376,7 @@ def test_whatever_happens_in_whatever_order_no_trial_is_lost_or_counted_twice(se
             known = statuses(chief)[task["trial"]]
             if worker.tell() and known != ("completed", task["attempt"]):
                 counted[task["trial"]] = counted.get(task["trial"], 0) + 1
-            worker.task = worker.task if dice.random() < 0.1 else None  # it tells again: the answer was lost
+            worker.task = worker.task if dice.random() < 0.1 else None  # it tells again, since the answer was lost
         if chief.is_over:
             break
     assert chief.failure is None and chief.is_over

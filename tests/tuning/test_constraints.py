@@ -61,9 +61,21 @@ def test_an_aggregation_is_possible_where_the_network_can_be_built(aggregation, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"levels": 4, "filters": 2}, "4 levels cannot halve a window of 8 × 8"),
-        ({"levels": 3, "filters": 2, "stem": 2}, "3 levels after a stem of 2 cannot halve a window of 8 × 8"),
-        ({"levels": 2, "filters": [2, 4]}, "2 levels need 3 numbers of filters, not 2"),
+        (
+            {"levels": 4, "filters": 2},
+            "expected every spatial size to be a multiple of 16 (2 to the number of levels, 4), got (8, 8); the "
+            "nearest that fit: (16, 16)",
+        ),
+        (
+            {"levels": 3, "filters": 2, "patch_size": 2},
+            "expected every spatial size to be a multiple of 16 (2 to the number of levels, 3, times `patch_size`, 2), "
+            "got (8, 8); the nearest that fit: (16, 16)",
+        ),
+        (
+            {"levels": 2, "filters": [2, 4]},
+            "expected `filters` to be one integer or 3, one for each of 2 levels and one for the bottleneck, got "
+            "(2, 4)",
+        ),
         ({"levels": 2, "filters": [2, 4, 4]}, None),
     ],
 )
@@ -79,7 +91,8 @@ def test_channels_at_each_position(position):
     assert possible.channels(mapping) == CHANNELS[position]
     mapping["network"]["arguments"]["recalibration_args"] = {"reduction_ratio": CHANNELS[position] + 1}
     assert possible.ratio_problem(mapping) == (
-        f"the reduction ratio {CHANNELS[position] + 1} is above the {CHANNELS[position]} channels of a block"
+        f"expected `reduction_ratio` of `ChannelSE` to lie between 1 and the number of channels, {CHANNELS[position]}, "
+        f"got {CHANNELS[position] + 1}; at least one hidden channel must be left"
     )
 
 
@@ -99,7 +112,9 @@ def test_single_blocks_are_known_by_their_level(positions, smallest):
         mapping["network"]["arguments"]["recalibration_args"] = {"reduction_ratio": ratio}
         assert (possible.problem(mapping) is None) == (smallest is not None and ratio <= smallest) == builds(mapping)
     if smallest is None:
-        assert possible.problem(mapping) == "2 levels have no 'decoder_3' for a block to stand at"
+        assert possible.problem(mapping) == (
+            "expected single stages in `positions` up to 'decoder_2', since there are 2 levels, got 'decoder_3'"
+        )
 
 
 def test_channels_are_the_networks_own_where_the_recipe_does_not_say():
@@ -111,7 +126,7 @@ def test_a_ratio_that_the_recipe_does_not_say_is_the_blocks_own():
     assert possible.block_argument(recipe(recalibration="cse"), "reduction_ratio") == 2
     assert possible.block_argument(recipe(recalibration="cbam"), "reduction_ratio") == 16
     assert possible.block_argument(recipe(recalibration="sse"), "reduction_ratio") is None
-    assert "16 is above the 4 channels" in possible.problem(recipe(recalibration="cbam", filters=4, levels=1))
+    assert "the number of channels, 4, got 16" in possible.problem(recipe(recalibration="cbam", filters=4, levels=1))
 
 
 def test_which_block_takes_what():
@@ -123,12 +138,17 @@ def test_which_block_takes_what():
 
 
 def test_unknown_blocks_and_positions_are_named():
-    with pytest.raises(ValueError, match="recalibration must be 'none' or one of cse, .*, not 'scce'"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected `recalibration` to be None, .* one of cse, .*, got 'scce'; .* 'none' is a network without",
+    ):
         possible.block(recipe(recalibration="scce"))
     for place in ("P7", "encoder_0", "bottleneck_1", "encoder_"):
-        with pytest.raises(ValueError, match=f"positions must be of P1, .*, or single blocks .*, not '{place}'"):
+        with pytest.raises(
+            ValueError, match=f"expected `positions` to be one of P1, .* single stages .*, got '{place}'"
+        ):
             possible.positions(recipe(positions=["encoder", place]))
-    with pytest.raises(ValueError, match="levels must be an integer of at least 1, not 'many'"):
+    with pytest.raises(ValueError, match="expected `levels` to be an integer, got 'many'"):
         possible.problem(recipe(levels="many"))
 
 

@@ -56,7 +56,7 @@ def replace(crew, progress=0):
     return dead
 
 
-def test_each_member_has_its_share_its_log_and_a_session_of_its_own(make_crew):
+def test_members_have_a_share_a_log_and_a_session(make_crew):
     crew = make_crew("import os; print(os.environ['OMP_NUM_THREADS'], os.getsid(0) == os.getpid())", workers=2)
     wait_until_dead(crew)
     assert [member.name for member in crew.members] == ["worker-1", "worker-2"]
@@ -64,7 +64,7 @@ def test_each_member_has_its_share_its_log_and_a_session_of_its_own(make_crew):
     assert replace(crew) == []  # they have been sent home
 
 
-def test_the_dead_are_replaced_until_they_die_too_often(make_crew):
+def test_replaces_the_dead_up_to_a_limit(make_crew):
     crew = make_crew("import os, signal; print('ouch', flush=True); os.kill(os.getpid(), signal.SIGKILL)")
     for _ in range(2):
         wait_until_dead(crew)
@@ -72,21 +72,26 @@ def test_the_dead_are_replaced_until_they_die_too_often(make_crew):
         assert replace(crew) == ["worker-1"]
         assert crew.members[0].process.pid != first
     wait_until_dead(crew)
-    with pytest.raises(StudyError, match="worker-1 died 3 times while no trial ended .killed by SIGKILL.*: ouch; see"):
+    with pytest.raises(
+        StudyError,
+        match=r"expected worker-1 to run, got 3 deaths in a row while no trial ended .killed by SIGKILL.*: ouch; see",
+    ):
         replace(crew)
 
 
-def test_those_who_get_trials_done_may_die_more_often(make_crew):
+def test_progress_resets_the_limit(make_crew):
     crew = make_crew("raise SystemExit(1)")
     for progress in range(5):
         wait_until_dead(crew)
         assert replace(crew, progress) == ["worker-1"]
 
 
-def test_who_cannot_work_here_ends_the_study(make_crew):
+def test_worker_with_bad_input_ends_the_study(make_crew):
     crew = make_crew("print('recalib tune: No space left on device'); raise SystemExit(2)")
     wait_until_dead(crew)
-    with pytest.raises(StudyError, match="worker-1 cannot go on: recalib tune: No space left on device"):
+    with pytest.raises(
+        StudyError, match="expected worker-1 to run, got its error: recalib tune: No space left on device"
+    ):
         replace(crew)
 
 
@@ -106,7 +111,7 @@ def test_stop_waits_then_asks_then_kills(make_crew):
     assert time.monotonic() - start < 5
 
 
-def test_members_end_with_their_parent_however_it_ends(tmp_path):
+def test_members_end_with_their_parent(tmp_path):
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, env=environment)
     child = int(parent.stdout.readline())
@@ -117,7 +122,7 @@ def test_members_end_with_their_parent_however_it_ends(tmp_path):
     wait_for(lambda: not is_alive(child), "the end of the child")
 
 
-def test_the_command_of_a_worker(tmp_path):
+def test_worker_command(tmp_path):
     command = worker_command(tmp_path / "study.toml", tmp_path / "out", tmp_path, "127.0.0.1:1234", 60.0)
     words = command("worker-1", 2)
     assert words[:4] == [sys.executable, "-m", "recalib_keras.cli.main", "tune"]

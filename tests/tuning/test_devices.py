@@ -28,7 +28,7 @@ def host(monkeypatch):
     return make
 
 
-def test_gpus_are_found_in_what_nvidia_smi_prints():
+def test_parses_nvidia_smi():
     assert [name[:12] for name in devices.parse_gpus(WHOLE)] == ["GPU-11111111", "GPU-22222222"]
     assert [name[:12] for name in devices.parse_gpus(IN_PARTS)] == ["MIG-33333333", "MIG-44444444", "GPU-22222222"]
     assert devices.parse_gpus("") == devices.parse_gpus("No devices found.\n") == []
@@ -37,13 +37,13 @@ def test_gpus_are_found_in_what_nvidia_smi_prints():
 @pytest.mark.parametrize(
     ("visible", "expected"), [("0,2", ["0", "2"]), ("MIG-3, GPU-1", ["MIG-3", "GPU-1"]), ("", []), ("-1", [])]
 )
-def test_only_visible_gpus_are_used(visible, expected, monkeypatch):
+def test_uses_only_visible_gpus(visible, expected, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.find_gpus() == expected
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(), subprocess.CalledProcessError(9, "nvidia-smi")])
-def test_without_a_driver_there_are_no_gpus(error, monkeypatch):
+def test_no_driver_means_no_gpus(error, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def fail(*_, **__):
@@ -58,7 +58,7 @@ def test_each_worker_has_a_gpu(host):
     assert devices.share(2) == [({"CUDA_VISIBLE_DEVICES": "a"}, None), ({"CUDA_VISIBLE_DEVICES": "b"}, None)]
 
 
-def test_more_workers_than_gpus_share_them_with_a_warning(host):
+def test_more_workers_than_gpus(host):
     host(gpus=["a", "b"])
     with pytest.warns(UserWarning, match="3 workers share 2 GPUs"):
         shares = devices.share(3)
@@ -66,7 +66,7 @@ def test_more_workers_than_gpus_share_them_with_a_warning(host):
     assert all(variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for variables, _ in shares)
 
 
-def test_without_gpus_the_cores_are_split(host):
+def test_splits_cores_without_gpus(host):
     host(cores=8)
     (variables, threads), *others = devices.share(3)
     assert threads == 2 and len(others) == 2
@@ -74,11 +74,11 @@ def test_without_gpus_the_cores_are_split(host):
     assert [threads for _, threads in devices.share(3, threads=1)] == [1, 1, 1]
 
 
-def test_more_workers_than_cores_get_a_warning(host):
+def test_more_workers_than_cores(host):
     host(cores=2)
     with pytest.warns(UserWarning, match="3 workers share 2 cores"):
         assert [threads for _, threads in devices.share(3)] == [1, 1, 1]
 
 
-def test_cores_are_those_that_this_process_may_use():
+def test_counts_usable_cores():
     assert devices.count_cores() == len(os.sched_getaffinity(0))

@@ -1,4 +1,6 @@
 import dataclasses
+import datetime
+import time
 
 import pytest
 
@@ -11,7 +13,7 @@ def read(table):
     return read_dimensions(table, "space")
 
 
-def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_a_range():
+def test_forms_of_a_dimension():
     dimensions, fixed = read(
         {
             "recalibration": "scse",
@@ -26,7 +28,7 @@ def test_a_value_is_fixed_a_list_is_a_choice_and_a_table_a_range():
     assert (rate.key, rate.range) == ("optimizer.learning_rate", Range(1e-3, 1e-2, scale="log"))
 
 
-def test_a_key_in_full_is_known_by_its_short_name():
+def test_full_key_gets_its_short_name():
     (dimension, other), _ = read({"network.arguments.positions": ["P1", "P2"], "augmentation.rotation": [0.0, 8.0]})
     assert dimension.name == "positions"
     assert (other.name, other.key) == ("augmentation.rotation", "augmentation.rotation")
@@ -34,7 +36,7 @@ def test_a_key_in_full_is_known_by_its_short_name():
     assert (dimension.key, fixed) == ("synthesis.bias_field", {"synthesis_start.bias_field": 0.1})
 
 
-def test_every_key_begins_with_a_table_or_key_of_a_recipe():
+def test_keys_are_those_of_a_recipe():
     known = {field.name for field in dataclasses.fields(Recipe)}
     assert set(TABLES) == known - {"seed", "labels", "default"}
     assert {key.split(".")[0] for key in SHORT_NAMES.values()} <= known
@@ -53,7 +55,7 @@ def test_values_of_a_range(limits, values):
     assert Range(**limits).values() == values
 
 
-def test_a_range_with_steps_is_listed_and_so_are_ratios_and_filters():
+def test_which_ranges_become_lists():
     assert Range(1, 4).is_integer and not Range(1, 4.0).is_integer and not Range(1, 4, 0.5).is_integer
     limits = {"min": 4, "max": 6}
     (filters, batch, rate), _ = read({"filters": limits, "batch_size": limits, "dropout": {**limits, "step": 0.5}})
@@ -73,7 +75,7 @@ def test_a_range_with_steps_is_listed_and_so_are_ratios_and_filters():
         ((True, False), ("true", "false")),
     ],
 )
-def test_labels_are_of_one_kind_and_lead_back_to_the_options(options, labels):
+def test_labels_have_one_type(options, labels):
     dimension = Dimension("x", "x", options)
     assert dimension.labels == labels
     assert [type(text) for text in labels] == [type(labels[0])] * len(labels)
@@ -81,7 +83,7 @@ def test_labels_are_of_one_kind_and_lead_back_to_the_options(options, labels):
     assert tuple(dimension.chosen(option) for option in options) == labels
 
 
-def test_a_number_of_a_range_is_rid_of_the_dust_of_its_computation():
+def test_removes_rounding_errors():
     dimension = Dimension("x", "x", range=Range(0.0, 1.0))
     assert dimension.option(0.1 + 0.2) == 0.3
     assert dimension.chosen(0.3) == 0.3
@@ -96,18 +98,74 @@ def test_label():
     [
         ({"reduction_ration": [2, 4]}, "did you mean 'reduction_ratio'"),
         ({"quux": [2, 4]}, "short names are architecture"),
-        ({"seed": [1, 2]}, "no key of a recipe"),
-        ({"filters": []}, "must be one value, different ones in a list, or a range"),
-        ({"filters": [4, 4]}, "must be one value, different ones in a list, or a range"),
-        ({"learning_rate": {"min": 1, "max": 1}}, "min must be below max"),
-        ({"learning_rate": {"min": 0.0, "max": 1.0, "scale": "log"}}, "min must be above 0 on a log scale"),
-        ({"learning_rate": {"min": 1, "max": 2, "scale": "cubic"}}, "scale must be 'linear' or 'log'"),
-        ({"learning_rate": {"min": 1, "max": 2, "step": 0}}, "step must be above 0 on a linear scale"),
-        ({"learning_rate": {"min": 1, "max": 2, "step": 1, "scale": "log"}}, "step must be above 1 on a log scale"),
+        ({"seed": [1, 2]}, "expected a key of a recipe, got 'seed'"),
+        ({"filters": []}, "expected one value, a list of different values, or a range"),
+        ({"filters": [4, 4]}, "expected one value, a list of different values, or a range"),
+        ({"learning_rate": {"min": 1, "max": 1}}, "expected min to be below max, got min 1 and max 1"),
+        (
+            {"learning_rate": {"min": 0.0, "max": 1.0, "scale": "log"}},
+            "expected min to be above 0, .* on a log scale, got 0.0",
+        ),
+        (
+            {"learning_rate": {"min": 1, "max": 2, "scale": "cubic"}},
+            "expected scale to be 'linear' or 'log', got 'cubic'",
+        ),
+        ({"learning_rate": {"min": 1, "max": 2, "step": 0}}, "expected step to be above 0 on a linear scale, got 0"),
+        (
+            {"learning_rate": {"min": 1, "max": 2, "step": 1, "scale": "log"}},
+            "expected step to be above 1 on a log scale, got 1",
+        ),
         ({"learning_rate": {"min": 1, "maximum": 2}}, "did you mean 'max'"),
-        ({"filters": 4, "network.arguments.filters": [4, 8]}, "gives network.arguments.filters twice"),
+        ({"filters": 4, "network.arguments.filters": [4, 8]}, "expected network.arguments.filters once, got it twice"),
     ],
 )
-def test_what_is_no_dimension_is_refused(table, message):
+def test_refuses_what_is_no_dimension(table, message):
     with pytest.raises(RecordError, match=message):
         read(table)
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"dropout": {"min": 0.0, "max": 1.0, "step": 1e-12}},
+            "dropout: expected at most 500 values .*, got 1000000000001",
+        ),
+        (
+            {"dropout": {"min": 0.0, "max": 1.0, "step": 1e-300}},
+            "expected at most 500 values from 0.0 to 1.0, got inf",
+        ),
+        ({"dropout": {"min": 1e-9, "max": 1.0, "step": 1 + 1e-9, "scale": "log"}}, "expected at most 500 values"),
+        ({"filters": {"min": 1, "max": 10**9}}, "expected at most 500 values from 1 to 1000000000, got 1000000000"),
+        ({"dropout": {"min": 0.0, "max": float("inf")}}, "dropout: expected max from -1e15 to 1e15, got inf"),
+        ({"dropout": {"min": float("nan"), "max": 1.0}}, "dropout: expected min from -1e15 to 1e15, got nan"),
+        (
+            {"batch_size": {"min": 1, "max": HUGE}},
+            "batch_size: expected max from -1e15 to 1e15, got an integer of 1329",
+        ),
+        ({"dropout": {"min": 1e-320, "max": 1.0, "scale": "log"}}, "expected min to be above 0, at least 1e-100"),
+        ({"learning_rate": [0.1, HUGE]}, "learning_rate: expected numbers from -1e15 to 1e15, got an integer of 1329"),
+        ({"learning_rate": HUGE}, "learning_rate: expected numbers from -1e15 to 1e15"),
+        ({"learning_rate": [0.1, float("nan")]}, "learning_rate: expected numbers from -1e15 to 1e15, got nan"),
+        ({"input.window": [[12, 12, HUGE]]}, "input.window: expected numbers from -1e15 to 1e15"),
+        ({"batch_size": [*range(1, 502)]}, "batch_size: expected at most 500 values, got 501"),
+        ({"learning_rate": [datetime.date(2026, 1, 1)]}, "learning_rate: expected text, numbers, true, false or lists"),
+        ({"optimizer": ["adam", "sgd"]}, "optimizer: expected a single key of a recipe, got a whole table"),
+        ({"network.arguments": 5}, "expected a single key of a recipe, got a whole table"),
+        ({"input.window": 5}, r"input.window: expected sizes such as \[96, 96, 96\], got 5"),
+        ({"input.window": ["wide", 5]}, r"input.window: expected sizes such as \[96, 96, 96\], got 'wide'"),
+        ({"filters": [[], [4, 8]]}, r"filters: expected integers of at least 1, got \[\]"),
+        ({"levels": [0, 1]}, "levels: expected integers of at least 1, got 0"),
+        ({"reduction_ratio": [2.5, 4]}, "reduction_ratio: expected integers of at least 1, got 2.5"),
+        ({"positions": [["encoder", 5], "P1"]}, "positions: expected text"),
+        ({"recalibration": [["cse"], "pe"]}, "recalibration: expected text"),
+    ],
+)
+def test_refuses_absurd_values_at_once(table, message):
+    start = time.monotonic()
+    with pytest.raises(RecordError, match=message):
+        read(table)
+    assert time.monotonic() - start < 1

@@ -31,7 +31,7 @@ def shown(renderable):
     return console.export_text()
 
 
-def test_the_table_shows_what_runs_what_ended_and_the_best():
+def test_table_shows_running_ended_and_best():
     text = shown(table(STUDY, TRIALS, 6, elapsed=300.0))
     assert "study: 2 of 6 trials, best 0.8000 (trial 1), 5 min so far, about" in text
     row = next(line for line in text.splitlines() if "learning_rate=0.03" in line)
@@ -40,13 +40,13 @@ def test_the_table_shows_what_runs_what_ended_and_the_best():
     assert "failed" in text and "3+3" in text
 
 
-def test_only_the_last_that_ended_are_shown_and_the_best():
+def test_shows_only_the_last_ended_trials():
     trials = [(trial(number, "completed", 1.0 - number / 100), None) for number in range(1, 20)]
     rows = shown(table(STUDY, trials, 20, 1.0)).splitlines()
     assert [row.split()[1] for row in rows if "completed" in row] == ["1", "15", "16", "17", "18", "19"]
 
 
-def test_the_time_left_is_that_of_the_running_and_the_waiting_shared_by_the_workers():
+def test_time_left():
     # running: 60 s, and one as long as the one that has ended, 120 s; two more of 120 s; two workers
     assert time_left(TRIALS, 6) == pytest.approx((60 + 120 + 2 * 120) / 2)
     assert time_left(TRIALS, None) is None
@@ -54,17 +54,17 @@ def test_the_time_left_is_that_of_the_running_and_the_waiting_shared_by_the_work
     assert time_left(TRIALS[:1], 6) is None
 
 
-def test_headline_of_a_study_that_has_just_begun():
+def test_headline_of_a_new_study():
     assert headline(STUDY, [], None, 3.0) == "study: 0 of ? trials, 3 s so far"
 
 
-def test_each_trial_is_told_once_when_it_begins_and_once_when_it_ends():
+def test_lines_of_a_trial():
     lines = Lines()
     assert lines.new(TRIALS) == [
         "trial 1 completed 0.8000  recalibration=scse learning_rate=0.01  2 min",
         "trial 2 failed  recalibration=scse learning_rate=0.02  6 s: no such layer",
-        "trial 3 begun  recalibration=scse learning_rate=0.03  by worker-1",
-        "trial 4 begun again, attempt 2  recalibration=scse learning_rate=0.04  by worker-1",
+        "trial 3 started  recalibration=scse learning_rate=0.03  by worker-1",
+        "trial 4 started again, attempt 2  recalibration=scse learning_rate=0.04  by worker-1",
     ]
     assert lines.new(TRIALS) == []
     assert len(lines.new([*TRIALS[:2], (trial(3, "completed", 0.9), None)])) == 1

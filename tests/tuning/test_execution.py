@@ -6,6 +6,7 @@ import shutil
 import pytest
 from training.synthetic import RECIPE, write_scans
 
+from recalib_keras.core.errors import DivergedError, TrainingError
 from recalib_keras.tuning import execution
 from recalib_keras.tuning.execution import NO_BETTER, end_of, execute, read_lines, start_from_past
 
@@ -43,7 +44,7 @@ def without_times(lines):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-def test_the_files_are_those_that_training_leaves():
+def test_file_names_are_those_of_training():
     from recalib_keras.training.run import folder as run_folder
     from recalib_keras.training.run import log as journal
 
@@ -51,7 +52,7 @@ def test_the_files_are_those_that_training_leaves():
     assert execution.LOG == journal.LOG
 
 
-def test_a_training(whole):
+def test_training(whole):
     folder, lines, outcome = whole
     assert [line["epoch"] for line in lines] == [1, 2, 3] and lines == outcome["lines"]
     assert all(line.keys() == {"epoch", "loss", "seconds", "score"} for line in lines)
@@ -67,7 +68,7 @@ def test_a_training(whole):
     assert (folder / "best.safetensors").exists()
 
 
-def test_rounds_of_hyperband_come_to_the_same_as_one_long_training(whole, data, tmp_path):
+def test_rounds_equal_one_long_training(whole, data, tmp_path):
     short = task_of(epochs=1)
     execute(short, 4, tmp_path / "0" / "seed_4", data, lambda line: None)
     longer = task_of(trial="1", epochs=3, past="0")
@@ -77,7 +78,7 @@ def test_rounds_of_hyperband_come_to_the_same_as_one_long_training(whole, data, 
     assert [line["epoch"] for line in seen] == [2, 3]
     assert without_times(outcome["lines"]) == without_times(whole[2]["lines"])
     assert outcome["execution"] == whole[2]["execution"]
-    start_from_past(longer, 4, tmp_path)  # what has begun is left alone
+    start_from_past(longer, 4, tmp_path)  # a training that has begun stays as it is
     assert len(read_lines(tmp_path / "1" / "seed_4", "dice")) == 3
     again = []
     assert execute(longer, 4, tmp_path / "1" / "seed_4", data, again.append) == outcome and again == []
@@ -85,7 +86,7 @@ def test_rounds_of_hyperband_come_to_the_same_as_one_long_training(whole, data, 
 
 @pytest.fixture
 def begun(monkeypatch):
-    """Lets trainings only note how many epochs they find in their folder."""
+    """Replaces trainings: they only note how many epochs they find in their folder."""
     found = []
 
     def train(recipe, folder, *_, **__):
@@ -95,7 +96,7 @@ def begun(monkeypatch):
     return found
 
 
-def test_what_another_recipe_left_is_not_believed(whole, begun, data, tmp_path):
+def test_ignores_a_run_of_another_recipe(whole, begun, data, tmp_path):
     folder, slower = tmp_path / "0" / "seed_4", task_of(learning_rate=0.01)
     shutil.copytree(whole[0], folder)
     assert execute(task_of(), 4, folder, data, None) == whole[2] and begun == []
@@ -103,7 +104,7 @@ def test_what_another_recipe_left_is_not_believed(whole, begun, data, tmp_path):
     assert not folder.exists()
 
 
-def test_what_another_recipe_left_is_no_past_to_go_on_with(whole, begun, data, tmp_path):
+def test_ignores_a_past_of_another_recipe(whole, begun, data, tmp_path):
     shutil.copytree(whole[0], tmp_path / "0" / "seed_4")
     for past_rate, trial, expected in ((0.06, "1", []), (0.01, "2", [0])):
         task = task_of(trial=trial, past="0", learning_rate=past_rate)
@@ -112,7 +113,7 @@ def test_what_another_recipe_left_is_no_past_to_go_on_with(whole, begun, data, t
         assert begun == expected
 
 
-def test_what_was_trained_on_other_scans_or_on_nobody_knows_what_is_not_believed(whole, begun, data, tmp_path):
+def test_ignores_runs_on_other_scans_and_broken_ones(whole, begun, data, tmp_path):
     write_scans(tmp_path / "data", count=4)
     for root, spoiled in ((tmp_path / "data", False), (data, True)):
         folder = tmp_path / f"{spoiled}"
@@ -123,13 +124,13 @@ def test_what_was_trained_on_other_scans_or_on_nobody_knows_what_is_not_believed
     assert begun == [0, 0]
 
 
-def test_a_past_that_is_out_of_reach_is_done_without(tmp_path):
+def test_starts_anew_without_its_past(tmp_path):
     start_from_past(task_of(trial="1", past="0"), 4, tmp_path)
     start_from_past(task_of(trial="1"), 4, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_that_is_interrupted_keeps_what_it_has(whole, data, tmp_path):
+def test_interrupted_training_keeps_its_epochs(whole, data, tmp_path):
     def interrupt(line):
         raise execution.Interrupted
 
@@ -138,14 +139,51 @@ def test_a_training_that_is_interrupted_keeps_what_it_has(whole, data, tmp_path)
     assert without_times(read_lines(tmp_path, "dice")) == without_times(whole[1][:1])
 
 
-def test_a_loss_that_is_not_finite_is_told_and_not_raised(data, tmp_path):
+def test_diverged_training_returns_the_reason(data, tmp_path):
     task = task_of(learning_rate=1e30)
     task["recipe"]["optimizer"]["clip_norm"] = 0.0
     task["recipe"]["optimizer"]["warmup_epochs"] = 0.0
     outcome = execute(task, 4, tmp_path, data, lambda line: None)
-    assert "no longer finite" in outcome["message"]
+    assert "expected a finite loss, got " in outcome["message"]
     assert outcome["execution"]["stopped"] == "not finite"
     assert len(outcome["lines"]) < 3
+
+
+@pytest.mark.parametrize(
+    ("error", "is_pruned"),
+    [
+        (DivergedError("the loss is no longer finite"), True),
+        (TrainingError("no scan is left in /data/infinite"), False),
+    ],
+)
+def test_only_divergence_prunes(error, is_pruned, data, tmp_path, monkeypatch):
+    """The words of an error, such as the name of a folder, decide nothing."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("recalib_keras.training.train", fail)
+    if is_pruned:
+        assert execute(task_of(), 4, tmp_path / "infinite", data, None)["message"] == str(error)
+    else:
+        with pytest.raises(TrainingError, match="no scan is left"):
+            execute(task_of(), 4, tmp_path / "infinite", data, None)
+
+
+def test_failure_in_a_folder_named_infinite_is_not_pruned(data, tmp_path):
+    """A real training that fails names its folder: here because another training runs in it."""
+    folder = tmp_path / "infinite" / "0" / "seed_4"
+    seen = []
+
+    def begin_again(line):
+        with pytest.raises(TrainingError, match="infinite") as caught:
+            execute(task_of(), 4, folder, data, seen.append)
+        assert not isinstance(caught.value, DivergedError)
+        raise execution.Interrupted
+
+    with pytest.raises(execution.Interrupted):
+        execute(task_of(), 4, folder, data, begin_again)
+    assert seen == []
 
 
 def test_missing_data_is_an_error_of_the_machine(tmp_path):
@@ -173,17 +211,17 @@ def lines_of(*scores):
         ([None, None, None], 9, 1, ""),
     ],
 )
-def test_when_a_training_is_over(scores, epochs, patience, expected):
+def test_end_of_a_training(scores, epochs, patience, expected):
     assert end_of(lines_of(*scores), {"epochs": epochs, "patience": patience}) == expected
 
 
-def test_lines_are_read_from_the_log_of_a_training(tmp_path):
+def test_read_lines(tmp_path):
     logged = [
         {"epoch": 1, "loss": 2.0, "seconds": 1.0},
         {"epoch": 2, "loss": 1.0, "seconds": 1.0, "dice": 0.5, "dice_by_structure": {"core": 0.25}},
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged))
-    assert read_lines(tmp_path, "dice") == []  # without a checkpoint it begins anew
+    assert read_lines(tmp_path, "dice") == []  # without a checkpoint it starts again
     (tmp_path / "checkpoint.safetensors").touch()
     first, second = read_lines(tmp_path, "dice")
     assert first == logged[0] and second["score"] == 0.5
@@ -193,10 +231,9 @@ def test_lines_are_read_from_the_log_of_a_training(tmp_path):
     assert read_lines(tmp_path, "dice") == []
 
 
-def test_an_error_is_described_with_its_traceback():
-    try:
+def test_describe():
+    with pytest.raises(ValueError, match="no") as caught:
         raise ValueError("no")
-    except ValueError as error:
-        line, trace = execution.describe(error)
-        assert line == "ValueError: no" and "Traceback" in trace
-        assert not execution.is_of_this_place(error)
+    line, trace = execution.describe(caught.value)
+    assert line == "ValueError: no" and "Traceback" in trace
+    assert not execution.is_of_this_place(caught.value)

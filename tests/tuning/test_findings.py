@@ -40,24 +40,24 @@ def test_values_by_verdict():
     assert "| -0.1500 | -0.2000 to -0.1000 | seed by seed | lower |" in said
     assert "| +0.0000 | -0.1000 to +0.1000 | mix by mix, 4 pairs | not told apart |" in said
     assert (
-        "The intervals of the differences hold together at 95 %: `b` scored lower than `a`; `c` cannot be told apart "
+        "All intervals of the differences hold together at 95 %: `b` scored lower than `a`; `c` cannot be told apart "
         "from `a`; `d` cannot be compared with `a`: the trials differ in other values too." in said
     )
 
 
-def test_a_baseline_that_the_data_choose_is_said_to_be():
+def test_baseline_chosen_by_the_data():
     said = text(made_up(Difference(-0.15, LOWER, SEED_BY_SEED, 2), named=False))
-    assert "The baseline `a` is the value with the highest mean, not one that was named beforehand;" in said
+    assert "The baseline `a` is the value with the highest mean, and was not named before the search;" in said
     assert "hold together for all pairs of values at 95 %: `b` scored lower" in said
 
 
-def test_without_an_interval_nothing_is_said_to_hold():
+def test_no_interval():
     said = text(made_up(Difference(-0.1, UNKNOWN, BETWEEN_TRIALS), by_seed=False))
     assert "\n`b` cannot be compared with `a`: the trials are too few." in said and "hold together" not in said
-    assert text(made_up()).endswith("Only one value has a complete trial: there is nothing to compare.\n")
+    assert text(made_up()).endswith("Only one value has a complete trial, so there is nothing to compare.\n")
 
 
-def test_a_difference_that_is_told_elsewhere_is_referred_to():
+def test_difference_shown_elsewhere():
     elsewhere = Difference(elsewhere="positions")
     words = "Whether `positions` takes part depends on this value: see the row `—` there."
     assert text(made_up(elsewhere)) == f"## filters\n\n{words}\n"
@@ -68,13 +68,13 @@ def test_a_difference_that_is_told_elsewhere_is_referred_to():
 @pytest.mark.parametrize(
     ("sizes", "words"), [([(9, 9), (9, 9)], None), ([(9,), (1200, 3400)], "`a` 9; `b` 1,200 to 3,400")]
 )
-def test_networks_of_different_sizes_are_said_to_be(sizes, words):
+def test_networks_of_different_sizes(sizes, words):
     said = text(made_up(Difference(0.0, EQUAL, SEED_BY_SEED, 2), sizes=sizes))
-    assert ("a difference may be one of size" in said) == (words is not None)
+    assert ("which may cause a difference" in said) == (words is not None)
     assert words is None or f"Parameters: {words}." in said
 
 
-def test_values_without_a_score_have_their_row_and_the_reason():
+def test_values_without_a_score_have_a_row():
     lost = Trial("1", {}, 3, status="failed", message="no memory")
     early = Trial("2", {}, 3, status="completed")
     said = text(made_up(unscored={"x": [lost, lost], "y": [early], "z": []}))
@@ -84,14 +84,14 @@ def test_values_without_a_score_have_their_row_and_the_reason():
 
 
 @pytest.mark.parametrize("how", [SEED_BY_SEED, MIX_BY_MIX, BETWEEN_TRIALS])
-def test_the_meaning_of_intervals_is_that_of_how_they_were_taken(how):
+def test_meaning_of_intervals(how):
     lines = "\n".join(meanings([made_up(Difference(0.0, EQUAL, how, 2), by_seed=how == SEED_BY_SEED)]))
     assert [f"taken {other}" in lines for other in (SEED_BY_SEED, MIX_BY_MIX, BETWEEN_TRIALS)].count(True) == 1
-    assert f"taken {how}" in lines and "not thereby equal" in lines
+    assert f"taken {how}" in lines and "may still differ" in lines
     assert ("random start and order" in lines) == (how == SEED_BY_SEED)
     assert ("mean over several trials" in lines) == (how != SEED_BY_SEED)
 
 
-def test_intervals_that_are_not_shown_have_no_meaning():
+def test_no_meaning_without_intervals():
     assert list(meanings([made_up(Difference(elsewhere="positions"), by_seed=False)])) == []
     assert list(meanings([made_up(Difference(0.1, UNKNOWN, BETWEEN_TRIALS))])) == []

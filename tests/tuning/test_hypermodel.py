@@ -52,7 +52,7 @@ def test_build(hypermodel):
 
 
 @pytest.mark.parametrize("tuner", [keras_tuner.RandomSearch, keras_tuner.GridSearch, keras_tuner.BayesianOptimization])
-def test_no_oracle_of_keras_tuner_draws_what_cannot_be(tuner, hypermodel, tmp_path):
+def test_keras_tuner_draws_only_possible_mixes(tuner, hypermodel, tmp_path):
     search = tuner(hypermodel, objective="val_loss", max_trials=25, directory=tmp_path, seed=1)
     search.oracle.verbose = 0
     for _ in range(25):
@@ -66,7 +66,7 @@ def test_no_oracle_of_keras_tuner_draws_what_cannot_be(tuner, hypermodel, tmp_pa
         search.oracle.end_trial(trial)
 
 
-def test_what_the_window_or_the_filters_do_not_allow_is_no_choice(tmp_path):
+def test_offers_only_fitting_shapes(tmp_path):
     """Not even the first mix, which keras-tuner's constructors build."""
     for space, expected in (({"levels": [4, 3]}, [3]), ({"filters": [8, [8, 16], [8, 16, 16, 32]]}, None)):
         hypermodel = RecipeHyperModel("sdnet3d", space)
@@ -75,7 +75,7 @@ def test_what_the_window_or_the_filters_do_not_allow_is_no_choice(tmp_path):
         assert only.values == (expected or ["8", "[8, 16, 16, 32]"])
 
 
-def test_a_search_of_keras_tuner_runs(tmp_path):
+def test_search_of_keras_tuner(tmp_path):
     path = tmp_path / "balls.toml"
     path.write_text(RECIPE.replace("[12, 12, 12]", "[1, 4, 4]"))
     hypermodel = RecipeHyperModel(str(path), {"recalibration": ["none", "cse"], "filters": 2}, steps_per_epoch=1)
@@ -87,7 +87,7 @@ def test_a_search_of_keras_tuner_runs(tmp_path):
     assert all(trial.status == "COMPLETED" for trial in search.oracle.trials.values())
 
 
-def test_what_cannot_be_built_fails_its_trial_alone():
+def test_impossible_network_fails_its_trial():
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.values = {"levels": 5}
     hypermodel = RecipeHyperModel("sdnet3d", {"levels": [2, 3, 5], "filters": 8})
@@ -95,7 +95,7 @@ def test_what_cannot_be_built_fails_its_trial_alone():
         hypermodel.recipe(hyperparameters)
 
 
-def test_any_preset_can_be_varied():
+def test_varies_any_preset():
     hypermodel = RecipeHyperModel("densenet3d_pe", {"reduction_ratio": [2, 4]})
     hyperparameters = keras_tuner.HyperParameters()
     assert hypermodel.recipe(hyperparameters).network.architecture == "DenseNet"
@@ -104,7 +104,7 @@ def test_any_preset_can_be_varied():
         RecipeHyperModel("densenet3d_pq", {})
 
 
-def test_a_preset_in_a_folder_is_not_mistaken_for_the_zoos_of_that_name(tmp_path):
+def test_preset_in_a_folder(tmp_path):
     ours = tmp_path / "unet3d"
     shutil.copytree(zoo.info("unet3d").folder, ours)
     recipe = preset_recipe(ours)

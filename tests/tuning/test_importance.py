@@ -26,7 +26,7 @@ def results(make_study, tmp_path):
     return made_up(make_study(SPACE), tmp_path, rows)
 
 
-def test_the_dimension_that_matters_is_found(results):
+def test_finds_the_dimension_that_matters(results):
     found = importance(results)
     assert found.by_dimension.keys() == set(SPACE)
     mean, deviation = found.by_dimension["recalibration"]
@@ -35,19 +35,19 @@ def test_the_dimension_that_matters_is_found(results):
     assert found.is_meaningful and found.error < 0.03 < found.plain_error
 
 
-def test_where_nothing_matters_the_forest_is_no_better_than_the_mean(results):
+def test_not_meaningful_where_nothing_matters(results):
     for number, trial in enumerate(results.trials):
         score = 0.5 + 0.01 * (number * number * 13 % 17)
         object.__setattr__(trial.executions[0], "score", score)
     assert not importance(results).is_meaningful
 
 
-def test_few_trials_give_no_estimate(results):
+def test_too_few_trials(results):
     del results.trials[9:]
     assert importance(results) is None
 
 
-def test_without_scikit_learn_it_says_how_to_install_it(results, monkeypatch):
+def test_missing_scikit_learn(results, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[tune\]"'):
         importance(results)

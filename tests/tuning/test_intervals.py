@@ -31,6 +31,6 @@ def test_unpaired():
     assert all(map(math.isnan, unpaired([0.5], [0.25, 0.3])[1]))
 
 
-def test_the_confidence_of_intervals_that_hold_together():
+def test_bonferroni():
     assert [together(count) for count in (0, 1, 5)] == pytest.approx([0.95, 0.95, 0.99])
     assert [pairs_of(count) for count in (0, 1, 2, 7)] == [0, 0, 1, 21]

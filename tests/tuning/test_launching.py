@@ -10,7 +10,6 @@ from recalib import execute
 from study_processes import LONGEST, hold, release, wait_until_held
 from training.synthetic import RECIPE, write_scans
 
-from recalib_keras.cli.main import COMMANDS
 from recalib_keras.tuning import Study, launch, search
 
 REAL = """
@@ -31,7 +30,7 @@ def fake(monkeypatch):
     monkeypatch.setattr("recalib_keras.tuning.execution.execute", execute)
 
 
-def test_a_search_shows_itself_and_returns_its_results(fake, make_study, control, tmp_path):
+def test_search(fake, make_study, control, tmp_path):
     study, shown = make_study(algorithm="grid"), []
     results = search(study, tmp_path / "out", control, show=lambda chief: shown.append(chief.ended))
     assert shown[-1] == 6 == len(results.trials)
@@ -40,31 +39,34 @@ def test_a_search_shows_itself_and_returns_its_results(fake, make_study, control
     assert again.trials == results.trials
 
 
-def test_a_study_is_begun_anew_only_if_told_so(fake, make_study, control, tmp_path):
+def test_starts_again_only_with_overwrite(fake, make_study, control, tmp_path):
     for overwrite in (False, False, True):
         search(make_study(algorithm="grid", seeds=[1], epochs=1), tmp_path / "out", control, overwrite=overwrite)
     assert len((control / "executed.txt").read_text().splitlines()) == 2 * 6
 
 
-def test_a_study_that_ends_early_raises_why(make_study, control, tmp_path, monkeypatch):
+def test_early_end_raises_the_reason(make_study, control, tmp_path, monkeypatch):
     def fail(*_):
         raise ArithmeticError("too many maps")
 
     monkeypatch.setattr("recalib_keras.tuning.execution.execute", fail)
-    with pytest.raises(RuntimeError, match="3 trials in a row failed, the last .0002.: ArithmeticError: too many maps"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"expected trials .*, got 3 failures in a row, the last .0002.: ArithmeticError: too many maps",
+    ):
         search(make_study(algorithm="grid"), tmp_path / "out", control)
 
 
-def test_a_search_that_fails_is_told_from_a_trial_that_does(fake, make_study, control, tmp_path, monkeypatch):
+def test_failure_of_the_search_itself(fake, make_study, control, tmp_path, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("recalib_keras.tuning.oracles.Grid.populate_space", fail)
-    with pytest.raises(RuntimeError, match="the search itself failed: ZeroDivisionError: oh"):
+    with pytest.raises(RuntimeError, match="expected the search to draw trials, got ZeroDivisionError: oh"):
         search(make_study(algorithm="grid"), tmp_path / "out", control)
 
 
-def test_a_terminal_shows_one_live_table(study_path, control, tmp_path):
+def test_live_table_on_a_terminal(study_path, control, tmp_path):
     hold(control, "0004", 2)
     ours, theirs = pty.openpty()
     command = [sys.executable, os.path.join(os.path.dirname(__file__), "recalib.py"), "tune", study_path]
@@ -97,12 +99,11 @@ def test_a_terminal_shows_one_live_table(study_path, control, tmp_path):
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(written).decode())
     assert "rates: 4 of 6 trials, best 0.5715 (trial 0003)" in text
     assert "6 trials; best 0.5915 (trial 0005): learning_rate=0.06" in text
-    assert "begun" not in text and "Traceback" not in text
+    assert "started" not in text and "Traceback" not in text
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("tune" not in COMMANDS, reason="recalib tune is not among the commands")
-def test_real_trainings_come_to_the_same_with_and_without_workers(tmp_path):
+def test_same_results_with_and_without_workers(tmp_path):
     (tmp_path / "balls.toml").write_text(RECIPE)
     (tmp_path / "study.toml").write_text(REAL)
     write_scans(tmp_path, count=3)
@@ -135,7 +136,7 @@ finally:
 
 
 @pytest.mark.parametrize("looks_again", [True, False])
-def test_a_signal_takes_effect_at_the_next_look_or_at_the_end(looks_again):
+def test_signals_take_effect_later(looks_again):
     command = [sys.executable, "-c", STOPPED, str(looks_again)]  # a process of its own, which may be ended by a signal
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert (done.returncode, done.stdout) == (143, "went on\nas before: True\n"), done.stderr

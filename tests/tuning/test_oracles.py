@@ -1,11 +1,15 @@
 import json
 import math
+import random
 import sys
+import time
 
 import pytest
 
+from recalib_keras.core.errors import RecordError
 from recalib_keras.tuning.oracles import Bayesian, Grid, make_oracle
 from recalib_keras.tuning.plan import Plan
+from recalib_keras.tuning.study import ALGORITHMS
 
 SPACE = {
     "recalibration": ["none", "cse", "sse", "scse", "pe"],
@@ -38,7 +42,7 @@ def run(oracle, space, score=lambda values: 0.5, most=300):
 
 
 @pytest.mark.parametrize("algorithm", ["random", "grid", "bayesian"])
-def test_all_that_is_possible_is_drawn_and_nothing_twice(algorithm, make_study):
+def test_draws_all_possible_mixes_once(algorithm, make_study):
     oracle, space = oracle_of(make_study(SPACE, algorithm=algorithm, trials=10 if algorithm == "bayesian" else 1000))
     drawn = run(oracle, space)
     assert all(space.problem(values) is None for values in drawn)
@@ -48,7 +52,7 @@ def test_all_that_is_possible_is_drawn_and_nothing_twice(algorithm, make_study):
         assert {str(values) for values in drawn} == {str(values) for values in everything}
 
 
-def test_the_grid_goes_in_the_order_of_the_study_and_knows_its_size(make_study):
+def test_grid_keeps_the_order_of_the_study(make_study):
     oracle, space = oracle_of(make_study({"filters": [2, 4], "learning_rate": [0.1, 0.2]}, algorithm="grid"))
     assert oracle.number_of_trials() == 4
     assert [tuple(values.values()) for values in run(oracle, space)] == [(2, 0.1), (2, 0.2), (4, 0.1), (4, 0.2)]
@@ -56,15 +60,28 @@ def test_the_grid_goes_in_the_order_of_the_study_and_knows_its_size(make_study):
     assert oracle.number_of_trials() == 3
 
 
-def test_the_grid_is_counted_once_and_no_further_than_asked_for(make_study, monkeypatch):
-    oracle, _ = oracle_of(make_study({"batch_size": {"min": 1, "max": 10**6}}, algorithm="grid", trials=5))
+def test_size_of_a_large_grid_is_computed(make_study, monkeypatch):
+    space = {"batch_size": {"min": 1, "max": 10**9}, "schedule.examples_per_scan": {"min": 1, "max": 10**6}}
+    start = time.monotonic()
+    oracle, drawn_from = oracle_of(make_study(space, algorithm="grid", trials=5))
+    asked = []
+    monkeypatch.setattr(oracle, "is_possible", lambda values: asked.append(values) or True)
+    assert oracle.number_of_trials() == 5 and asked == []
+    assert len(run(oracle, drawn_from)) == 5
+    with pytest.raises(RecordError, match=r"expected a grid of at most 100000 mixes, got one of 10{15}; .*`trials`"):
+        oracle_of(make_study(space, algorithm="grid"))
+    assert time.monotonic() - start < 5
+
+
+def test_small_grid_is_counted_once(make_study, monkeypatch):
+    oracle, _ = oracle_of(make_study({"batch_size": {"min": 1, "max": 10**4}}, algorithm="grid", trials=5))
     asked = []
     monkeypatch.setattr(oracle, "is_possible", lambda values: asked.append(values) or True)
     assert [oracle.number_of_trials() for _ in range(3)] == [5] * 3
     assert len(asked) == 5
 
 
-def test_what_was_tried_is_passed_over_before_it_is_worked_out(make_study, monkeypatch):
+def test_skips_tried_mixes_before_checking_them(make_study, monkeypatch):
     oracle, space = oracle_of(make_study({"batch_size": {"min": 1, "max": 9}}, algorithm="grid"))
     run(oracle, space, most=4)
     asked, is_possible = [], oracle.is_possible
@@ -72,26 +89,28 @@ def test_what_was_tried_is_passed_over_before_it_is_worked_out(make_study, monke
     assert oracle.populate_space("4")["values"] == {"batch_size": 5} and asked == [{"batch_size": 5}]
 
 
-def test_the_grid_takes_ranges_with_steps(make_study):
+def test_grid_takes_ranges_with_steps(make_study):
     space = {"batch_size": {"min": 2, "max": 4}, "learning_rate": {"min": 0.1, "max": 0.3, "step": 0.1}}
     drawn = run(*oracle_of(make_study(space, algorithm="grid")))
     assert [tuple(values.values()) for values in drawn][:4] == [(2, 0.1), (2, 0.2), (2, 0.3), (3, 0.1)]
     assert len(drawn) == 9
-    with pytest.raises(ValueError, match="a grid needs steps: give learning_rate a `step`"):
+    with pytest.raises(
+        RecordError, match="expected a grid of single values, got the range learning_rate; give it a `s"
+    ):
         oracle_of(make_study(RATE, algorithm="grid"))
 
 
-def test_the_same_seed_draws_the_same(make_study):
+def test_same_seed_draws_the_same(make_study):
     first, again, other = (run(*oracle_of(make_study({**SPACE, **RATE}, trials=10, seed=seed))) for seed in (0, 0, 1))
     assert first == again != other
 
 
-def test_the_search_ends_after_as_many_trials_as_asked_for(make_study):
+def test_ends_after_the_number_of_trials(make_study):
     oracle, space = oracle_of(make_study(RATE, trials=7))
     assert oracle.number_of_trials() == len(run(oracle, space)) == 7
 
 
-def test_bayesian_search_finds_a_peak_sooner_than_chance(make_study):
+def test_bayesian_finds_a_peak_before_chance(make_study):
     def score(values):
         return -abs(math.log10(values["learning_rate"]) + 2.3)
 
@@ -102,7 +121,7 @@ def test_bayesian_search_finds_a_peak_sooner_than_chance(make_study):
     assert best["bayesian"] > max(best["random"], -0.05)
 
 
-def test_bayesian_search_takes_the_most_promising_of_what_is_new(make_study):
+def test_bayesian_draws_only_new_mixes(make_study):
     """With all but one mix tried, it can only draw that one, wherever the Gaussian process points."""
     space = {"filters": [2, 4], "batch_size": [1, 2, 3, 4]}
     oracle, space = oracle_of(make_study(space, algorithm="bayesian", trials=100))
@@ -111,10 +130,76 @@ def test_bayesian_search_takes_the_most_promising_of_what_is_new(make_study):
     assert len(drawn) == len({str(values) for values in drawn}) == 8
 
 
-def test_bayesian_search_without_scikit_learn_says_how_to_install_it(make_study, monkeypatch):
+def test_bayesian_without_scikit_learn(make_study, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[tune\]"'):
         oracle_of(make_study(RATE, algorithm="bayesian"))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("rates", "mixes"), [(0.01, 1), ([0.01, 0.02], 2), ([0.01, 0.02, 0.03, 0.04], 4)])
+def test_spaces_smaller_than_the_budget(algorithm, rates, mixes, make_study):
+    trials = None if algorithm in ("grid", "hyperband") else 20
+    oracle, space = oracle_of(make_study({"learning_rate": rates}, algorithm=algorithm, trials=trials), epochs=9)
+    planned = oracle.number_of_trials()
+    drawn = run(oracle, space, score=lambda values: values.get("learning_rate", 0.5))
+    assert {str(values) for values in drawn} == {str(values) for values in drawn[:mixes]}
+    assert len({str(values) for values in drawn}) == mixes
+    assert len(drawn) == planned if algorithm in ("grid", "hyperband") else len(drawn) == mixes
+
+
+def play(oracle, status=lambda trial, chosen: "COMPLETED", workers=1):
+    """Draws trials for some workers at a time and ends them; returns what each was, by id, in order."""
+    seen, running, free = {}, [], [f"worker {index}" for index in range(workers)]
+    while True:
+        for worker in free.copy():
+            trial = oracle.create_trial(worker)
+            if trial.status == "RUNNING":
+                free.remove(worker)
+                running.append((worker, trial))
+        if not running:
+            assert trial.status == "STOPPED"
+            return seen
+        worker, trial = running.pop(0)
+        free.append(worker)
+        chosen = trial.hyperparameters.values
+        seen[trial.trial_id] = {**chosen, "status": status(trial, chosen)}
+        if seen[trial.trial_id]["status"] == "COMPLETED":
+            oracle.update_trial(trial.trial_id, {"dice": chosen["learning_rate"]})
+        trial.status = seen[trial.trial_id]["status"]
+        oracle.end_trial(trial)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("mixes", "rounds"), [(2, [2, 1]), (3, [3, 1]), (4, [3, 1, 1]), (20, [3, 1, 2])])
+def test_hyperband_fills_rounds_as_far_as_the_space_allows(mixes, rounds, workers, make_study):
+    """For three epochs: a bracket of three mixes, one of which survives its first epoch; and one of two mixes."""
+    rates = [0.01 * (number + 1) for number in range(mixes)]
+    oracle, _ = oracle_of(make_study({"learning_rate": rates}, algorithm="hyperband", epochs=3))
+    assert oracle.number_of_trials() == sum(rounds)
+    seen = play(oracle, workers=workers)
+    found = [(chosen["tuner/bracket"], chosen["tuner/round"], chosen["tuner/epochs"]) for chosen in seen.values()]
+    places = [(1, 0, 1), (1, 1, 3), (0, 0, 3)]
+    assert [found.count(place) for place in places] == [*rounds, 0][:3]
+    longest = next(chosen for chosen in seen.values() if (chosen["tuner/bracket"], chosen["tuner/round"]) == (1, 1))
+    first = [chosen["learning_rate"] for chosen in seen.values() if chosen["tuner/epochs"] == 1]
+    assert longest["learning_rate"] == max(first)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("mixes", [3, 5, 30])
+@pytest.mark.parametrize("seed", range(3))
+def test_hyperband_reaches_all_epochs_where_trials_fail(seed, mixes, workers, make_study):
+    rates = [0.01 * (number + 1) for number in range(mixes)]
+    oracle, _ = oracle_of(make_study({"learning_rate": rates}, algorithm="hyperband", factor=2), epochs=8)
+    dice = random.Random(seed)
+    seen = play(oracle, lambda trial, chosen: dice.choice(["COMPLETED", "FAILED"]), workers)
+    assert len(seen) <= oracle.number_of_trials()
+    completed = [chosen for chosen in seen.values() if chosen["status"] == "COMPLETED"]
+    for number in {chosen["tuner/bracket"] for chosen in completed}:
+        turns = [chosen["tuner/round"] for chosen in completed if chosen["tuner/bracket"] == number]
+        tried = [chosen["tuner/round"] for chosen in seen.values() if chosen["tuner/bracket"] == number]
+        assert max(tried) == min(number, max(turns) + 1)  # it ends with the last round, or where all have failed
 
 
 def test_hyperband_trains_the_best_longer(make_study):
@@ -139,7 +224,7 @@ def test_hyperband_trains_the_best_longer(make_study):
 
 
 @pytest.mark.parametrize("algorithm", ["random", "grid", "hyperband"])
-def test_a_search_goes_on_from_its_state_as_if_it_had_never_stopped(algorithm, make_study):
+def test_continues_from_its_state(algorithm, make_study):
     study = make_study({"learning_rate": [0.01, 0.02, 0.03], "filters": [2, 4]}, algorithm=algorithm, trials=6)
     whole = run(*oracle_of(study))
     oracle, space = oracle_of(study)
@@ -157,7 +242,7 @@ def test_oracles_write_nothing(make_study, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_state_that_was_restored_is_the_same_to_the_last_letter(make_study):
+def test_restored_state_is_identical(make_study):
     study = make_study(SPACE, trials=60)
     oracle, space = oracle_of(study)
     drawn = run(oracle, space)

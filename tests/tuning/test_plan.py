@@ -12,18 +12,18 @@ from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.trials import Trial
 
 FOUND = sorted((Path(zoo.__file__).parent / "recipes").rglob("*.toml"))
-RECIPES = [path for path in FOUND if {"preset", "network"} <= read_toml(path).keys()]  # the others are extended alone
+RECIPES = [path for path in FOUND if {"preset", "network"} <= read_toml(path).keys()]  # the others are only extended
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_each_recipe_of_the_zoo_can_be_varied(path, make_study):
+def test_varies_each_recipe_of_the_zoo(path, make_study):
     plan = Plan(make_study(recipe=str(path)))
     assert plan.space.problem({}) is None
     recipe = from_mapping(Recipe, plan.recipe(Trial("0", {"learning_rate": 0.02}, epochs=2)), "recipe")
     assert recipe.optimizer.learning_rate == 0.02
 
 
-def test_the_recipe_of_a_trial_is_one(make_study):
+def test_recipe_of_a_trial(make_study):
     space = {"recalibration": ["none", "scse"], "reduction_ratio": [2, 4], "learning_rate": [0.01, 0.02]}
     plan = Plan(make_study(space, seeds=[5, 6], epochs=2))
     values = {"recalibration": "scse", "reduction_ratio": 4, "learning_rate": 0.02}
@@ -33,13 +33,13 @@ def test_the_recipe_of_a_trial_is_one(make_study):
     assert (recipe.optimizer.learning_rate, recipe.schedule.epochs, recipe.seed) == (0.02, 2, 5)
 
 
-def test_the_study_takes_from_the_recipe_what_it_does_not_say(make_study):
+def test_defaults_are_those_of_the_recipe(make_study):
     plan = Plan(make_study())
     assert (plan.seeds, plan.epochs) == ((3,), 5)
     assert Plan(make_study({"schedule.epochs": 4, "learning_rate": [0.01, 0.02]})).epochs == 4
 
 
-def test_a_task_is_all_that_a_worker_needs(make_study):
+def test_task_of_a_worker(make_study):
     plan = Plan(make_study(seeds=[1, 2], patience=2, objective="core"))
     task = plan.task(Trial("3", {"learning_rate": 0.02}, epochs=5, attempt=2))
     recipe = task.pop("recipe")
@@ -67,7 +67,7 @@ def test_hyperband_validates_each_epoch_and_keeps_checkpoints(make_study, recipe
 
 
 @pytest.mark.parametrize(("of_study", "expected"), [(2, 2), (0, 4)])
-def test_the_patience_of_a_study_stands_over_that_of_its_recipe(of_study, expected, make_study):
+def test_patience_of_the_study_replaces_the_recipes(of_study, expected, make_study):
     space = {"learning_rate": [0.01, 0.02], "schedule.patience": 4}
     plan, trial = Plan(make_study(space, patience=of_study)), Trial("0", {"learning_rate": 0.01}, epochs=5)
     assert plan.task(trial)["patience"] == plan.recipe(trial)["schedule"]["patience"] == expected
@@ -86,12 +86,12 @@ def test_the_patience_of_a_study_stands_over_that_of_its_recipe(of_study, expect
         ({"min": 4, "max": 9}, "random", False),
     ],
 )
-def test_whether_the_last_epoch_alone_is_scored(every, algorithm, expected, make_study):
+def test_validates_once(every, algorithm, expected, make_study):
     space = {"learning_rate": [0.01, 0.02], **({} if every is None else {"schedule.validate_every": every})}
     assert Plan(make_study(space, algorithm=algorithm, epochs=5)).validates_once == expected
 
 
-def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
+def test_fingerprint_of_the_recipe(make_study, recipe_folder):
     other = recipe_folder / "other.toml"
     other.write_text((recipe_folder / "balls.toml").read_text().replace("rotation = 10.0", "rotation = 11.0"))
     assert Plan(make_study()).fingerprint == Plan(make_study(epochs=2)).fingerprint
@@ -101,38 +101,74 @@ def test_the_fingerprint_is_that_of_the_recipe(make_study, recipe_folder):
 @pytest.mark.parametrize(
     ("space", "keys", "message"),
     [
-        ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate must be a number, not 'fast'"),
+        ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate: expected a number, got 'fast'"),
         ({"learning_rate": [0.01, -1.0]}, {}, "learning_rate must be greater than 0"),
         ({"optimizer.learning_rat": [0.1, 0.2]}, {}, "did you mean 'learning_rate'"),
-        ({"network.arguments.filter": [4, 8]}, {}, "network.arguments has .* 'filter'; did you mean 'filters'"),
-        ({"recalibration": ["cse", "scce"]}, {}, "recalibration must be 'none' or one of"),
-        ({"recalibration": "scse", "aggregation": ["max", "mean"]}, {}, "`aggregation` must be one of"),
-        ({"recalibration": "scse", "positions": ["P1", "P9"]}, {}, "positions must be of P1"),
-        ({"recalibration": "scse", "skip": ["raw", "none"]}, {}, "skip must be one of recalibrated, raw"),
-        ({"architecture": ["UNet", "VNet"]}, {}, "architecture must be one of UNet"),
-        ({"learning_rate": [0.1, 0.2]}, {"objective": "shelf"}, "objective must be 'dice' or one of .*shell.*core"),
+        ({"network.arguments.filter": [4, 8]}, {}, "network.arguments: expected .* 'filter'; did you mean 'filters'"),
+        (
+            {"recalibration": ["cse", "scce"]},
+            {},
+            "expected `recalibration` to be .* one of cse, .*, got 'scce'.*'none'",
+        ),
+        (
+            {"recalibration": "scse", "aggregation": ["max", "mean"]},
+            {},
+            "expected `aggregation` to be one of .*, got 'mean'",
+        ),
+        (
+            {"recalibration": "scse", "positions": ["P1", "P9"]},
+            {},
+            "expected `positions` to be one of P1, .*, got 'P9'",
+        ),
+        (
+            {"recalibration": "scse", "skip": ["raw", "none"]},
+            {},
+            "expected skip to be one of recalibrated, raw, got 'none'",
+        ),
+        ({"architecture": ["UNet", "VNet"]}, {}, "expected architecture to be one of UNet"),
+        (
+            {"learning_rate": [0.1, 0.2]},
+            {"objective": "shelf"},
+            "expected objective to be 'dice' or one of .*shell.*core.*did you mean 'shell'",
+        ),
         (
             {"learning_rate": [0.1, 0.2]},
             {"baseline": {"aggregation": "max"}},
-            "baseline has aggregation = 'max', which",
+            "expected baseline to give one of the options .*, got aggregation = 'max'",
         ),
         (
             {"learning_rate": [0.1, 0.2]},
             {"baseline": {"learning_rate": 0.3}},
-            "baseline has learning_rate = 0.3, which",
+            "expected baseline to give one of the options .*, got learning_rate = 0.3",
         ),
-        ({"schedule.epochs": [2, 4]}, {}, "must not vary schedule.epochs, .*; give the study its `epochs`, or let"),
-        ({"schedule.epochs": {"min": 2, "max": 4}}, {"algorithm": "hyperband"}, "must not vary schedule.epochs"),
-        ({"schedule.epochs": 2}, {"epochs": 3}, "gives schedule.epochs, and the study its `epochs`; take one away"),
+        (
+            {"schedule.epochs": [2, 4]},
+            {},
+            "expected schedule.epochs to be the same for all, .*; give the study its `epochs`, or use",
+        ),
+        (
+            {"schedule.epochs": {"min": 2, "max": 4}},
+            {"algorithm": "hyperband"},
+            "expected schedule.epochs to be the same for all",
+        ),
+        (
+            {"schedule.epochs": 2},
+            {"epochs": 3},
+            "expected schedule.epochs or the study's `epochs`, got both; remove one",
+        ),
         (
             {"schedule.validate_every": [1, 2]},
             {"algorithm": "hyperband"},
-            "must not give schedule.validate_every, since 'hyperband' validates each epoch",
+            "expected no schedule.validate_every beside 'hyperband', which validates each epoch",
         ),
-        ({"learning_rate": [0.1, 0.2]}, {"recipe": "none.toml"}, "cannot read the recipe none.toml"),
+        (
+            {"learning_rate": [0.1, 0.2]},
+            {"recipe": "none.toml"},
+            "none.toml: expected a recipe that can be read, got 'No such file or directory'",
+        ),
     ],
 )
-def test_a_study_that_does_not_fit_its_recipe_is_refused_before_anything_runs(space, keys, message, make_study):
+def test_refuses_what_does_not_fit_the_recipe(space, keys, message, make_study):
     with pytest.raises(ValueError, match=message) as caught:
         Plan(make_study(space, **keys))
     assert isinstance(caught.value, RecordError)

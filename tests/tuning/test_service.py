@@ -45,7 +45,7 @@ def remote(door):
     remote.close()
 
 
-def test_calls_arrive_and_are_answered(remote, chief):
+def test_calls(remote, chief):
     outcome = {"status": "completed", "minutes": 1.5, "history": {"1": [{"epoch": 1}]}, "message": "äöü"}
     assert remote.join("w", "study") == {"answer": "join", "go_on": False}
     remote.ask("w", "study")
@@ -56,13 +56,13 @@ def test_calls_arrive_and_are_answered(remote, chief):
     assert chief.asked[3][1] == ("w", "study", "0", 1, outcome)
 
 
-def test_a_refusal_is_passed_on(remote, chief):
+def test_passes_a_refusal_on(remote, chief):
     chief.error = StudyError("another study")
-    with pytest.raises(StudyError, match="^another study$"):
+    with pytest.raises(StudyError, match=r"^another study$"):
         remote.join("w", "study")
 
 
-def test_an_error_of_the_chief_is_not_waited_for(remote, chief):
+def test_does_not_wait_after_an_error(remote, chief):
     chief.error = ZeroDivisionError("oh")
     start = time.monotonic()
     with pytest.raises(StudyError, match="oh"):
@@ -70,7 +70,7 @@ def test_an_error_of_the_chief_is_not_waited_for(remote, chief):
     assert time.monotonic() - start < 10
 
 
-def test_a_chief_that_comes_late_is_waited_for(chief):
+def test_waits_for_a_late_chief(chief):
     address = free_address()
     remote = RemoteChief(address, patience=60)
     found = []
@@ -90,11 +90,13 @@ def test_a_chief_that_comes_late_is_waited_for(chief):
     again.close()
 
 
-def test_a_chief_that_does_not_come_is_given_up():
+def test_gives_up_a_missing_chief():
     address = free_address()
     remote = RemoteChief(address, patience=0.5)
     start = time.monotonic()
-    with pytest.raises(StudyError, match=f"the chief at {address} did not answer for 0.5 s .*--role chief"):
+    with pytest.raises(
+        StudyError, match=f"expected an answer of the chief at {address}, got none for 0.5 s .*--role chief"
+    ):
         remote.join("w", "study")
     assert time.monotonic() - start < 10
     assert remote.report("w", "study", "0", 1, {}) == {"go_on": True}  # a trial goes on without it
@@ -102,17 +104,19 @@ def test_a_chief_that_does_not_come_is_given_up():
     remote.close()
 
 
-def test_an_address_can_be_had_once(door):
-    with pytest.raises(StudyError, match=f"cannot listen on {door.address}: it is in use"):
+def test_refuses_an_address_in_use(door):
+    with pytest.raises(
+        StudyError, match=f"expected a free address of this machine, got {door.address}, which is in use"
+    ):
         Door(door.address)
 
 
-def test_only_loopback_is_silent():
+def test_warns_unless_on_loopback():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Door("127.0.0.1:0").close()
         Door("localhost:0").close()
-    with pytest.warns(UserWarning, match="not encrypted and asks for no password"):
+    with pytest.warns(UserWarning, match="not encrypted and has no password"):
         Door("0.0.0.0:0").close()
 
 
@@ -125,7 +129,7 @@ def test_is_loopback(host, expected):
 
 
 @pytest.mark.parametrize("address", ["", "8765", "host", "host:", ":8765", "host:port", "host:65536"])
-def test_what_is_no_address_is_refused(address):
-    with pytest.raises(ValueError, match="expected an address such as 127.0.0.1:8765"):
+def test_refuses_what_is_no_address(address):
+    with pytest.raises(ValueError, match=r"expected an address such as 127.0.0.1:8765"):
         RemoteChief(address)
     assert split_address("[::1]:80") == ("[::1]", 80)

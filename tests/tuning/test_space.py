@@ -1,4 +1,6 @@
+import copy
 import itertools
+import time
 import tomllib
 
 import keras_tuner
@@ -6,8 +8,7 @@ import pytest
 from training.synthetic import RECIPE
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.tuning import Space
-from recalib_keras.tuning import constraints as possible
+from recalib_keras.tuning import Space, constraints
 
 BASE = tomllib.loads(RECIPE)  # a U-Net of one level, 4 maps and 3 classes
 ALL = {
@@ -34,8 +35,8 @@ def mixes(space):
     return [space.values(values) for values in found]
 
 
-def test_each_possible_mix_is_there_once_and_no_other():
-    """The independent way: all products, less those that the network refuses and those that differ in vain."""
+def test_mixes_are_all_possible_ones_once():
+    """Compares with all products, without those that the network refuses and those that differ without effect."""
     space = Space(ALL, BASE)
     drawn = [frozenset(values.items()) for values in mixes(space) if space.problem(values) is None]
     expected = set()
@@ -58,10 +59,10 @@ def test_each_possible_mix_is_there_once_and_no_other():
     assert set(drawn) == expected
 
 
-def test_ratios_above_the_channels_are_not_even_there_to_draw():
+def test_never_offers_a_ratio_above_the_channels():
     space = Space(ALL, BASE)
     with_ratio = [values for values in mixes(space) if "reduction_ratio" in values]
-    assert with_ratio and all(possible.ratio_problem(space.recipe(values)) is None for values in with_ratio)
+    assert with_ratio and all(constraints.ratio_problem(space.recipe(values)) is None for values in with_ratio)
 
 
 SHAPES = {
@@ -75,7 +76,7 @@ SHAPES = {
 
 
 def test_levels_fit_the_window_the_filters_and_the_positions():
-    """The independent way again; a window of 12 can be halved twice."""
+    """Compares with all products again; a window of 12 can be halved twice."""
     space = Space(SHAPES, BASE)
     drawn = [repr(sorted(values.items())) for values in mixes(space)]
     expected = set()
@@ -98,7 +99,7 @@ def test_a_window_is_chosen_with_levels_that_fit_it():
     assert [(v["input.window"][0], v["levels"]) for v in mixes(space)] == [(8, 2), (8, 3), (12, 2)]
 
 
-def test_where_nothing_depends_a_dimension_is_one_hyperparameter_without_conditions():
+def test_independent_dimension_has_no_conditions():
     space = Space({"reduction_ratio": [2, 4, 8], "recalibration": "cse"}, BASE)
     (only,) = space.config()["space"]
     assert (only["config"]["name"], only["config"]["values"]) == ("reduction_ratio", [2, 4])
@@ -114,10 +115,18 @@ def test_cases_of_a_dimension_have_names_of_their_own():
     assert space.values({"filters": 2, "reduction_ratio (2)": 2}) == {"filters": 2, "reduction_ratio": 2}
 
 
-def test_a_mix_without_any_fitting_ratio_is_impossible():
+def test_mix_without_a_fitting_ratio_is_impossible():
     space = Space({"recalibration": ["none", "cse"], "filters": [2, 16], "reduction_ratio": [8]}, BASE)
     assert space.problem({"recalibration": "none", "filters": 2}) is None
-    assert "above the 2 channels" in space.problem({"recalibration": "cse", "filters": 2})
+    assert "the number of channels, 2, got 8" in space.problem({"recalibration": "cse", "filters": 2})
+
+
+def test_former_names_of_arguments_in_the_recipe():
+    base = copy.deepcopy(BASE)
+    base["network"]["arguments"]["stem"] = 1
+    space = Space({"network.arguments.patch_size": [1, 2]}, base)
+    arguments = space.recipe({"network.arguments.patch_size": 2})["network"]["arguments"]
+    assert arguments["patch_size"] == 2 and "stem" not in arguments
 
 
 def test_the_recipe_of_a_mix():
@@ -129,10 +138,10 @@ def test_the_recipe_of_a_mix():
     assert arguments["recalibration_args"] == {}  # cSE has no aggregation
     arguments = space.recipe({"recalibration": "none"})["network"]["arguments"]
     assert not {"recalibration", "recalibration_args", "positions", "skip"} & arguments.keys()
-    assert "recalibration" not in BASE["network"]["arguments"]  # the recipe that is varied stays as it is
+    assert "recalibration" not in BASE["network"]["arguments"]  # the recipe itself does not change
 
 
-def test_options_that_are_lists_come_back_as_lists():
+def test_options_may_be_lists():
     space = Space(
         {"recalibration": "cse", "positions": ["P1", ["encoder", "bottleneck"]], "filters": [4, [4, 8]]}, BASE
     )
@@ -141,7 +150,7 @@ def test_options_that_are_lists_come_back_as_lists():
     assert space.recipe(drawn[-1])["network"]["arguments"]["filters"] == [4, 8]
 
 
-def test_chosen_values_stay_when_the_space_is_declared_again():
+def test_declaring_again_keeps_chosen_values():
     hyperparameters = keras_tuner.HyperParameters()
     hyperparameters.values["learning_rate"] = 0.02
     space = Space({"learning_rate": [0.01, 0.02]}, BASE)
@@ -150,7 +159,7 @@ def test_chosen_values_stay_when_the_space_is_declared_again():
         assert hyperparameters.values == {"learning_rate": 0.02} and len(hyperparameters.space) == 1
 
 
-def test_ranges_become_numbers_of_their_kind():
+def test_ranges_keep_their_type():
     table = {"learning_rate": {"min": 1e-3, "max": 1e-2, "scale": "log"}, "batch_size": {"min": 2, "max": 8, "step": 2}}
     rate, batch = Space(table, BASE).config()["space"]
     assert (rate["class_name"], rate["config"]["sampling"], rate["config"]["step"]) == ("Float", "log", None)
@@ -160,17 +169,48 @@ def test_ranges_become_numbers_of_their_kind():
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"recalibration": "sse", "reduction_ratio": [2, 4]}, "reduction_ratio has no effect"),
-        ({"recalibration": ["cse", "pe"], "aggregation": ["max", "add"]}, "aggregation has no effect"),
-        ({"positions": ["P1", "P2"]}, "positions has no effect"),  # the recipe has no block
-        ({"recalibration": "cse", "positions": "P2", "skip": ["raw", "recalibrated"]}, "skip has no effect"),
-        ({"recalibration": "cse", "reduction_ratio": [8, 16]}, "reduction_ratio has no effect, or no possible value"),
-        ({"levels": [3, 4]}, "levels has no effect, or no possible value"),
-        ({"filters": [[4, 8, 16], [4, 8, 16, 16]]}, "filters has no effect, or no possible value"),
-        ({"levels": ["few", "many"]}, "levels must be an integer of at least 1, not 'few'"),
-        ({"recalibration": "cse", "reduction_ratio": 8}, "the reduction ratio 8 is above the 4 channels"),
+        (
+            {"recalibration": "sse", "reduction_ratio": [2, 4]},
+            "expected reduction_ratio to matter, got a dimension that has no effect",
+        ),
+        (
+            {"recalibration": ["cse", "pe"], "aggregation": ["max", "add"]},
+            "expected aggregation to matter, got a dimension that has no effect",
+        ),
+        (
+            {"positions": ["P1", "P2"]},
+            "expected positions to matter, got a dimension that has no effect",
+        ),  # the recipe has no block
+        (
+            {"recalibration": "cse", "positions": "P2", "skip": ["raw", "recalibrated"]},
+            "expected skip to matter, got a dimension that has no effect",
+        ),
+        (
+            {"recalibration": "cse", "reduction_ratio": [8, 16]},
+            "expected reduction_ratio to matter, got a dimension that has no effect, or no possible value",
+        ),
+        ({"levels": [3, 4]}, "expected levels to matter, got a dimension that has no effect, or no possible value"),
+        (
+            {"filters": [[4, 8, 16], [4, 8, 16, 16]]},
+            "expected filters to matter, got a dimension that has no effect, or no possible value",
+        ),
+        ({"levels": ["few", "many"]}, "expected `levels` to be an integer, got 'few'"),
+        ({"recalibration": "cse", "reduction_ratio": 8}, "the number of channels, 4, got 8"),
+        (
+            {"optimizer.learning_rate.first": [1, 2]},
+            "to be a key of a recipe, got one below 'learning_rate', which is no",
+        ),
+        ({"input.window": [["a", 12]], "levels": [1, 2]}, "expected integers of at least 1"),
     ],
 )
-def test_a_dimension_that_cannot_matter_is_refused(table, message):
+def test_refuses_a_dimension_that_cannot_matter(table, message):
     with pytest.raises(RecordError, match=message):
         Space(table, BASE)
+
+
+def test_refuses_too_many_dependent_values_at_once():
+    table = {"recalibration": ["cse", "pe"], "filters": {"min": 1, "max": 500}, "reduction_ratio": [*range(1, 20)]}
+    start = time.monotonic()
+    with pytest.raises(RecordError, match="at most 10000 mixes of filters, recalibration, reduction_ratio, got 19000"):
+        Space(table, BASE)
+    assert time.monotonic() - start < 5

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -24,11 +25,24 @@ def test_read(study_path):
     assert (mapping["preset"], path) == ("tiny3d", study_path.parent / "balls.toml")
 
 
-def test_a_study_may_vary_the_recipe_of_a_preset():
+def test_recipe_of_a_preset():
     mapping, path = Study(space=SPACE, preset="densenet3d_pe").base_recipe()
     assert path == preset_recipe("densenet3d_pe") and mapping["preset"] == "densenet3d_pe"
     with pytest.raises(ValueError, match="did you mean 'densenet3d_pe'"):
         Study(space=SPACE, preset="densenet3d_pf").base_recipe()
+
+
+@pytest.mark.parametrize("what", ["study", "recipe", "extended recipe"])
+def test_refuses_a_pipe_at_once(what, tmp_path):
+    path = tmp_path / "pipe.toml"
+    os.mkfifo(path)
+    if what != "study":
+        name = "pipe.toml" if what == "recipe" else "recipe.toml"
+        path = write(tmp_path / "study.toml", f'recipe = "{name}"\n[space]\n')
+        write(tmp_path / "recipe.toml", 'extends = "pipe.toml"\n')
+        what = "recipe"
+    with pytest.raises(RecordError, match=f"pipe.toml: expected the file of a {what}, got a pipe or device"):
+        Study.read(path).base_recipe()
 
 
 def test_how_many_trials():
@@ -37,12 +51,12 @@ def test_how_many_trials():
     assert Study(space=SPACE, recipe="r.toml", algorithm="grid", trials=3).most_trials == 3
 
 
-def test_the_fingerprint_is_that_of_the_question(study_path):
+def test_fingerprint(study_path):
     study = Study.read(study_path)
     assert study.fingerprint == Study.read(study_path).fingerprint
-    assert dataclasses.replace(study, trials=7).fingerprint == study.fingerprint  # more of the same
-    told_otherwise = dataclasses.replace(study, title="which rate?", baseline={"learning_rate": 0.01})
-    assert told_otherwise.fingerprint == study.fingerprint
+    assert dataclasses.replace(study, trials=7).fingerprint == study.fingerprint  # more trials of the same study
+    renamed = dataclasses.replace(study, title="which rate?", baseline={"learning_rate": 0.01})
+    assert renamed.fingerprint == study.fingerprint
     assert dataclasses.replace(study, seeds=(1, 3)).fingerprint != study.fingerprint
     assert dataclasses.replace(study, space=SPACE).fingerprint != study.fingerprint
 
@@ -52,16 +66,24 @@ def test_the_fingerprint_is_that_of_the_question(study_path):
     [
         ({}, "either a recipe or a preset"),
         ({"recipe": "a.toml", "preset": "unet3d"}, "either a recipe or a preset"),
-        ({"recipe": "a.toml", "algorithm": "genetic"}, "algorithm must be one of 'random', 'grid', 'bayesian'"),
-        ({"recipe": "a.toml", "trials": 0}, "trials must be at least 1, not 0"),
-        ({"recipe": "a.toml", "epochs": 0}, "epochs must be at least 1"),
-        ({"recipe": "a.toml", "patience": -1}, "patience must be at least 0"),
-        ({"recipe": "a.toml", "factor": 1}, "factor must be at least 2"),
-        ({"recipe": "a.toml", "seed": -1}, "seed must be at least 0"),
-        ({"recipe": "a.toml", "seeds": (1, 1)}, "seeds must be different numbers"),
+        (
+            {"recipe": "a.toml", "algorithm": "genetic"},
+            "expected algorithm to be one of 'random', 'grid', 'bayesian', 'hyperband', got 'genetic'",
+        ),
+        ({"recipe": "a.toml", "trials": 0}, "expected trials from 1 to 100000, got 0"),
+        ({"recipe": "a.toml", "epochs": 0}, "expected epochs from 1 to 1000000, got 0"),
+        ({"recipe": "a.toml", "patience": -1}, "expected patience from 0 to 1000000, got -1"),
+        ({"recipe": "a.toml", "factor": 1}, "expected factor from 2 to 1000, got 1"),
+        ({"recipe": "a.toml", "seed": -1}, "expected seed from 0 to 4294967294, got -1"),
+        ({"recipe": "a.toml", "seed": 2**32 - 1}, "expected seed from 0 to 4294967294, got 4294967295"),
+        ({"recipe": "a.toml", "seeds": (1, -1)}, "expected seeds from 0 to 4294967295, got -1"),
+        ({"recipe": "a.toml", "trials": 10**9}, "expected trials from 1 to 100000, got 1000000000"),
+        ({"recipe": "a.toml", "epochs": 10**400}, "expected epochs from 1 to 1000000, got an integer of 1329 bits"),
+        ({"recipe": "a.toml", "algorithm": "bayes"}, "did you mean 'bayesian'"),
+        ({"recipe": "a.toml", "seeds": (1, 1)}, "expected seeds to be different numbers, got"),
     ],
 )
-def test_what_is_no_study_is_refused(keys, message):
+def test_refuses_bad_keys(keys, message):
     with pytest.raises(RecordError, match=message):
         Study(space=SPACE, **keys)
 
@@ -69,24 +91,26 @@ def test_what_is_no_study_is_refused(keys, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seeds = [", "is not valid TOML"),
+        ("seeds = [", "expected a study in valid TOML, got "),
         ('recipe = "r.toml"\nalgoritm = "grid"\n[space]\n', "did you mean 'algorithm'"),
         ('recipe = "r.toml"\nname = "x"\n[space]\n', "unknown key 'name'"),
-        ('recipe = "r.toml"\n', "lacks 'space'"),
-        ('recipe = "r.toml"\ntrials = "many"\n[space]\n', "trials must be an integer"),
+        ('recipe = "r.toml"\n', "expected the key 'space', got a table without it"),
+        ('recipe = "r.toml"\ntrials = "many"\n[space]\n', "trials: expected an integer"),
     ],
 )
-def test_a_file_that_is_no_study_is_refused(text, message, tmp_path):
+def test_refuses_bad_files(text, message, tmp_path):
     with pytest.raises(RecordError, match=message):
         Study.read(write(tmp_path / "study.toml", text))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RecordError, match="cannot read the study .*none.toml: No such file"):
+def test_names_a_missing_file(tmp_path):
+    with pytest.raises(
+        RecordError, match=r"none\.toml: expected a study that can be read, got 'No such file or directory'"
+    ):
         Study.read(tmp_path / "none.toml")
 
 
-def test_a_study_is_read_without_loading_keras(study_path):
+def test_reading_does_not_load_keras(study_path):
     script = (
         "import sys; from recalib_keras.tuning import Study, work, RemoteChief, launch\n"
         "Study.read(sys.argv[1])\n"

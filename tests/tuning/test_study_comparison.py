@@ -25,7 +25,7 @@ def by_seed(*scores):
 
 
 @pytest.mark.parametrize(("baseline", "comparisons"), [({"learning_rate": 0.02}, 2), ({}, 3)])
-def test_one_trial_each_is_compared_seed_by_seed(baseline, comparisons, make_study, tmp_path):
+def test_seed_by_seed(baseline, comparisons, make_study, tmp_path):
     """Corrected for the two others of a named baseline, and for all three pairs if the data choose it."""
     study = make_study({"learning_rate": [0.01, 0.02, 0.03]}, baseline=baseline, seeds=SEEDS)
     scores = {0.01: (0.80, 0.82, 0.84), 0.02: (0.81, 0.84, 0.85), 0.03: (0.70, 0.73, 0.74)}
@@ -46,7 +46,7 @@ def test_one_trial_each_is_compared_seed_by_seed(baseline, comparisons, make_stu
 
 
 @pytest.mark.parametrize("baseline", [{}, {"filters": 2}])
-def test_where_no_value_matters_five_studies_in_a_hundred_say_that_one_does(baseline, make_study, tmp_path):
+def test_false_positives(baseline, make_study, tmp_path):
     """A baseline that the data choose does so too: corrected as if named, it would be one in eleven."""
     options, seeds, noise = [2, 4, 8, 16, 32, 64, 128], [1, 2, 3, 4, 5], np.random.default_rng(0)
     study = make_study({"filters": options}, baseline=baseline, seeds=seeds, algorithm="grid")
@@ -60,7 +60,7 @@ def test_where_no_value_matters_five_studies_in_a_hundred_say_that_one_does(base
     assert 0 < wrong / 500 < 0.05 + 2 * math.sqrt(0.05 * 0.95 / 500)
 
 
-def test_single_trials_that_differ_in_other_values_are_not_compared(make_study, tmp_path):
+def test_no_verdict_where_other_values_differ(make_study, tmp_path):
     study = make_study({"recalibration": "scse", "aggregation": ["max", "add"], "reduction_ratio": [2, 4]}, seeds=SEEDS)
     rows = [
         ({"aggregation": "max", "reduction_ratio": 2}, by_seed(0.80, 0.81, 0.82)),
@@ -74,7 +74,7 @@ def test_single_trials_that_differ_in_other_values_are_not_compared(make_study, 
     assert (level.difference.how, level.difference.verdict) == (SEED_BY_SEED, "lower")
 
 
-def test_trials_that_differ_in_nothing_else_are_compared_mix_by_mix(make_study, tmp_path):
+def test_mix_by_mix(make_study, tmp_path):
     study = make_study({"learning_rate": [0.01, 0.02], "filters": [2, 4, 8]}, seeds=[1])
     rows = [
         ({"filters": filters, "learning_rate": rate}, {1: filters / 10 + rate + noise})
@@ -89,7 +89,7 @@ def test_trials_that_differ_in_nothing_else_are_compared_mix_by_mix(make_study, 
     assert low.interval[1] > best.interval[0]  # the means alone would tell nothing
 
 
-def test_other_trials_are_compared_by_welchs_interval(make_study, tmp_path):
+def test_between_trials(make_study, tmp_path):
     study = make_study({"filters": [2, 4], "learning_rate": {"min": 0.01, "max": 0.1}}, baseline={"filters": 2})
     groups = {2: (0.5, 0.6, 0.55), 4: (0.7, 0.9)}
     rows = [
@@ -103,7 +103,7 @@ def test_other_trials_are_compared_by_welchs_interval(make_study, tmp_path):
     assert level.difference.interval == pytest.approx(bounds)
 
 
-def test_a_single_score_has_no_interval_and_no_verdict(make_study, tmp_path):
+def test_single_score(make_study, tmp_path):
     study = make_study({"filters": [2, 4]}, seeds=[1])
     results = made_up(study, tmp_path, [({"filters": 2}, {1: 0.5}), ({"filters": 4}, {1: 0.6})])
     first, second = comparison_of(results, "filters").levels
@@ -113,7 +113,7 @@ def test_a_single_score_has_no_interval_and_no_verdict(make_study, tmp_path):
 
 
 @pytest.mark.parametrize(("filters", "how"), [(2, SEED_BY_SEED), (4, BETWEEN_TRIALS)])
-def test_trials_without_the_dimension_are_a_level_of_their_own(filters, how, make_study, tmp_path):
+def test_trials_without_the_dimension(filters, how, make_study, tmp_path):
     """The block that decides may differ, and nothing else."""
     space = {"recalibration": ["none", "scse"], "positions": ["P1", "P5"], "filters": [2, 4]}
     rows = [
@@ -138,7 +138,7 @@ def grid_of_blocks(make_study, folder, **keys):
     return made_up(make_study(space, seeds=[1], **keys), folder, rows)
 
 
-def test_a_grid_compares_a_block_with_none_place_by_place(make_study, tmp_path):
+def test_grid_compares_place_by_place(make_study, tmp_path):
     """The places of a block are no random sample of one, so that the block as such is not compared."""
     results = grid_of_blocks(make_study, tmp_path, algorithm="grid")
     comparison = comparison_of(results, "recalibration")
@@ -151,7 +151,7 @@ def test_a_grid_compares_a_block_with_none_place_by_place(make_study, tmp_path):
     assert comparison.levels[-1].difference.pairs == 2
 
 
-def test_a_grid_refers_to_a_row_only_where_it_is_of_one_value(make_study, tmp_path):
+def test_grid_refers_to_rows_of_one_value(make_study, tmp_path):
     """Neither no block nor cSE takes an aggregation: that row of theirs is not of cSE alone."""
     space = {"recalibration": ["none", "cse", "scse"], "aggregation": ["max", "add"], "reduction_ratio": [2, 4]}
     rows = [({"recalibration": "none"}, {1: 0.5})]
@@ -166,7 +166,7 @@ def test_a_grid_refers_to_a_row_only_where_it_is_of_one_value(make_study, tmp_pa
     assert (cse.difference.elsewhere, cse.difference.how) == ("", BETWEEN_TRIALS)
 
 
-def test_a_random_search_compares_a_block_with_none_as_samples(make_study, tmp_path):
+def test_random_search_compares_samples(make_study, tmp_path):
     comparison = comparison_of(grid_of_blocks(make_study, tmp_path), "recalibration")
     (level,) = comparison.others
     assert (level.difference.how, level.difference.elsewhere) == (BETWEEN_TRIALS, "")
@@ -185,7 +185,7 @@ def test_gates(make_study, tmp_path):
     assert found == expected
 
 
-def test_only_complete_trials_that_were_trained_longest_count(make_study, tmp_path):
+def test_compares_only_the_longest_trainings(make_study, tmp_path):
     study = make_study({"filters": [2, 4, 8]}, seeds=[1])
     rows = [({"filters": 2}, {1: 0.9}), ({"filters": 4}, {1: 0.5}), ({"filters": 4}, ("failed", "no"))]
     results = made_up(study, tmp_path, rows)
@@ -199,7 +199,7 @@ def test_only_complete_trials_that_were_trained_longest_count(make_study, tmp_pa
     assert comparison.levels == [] and comparison.unscored == {"2": [], "4": results.trials, "8": []}
 
 
-def test_rivals_are_what_the_best_trial_cannot_be_told_apart_from(make_study, tmp_path):
+def test_rivals(make_study, tmp_path):
     study = make_study({"filters": [2, 4, 8]}, seeds=SEEDS)
     scores = {2: (0.80, 0.82, 0.84), 4: (0.81, 0.84, 0.85), 8: (0.70, 0.73, 0.74)}
     rows = [({"filters": filters}, by_seed(*values)) for filters, values in scores.items()]

@@ -33,12 +33,12 @@ def commands_of(name):
     return COMMAND.findall((ROOM / "examples" / name).read_text())
 
 
-def test_slurm_and_kubernetes_differ_only_in_names():
+def test_slurm_and_kubernetes_run_the_same():
     assert commands_of("slurm.sh") == commands_of("kubernetes.yaml")
     assert len(commands_of("slurm.sh")) == 2
 
 
-def test_the_commands_of_the_examples_run_a_study(study_path, control, tmp_path):
+def test_commands_of_the_examples(study_path, control, tmp_path):
     program = tmp_path / "bin" / "recalib"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).parent / "recalib.py"} "$@"\n')
@@ -82,7 +82,7 @@ STUBS = {
         ("/bin/sleep 60", 137, 143),  # nobody is left
     ],
 )
-def test_the_slurm_script_ends_as_its_chief_does(chief_does, workers_end_with, expected, tmp_path):
+def test_slurm_script_ends_as_its_chief(chief_does, workers_end_with, expected, tmp_path):
     for name, text in STUBS.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / name).chmod(0o755)
@@ -102,7 +102,7 @@ def test_the_slurm_script_ends_as_its_chief_does(chief_does, workers_end_with, e
     assert (tmp_path / "seen").read_text().startswith("--cpus-per-task=4 --kill-on-bad-exit=0 recalib tune ")
 
 
-def test_the_kubernetes_file_is_what_it_names():
+def test_kubernetes_file():
     yaml = pytest.importorskip("yaml")
     service, config, *jobs = yaml.safe_load_all((ROOM / "examples" / "kubernetes.yaml").read_text())
     assert [one["kind"] for one in (service, config, *jobs)] == ["Service", "ConfigMap", "Job", "Job"]
@@ -117,7 +117,7 @@ def test_the_kubernetes_file_is_what_it_names():
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_each_study_fits_its_recipe(path):
+def test_studies_fit_their_recipes(path):
     study = Study.read(path)
     plan = Plan(study)
     oracle = make_oracle(study, plan.space, plan.epochs)
@@ -125,10 +125,10 @@ def test_each_study_fits_its_recipe(path):
     assert oracle.number_of_trials() == TRIALS[path.stem]
 
 
-def test_there_are_the_six_studies():
+def test_there_are_six_studies():
     assert [path.stem for path in STUDIES] == [*TRIALS]
 
 
-def test_the_readme_names_every_short_name():
+def test_readme_names_every_short_name():
     text = (ROOM / "README.md").read_text()
     assert all(f"`{name}`" in text for name in SHORT_NAMES)

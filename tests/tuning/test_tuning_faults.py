@@ -1,4 +1,4 @@
-"""A study loses no trial and counts none twice, whoever is killed and whenever: with real processes."""
+"""A study loses no trial and counts none twice, whichever process is killed, at any time: with real processes."""
 
 import os
 import resource
@@ -40,7 +40,7 @@ def assert_complete(folder):
 
 
 @TURNS
-def test_the_trial_of_a_killed_worker_is_taken_up_by_another(turn, recalib_tune, control, tmp_path):
+def test_killed_worker(turn, recalib_tune, control, tmp_path):
     hold(control, "0002", 2)
     address = free_address()
     chief = recalib_tune("--role", "chief", "--oracle", address, "--lease", 2)
@@ -54,11 +54,11 @@ def test_the_trial_of_a_killed_worker_is_taken_up_by_another(turn, recalib_tune,
     assert {name: trial["attempt"] for name, trial in trials_of(tmp_path / "out").items() if trial["attempt"] > 1} == {
         "0002": 2
     }
-    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE  # it went on from the checkpoint of the one that died
+    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE  # it continued from the checkpoint of the dead worker
 
 
 @TURNS
-def test_a_killed_worker_of_a_launcher_is_replaced(turn, recalib_tune, control, tmp_path):
+def test_killed_worker_of_a_launcher(turn, recalib_tune, control, tmp_path):
     hold(control, "0001", 3)
     launcher = recalib_tune("--workers", 2)
     killed = wait_until_held(control, "0001")
@@ -74,7 +74,7 @@ def test_a_killed_worker_of_a_launcher_is_replaced(turn, recalib_tune, control, 
 
 
 @TURNS
-def test_a_chief_that_is_started_again_finds_its_workers_and_their_trials(turn, recalib_tune, control, tmp_path):
+def test_killed_chief(turn, recalib_tune, control, tmp_path):
     hold(control, "0003", 2)
     address = free_address()
     words = ("--oracle", address, "--lease", 60)
@@ -85,7 +85,7 @@ def test_a_chief_that_is_started_again_finds_its_workers_and_their_trials(turn, 
     os.kill(chief.pid, signal.SIGKILL)
     chief.wait()
     before = ended(tmp_path / "out")
-    release(control)  # the trial goes on, and ends, while nobody listens
+    release(control)  # the trial continues and ends without a chief
     wait_for(lambda: ("0003", "2", "3") in epochs_trained(control), "the end of the trial")
     assert all(worker.poll() is None for worker in workers)
     code, said = finish(recalib_tune("--role", "chief", *words))
@@ -98,7 +98,7 @@ def test_a_chief_that_is_started_again_finds_its_workers_and_their_trials(turn, 
 
 
 @TURNS
-def test_all_killed_and_started_again(turn, recalib_tune, control, tmp_path):
+def test_all_killed(turn, recalib_tune, control, tmp_path):
     hold(control, "0004", 2)
     launcher = recalib_tune("--workers", 2)
     wait_until_held(control, "0004")
@@ -120,13 +120,13 @@ def test_all_killed_and_started_again(turn, recalib_tune, control, tmp_path):
 
 
 def _limit_files(size):
-    """The kernel refuses to let any file grow beyond so many bytes, as it does on a full disk."""
+    """Lets the kernel refuse any file beyond some bytes, as on a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @TURNS
 @pytest.mark.parametrize("victim", ["worker", "chief"])
-def test_a_full_disk_ends_the_study_and_room_lets_it_go_on(turn, victim, recalib_tune, control, tmp_path):
+def test_full_disk(turn, victim, recalib_tune, control, tmp_path):
     (control / "size").write_text("200000" if victim == "worker" else "10")
     before = _limit_files(100_000 if victim == "worker" else 6_000)
     code, said = finish(recalib_tune("--workers", 1, before=before))
@@ -142,7 +142,7 @@ def test_a_full_disk_ends_the_study_and_room_lets_it_go_on(turn, victim, recalib
 
 @TURNS
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_launcher_leaves_no_orphan_and_goes_on_later(turn, number, expected, recalib_tune, control, tmp_path):
+def test_stopped_launcher(turn, number, expected, recalib_tune, control, tmp_path):
     hold(control, "0000", 2)
     launcher = recalib_tune("--workers", 2)
     wait_until_held(control, "0000")
@@ -161,10 +161,10 @@ def test_a_stopped_launcher_leaves_no_orphan_and_goes_on_later(turn, number, exp
     assert_complete(tmp_path / "out")
 
 
-def test_a_trial_that_kills_its_workers_fails_and_the_study_goes_on(recalib_tune, control, tmp_path):
+def test_trial_that_kills_its_workers(recalib_tune, control, tmp_path):
     (control / "die").write_text("0001")
     code, said = finish(recalib_tune("--workers", 1))
     assert code == 0, said
     trials = trials_of(tmp_path / "out")
-    assert trials["0001"]["status"] == "failed" and "cost 3 workers" in trials["0001"]["message"]
+    assert trials["0001"]["status"] == "failed" and "3 workers were lost" in trials["0001"]["message"]
     assert {trial["status"] for name, trial in trials.items() if name != "0001"} == {"completed"}

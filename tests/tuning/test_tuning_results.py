@@ -9,11 +9,11 @@ from studies_made_up import made_up
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from recalib_keras.core.errors import StudyError
+from recalib_keras.core.errors import RecordError, StudyError
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import Trial, read_results, search
 from recalib_keras.tuning.results import history, write_results
-from recalib_keras.tuning.trials import best
+from recalib_keras.tuning.trials import Execution, best
 
 SPACE = {"recalibration": ["none", "scse"], "filters": [4, [4, 8]], "learning_rate": {"min": 0.01, "max": 0.1}}
 ROWS = [
@@ -35,7 +35,7 @@ def results(make_study, tmp_path):
     return results
 
 
-def test_the_table_has_a_row_for_each_trial(results):
+def test_table(results):
     rows = list(csv.DictReader((results.folder / "trials.csv").open(encoding="utf-8")))
     assert [row["status"] for row in rows] == ["completed", "completed", "pruned"]
     first = rows[0]
@@ -50,7 +50,7 @@ def test_the_table_has_a_row_for_each_trial(results):
     assert rows[2]["dice"] == "" and rows[2]["message"] == "the loss is no longer finite"
 
 
-def test_the_best_recipe_is_one_that_train_takes(results):
+def test_best_recipe(results):
     text = (results.folder / "best.toml").read_text()
     assert text.startswith(
         "# Of 3 trials of the study 'study', number 1 has the highest mean:\n# dice 0.6550 ± 0.0071 on"
@@ -60,7 +60,13 @@ def test_the_best_recipe_is_one_that_train_takes(results):
     assert "recalibration" not in recipe.network.arguments
 
 
-def test_the_best_is_the_highest_mean_of_complete_trials():
+def test_best_trial():
+    short, long = (Trial(str(epochs), {}, epochs, status="completed") for epochs in (1, 3))
+    for trial in (short, long):
+        trial.executions = (Execution(1, 0.5, 1, trial.epochs),)
+    assert best([short, long]) is best([long, short]) is long  # of equal scores, the one that was trained longer
+    short.executions = (Execution(1, 0.6, 1, 1),)
+    assert best([short, long]) is short
     assert best([]) is None and best([Trial("0", {}, 1)]) is None
     assert math.isnan(Trial("0", {}, 1).score) and math.isnan(Trial("0", {}, 1).deviation)
 
@@ -68,6 +74,26 @@ def test_the_best_is_the_highest_mean_of_complete_trials():
 def test_history(results):
     assert [line["epoch"] for line in history(results.folder, results.trials[0])["2"]] == [1, 2]
     assert history(results.folder, results.trials[2]) == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "null", '{"1": 5}', '{"1": [5]}'])
+def test_damaged_history(text, results):
+    (results.folder / "trials" / "0" / "history.json").write_text(text)
+    with pytest.raises(
+        StudyError, match=r"history.json: expected the history of a trial, got a damaged file .*; remove"
+    ):
+        history(results.folder, results.trials[0])
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_scores_are_finite(score):
+    with pytest.raises(RecordError, match="expected score to be a finite number"):
+        Execution(1, score, 1, 1)
+
+
+def test_refuses_an_unknown_status():
+    with pytest.raises(RecordError, match=r"expected status to be one of waiting, .*; did you mean 'completed'"):
+        Trial("0", {}, 1, status="complete")
 
 
 def hparams_of(folder):
@@ -81,7 +107,7 @@ def hparams_of(folder):
     }
 
 
-def test_tensorboard_has_a_session_for_each_training(results):
+def test_tensorboard_sessions(results):
     folder = results.folder / "tensorboard"
     assert sorted(path.parent.name for path in folder.glob("0/*/*tfevents*")) == ["seed_1", "seed_2"]
     events, found = hparams_of(folder / "0" / "seed_2")
@@ -94,7 +120,7 @@ def test_tensorboard_has_a_session_for_each_training(results):
     assert start.hparams["learning_rate"].number_value == 0.02
 
 
-def test_tensorboard_knows_the_space(results):
+def test_tensorboard_space(results):
     events = EventAccumulator(str(results.folder / "tensorboard"))
     events.Reload()
     content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
@@ -104,7 +130,7 @@ def test_tensorboard_knows_the_space(results):
     assert [metric.name.tag for metric in experiment.metric_infos] == ["objective"]
 
 
-def test_results_are_read_back(make_study, tmp_path, monkeypatch):
+def test_reads_results(make_study, tmp_path, monkeypatch):
     from recalib import execute
 
     monkeypatch.setattr("recalib_keras.tuning.execution.execute", execute)
@@ -115,7 +141,7 @@ def test_results_are_read_back(make_study, tmp_path, monkeypatch):
     again = read_results(study, tmp_path / "out")
     assert again.trials == found.trials
     assert read_results(study, tmp_path / "out").best == found.best
-    with pytest.raises(StudyError, match="holds another study than 'study'"):
-        read_results(make_study({"learning_rate": [0.01, 0.03]}), tmp_path / "out")
-    with pytest.raises(StudyError, match="expected a study in .*none, there is no state.json"):
+    with pytest.raises(StudyError, match=r"expected the study with space.learning_rate = \[0.01, 0.02\], .*got space"):
+        read_results(make_study({"learning_rate": [0.01, 0.03]}, algorithm="grid", seeds=[1, 2]), tmp_path / "out")
+    with pytest.raises(StudyError, match=r"expected a study in .*none, got a folder without state.json"):
         read_results(study, tmp_path / "none")

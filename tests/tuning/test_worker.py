@@ -37,7 +37,7 @@ def trials(chief):
     return [trial for trial, _ in chief.snapshot()[0]]
 
 
-def test_all_trials_are_run_with_all_seeds(chief, train, tmp_path):
+def test_runs_all_trials_with_all_seeds(chief, train, tmp_path):
     assert work(chief, tmp_path) == ""
     assert epochs_trained(tmp_path / "control") == [
         (trial, seed, epoch) for trial in ("0000", "0001") for seed in "12" for epoch in "123"
@@ -49,12 +49,12 @@ def test_all_trials_are_run_with_all_seeds(chief, train, tmp_path):
     assert chief.results().best.id == "0001"
 
 
-def test_checkpoints_of_ended_trials_are_removed(chief, train, tmp_path):
+def test_removes_checkpoints_of_ended_trials(chief, train, tmp_path):
     work(chief, tmp_path)
     assert list((tmp_path / "out").rglob("log.jsonl")) and not list((tmp_path / "out").rglob("checkpoint*"))
 
 
-def test_a_training_that_is_not_finite_prunes_its_trial(chief, train, tmp_path):
+def test_diverged_training_prunes_its_trial(chief, train, tmp_path):
     def diverge(task, seed, *rest):
         done = execute(task, seed, *rest)
         return {**done, "message": "the loss is no longer finite"} if seed == 1 else done
@@ -67,7 +67,7 @@ def test_a_training_that_is_not_finite_prunes_its_trial(chief, train, tmp_path):
     assert chief.results().best is None
 
 
-def test_a_trial_that_raises_fails_with_its_traceback_beside_it(chief, train, tmp_path):
+def test_failed_trial_keeps_its_traceback(chief, train, tmp_path):
     def fail(task, *rest):
         if task["trial"] == "0000":
             raise ArithmeticError("too many maps")
@@ -83,7 +83,7 @@ def test_a_trial_that_raises_fails_with_its_traceback_beside_it(chief, train, tm
 
 
 @pytest.mark.parametrize("cause", [OSError(28, "No space left on device"), None])
-def test_an_error_of_the_machine_is_no_fault_of_the_trial(cause, chief, train, tmp_path):
+def test_error_of_the_machine_is_no_failure(cause, chief, train, tmp_path):
     def fail(*_):
         if cause is None:
             raise FileNotFoundError("expected a folder of scans")
@@ -95,7 +95,7 @@ def test_an_error_of_the_machine_is_no_fault_of_the_trial(cause, chief, train, t
     assert [(trial.status, trial.losses) for trial in trials(chief)] == [("waiting", 0)]
 
 
-def test_a_worker_that_is_stopped_gives_its_trial_back(chief, train, tmp_path):
+def test_stopped_worker_gives_its_trial_back(chief, train, tmp_path):
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -105,7 +105,7 @@ def test_a_worker_that_is_stopped_gives_its_trial_back(chief, train, tmp_path):
     assert [(trial.status, trial.losses) for trial in trials(chief)] == [("waiting", 0)]
 
 
-def test_a_trial_that_was_given_to_another_is_left_alone(chief, train, tmp_path):
+def test_leaves_a_trial_that_another_has(chief, train, tmp_path):
     begun, others = [], []
 
     def lose(task, seed, folder, data_root, on_line):
@@ -128,7 +128,7 @@ def test_a_trial_that_was_given_to_another_is_left_alone(chief, train, tmp_path)
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), ValueError("no checkpoint of this network")])
-def test_an_error_in_a_trial_that_was_given_to_another_is_nobodys(error, chief, train, tmp_path):
+def test_ignores_an_error_in_a_trial_that_another_has(error, chief, train, tmp_path):
     begun = []
 
     def lose(task, *rest):
@@ -145,7 +145,7 @@ def test_an_error_in_a_trial_that_was_given_to_another_is_nobodys(error, chief, 
     assert [(trial.status, trial.losses) for trial in trials(chief)] == [("completed", 2), ("completed", 0)]
 
 
-def test_signs_of_life_tell_how_far_a_trial_is(chief, train, tmp_path, monkeypatch):
+def test_reports_give_the_progress(chief, train, tmp_path, monkeypatch):
     seen = []
     report = chief.report
 
@@ -168,7 +168,7 @@ def test_signs_of_life_tell_how_far_a_trial_is(chief, train, tmp_path, monkeypat
     assert seen[5]["left"] == 0
 
 
-def test_a_long_epoch_does_not_make_a_worker_silent(make_study, train, tmp_path):
+def test_reports_during_a_long_epoch(make_study, train, tmp_path):
     study = make_study({"learning_rate": [0.01, 0.02]}, algorithm="grid", epochs=1)
     chief = Chief(study, tmp_path / "out", lease=0.4)
     beats = []
@@ -188,6 +188,6 @@ def test_a_long_epoch_does_not_make_a_worker_silent(make_study, train, tmp_path)
     chief.close()
 
 
-def test_the_reason_why_the_study_was_given_up_is_returned(chief, train, tmp_path):
+def test_returns_why_the_study_ended_early(chief, train, tmp_path):
     chief.give_up(RuntimeError("no more time"))
     assert work(chief, tmp_path) == "no more time"

@@ -229,7 +229,7 @@ def test_truncated_header(series, size):
 def test_a_volume_index(series):
     folder = series()
     assert read(folder, volume=0).array.ndim == 3
-    with pytest.raises(VolumeError, match="got --volume 1"):
+    with pytest.raises(VolumeError, match="got volume 1"):
         read(folder, volume=1)
 
 

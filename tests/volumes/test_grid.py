@@ -101,6 +101,28 @@ def test_matches_measures_in_millimetres():
     assert not grid.matches(Grid((10, 10, 11), np.eye(4)))
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, True), (0.009, True), (-0.009, True), (0.011, False), (0.5, False)]
+)
+@pytest.mark.parametrize("axis", range(3))
+def test_coincides_to_a_hundredth_of_the_smallest_voxel(share, expected, axis, oblique_affine):
+    grid, moved = Grid((10, 9, 8), oblique_affine), oblique_affine.copy()
+    moved[axis, 3] += share * 1.0
+    assert Grid((10, 9, 8), moved).coincides(grid) is expected
+    assert grid.coincides(Grid((10, 9, 8), moved)) is expected
+
+
+def test_grids_of_other_shapes_do_not_coincide():
+    assert not Grid((10, 9, 8), np.eye(4)).coincides(Grid((10, 9, 7), np.eye(4)))
+
+
+def test_cropped_keeps_the_places(oblique_affine):
+    grid = Grid((6, 5, 4), oblique_affine)
+    part = grid.cropped((slice(2, 6), slice(1, 3), slice(3, 99)))
+    assert part.shape == (4, 2, 1)
+    np.testing.assert_allclose(part.affine @ [1, 1, 0, 1], grid.affine @ [3, 2, 3, 1])
+
+
 def singular():
     affine = np.eye(4)
     affine[:3, 1] = affine[:3, 0]

@@ -80,7 +80,7 @@ def test_gives_float32_and_leaves_the_input_alone(method, dtype):
 
 
 def test_unknown_method_names_the_nearest():
-    with pytest.raises(ValueError, match="got 'z-score'; did you mean 'zscore'?"):
+    with pytest.raises(ValueError, match=r"got 'z-score'; did you mean 'zscore'?"):
         normalize(np.zeros(3), "z-score")
 
 

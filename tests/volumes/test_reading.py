@@ -302,18 +302,18 @@ def test_too_few_axes(tmp_path, shape):
 
 def test_4d_without_a_volume(nibabel_data):
     refused(
-        r"a 4-D image of 2 volumes; choose one with --volume i \(volume=i in Python\), i from 0 to 1",
+        r"a 4-D image of 2 volumes; choose one from 0 to 1: --volume I, in Python volume=I, in a recipe volume = I under \[data\]",
         nibabel_data / "example4d.nii.gz",
     )
 
 
 @pytest.mark.parametrize("volume", [2, -1])
 def test_4d_with_a_volume_out_of_range(nibabel_data, volume):
-    refused(f"a volume from 0 to 1 .*got --volume {volume}", nibabel_data / "example4d.nii.gz", volume)
+    refused(f"a volume from 0 to 1 .*got volume {volume}", nibabel_data / "example4d.nii.gz", volume)
 
 
 def test_3d_with_a_volume_out_of_range(scan_path):
-    refused(r"\(the image has 1\), got --volume 1", scan_path, 1)
+    refused(r"\(the image has 1\), got volume 1", scan_path, 1)
     assert read(scan_path, volume=0).array.ndim == 3
 
 
@@ -388,7 +388,7 @@ def test_an_image_without_affine():
 
 def test_an_open_orientation_warns(tmp_path):
     path = stored(tmp_path / "scan.nii", sform_code=0, qform_code=0)
-    with pytest.warns(UserWarning, match="neither qform nor sform is set.*base affine") as caught:
+    with pytest.warns(UserWarning, match=r"neither qform nor sform is set.*base affine") as caught:
         volume = read(path)
     assert volume.grid.orientation == "LAS"
     assert caught[0].filename == __file__
@@ -410,7 +410,7 @@ def analyze(path, image_class=nib.Spm99AnalyzeImage, keep=("mat", "M")):
 @pytest.mark.parametrize("name", ["scan.img", "scan.hdr"])
 def test_plain_analyze_warns(tmp_path, image_class, name):
     analyze(tmp_path / "scan.img", image_class, keep=())
-    with pytest.warns(UserWarning, match="left and right are uncertain; .* SPM gives such files .*LAS") as caught:
+    with pytest.warns(UserWarning, match=r"left and right are uncertain; .* SPM gives such files .*LAS") as caught:
         volume = read(tmp_path / name)
     assert volume.grid.orientation == "LAS" and caught[0].filename == __file__
     with pytest.warns(UserWarning, match="left and right are uncertain"):
@@ -444,7 +444,7 @@ def test_an_analyze_image_made_in_memory_has_the_affine_it_was_given(intensities
 @pytest.mark.parametrize("size", [0, 2.5])
 def test_mgh_without_valid_geometry_warns_and_stands_where_freesurfer_has_it(tmp_path, name, flag, size):
     mgh(tmp_path / name, goodRASFlag=flag, delta=size)
-    with pytest.warns(UserWarning, match="goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
+    with pytest.warns(UserWarning, match=r"goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
         volume = read(tmp_path / name)
     # FreeSurfer: x_ras = (-1, 0, 0), y_ras = (0, 0, -1), z_ras = (0, 1, 0), and 0 at voxel (width, height, depth) / 2.
     expected = [[-1, 0, 0, 2.5], [0, 0, 1, -1.5], [0, -1, 0, 2], [0, 0, 0, 1]]

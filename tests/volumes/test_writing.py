@@ -244,7 +244,7 @@ def test_save_over_the_file_an_image_is_read_from(scan_path):
 
 @pytest.mark.parametrize("name", ["labels.img", "labels.gz", "labels", "labels.png"])
 def test_save_refuses_other_endings(tmp_path, scan_path, name):
-    with pytest.raises(VolumeError, match="expected a file name that ends in .nii.gz, .nii, .mgz, .mgh"):
+    with pytest.raises(VolumeError, match=r"expected a file name that ends in .nii.gz, .nii, .mgz, .mgh"):
         save(nib.load(scan_path), tmp_path / name)
 
 

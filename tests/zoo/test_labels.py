@@ -13,7 +13,7 @@ def test_classes_of_the_two_sides_change_places():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((BACKGROUND, LEFT), r"17 \('left'\), whose mirror 53 is no label; mend `mirror` of the labels"),
+        ((BACKGROUND, LEFT), r"17 \('left'\), whose mirror 53 is no label; correct `mirror` of the labels"),
         ((BACKGROUND, LEFT, Label(53, "right")), r"17 \('left'\), whose mirror 53 has the mirror 53"),
         (
             (BACKGROUND, LEFT, RIGHT, Label(54, "third", mirror=17)),
@@ -29,10 +29,16 @@ def test_sides_that_do_not_name_each_other(labels, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((BACKGROUND, LEFT, Label(17, "right")), "labels must differ in id; 17 is there more than once"),
-        ((BACKGROUND, LEFT, Label(53, "left")), "labels must differ in name; 'left' is there more than once"),
-        ((LEFT, RIGHT, BACKGROUND), r"begin with the background, not with 17 \('left'\); put 0 \('background'\) first"),
-        ((LEFT, Label(0, "nothing")), r"begin with the background, not with 17 \('left'\); put 0 \('nothing'\) first"),
+        ((BACKGROUND, LEFT, Label(17, "right")), "expected labels that differ in id, got 17 more than once"),
+        ((BACKGROUND, LEFT, Label(53, "left")), "expected labels that differ in name, got 'left' more than once"),
+        (
+            (LEFT, RIGHT, BACKGROUND),
+            r"expected the background as the first of the labels, got 17 \('left'\); put 0 \('background'\) first",
+        ),
+        (
+            (LEFT, Label(0, "nothing")),
+            r"expected the background as the first of the labels, got 17 \('left'\); put 0 \('nothing'\) first",
+        ),
         ((LEFT, Label(5, "background")), r"put 5 \('background'\) first"),
     ],
 )

@@ -4,7 +4,11 @@ import json
 import pytest
 
 from recalib_keras import zoo
-from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, Typical, WeightSet
+from recalib_keras.volumes import METHODS
+from recalib_keras.zoo import Input, Label, Network, Preset, RecordError, ReferenceRange, WeightsError, WeightSet
+from recalib_keras.zoo.network import NORMALIZATIONS
+
+NAN = float("nan")
 
 WEIGHT_SET = WeightSet(
     title="balls",
@@ -17,7 +21,7 @@ WEIGHT_SET = WeightSet(
     data={"source": "tests"},
     score={"dice": 0.5, "dice_by_structure": {"Schäle": 0.5}},
 )
-TYPICAL = Typical(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
+TYPICAL = ReferenceRange(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
 MORE = dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)), typical=TYPICAL)
 PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": MORE})
 
@@ -80,17 +84,24 @@ def test_what_names_stand_for(preset, weights, shares):
 def test_an_ensemble_is_kept_and_is_no_single_network(tmp_path):
     (tmp_path / "preset.json").write_text(VIEWS.to_json(), encoding="utf-8")
     assert Preset.read(tmp_path) == VIEWS and "ensembles" not in json.loads(PRESET.to_json())
-    with pytest.raises(ValueError, match="weights 'both' of preset 'tiny' are those of several networks: balls, more"):
+    with pytest.raises(
+        ValueError,
+        match="expected weights of one network of the preset 'tiny', got the ensemble 'both'; "
+        "choose one of its members: balls, more",
+    ):
         zoo.load(tmp_path, "both")
 
 
 @pytest.mark.parametrize(
     ("ensembles", "message"),
     [
-        ({"balls": {"more": 1}}, "under another name; 'balls' averages more"),
-        ({"both": {"balls": 1, "less": 1}}, "an ensemble must average weight sets, balls, more"),
-        ({"both": {"balls": 1, "more": 0}}, "the shares of the ensemble 'both' must be above 0"),
-        ({"both": {}}, "must be above 0"),
+        ({"balls": {"more": 1}}, "under another name, got 'balls' of more"),
+        (
+            {"both": {"balls": 1, "less": 1}},
+            "expected an ensemble of the weight sets balls, more under another name, got 'both' of balls, less",
+        ),
+        ({"both": {"balls": 1, "more": 0}}, "expected shares above 0 in the ensemble 'both'"),
+        ({"both": {}}, "expected shares above 0"),
     ],
 )
 def test_a_wrong_ensemble_is_an_error(write, ensembles, message):
@@ -101,45 +112,123 @@ def test_a_wrong_ensemble_is_an_error(write, ensembles, message):
 @pytest.mark.parametrize("text", ["", "{", '{"name": "tiny",}', "not json"])
 def test_a_file_that_is_not_json(text, tmp_path):
     (tmp_path / "preset.json").write_text(text)
-    with pytest.raises(RecordError, match="preset.json is not valid JSON: "):
+    with pytest.raises(RecordError, match=r"preset.json: expected a preset in valid JSON, got "):
         Preset.read(tmp_path)
 
 
 def test_a_file_without_a_weight_set(write):
-    with pytest.raises(RecordError, match="preset.json describes no weight set"):
+    with pytest.raises(RecordError, match=r"preset.json: expected a weight set or more, got none"):
         Preset.read(write(lambda mapping: mapping["weight_sets"].clear()))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"file": "../balls.safetensors"}, "file must name a .safetensors file beside preset.json, not '../balls.safe"),
-        ({"file": "/etc/passwd"}, "file must name a .safetensors file beside preset.json, not '/etc/passwd'"),
-        ({"file": "sub/balls.safetensors"}, "file must name a .safetensors file beside preset.json, not"),
-        ({"file": ""}, "file must name a .safetensors file beside preset.json, not"),
-        ({"file": "balls.pickle"}, "file must name a .safetensors file beside preset.json, not 'balls.pickle'"),
-        ({"file": ".."}, "file must name a .safetensors file beside preset.json, not"),
-        ({"input": {"window": [8, 8]}}, "input: window must have 3 values"),
-        ({"input": {"window": [8, 8, 0]}}, "input: window must be three sizes, one of them 1 for a 2-D network"),
-        ({"input": {"window": [8, -8, 8]}}, "input: window must be three sizes"),
-        ({"input": {"window": [1, 1, 8]}}, "input: window must be three sizes"),
+        (
+            {"file": "../balls.safetensors"},
+            "expected file to name a .safetensors file beside preset.json, got '../balls.safe",
+        ),
+        ({"file": "/etc/passwd"}, "expected file to name a .safetensors file beside preset.json, got '/etc/passwd'"),
+        ({"file": "sub/balls.safetensors"}, "expected file to name a .safetensors file beside preset.json, got"),
+        ({"file": ""}, "expected file to name a .safetensors file beside preset.json, got"),
+        ({"file": "balls.pickle"}, "expected file to name a .safetensors file beside preset.json, got 'balls.pickle'"),
+        ({"file": ".."}, "expected file to name a .safetensors file beside preset.json, got"),
+        ({"input": {"window": [8, 8]}}, "input: window: expected 3 values"),
+        (
+            {"input": {"window": [8, 8, 0]}},
+            "input: expected window of three sizes from 1 to 4096, one of them 1 for a 2-D network",
+        ),
+        ({"input": {"window": [8, -8, 8]}}, "input: expected window of three sizes"),
+        ({"input": {"window": [1, 1, 8]}}, "input: expected window of three sizes"),
         (
             {"input": {"window": [8, 8, 8], "orientation": "ras"}},
-            "input: orientation must be three letters, one each of",
+            "input: expected orientation of three letters, one each of",
         ),
-        ({"input": {"window": [8, 8, 8], "orientation": "RAP"}}, "such as 'RAS', not 'RAP'"),
+        ({"input": {"window": [8, 8, 8], "orientation": "RAP"}}, "such as 'RAS', got 'RAP'"),
         (
             {"input": {"window": [8, 8, 8], "context": 1}},
-            "input: context must be a number of slices from 0 on, and 0 for",
+            "input: expected context from 0 to 32 slices, and 0 for",
         ),
-        ({"input": {"window": [8, 1, 8], "context": -1}}, "input: context must be a number of slices from 0 on, and 0"),
-        ({"network": {"architecture": "VNet"}}, "architecture must be one of UNet, SDNet, DenseNet, not 'VNet'"),
-        ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id must be an integer, not 1.5"),
-        ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color must have 3 values"),
-        ({"labels": [{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]}, "labels must differ in name; 'x' is there"),
-        ({"typical": {"entropy": 0.1}}, "typical lacks 'volume_ml', 'at_edge', 'found'"),
-        ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml must have 2 values"),
+        ({"input": {"window": [8, 1, 8], "context": -1}}, "input: expected context from 0 to 32 slices, and 0"),
+        ({"network": {"architecture": "VNet"}}, "expected architecture to be one of UNet, SDNet, DenseNet, got 'VNet'"),
+        ({"labels": [{"id": 1.5, "name": "x"}]}, "labels[0]: id: expected an integer, got 1.5"),
+        ({"labels": [{"id": 1, "name": "x", "color": [1, 2]}]}, "labels[0]: color: expected 3 values"),
+        (
+            {"labels": [{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]},
+            "expected labels that differ in name, got 'x' more than once",
+        ),
+        (
+            {"typical": {"entropy": 0.1}},
+            "typical: expected the keys 'volume_ml', 'at_edge', 'found', got a table without them",
+        ),
+        ({"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [1]}}, "typical: volume_ml: expected 2 values"),
         ({"parameter": 3}, "unknown key 'parameter'; did you mean 'parameters'?"),
+        ({"folder": None}, "unknown key 'folder'"),
+        ({"folder": "/"}, "unknown key 'folder'"),
+        ({"file": "a\x00.safetensors"}, "expected file without its ending to be at most 64 letters"),
+        ({"file": "a b.safetensors"}, "expected file without its ending to be at most 64 letters"),
+        ({"sha256": "x" * 64}, "expected sha256 of 64 hexadecimal digits, got 'xxx"),
+        ({"parameters": -1}, "expected parameters from 0 to 1e+11, got -1"),
+        ({"parameters": 10**4000}, "expected parameters from 0 to 1e+11, got an integer of 13288 bits"),
+        ({"parameters": True}, "parameters: expected an integer, got True"),
+        ({"title": "a\nb"}, "expected title to be one line of at most 200 printable characters"),
+        ({"title": "<script>"}, "expected title to be one line of at most 200 printable characters"),
+        ({"title": "x" * 201}, "expected title to be one line of at most 200 printable characters"),
+        ({"labels": []}, "expected labels, the background first, got none"),
+        ({"labels": None}, "labels: expected a list"),
+        ({"labels": [{"id": -1, "name": "x"}]}, "labels[0]: expected id from 0 to 2.14748e+09, got -1"),
+        ({"labels": [{"id": 2**31, "name": "x"}]}, "labels[0]: expected id from 0 to 2.14748e+09, got 2147483648"),
+        (
+            {"labels": [{"id": 0, "name": "x", "color": [0, 0, 256]}]},
+            "labels[0]: expected color from 0 to 255, got 256",
+        ),
+        ({"labels": [{"id": 0, "name": "<b>"}]}, "labels[0]: expected name to be one line of at most 100 printable"),
+        ({"labels": [{"id": 0, "name": "a|b"}]}, "labels[0]: expected name to be one line of at most 100 printable"),
+        ({"labels": [{"id": 0, "name": "a\nb"}]}, "labels[0]: expected name to be one line of at most 100 printable"),
+        ({"labels": [{"id": 0, "name": ""}]}, "labels[0]: expected name to be one line of at most 100 printable"),
+        (
+            {"labels": [{"id": 0, "name": "x" * 101}]},
+            "labels[0]: expected name to be one line of at most 100 printable",
+        ),
+        ({"input": {"window": [8, 8, 1000000000]}}, "input: expected window of three sizes from 1 to 4096"),
+        ({"input": {"window": [8, 8, 8], "spacing": [1, 1, 0.001]}}, "input: expected spacing (mm) from 0.01 to 30"),
+        (
+            {"input": {"window": [8, 8, 8], "spacing": [1, 1, 31]}},
+            "input: expected spacing (mm) from 0.01 to 30, got 31",
+        ),
+        (
+            {"input": {"window": [8, 8, 8], "spacing": [1, 1, NAN]}},
+            "input: expected spacing (mm) from 0.01 to 30, got nan",
+        ),
+        ({"input": {"window": [8, 8, 8], "orientation": ""}}, "input: expected orientation of three letters"),
+        (
+            {"input": {"window": [8, 8, 8], "normalization": "zcore"}},
+            "input: expected normalization to be one of 'zscore', 'percentile', 'ct', 'none', got 'zcore'; did you "
+            "mean 'zscore'?",
+        ),
+        ({"input": {"window": [8, 1, 8], "context": 33}}, "input: expected context from 0 to 32 slices"),
+        ({"network": {"architecture": "UNet", "arguments": {"filters": [1, 1e9]}}}, "expected arguments: filters from"),
+        ({"network": {"architecture": "UNet", "arguments": {"a": {"b": NAN}}}}, "expected arguments: a from"),
+        ({"network": []}, "network: expected a table of keys and values, got []"),
+        ({"score": {"dice": NAN}}, "expected score.dice from 0 to 1, got nan"),
+        ({"score": {"dice": 1.5}}, "expected score.dice from 0 to 1, got 1.5"),
+        ({"score": {"dice_by_structure": {"x": -1}}}, "expected score.dice_by_structure from 0 to 1, got -1"),
+        ({"score": {"epochs": float("inf")}}, "expected score.epochs from"),
+        ({"score": [1]}, "score: expected a table"),
+        ({"data": {"licence": ["a"]}}, "expected data.licence to be a text, got ['a']"),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "entropy": NAN}},
+            "typical: expected entropy from 0 to 1, got nan",
+        ),
+        ({"typical": {**dataclasses.asdict(TYPICAL), "at_edge": 2}}, "typical: expected at_edge from 0 to 1, got 2"),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "found": {"x": 7}}},
+            "typical: expected found.x from 0 to 1, got 7",
+        ),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [3, 2]}},
+            "typical: expected volume_ml as smallest and largest volume",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place(changes, message, write):
@@ -147,6 +236,79 @@ def test_a_mistake_is_named_with_its_place(changes, message, write):
     with pytest.raises(RecordError) as caught:
         Preset.read(folder)
     assert str(caught.value).startswith(f"{folder / 'preset.json'}: weight_sets.balls") and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/x", "", ".", "..", ".x", "a/b", "a\\b", "a\nb", "<b>", "x" * 65, "a b"]
+)
+@pytest.mark.parametrize("kind", ["preset", "weight set", "ensemble"])
+def test_a_name_that_is_no_name_is_refused(kind, name, write):
+    def rename(mapping):
+        if kind == "preset":
+            mapping["name"] = name
+        elif kind == "weight set":
+            mapping["weight_sets"][name] = mapping["weight_sets"].pop("more")
+        else:
+            mapping["ensembles"] = {name: {"balls": 1, "more": 1}}
+
+    message = (
+        r"preset.json: expected .*name.* to be at most 64 letters, digits, '_', '-' or '\.', the first no '\.', got "
+    )
+    with pytest.raises(RecordError, match=message):
+        Preset.read(write(rename))
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "3", '"text"', "{}", '{"name": "x"', "\x00", "[" * 100_000, "9" * 5000]
+)
+def test_any_other_content_is_one_error_that_names_the_file(content, tmp_path):
+    (tmp_path / "preset.json").write_text(content)
+    with pytest.raises(RecordError, match=r"preset\.json: expected ") as caught:
+        Preset.read(tmp_path)
+    assert caught.value.file and "\n" not in str(caught.value)
+
+
+def test_a_file_cut_off_anywhere_is_one_error(tmp_path):
+    text = PRESET.to_json().encode()
+    for length in range(0, len(text) - 2, 37):
+        (tmp_path / "preset.json").write_bytes(text[:length])
+        with pytest.raises(RecordError, match=r"preset\.json: expected a preset in valid JSON, got "):
+            Preset.read(tmp_path)
+
+
+def test_a_description_knows_where_its_files_lie(tmp_path, write):
+    described = Preset.read(write()).weight_sets["balls"]
+    assert described.path == tmp_path / "balls.safetensors" and described.recipe_path == tmp_path / "balls.toml"
+    assert described == WEIGHT_SET and described.folder == tmp_path
+    with pytest.raises(ValueError, match="expected weights in a preset's folder, got a description alone"):
+        WEIGHT_SET.read_weights()
+    with pytest.raises(WeightsError, match=r"balls\.safetensors: expected a file of weights that can be read"):
+        described.read_weights()
+    assert Preset.read(tmp_path).to_json() == PRESET.to_json()
+
+
+def test_a_preset_prints_as_a_table():
+    data = {"licence": "CC BY-NC 3.0,\nacademic"}
+    views = dataclasses.replace(VIEWS, weight_sets={**VIEWS.weight_sets, "more": dataclasses.replace(MORE, data=data)})
+    assert repr(views).splitlines() == str(views).splitlines() == [
+        "preset  weights  Dice   parameters  licence                             segments",
+        "tiny    balls    0.500  12          not stated                          balls",
+        "tiny    more     0.500  12          CC BY-NC 3.0, academic              balls",
+        "tiny    both            24          not stated; CC BY-NC 3.0, academic  average of 0.4 balls, 0.6 more",
+    ]  # fmt: skip
+
+
+def test_a_weight_set_prints_as_a_few_lines():
+    lines = repr(WEIGHT_SET).splitlines()
+    assert lines[0] == "balls" and max(map(len, lines)) < 120
+    assert [line.split()[0] for line in lines[1:]] == [
+        "network", "input", "labels", "trained", "licence", "score", "weights"
+    ]  # fmt: skip
+    assert "8 x 8 x 16 voxels of 1 x 1.5 x 2 mm, LIA, ct" in lines[2] and "2: background, Schäle" in lines[3]
+
+
+def test_normalisations_are_those_of_volumes():
+    assert tuple(METHODS) == NORMALIZATIONS
 
 
 @pytest.mark.parametrize(
@@ -166,23 +328,37 @@ def test_which_windows_show_left_and_right():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level": 2}, "network.arguments has an unknown key 'level'; did you mean 'levels'?"),
+        ({"level": 2}, "network.arguments: expected known keys, got the unknown key 'level'; did you mean 'levels'?"),
         (
             {"input_shape": [8, 8, 1]},
-            "network.arguments has an unknown key 'input_shape'; known keys: levels, filters, ",
+            "network.arguments: expected known keys, got the unknown key 'input_shape'; known keys: levels, filters, ",
         ),
-        ({"dtype": "float32"}, "network.arguments has an unknown key 'dtype'; known keys: levels, "),
+        (
+            {"dtype": "float32"},
+            "network.arguments: expected known keys, got the unknown key 'dtype'; known keys: levels, ",
+        ),
         (
             {"recalibration": "cse", "recalibration_args": {"reduction": 2}},
-            "network.arguments.recalibration_args has an unknown key 'reduction'; did you mean 'reduction_ratio'?",
+            "network.arguments.recalibration_args: expected known keys, got the unknown key 'reduction'; did you mean "
+            "'reduction_ratio'?",
         ),
-        ({"filters": 4.5}, "the network's arguments do not fit UNet: "),
+        ({"filters": 4.5}, "expected arguments that fit UNet, got network.arguments that do not ("),
     ],
 )
 def test_arguments_that_do_not_fit_the_network(arguments, message):
     with pytest.raises(RecordError) as caught:
         Network("UNet", arguments).build((8, 8, 1), 3)
     assert str(caught.value).startswith(message)
+
+
+def test_former_names_of_arguments_become_the_current_ones(write):
+    network = {"architecture": "UNet", "arguments": {"stem": 2, "levels": 1}}
+    folder = write(lambda mapping: mapping["weight_sets"]["balls"].update(network=network))
+    described = Preset.read(folder).weight_sets["balls"].network
+    assert described == Network("UNet", {"patch_size": 2, "levels": 1})
+    described.check()
+    with pytest.raises(RecordError, match="unknown key 'stem'"):
+        Network("UNet", {"stem": 2, "patch_size": 2}).check()
 
 
 def test_arguments_of_a_block_and_of_its_bases_are_known():
@@ -200,7 +376,9 @@ def test_builds_the_network_it_describes():
 
 @pytest.mark.parametrize("num_classes", [0, 1])
 def test_too_few_classes_are_refused(num_classes):
-    with pytest.raises(ValueError, match=f"must be at least 2. Received: num_classes={num_classes}"):
+    with pytest.raises(
+        ValueError, match=f"expected `num_classes` to be at least 2, the background included, got {num_classes}"
+    ):
         WEIGHT_SET.build(num_classes=num_classes)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, summarize
-from recalib_keras.evaluation.summary import MEAN
-from recalib_keras.inference import Confidence, Segmenter, traits, unfamiliar
+from recalib_keras.evaluation.report import MEAN
+from recalib_keras.inference import Segmenter
 from recalib_keras.training import Recipe, held_out
 from recalib_keras.training.card import card
 from recalib_keras.volumes import METHODS, Volume
@@ -159,8 +159,5 @@ def test_unfamiliar_scans_get_a_warning_and_familiar_ones_none(name, weights, da
     }
     warnings = {}
     for what, array in scans.items():
-        confidence = Confidence()
-        labels = segmenter(Volume(np.ascontiguousarray(array, "float32"), scan.grid), confidence=confidence)
-        seen = traits(labels, scan.grid, segmenter.labels[1:], confidence)
-        warnings[what] = unfamiliar(seen, segmenter.typical)
+        warnings[what] = segmenter(Volume(np.ascontiguousarray(array, "float32"), scan.grid)).warnings
     assert [what for what, said in warnings.items() if not said] == ["as it is"]

@@ -1,1 +1,1 @@
-"""A study in words and figures: what was tried, what came out, and what can and cannot be concluded from it."""
+"""A study in words and figures: what was tried, what the scores are, and what they do and do not show."""

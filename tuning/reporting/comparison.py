@@ -1,16 +1,23 @@
-"""How the values of a dimension compare, and what the study cannot tell apart."""
+"""How the values of a dimension compare, and which of them the study cannot tell apart."""
+
+from __future__ import annotations
 
 import json
 import math
 import statistics
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from recalib_keras.tuning.dimensions import label
+from recalib_keras.tuning.dimensions import Dimension, label
 from recalib_keras.tuning.reporting.intervals import interval, paired, pairs_of, together, unpaired
 from recalib_keras.tuning.trials import COMPLETED, Trial
 
+if TYPE_CHECKING:
+    from recalib_keras.tuning.results import Results
+    from recalib_keras.tuning.space import Space
+
 SEED_BY_SEED, MIX_BY_MIX, BETWEEN_TRIALS = "seed by seed", "mix by mix", "between trials"
-ABSENT = "—"  # the dimension takes no part, such as the positions of no blocks
+ABSENT = "—"  # the dimension takes no part, such as the positions where there are no blocks
 
 
 @dataclass(frozen=True)
@@ -18,11 +25,11 @@ class Difference:
     """How far a value's mean score is from the baseline's.
 
     Args:
-        mean: NaN if another dimension tells it.
-        interval: of it, pair of numbers; NaN if it cannot be told.
-        how: in which way it was taken, one of the constants above.
-        pairs: how many scores of the one and of the other were set against each other; 0 between trials.
-        elsewhere: name of the dimension whose own values tell it: of the two values, one leaves it out.
+        mean: The mean difference; NaN if another dimension shows it.
+        interval: Interval of the mean difference; NaN if there is none.
+        how: How the difference was computed, one of the constants above.
+        pairs: How many pairs of scores were compared; 0 between trials.
+        elsewhere: Name of the dimension whose own values show the difference: one of the two values leaves it out.
     """
 
     mean: float = math.nan
@@ -45,11 +52,11 @@ class Level:
     """One value of a dimension, over all trials that have it.
 
     Args:
-        value: as text; `"—"` if the dimension takes no part.
-        scores: of the trials, or of the trainings of the only one.
-        interval: of their mean, pair of numbers; NaN for a single score.
-        parameters: numbers of weights of the trials' networks, each once, the smallest first.
-        difference: `Difference` from the baseline; None for the baseline itself.
+        value: The value as text; `"—"` if the dimension takes no part.
+        scores: Scores of the trials, or of the trainings of the only trial.
+        interval: Interval of their mean; NaN for a single score.
+        parameters: Numbers of weights of the trials' networks, each once, the smallest first.
+        difference: Difference from the baseline; None for the baseline itself.
     """
 
     value: str
@@ -59,13 +66,13 @@ class Level:
     difference: Difference | None = None
 
     @property
-    def mean(self):
-        """Of the scores."""
+    def mean(self) -> float:
+        """Mean of the scores."""
         return statistics.fmean(self.scores)
 
     @property
-    def is_baseline(self):
-        """Whether the others are compared with it."""
+    def is_baseline(self) -> bool:
+        """Whether the others are compared with this value."""
         return self.difference is None
 
 
@@ -74,11 +81,11 @@ class Comparison:
     """The values of one dimension.
 
     Args:
-        name: of the dimension.
-        by_seed: whether the scores are of single trainings, since each value has one trial.
-        is_baseline_named: whether the study names the baseline; else it is the value with the highest mean.
-        levels: list of `Level`, in the order of the study.
-        unscored: dict from values without a comparable trial to the lists of their `Trial`.
+        name: Name of the dimension.
+        by_seed: Whether the scores are those of single trainings, since each value has one trial.
+        is_baseline_named: Whether the study names the baseline; else it is the value with the highest mean.
+        levels: The values, in the order of the study.
+        unscored: Dict from values without a comparable trial to their trials.
     """
 
     name: str
@@ -88,28 +95,28 @@ class Comparison:
     unscored: dict[str, list[Trial]]
 
     @property
-    def others(self):
+    def others(self) -> list[Level]:
         """The levels that are compared with the baseline."""
         return [level for level in self.levels if not level.is_baseline]
 
     @property
-    def is_elsewhere(self):
-        """Whether other dimensions tell all of its differences."""
+    def is_elsewhere(self) -> bool:
+        """Whether other dimensions show all of its differences."""
         return bool(self.others) and all(level.difference.elsewhere for level in self.others)
 
 
-def compare(results, dimension):
-    """Returns the `Comparison` of a dimension's values among the comparable trials.
+def compare(results: Results, dimension: Dimension) -> Comparison:
+    """Returns the comparison of a dimension's values among the comparable trials.
 
     Intervals of means are Student's at 95 %. Those of differences hold for all values of the dimension together
-    (Bonferroni): for all pairs of them if the baseline is the best of the data, and no value that the study names.
-    Two values with one trial each, alike in all else, are compared seed by seed; where several of their trials are
-    alike in all else, mix by mix; else all trials of the one with those of the other (Welch). In a grid, a value
-    that leaves another dimension out, alone of all, is compared there with each value of that dimension.
+    (Bonferroni): for all pairs of them if the baseline is the best of the data, and not named by the study. Two values
+    with one trial each that differ in nothing else are compared seed by seed. Where several of their trials differ in
+    nothing else, they are compared mix by mix; otherwise all trials of one value with all of the other (Welch). In a
+    grid, the only value that leaves another dimension out is compared there, with each value of that dimension.
 
     Args:
-        results: `Results`.
-        dimension: `Dimension` with options.
+        results: The results of the study.
+        dimension: A dimension with options.
     """
     groups = _groups(results.comparable, dimension)
     unscored = {value: trials for value, trials in _options(results.trials, dimension).items() if not groups.get(value)}
@@ -126,14 +133,14 @@ def compare(results, dimension):
     return Comparison(dimension.name, by_seed, is_named, levels, unscored)
 
 
-def rivals(results):
-    """Returns the trials that the one with the highest mean cannot be told apart from, the best first.
+def rivals(results: Results) -> list[Trial]:
+    """Returns the trials that cannot be told apart from the one with the highest mean, the best first.
 
-    It is compared seed by seed with each trial that was trained as long; the intervals hold at 95 % for all pairs of
-    these trials together, since the data pick the best one.
+    Each trial that was trained as long is compared with it seed by seed. The intervals hold at 95 % for all pairs of
+    these trials together, since the data choose the best one.
 
     Args:
-        results: `Results` with a completed trial.
+        results: Results with a completed trial.
     """
     best = results.best
     peers = [trial for trial in results.trials if trial.status == COMPLETED and trial.epochs == best.epochs]
@@ -143,7 +150,7 @@ def rivals(results):
 
 
 def _difference(results, dimension, pair, confidence):
-    """Returns the `Difference` of two values, pairs of a text and its trials."""
+    """Returns the difference of two values, each a pair of a text and its trials."""
     (value, trials), (other_value, others) = pair
     elsewhere, plan = _elsewhere(results, dimension.name, trials, others), results.plan
     if elsewhere:
@@ -163,12 +170,12 @@ def _difference(results, dimension, pair, confidence):
     return Difference(*found, BETWEEN_TRIALS)
 
 
-def gates(space, dimension):
-    """Returns the names of the dimensions that decide whether one takes part, a set.
+def gates(space: Space, dimension: Dimension) -> set[str]:
+    """Returns the names of the dimensions that decide whether another takes part.
 
     Args:
-        space: `Space`.
-        dimension: `Dimension` of it.
+        space: The space.
+        dimension: The other dimension.
     """
     cases = [
         {condition["config"]["name"]: condition["config"]["values"] for condition in item["config"]["conditions"]}
@@ -184,7 +191,7 @@ def gates(space, dimension):
 
 
 def _elsewhere(results, name, *groups):
-    """Returns the dimension that one of two values decides to leave out, and no other value does, in a grid."""
+    """Returns the dimension that one of two values leaves out in a grid, and no other value does; or an empty text."""
     if results.plan.study.algorithm != "grid":
         return ""
     for dimension in (dimension for dimension in results.plan.space.dimensions if dimension.options):
@@ -199,7 +206,7 @@ def _by_seed(trial, other, confidence):
 
 
 def _by_mix(trials, names):
-    """Returns the trials by their values of some dimensions, as text; without those that share a mix."""
+    """Returns the trials by their values of some dimensions, as text, without trials that share a mix."""
     mixes = {}
     for trial in trials:
         mix = json.dumps({name: trial.values[name] for name in names & trial.values.keys()}, sort_keys=True)
@@ -208,7 +215,7 @@ def _by_mix(trials, names):
 
 
 def _options(trials, dimension):
-    """Returns all trials by the value, as text, that they have; all options of the dimension are there."""
+    """Returns all trials by their value as text, with all options of the dimension as keys."""
     options = {text: [] for text in map(label, dimension.options)}
     for trial in trials:
         text = label(trial.values[dimension.name]) if dimension.name in trial.values else ABSENT
@@ -217,7 +224,7 @@ def _options(trials, dimension):
 
 
 def _groups(trials, dimension):
-    """Returns the trials by the value that they have, without the options that no trial has."""
+    """Returns the trials by their value as text, without options that no trial has."""
     return {text: found for text, found in _options(trials, dimension).items() if found}
 
 

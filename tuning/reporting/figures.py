@@ -1,12 +1,24 @@
 """Pictures of a study: all trials at once, and the score by each dimension."""
 
+from __future__ import annotations
+
 import math
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recalib_keras.core.files import atomic_write
-from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.reporting.comparison import ABSENT, compare
+from recalib_keras.tuning.dimensions import Dimension, label
+from recalib_keras.tuning.reporting.comparison import ABSENT, Comparison, compare
 from recalib_keras.tuning.reporting.intervals import interval
+from recalib_keras.tuning.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from recalib_keras.tuning.results import Results
 
 PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
 DOTS_PER_INCH = 120
@@ -14,22 +26,29 @@ COLUMNS = 3  # of panels
 PANEL = (4.2, 3.2)  # inches
 LANE = 0.2  # share of the space between two values that the lines of one value take
 BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
-BINS = 4  # of a range, of equally many trials
+BINS = 4  # of a range, with the same number of trials each
 DOTS, MEANS, BASELINE = "0.65", "#0072B2", "#D55E00"
+MARGIN = 0.06  # of the shown scores, above and below
+SMALLEST_SPAN = 0.01  # of an axis of scores
+MOST_TICKS, LINES_OF_TEXT = 12, 20  # of a panel, and of an axis of the parallel coordinates
+WIDEST_TICKS, LONGEST_TICK = 42, 24  # letters in a row below a panel; of one value
 
 
-def draw_figures(results, folder):
-    """Writes the pictures of a study as PNG files; returns their paths, none if no trial is complete.
+def draw_figures(results: Results, folder: str | os.PathLike) -> list[Path]:
+    """Writes the pictures of a study as PNG files.
 
-    Parallel coordinates are drawn from two dimensions on; a picture of before that is no longer drawn is removed.
+    Parallel coordinates need two dimensions. Earlier pictures that are no longer drawn are removed.
 
     Args:
-        results: `Results`.
-        folder: path to write to.
+        results: The results of the study.
+        folder: Where to write them.
+
+    Returns:
+        The paths of the pictures; none if no trial is complete.
 
     Raises:
-        ImportError: if matplotlib is not installed.
-        WriteError: if a file cannot be written.
+        ImportError: matplotlib is not installed.
+        WriteError: A file cannot be written.
     """
     _check_matplotlib()
     trials, dimensions, figures = results.comparable, results.plan.space.dimensions, {}
@@ -43,8 +62,13 @@ def draw_figures(results, folder):
     return [_save(figure, Path(folder) / name) for name, figure in figures.items()]
 
 
-def parallel_coordinates(results, trials):
-    """Returns a `matplotlib.figure.Figure` with an axis for each dimension and one for the score; a line is a trial."""
+def parallel_coordinates(results: Results, trials: Sequence[Trial]) -> Figure:
+    """Returns a figure with an axis for each dimension and one for the score; each line is a trial.
+
+    Args:
+        results: The results of the study.
+        trials: The trials to draw.
+    """
     from matplotlib import cm, colors
 
     dimensions, objective = results.plan.space.dimensions, results.plan.study.objective
@@ -58,14 +82,9 @@ def parallel_coordinates(results, trials):
         heights = [scale.height(trial) for scale in scales]
         heights.append((trial.score - low) / (high - low) if high > low else 0.5)
         axes.plot(range(len(heights)), heights, color=colouring.to_rgba(trial.score), alpha=0.8, linewidth=1.4)
-    for place, scale in enumerate(scales):
-        axes.axvline(place, color="black", linewidth=0.8)
-        for height, text in scale.ticks():
-            style = {"fontsize": 7, "va": "center", "bbox": BEHIND_TEXT}
-            axes.annotate(text, (place, height), xytext=(3, 0), textcoords="offset points", **style)
-    axes.axvline(len(scales), color="black", linewidth=0.8)
-    for height, score in ((0, low), (1, high)):
-        axes.annotate(f"{score:.3f}", (len(scales), height), xytext=(3, 0), textcoords="offset points", fontsize=7)
+    ends = ((0, low), (1, high)) if high > low else ((0.5, low),)
+    for place, ticks in enumerate([*(scale.ticks() for scale in scales), [(h, f"{score:.3f}") for h, score in ends]]):
+        _draw_axis(axes, place, ticks)
     axes.set_xticks(range(len(scales) + 1), [*(d.name for d in dimensions), objective], rotation=20, fontsize=8)
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(scales) + 0.5)
@@ -74,13 +93,18 @@ def parallel_coordinates(results, trials):
     return figure
 
 
-def score_by_dimension(results, trials):
-    """Returns a `matplotlib.figure.Figure` with a panel for each dimension: scores, their means and 95 % intervals.
+def score_by_dimension(results: Results, trials: Sequence[Trial]) -> Figure:
+    """Returns a figure with a panel for each dimension: scores, their means and 95 % intervals.
 
-    A dimension whose differences others tell has none; see `Comparison.is_elsewhere`.
+    All panels have one axis of scores. A dimension whose differences are shown by others has no panel; see
+    `Comparison.is_elsewhere`.
+
+    Args:
+        results: The results of the study.
+        trials: The trials to draw.
     """
     panels = [_panel(results, dimension, trials) for dimension in results.plan.space.dimensions]
-    panels = [(dimension, draw) for dimension, draw in panels if draw is not None]
+    panels = [panel for panel in panels if panel is not None]
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = _figure((PANEL[0] * columns, PANEL[1] * rows))
@@ -89,29 +113,76 @@ def score_by_dimension(results, trials):
         draw(axes)
         axes.set_xlabel(dimension.name)
         axes.set_ylabel(results.plan.study.objective)
+    scores, intervals = _drawn(figure.axes)
+    for axes in figure.axes:
+        axes.set_ylim(*score_limits(scores, intervals))
     return figure
 
 
-def _panel(results, dimension, trials):
-    """Returns a dimension and the function that draws its panel, or None in place of it."""
+def score_limits(scores: Sequence[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
+    """Returns the limits of an axis of scores: the range of the data within 0 to 1, with a small margin.
+
+    Intervals of few trials are far wider than the scores. They extend the axis by at most the range of the scores.
+
+    Args:
+        scores: All scores that are drawn, means included.
+        intervals: Bounds of the intervals that are drawn.
+    """
+    low, high = min(scores), max(scores)
+    reach = max(high - low, SMALLEST_SPAN)
+    bounds = [*scores, *(min(max(bound, low - reach), high + reach) for bound in intervals)]
+    low, high = max(0.0, min(bounds)), min(1.0, max(bounds))
+    margin = max(MARGIN * (high - low), (SMALLEST_SPAN - (high - low)) / 2)
+    return max(0.0, low - margin), min(1.0, high + margin)
+
+
+def _drawn(panels):
+    """Returns the heights of all dots and means in panels, and those of the ends of all intervals."""
+    lines = [line for axes in panels for line in axes.lines if line.get_marker() in ("o", "D")]
+    bars = [bar for axes in panels for container in axes.containers for bar in container.lines[2]]
+    ends = [point[1] for bar in bars for segment in bar.get_segments() for point in segment]
+    return [float(height) for line in lines for height in line.get_ydata()], ends
+
+
+def _draw_axis(axes, place, ticks):
+    axes.axvline(place, color="black", linewidth=0.8)
+    style = {"fontsize": 7, "va": "center", "bbox": BEHIND_TEXT}
+    for height, text in ticks:
+        axes.annotate(text, (place, height), xytext=(3, 0), textcoords="offset points", **style)
+
+
+def _panel(
+    results: Results, dimension: Dimension, trials: Sequence[Trial]
+) -> tuple[Dimension, Callable[[Axes], None]] | None:
+    """Returns a dimension and the function that draws its panel, or None if it has none."""
     if dimension.options is None:
         taking_part = [trial for trial in trials if dimension.name in trial.values]
         return dimension, lambda axes: _draw_range(axes, dimension, taking_part)
     comparison = compare(results, dimension)
-    return dimension, None if comparison.is_elsewhere else lambda axes: _draw_options(axes, comparison)
+    return None if comparison.is_elsewhere else (dimension, lambda axes: _draw_options(axes, comparison))
 
 
-def _draw_options(axes, comparison):
+def _draw_options(axes: Axes, comparison: Comparison) -> None:
     for place, level in enumerate(comparison.levels):
         offsets = _spread(len(level.scores))
         axes.plot([place + offset for offset in offsets], level.scores, "o", color=DOTS, markersize=3)
         _draw_mean(axes, place, level.mean, level.interval, BASELINE if level.is_baseline else MEANS)
-    axes.set_xticks(range(len(comparison.levels)), [level.value for level in comparison.levels], fontsize=8)
+    _label_options(axes, [_plain(level.value) for level in comparison.levels])
     unit = "training" if comparison.by_seed else "trial"
     axes.set_title(f"a dot is a {unit}; mean, 95 % interval", fontsize=8)
 
 
-def _draw_range(axes, dimension, trials):
+def _label_options(axes, values):
+    """Labels the values below a panel: slanted where they are wide, and only some where there are many."""
+    texts = [value if len(value) <= LONGEST_TICK else f"{value[: LONGEST_TICK - 1]}…" for value in values]
+    every = math.ceil(len(texts) / MOST_TICKS)
+    is_wide = sum(map(len, texts[::every])) > WIDEST_TICKS
+    style = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_wide else {}
+    axes.set_xticks(range(0, len(texts), every), texts[::every], fontsize=8, **style)
+    axes.set_xlim(-0.5, len(texts) - 0.5)
+
+
+def _draw_range(axes: Axes, dimension: Dimension, trials: Sequence[Trial]) -> None:
     trials = sorted(trials, key=lambda trial: trial.values[dimension.name])
     axes.plot([t.values[dimension.name] for t in trials], [t.score for t in trials], "o", color=DOTS, markersize=3)
     for number in range(BINS):
@@ -120,9 +191,22 @@ def _draw_range(axes, dimension, trials):
             values = [trial.values[dimension.name] for trial in members]
             scores = [trial.score for trial in members]
             _draw_mean(axes, sum(values) / len(values), sum(scores) / len(scores), interval(scores), MEANS)
-    if dimension.range.scale == "log":
-        axes.set_xscale("log")
+    _label_range(axes, dimension)
     axes.set_title("a dot is a trial; mean of a quarter, 95 % interval", fontsize=8)
+
+
+def _label_range(axes, dimension):
+    """Labels five numbers of the range; matplotlib's labels of a log axis overlap on less than a decade."""
+    from matplotlib.ticker import NullLocator
+
+    low, high = dimension.range.min, dimension.range.max
+    is_log = dimension.range.scale == "log"
+    if is_log:
+        axes.set_xscale("log")
+    shares = [place / 4 for place in range(5)]
+    ticks = [low * (high / low) ** share if is_log else low + share * (high - low) for share in shares]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{tick:.2g}" if is_log else f"{tick:.4g}" for tick in ticks], fontsize=8)
 
 
 def _draw_mean(axes, place, mean, bounds, color):
@@ -132,9 +216,9 @@ def _draw_mean(axes, place, mean, bounds, color):
 
 
 class _Scale:
-    """Where the values of a dimension lie on its axis, from 0 to 1.
+    """Where the values of a dimension are on its axis, from 0 to 1.
 
-    Trials of one value lie beside each other, around the value; one that is alone lies on it.
+    Trials of one value are beside each other, around the value; a single one is on it.
     """
 
     def __init__(self, dimension, trials):
@@ -150,6 +234,8 @@ class _Scale:
             place, lanes = self.texts.index(self._text(trial)), self.lanes[self._text(trial)]
             aside = LANE * (lanes.index(trial.id) / (len(lanes) - 1) - 0.5) if len(lanes) > 1 else 0.0
             return (place + aside) / max(1, len(self.texts) - 1)
+        if self.dimension.name not in trial.values:
+            return math.nan  # the line has a gap where the dimension takes no part
         value, low, high = trial.values[self.dimension.name], self.dimension.range.min, self.dimension.range.max
         if self.dimension.range.scale == "log":
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -158,11 +244,18 @@ class _Scale:
     def ticks(self):
         """Returns pairs of a place and its text."""
         if self.texts is not None:
-            return [(place / max(1, len(self.texts) - 1), text) for place, text in enumerate(self.texts)]
+            every = math.ceil(len(self.texts) / LINES_OF_TEXT)
+            steps = max(1, len(self.texts) - 1)
+            return [(place / steps, _plain(self.texts[place])) for place in range(0, len(self.texts), every)]
         return [(0, f"{self.dimension.range.min:g}"), (1, f"{self.dimension.range.max:g}")]
 
     def _text(self, trial):
         return label(trial.values[self.dimension.name]) if self.dimension.name in trial.values else ABSENT
+
+
+def _plain(text):
+    """Returns the text of a value without the brackets and quotes of a list: `encoder, bottleneck`."""
+    return text.replace('"', "").removeprefix("[").removesuffix("]")
 
 
 def _save(figure, path):
@@ -170,7 +263,7 @@ def _save(figure, path):
 
 
 def _spread(count):
-    """Returns offsets that keep dots of nearly the same score apart."""
+    """Returns offsets that separate dots of nearly the same score."""
     return [0.0] if count == 1 else [0.15 * (2 * index / (count - 1) - 1) for index in range(count)]
 
 

@@ -1,8 +1,11 @@
-"""What a comparison found, in words: its table, what follows from it, and what does not."""
+"""The result of a comparison in words: its table, what follows from it, and what does not."""
+
+from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
-from recalib_keras.tuning.reporting.comparison import ABSENT, BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED
+from recalib_keras.tuning.reporting.comparison import ABSENT, BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED, Comparison
 from recalib_keras.tuning.reporting.markdown import bounds, header, names, number, row, signed
 from recalib_keras.tuning.trials import COMPLETED
 
@@ -12,28 +15,28 @@ VERDICTS = {
     "not told apart": "cannot be told apart from",
     "": "cannot be compared with",
 }
-# What the intervals of differences that were taken in each way stand for.
+# What the intervals of differences mean, by the way in which they were computed.
 MEANINGS = {
     SEED_BY_SEED: (
-        "- Intervals taken seed by seed tell how far a difference depends on the random start and order of the "
-        "training, all else as it was here."
+        "- Intervals taken seed by seed show how far a difference depends on the random start and order of the "
+        "training, with everything else as in this study."
     ),
     MIX_BY_MIX: (
-        "- Intervals taken mix by mix tell how far a difference changes with the other values that the study varies, "
-        "the chance of each training included; the mixes count as a random sample."
+        "- Intervals taken mix by mix show how far a difference changes with the other values that the study varies, "
+        "including the chance in each training; the mixes count as a random sample."
     ),
     BETWEEN_TRIALS: (
         "- Intervals taken between trials count the trials of a value as a random sample of all mixes, independent of "
-        "those of the other; what else differs between them widens the interval."
+        "those of the other value; everything else that differs between them widens the interval."
     ),
 }
 
 
-def section(comparison):
+def section(comparison: Comparison) -> Iterator[str]:
     """Yields the lines of a dimension's section.
 
     Args:
-        comparison: `Comparison`.
+        comparison: The comparison of the dimension's values.
     """
     if not comparison.levels:
         return
@@ -48,18 +51,22 @@ def section(comparison):
         yield f"{_sizes(comparison.levels)}\n"
 
 
-def meanings(comparisons):
-    """Yields what the intervals of comparisons stand for, a line for each way in which they were taken."""
+def meanings(comparisons: Iterable[Comparison]) -> Iterator[str]:
+    """Yields what the intervals of comparisons mean, a line for each way in which they were computed.
+
+    Args:
+        comparisons: The comparisons that the report shows.
+    """
     shown = [comparison for comparison in comparisons if comparison.levels and not comparison.is_elsewhere]
     taken = {level.difference.how for comparison in shown for level in comparison.others if level.difference.verdict}
     yield from (words for how, words in MEANINGS.items() if how in taken)
     if any(not comparison.by_seed for comparison in shown):
         yield (
-            "- The interval of a mean over several trials counts them as a random sample too: it is wide where the "
-            "other values matter."
+            "- The interval of a mean over several trials counts them as a random sample too: it is wide if the other "
+            "values matter."
         )
     if taken:
-        yield "- What cannot be told apart is not thereby equal: more seeds may tell it apart."
+        yield "- Values that cannot be told apart may still differ: more seeds may tell them apart."
 
 
 def _table(comparison):
@@ -80,7 +87,7 @@ def _difference(difference):
 
 
 def _state(trials):
-    """Returns why no score of some trials is among those that are compared."""
+    """Returns why the comparison has no score of some trials."""
     if not trials:
         return "not tried"
     counts = Counter("dropped early" if trial.status == COMPLETED else trial.status for trial in trials)
@@ -90,7 +97,7 @@ def _state(trials):
 
 def _conclusion(comparison):
     if not comparison.others:
-        return "Only one value has a complete trial: there is nothing to compare."
+        return "Only one value has a complete trial, so there is nothing to compare."
     baseline = next(level.value for level in comparison.levels if level.is_baseline)
     said = []
     for verdict, words in VERDICTS.items():
@@ -102,19 +109,19 @@ def _conclusion(comparison):
     if any(level.difference.elsewhere for level in comparison.others):
         sentences.append(_elsewhere(comparison))
     if ABSENT in (level.value for level in comparison.levels):
-        sentences.append(f"`{ABSENT}` stands for the trials in which `{comparison.name}` takes no part.")
+        sentences.append(f"`{ABSENT}` are the trials in which `{comparison.name}` takes no part.")
     return " ".join(sentences)
 
 
 def _hold(comparison, baseline):
-    """Returns what the intervals of the differences hold for; empty if there are none."""
+    """Returns for what the intervals of the differences hold; empty if there are none."""
     if not any(level.difference.verdict for level in comparison.others):
         return ""
     if comparison.is_baseline_named:
-        return "The intervals of the differences hold together at 95 %: "
+        return "All intervals of the differences hold together at 95 %: "
     return (
-        f"The baseline `{baseline}` is the value with the highest mean, not one that was named beforehand; the "
-        "intervals of the differences allow for that, and hold together for all pairs of values at 95 %: "
+        f"The baseline `{baseline}` is the value with the highest mean, and was not named before the search; the "
+        "intervals of the differences allow for that and hold together for all pairs of values at 95 %: "
     )
 
 
@@ -123,14 +130,14 @@ def _why(comparison):
 
 
 def _elsewhere(comparison):
-    """Returns where the differences are told that this section leaves out."""
+    """Returns which section shows the differences that this one leaves out."""
     places = dict.fromkeys(level.difference.elsewhere for level in comparison.others if level.difference.elsewhere)
     return f"Whether {names(places)} takes part depends on this value: see the row `{ABSENT}` there."
 
 
 def _sizes(levels):
     sizes = "; ".join(f"`{level.value}` {_range(level.parameters)}" for level in levels if level.parameters)
-    return f"The networks differ in size too, so that a difference may be one of size. Parameters: {sizes}."
+    return f"The networks also differ in size, which may cause a difference. Parameters: {sizes}."
 
 
 def _range(sizes):

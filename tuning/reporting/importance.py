@@ -1,12 +1,18 @@
 """How much each dimension of a study matters for the score, by a random forest."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recalib_keras.tuning.dimensions import label
+
+if TYPE_CHECKING:
+    from recalib_keras.tuning.results import Results
 
 FEWEST_TRIALS = 10
 FOLDS, ROUNDS, SHUFFLES, TREES = 5, 3, 10, 100
@@ -14,14 +20,14 @@ FOLDS, ROUNDS, SHUFFLES, TREES = 5, 3, 10, 100
 
 @dataclass(frozen=True)
 class Importance:
-    """What a forest learns of the score of trials that it has not seen.
+    """What a random forest learns about the scores of trials that it has not seen.
 
     Args:
-        by_dimension: dict from names to pairs: by how much its error (mean absolute, in units of the score) grows if
-            the values of the dimension are shuffled, and the standard deviation of that over the folds.
-        error: mean absolute error on trials it has not seen.
-        plain_error: that of the mean score of all others, for comparison. A forest that does no better knows nothing,
-            and its importances mean nothing.
+        by_dimension: Dict from names to pairs: the growth of the forest's error (mean absolute, in units of the score)
+            when the values of the dimension are shuffled, and its standard deviation over the folds.
+        error: Mean absolute error on trials that the forest has not seen.
+        plain_error: The same error when the mean score of all other trials is the prediction. If the forest is not
+            better, its importances mean nothing.
     """
 
     by_dimension: dict[str, tuple[float, float]]
@@ -29,22 +35,22 @@ class Importance:
     plain_error: float
 
     @property
-    def is_meaningful(self):
-        """Whether the forest does better than the mean."""
+    def is_meaningful(self) -> bool:
+        """Whether the forest predicts better than the mean."""
         return self.error < self.plain_error
 
 
-def importance(results):
-    """Returns the permutation importance of each dimension, or None if the trials are too few to learn from.
+def importance(results: Results) -> Importance | None:
+    """Returns the permutation importance of each dimension, or None if there are too few trials.
 
     A random forest is fitted on four fifths of the completed trials and judged on the last fifth, in turn and three
     times over.
 
     Args:
-        results: `Results`.
+        results: The results of the study.
 
     Raises:
-        ImportError: if scikit-learn is not installed.
+        ImportError: scikit-learn is not installed.
     """
     _check_scikit_learn()
     from sklearn.inspection import permutation_importance
@@ -89,8 +95,8 @@ def _forest(dimensions):
 def _column(trials, dimension):
     """Returns the values of a dimension as the forest takes them.
 
-    Where the dimension takes no part it has its most frequent value: that it is missing is decided by what it depends
-    on, whose importance it would take otherwise.
+    Where the dimension takes no part it has its most frequent value. Another dimension decides that it takes no part,
+    and the forest must give the importance to that one.
     """
     values = [_value(trial.values[dimension.name], dimension) for trial in trials if dimension.name in trial.values]
     absent = statistics.mode(values) if values else 0

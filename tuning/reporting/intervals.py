@@ -1,17 +1,25 @@
-"""Student's and Welch's intervals of means and their differences."""
+"""Student's and Welch's intervals of means and of their differences."""
+
+from __future__ import annotations
 
 import functools
 import math
 import statistics
+from collections.abc import Iterable, Sequence
 
 CONFIDENCE = 0.95
 
 
-def interval(values, confidence=CONFIDENCE):
-    """Returns Student's interval of the mean of some values; NaN for a single one.
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Returns Student's interval of the mean of some values; NaN for a single value.
 
-    >>> [round(bound, 3) for bound in interval([0.80, 0.82, 0.84])]
-    [0.77, 0.87]
+    Args:
+        values: The values.
+        confidence: Confidence of the interval, from 0 to 1.
+
+    Example:
+        >>> [round(bound, 3) for bound in interval([0.80, 0.82, 0.84])]
+        [0.77, 0.87]
     """
     if len(values) < 2:
         return math.nan, math.nan
@@ -19,14 +27,27 @@ def interval(values, confidence=CONFIDENCE):
     return _around(mean, error, len(values) - 1, confidence)
 
 
-def paired(pairs, confidence=CONFIDENCE):
-    """Returns the mean difference of pairs of values, and Student's interval of it."""
+def paired(pairs: Iterable[tuple[float, float]], confidence: float = CONFIDENCE) -> tuple[float, tuple[float, float]]:
+    """Returns the mean difference of pairs of values, and Student's interval of it.
+
+    Args:
+        pairs: The pairs; the second value is subtracted from the first.
+        confidence: See `interval`.
+    """
     differences = [own - other for own, other in pairs]
     return statistics.fmean(differences), interval(differences, confidence)
 
 
-def unpaired(own, others, confidence=CONFIDENCE):
-    """Returns the difference of two means, and Welch's interval of it; NaN if there is one value on a side."""
+def unpaired(
+    own: Sequence[float], others: Sequence[float], confidence: float = CONFIDENCE
+) -> tuple[float, tuple[float, float]]:
+    """Returns the difference of two means, and Welch's interval of it; NaN if a side has a single value.
+
+    Args:
+        own: Values of the first mean.
+        others: Values of the second mean, which is subtracted.
+        confidence: See `interval`.
+    """
     difference = statistics.fmean(own) - statistics.fmean(others)
     if min(len(own), len(others)) < 2:
         return difference, (math.nan, math.nan)
@@ -38,13 +59,21 @@ def unpaired(own, others, confidence=CONFIDENCE):
     return difference, _around(difference, math.sqrt(variance), freedom, confidence)
 
 
-def together(comparisons):
-    """Returns the confidence of each of so many intervals that hold together at 95 % (Bonferroni)."""
+def together(comparisons: int) -> float:
+    """Returns the confidence that each interval needs so that all hold together at 95 % (Bonferroni).
+
+    Args:
+        comparisons: Number of intervals.
+    """
     return 1 - (1 - CONFIDENCE) / max(1, comparisons)
 
 
-def pairs_of(count):
-    """Returns how many pairs there are of so many."""
+def pairs_of(count: int) -> int:
+    """Returns the number of pairs among some things.
+
+    Args:
+        count: Number of things.
+    """
     return count * (count - 1) // 2
 
 

@@ -1,32 +1,36 @@
-"""A study in words: what was tried, and how it went."""
+"""The report of a study: what was tried, and what the scores show."""
 
+from __future__ import annotations
+
+import os
 import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
 
 from recalib_keras.core.files import write_text
+from recalib_keras.core.messages import listed, one_line
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.reporting import findings
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
 from recalib_keras.tuning.reporting.figures import draw_figures
 from recalib_keras.tuning.reporting.importance import FEWEST_TRIALS, importance
-from recalib_keras.tuning.reporting.markdown import header, names, number, row
+from recalib_keras.tuning.reporting.markdown import header, number, row
 from recalib_keras.tuning.reporting.settings import settings
-from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, write_results
+from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, Results, span, write_results
 from recalib_keras.tuning.trials import FAILED, PRUNED
 
 MOST_TRIALS = 10  # in a table
 
 
-def write_report(results, data_root=None):
-    """Writes all results anew from what is known of the trials: table, best recipe, HParams, figures, report.
+def write_report(results: Results, data_root: str | os.PathLike | None = None) -> Path:
+    """Writes all results again: table, best recipe, HParams, figures, report.
 
-    What needs a library that is not installed is left out, with a warning that names the command to install it.
+    Parts that need a library that is not installed are left out, with a warning that gives the command to install it.
 
     Args:
-        results: `Results`.
-        data_root: path that the recipe's data folder is relative to, to state the number of scans; None leaves it out.
+        results: The results of the study.
+        data_root: Folder that the recipe's data folder is relative to, to count the scans; None leaves the count out.
 
     Returns:
         Path of the report.
@@ -38,13 +42,15 @@ def write_report(results, data_root=None):
     return write_text(results.folder / REPORT, text)
 
 
-def publish(results, folder):
-    """Copies the results that are small enough to keep, all but the trainings and events, to `folder/NAME`.
+def publish(results: Results, folder: str | os.PathLike) -> Path:
+    """Copies the small results, all but the trainings and events, to `folder/NAME`; replaces an earlier copy.
 
-    What an earlier copy has there is replaced.
+    Args:
+        results: The results of the study.
+        folder: Where to copy them.
 
     Returns:
-        The path of that folder.
+        The path of `folder/NAME`.
     """
     target = Path(folder) / results.plan.study.name
     target.mkdir(parents=True, exist_ok=True)
@@ -63,12 +69,12 @@ def publish(results, folder):
 def _sections(results, found, figures, data_root):
     study, trials = results.plan.study, results.trials
     counts = Counter(trial.status for trial in trials)
-    yield f"# {study.title or study.name}\n"
+    yield f"# {one_line(study.title or study.name)}\n"
     ended = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
     seeds = ", ".join(map(str, results.plan.seeds))
     yield (
         f"{len(trials)} trials ({ended}) of the {study.algorithm} search `{study.name}`; each trained with seeds "
-        f"{seeds} for {_epochs(results.plan)}. Objective: {_objective(study)} on the validation scans, "
+        f"{seeds} for {_epochs(results)}. Objective: {_objective(study)} on the validation scans, "
         f"{'the last' if results.plan.validates_once else 'the best'} epoch of each training.\n"
     )
     yield from _settings(results, data_root)
@@ -88,11 +94,19 @@ def _sections(results, found, figures, data_root):
     yield from _limits(results, comparisons)
 
 
-def _epochs(plan):
-    study = plan.study
+def _epochs(results):
+    """Returns the planned length of the trainings, and the real length where it differs."""
+    plan, study, trained = results.plan, results.plan.study, results.epochs_trained
+    words = f"{plan.epochs} epochs"
     if study.patience:
-        return f"{plan.epochs} epochs at most, fewer after {study.patience} validations without a better one"
-    return f"{plan.epochs} epochs{' at most, by rounds' if study.algorithm == 'hyperband' else ''}"
+        words += f" at most, fewer after {study.patience} validations without a better one"
+    elif study.algorithm == "hyperband":
+        words += " at most, in rounds"
+    return words if trained in (None, (plan.epochs,) * 2) else f"{words}; really trained: {_from_to(*trained)}"
+
+
+def _from_to(fewest, most):
+    return f"{most}" if fewest == most else f"{fewest} to {most}"
 
 
 def _objective(study):
@@ -111,17 +125,18 @@ def _settings(results, data_root):
 def _best_trials(results):
     yield "## The best trials\n"
     yield f"{_best_in_words(results)}\n"
-    yield header("trial", "mean", "sd", *_dimensions(results), "parameters", "minutes")
+    yield header("trial", "mean", "sd", *_dimensions(results), "epochs", "parameters", "minutes")
     completed = sorted((trial for trial in results.trials if trial.scores), key=lambda trial: -trial.score)
     for trial in completed[:MOST_TRIALS]:
         size = "" if trial.parameters is None else f"{trial.parameters:,}"
         scores = number(trial.score), number(trial.deviation)
-        yield row(trial.id, *scores, *_values(results, trial), size, f"{trial.minutes:.1f}")
+        epochs = _from_to(*span([trial]))
+        yield row(trial.id, *scores, *_values(results, trial), epochs, size, f"{trial.minutes:.1f}")
     yield ""
 
 
 def _best_in_words(results):
-    """Returns which trial has the highest mean, and what it cannot be told apart from."""
+    """Returns which trial has the highest mean, and which trials cannot be told apart from it."""
     best, others = results.best, rivals(results)
     said = f"Trial {best.id} has the highest mean; its recipe is `best.toml`."
     if sum(bool(trial.scores) and trial.epochs == best.epochs for trial in results.trials) == 1:
@@ -131,13 +146,12 @@ def _best_in_words(results):
     held = "95 %, all pairs of trials together"
     if not others:
         return f"{said} Seed by seed it scored higher than every other that was trained as long ({held})."
-    more = f" and {len(others) - MOST_TRIALS} more" if len(others) > MOST_TRIALS else ""
-    listed = names(trial.id for trial in others[:MOST_TRIALS])
-    return f"{said} Seed by seed it cannot be told apart from {listed}{more} ({held})."
+    ids = listed((f"`{trial.id}`" for trial in others), MOST_TRIALS)
+    return f"{said} Seed by seed it cannot be told apart from {ids} ({held})."
 
 
 def _unscored_trials(results):
-    """Yields a table of the trials that ended without a score, and why."""
+    """Yields a table of the trials that ended without a score, with the reason."""
     ended = [trial for trial in results.trials if trial.status in (PRUNED, FAILED)]
     if not ended:
         return
@@ -168,30 +182,31 @@ def _importance_section(results, found):
         return
     yield "## Importance\n"
     if found is None:
-        yield f"Not estimated: that takes scikit-learn and at least {FEWEST_TRIALS} complete trials.\n"
+        yield f"Not estimated: this needs scikit-learn and at least {FEWEST_TRIALS} complete trials.\n"
         return
     yield (
-        f"A random forest predicts the score of trials that it has not seen to {found.error:.4f} (mean absolute "
-        f"error); the mean of the other trials does to {found.plain_error:.4f}. Shuffling one dimension makes the "
-        "forest worse by:\n"
+        f"A random forest predicts the scores of trials that it has not seen with a mean absolute error of "
+        f"{found.error:.4f}; the mean of the other trials has an error of {found.plain_error:.4f}. Shuffling one "
+        "dimension raises the forest's error by:\n"
     )
     yield header("dimension", "by", "sd over folds")
     for name, (mean, deviation) in sorted(found.by_dimension.items(), key=lambda item: -item[1][0]):
         yield row(name, number(mean), number(deviation))
     if not found.is_meaningful:
-        yield "\nThe forest does no better than the mean: this study does not show which dimension matters."
+        yield "\nThe forest predicts no better than the mean: this study does not show which dimension matters."
     yield ""
 
 
 def _limits(results, comparisons):
     yield "## What this does not show\n"
     yield from findings.meanings(comparisons)
+    epochs = _from_to(*span(results.comparable))
     yield "- How scores would differ on other scans: all trials are scored on the same validation scans."
-    yield f"- Trainings of {results.plan.epochs} epochs rank what learns fast; longer ones may rank otherwise."
+    yield f"- Trainings of {epochs} epochs rank highest what learns fast; longer ones may rank otherwise."
     if not results.plan.validates_once:
-        yield "- Each score is that of a training's best epoch on these scans, which flatters all trials alike."
+        yield "- Each score is that of a training's best epoch on these scans: all scores are optimistic."
     if len(results.comparable) < len([trial for trial in results.trials if trial.scores]):
-        yield "- Only the trials that were trained longest are compared; what was dropped early is not among them."
+        yield "- Only the trials that were trained longest are compared; those that were dropped early are left out."
     if len(results.plan.seeds) == 1:
         yield "- There is one training a trial: a difference between two trials may be chance."
 

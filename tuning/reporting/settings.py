@@ -1,27 +1,35 @@
-"""What all trainings of a study share, as its report states it."""
+"""The settings that all trainings of a study share, for its report."""
+
+from __future__ import annotations
 
 import functools
+import os
+from typing import TYPE_CHECKING
 
 from recalib_keras.core.records import from_mapping
-from recalib_keras.training import Recipe
-from recalib_keras.training.validation import in_words, split
+from recalib_keras.training import Recipe, find_split
+from recalib_keras.training.validation import in_words
+
+if TYPE_CHECKING:
+    from recalib_keras.tuning.plan import Plan
+    from recalib_keras.tuning.trials import Trial
 
 VARIED = "varied"
 
 
-def settings(plan, trial, data_root=None):
-    """Returns what each training does, a dict of texts; `"varied"` for what the study varies.
+def settings(plan: Plan, trial: Trial, data_root: str | os.PathLike | None = None) -> dict[str, str]:
+    """Returns the settings of each training as texts; `"varied"` for what the study varies.
 
     Args:
-        plan: `Plan`.
-        trial: `Trial`, any one: what it shares with the others is stated.
-        data_root: path that the recipe's data folder is relative to, to count the scans; None where it is not at hand.
+        plan: The study, worked out.
+        trial: Any trial: only what it shares with the others is reported.
+        data_root: Folder that the recipe's data folder is relative to, to count the scans; None if it is not available.
     """
     recipe = from_mapping(Recipe, plan.recipe(trial), f"trial {trial.id}")
     varied = {dimension.key for dimension in plan.space.dimensions}
 
     def of(key, write=str):
-        return VARIED if key in varied else write(functools.reduce(getattr, key.split("."), recipe))
+        return VARIED if key in varied else write(functools.reduce(getattr, key.find_split("."), recipe))
 
     return {
         "data": f"{of('data.source')} ({of('data.licence')})",
@@ -36,16 +44,16 @@ def settings(plan, trial, data_root=None):
 
 
 def _validation(recipe, data_root):
-    """Returns which scans are held out, and how many they are where they are at hand."""
+    """Returns which scans are validation scans, and how many there are if the data are available."""
     data = recipe.data
     which = ", ".join(data.held_out) if data.held_out else f"one of every {data.validate_every}"
     if data_root is None:
-        return f"scans held out: {which}"
+        return f"validation scans: {which}"
     try:
-        training, validation = split(recipe, data_root)
+        training, validation = find_split(recipe, data_root)
     except (ValueError, OSError):
-        return f"scans held out: {which}"
-    return f"{in_words(validation)} ({which}), {len(training)} to learn from"
+        return f"validation scans: {which}"
+    return f"{in_words(validation)} ({which}), {len(training)} training scans"
 
 
 def _times(sizes):

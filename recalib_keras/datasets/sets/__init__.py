@@ -1,1 +1,1 @@
-"""The data sets, one a file."""
+"""The known data sets, one in each file."""

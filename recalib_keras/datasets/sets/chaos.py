@@ -1,15 +1,18 @@
 """CHAOS: abdomens in CT and MR, DICOM series with a PNG mask for each slice."""
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from recalib_keras import volumes
 from recalib_keras.datasets.folders import first_folder, visible_files
-from recalib_keras.datasets.problems import Problem
-from recalib_keras.datasets.scan import Inspection, LabelledScan, noted
+from recalib_keras.datasets.problems import Problem, noted
+from recalib_keras.datasets.scan import Inspection, LabelledScan
 from recalib_keras.datasets.sets.slices import by_number, mask_levels, placed_slices
 from recalib_keras.datasets.source import Description, Source, Survey
 from recalib_keras.volumes import Volume
@@ -18,11 +21,12 @@ from recalib_keras.volumes import Volume
 class Sequence(NamedTuple):
     """One kind of images of CHAOS.
 
-    Args:
-        title: in words.
-        patients: folder of the patients' folders.
-        images, masks: folders of the DICOM slices and of the PNG masks, from a patient's folder.
-        levels: grey levels of each label, from 1 on, as `(name, lowest, highest)`.
+    Attributes:
+        title: What it is, in words.
+        patients: Folder of the patients' folders.
+        images: Folder of the DICOM slices, from a patient's folder.
+        masks: Folder of the PNG masks, from a patient's folder.
+        levels: Grey levels of each label, from 1 on, as `(name, lowest, highest)`.
     """
 
     title: str
@@ -49,7 +53,7 @@ any between. Needed of it, for each patient's number N:
   Train_Sets/{patients}/N/{masks}/*.png  as many masks
 Grey levels of the masks: {levels}.
 The first mask by name belongs to the first slice by name, and so on, as the organisers count them; where in the body a
-slice lies is read from its DICOM header. The test sets have no masks and are passed over."""
+slice lies is read from its DICOM header. The test sets have no masks and are skipped."""
 CITATION = """\
 @article{kavur2021chaos,
   title = {{CHAOS} Challenge - combined ({CT-MR}) healthy abdominal organ segmentation},
@@ -64,13 +68,20 @@ class SlicedScan(LabelledScan):
     """A folder of DICOM slices and one of PNG masks.
 
     Args:
-        levels: grey levels of each label, see `Sequence`.
+        name: See `LabelledScan`.
+        image: Folder of the slices.
+        labels: Folder of the masks.
+        patient: See `LabelledScan`.
+        part: See `LabelledScan`.
+        volume: See `LabelledScan`.
+        merge: See `LabelledScan`.
+        levels: Grey levels of each label; see `Sequence`.
     """
 
     levels: tuple[tuple[str, int, int], ...] = ()
 
-    def inspect(self):
-        """Returns an `Inspection`."""
+    def inspect(self) -> Inspection:
+        """Reads the series and its masks; see `LabelledScan.inspect`."""
         problems = []
         image, slices, masks = None, None, []
         with noted(problems, self.image):
@@ -93,15 +104,15 @@ class SlicedScan(LabelledScan):
         return Inspection(image, truth, problems)
 
 
-def find(folder, sequence):
-    """Returns the `Survey` of a folder.
+def find(folder: Path, sequence: str) -> Survey:
+    """Returns what is in a folder.
 
     Args:
-        folder: `pathlib.Path` of `Train_Sets`, of a folder round it, or of the patients' folders.
-        sequence: key of `SEQUENCES`.
+        folder: `Train_Sets`, a folder around it, or the folder of the patients' folders.
+        sequence: A key of `SEQUENCES`.
 
     Raises:
-        FileNotFoundError: there are no patients' folders.
+        FileNotFoundError: There are no patients' folders.
     """
     kind = SEQUENCES[sequence]
     scans, problems = [], []
@@ -130,26 +141,35 @@ def _cases(folder, kind):
     )
     cases = [path for path in patients.iterdir() if path.is_dir() and path.name.isdigit()] if patients else []
     if not cases:
-        raise FileNotFoundError(f"expected Train_Sets/{kind} with a numbered folder a patient in {folder}, got none")
+        raise FileNotFoundError(
+            f"expected Train_Sets/{kind} with a numbered folder for each patient in {folder}, got none"
+        )
     return sorted(cases)
 
 
-def labels_of(sequence):
-    """Returns number to name."""
+def labels_of(sequence: str) -> dict[int, str]:
+    """Returns the name of each label number.
+
+    Args:
+        sequence: A key of `SEQUENCES`.
+    """
     return dict(enumerate(("background", *(name for name, _, _ in SEQUENCES[sequence].levels))))
 
 
 def _unlike(slices, masks, folder):
     """Returns as a list what is wrong with the pairs of slices and masks by their order."""
     if len(masks) != len(slices):
-        return [Problem(folder, f"{len(slices)} masks, one a slice", f"{len(masks)}")]
+        return [Problem(folder, f"{len(slices)} masks, one for each slice", f"{len(masks)}")]
     names = {path.stem for path, _ in slices}
     if 2 * sum(mask.stem in names for mask in masks) <= len(masks):
         return []
-    # Masks that are named like the slices show where both a slice and a mask, but not the same, are missing.
+    # Masks that are named like the slices show that a slice and the mask of another slice are missing.
     return [
         Problem(
-            mask, f"a mask named like the slice it belongs to by order, {path.name}", "another name; one is missing"
+            mask,
+            f"a mask named like the slice it belongs to by order, {path.name}",
+            "another name",
+            "find the missing slice or mask",
         )
         for (path, _), mask in zip(slices, masks)
         if mask.stem != path.stem
@@ -158,7 +178,9 @@ def _unlike(slices, masks, folder):
 
 def _check_shape(path, shape, expected):
     if shape != expected:
-        raise volumes.VolumeError(f"{path}: expected the shape of its slice, {expected} (columns, rows), got {shape}")
+        raise volumes.VolumeError(
+            file=path, expected=f"the shape of its slice, {expected} (columns, rows)", received=f"{shape}"
+        )
 
 
 def _classes(levels, path, ranges):
@@ -169,7 +191,9 @@ def _classes(levels, path, ranges):
     unknown = np.unique(levels[(classes == 0) & (levels != 0)])
     if unknown.size:
         known = ", ".join(_range(lowest, highest) for _, lowest, highest in ranges)
-        raise volumes.VolumeError(f"{path}: expected the grey levels 0, {known}, got {unknown[:10].tolist()} too")
+        raise volumes.VolumeError(
+            file=path, expected=f"the grey levels 0, {known}", received=f"{unknown[:10].tolist()} too"
+        )
     return classes
 
 

@@ -1,14 +1,17 @@
 """Duke DME: retinal OCT of eyes with diabetic macular edema, in MATLAB files."""
 
+from __future__ import annotations
+
 import functools
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from recalib_keras.datasets.folders import visible_files
-from recalib_keras.datasets.problems import Problem
-from recalib_keras.datasets.scan import Inspection, LabelledScan, noted
+from recalib_keras.datasets.problems import Problem, noted
+from recalib_keras.datasets.scan import Inspection, LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
 from recalib_keras.volumes import Grid, Volume, VolumeError
 
@@ -32,7 +35,7 @@ LABELS = dict(
 )
 BOUNDARIES, FLUID_LABEL = 8, 8
 # Millimetres between A-scans, between pixels in depth and between B-scans: nominal values, in the middle of the ranges
-# that the paper gives for its ten eyes, since the files do not tell each eye's own.
+# that the paper gives for its ten eyes. The files do not give each eye's own.
 SPACING = (0.01146, 0.00387, 0.123)
 
 LAYOUT = """\
@@ -42,7 +45,7 @@ LAYOUT = """\
     manualLayers1  (8, columns, B-scans): row of each boundary between layers, NaN where none was drawn
     manualFluid1   (rows, columns, B-scans): above 0 in fluid
 Each B-scan that has boundaries becomes a scan of one slice; all of one eye are one patient. It is cut to the columns
-between the first and the last in which all boundaries are drawn; gaps within them are bridged by straight lines."""
+between the first and the last in which all boundaries are drawn; straight lines bridge the gaps within them."""
 CITATION = """\
 @article{chiu2015kernel,
   title = {Kernel regression based segmentation of optical coherence tomography images with diabetic macular edema},
@@ -55,14 +58,14 @@ CITATION = """\
 
 @dataclass(frozen=True)
 class BScan(LabelledScan):
-    """One annotated B-scan of a MATLAB file; `volume` tells which, counted from 0.
+    """One annotated B-scan of a MATLAB file; `volume` is its number, counted from 0.
 
     It is read as `(columns, rows, 1)`: x along the scan line, y from the choroid to the vitreous, z from B-scan to
-    B-scan. Which eye it is, left or right, the files do not tell.
+    B-scan. The files do not say whether it is a left or a right eye.
     """
 
-    def inspect(self):
-        """Returns an `Inspection`."""
+    def inspect(self) -> Inspection:
+        """Reads the B-scan and its layers; see `LabelledScan.inspect`."""
         problems = []
         with noted(problems, self.image):
             images, layers, fluid = (_variable(self.image, name) for name in (IMAGES, LAYERS, FLUID))
@@ -70,7 +73,7 @@ class BScan(LabelledScan):
             boundaries = layers[:, :, self.volume]
             columns = drawn_columns(boundaries)
             if columns is None:
-                raise VolumeError(f"{self.image}: expected boundaries in B-scan {self.volume + 1}, got none")
+                raise VolumeError(file=self.image, expected=f"boundaries in B-scan {self.volume + 1}", received="none")
             grid = _grid(columns, images.shape[0], self.volume)
             pixels = images[:, columns, self.volume].T.astype(np.float32)[:, :, None]
             truth = label_rows(bridged(boundaries[:, columns]), images.shape[0])
@@ -79,36 +82,48 @@ class BScan(LabelledScan):
         return Inspection(None, None, problems)
 
 
-def drawn_columns(boundaries):
-    """Returns the slice from the first to the last column in which all boundaries are drawn, or None."""
+def drawn_columns(boundaries: np.ndarray) -> slice | None:
+    """Returns the columns from the first to the last in which all boundaries are drawn, or None.
+
+    Args:
+        boundaries: Row of each boundary in each column, `(boundaries, columns)`; NaN if it was not drawn.
+    """
     drawn = np.flatnonzero(np.isfinite(boundaries).all(axis=0))
     return slice(int(drawn[0]), int(drawn[-1]) + 1) if drawn.size else None
 
 
-def bridged(boundaries):
-    """Returns boundaries whose gaps (NaN) between two drawn columns are bridged by straight lines."""
+def bridged(boundaries: np.ndarray) -> np.ndarray:
+    """Returns boundaries with straight lines across the gaps (NaN) between drawn columns.
+
+    Args:
+        boundaries: Row of each boundary in each column, `(boundaries, columns)`.
+    """
     columns = np.arange(boundaries.shape[1])
     return np.array([np.interp(columns, columns[np.isfinite(row)], row[np.isfinite(row)]) for row in boundaries])
 
 
-def label_rows(boundaries, rows):
+def label_rows(boundaries: np.ndarray, rows: int) -> np.ndarray:
     """Returns the layer of each pixel, uint8 `(columns, rows)`.
 
-    A pixel belongs to the layer below the last boundary at or above it; above the first boundary and from the last
-    one on there is background. Boundaries count rows from 1, as MATLAB does.
+    A pixel belongs to the layer below the last boundary at or above it. Above the first boundary, and from the last
+    one on, is background.
+
+    Args:
+        boundaries: Row of each boundary in each column, `(boundaries, columns)`, counted from 1 as in MATLAB.
+        rows: Number of rows.
     """
     passed = (np.arange(1, rows + 1) >= boundaries[:, :, None]).sum(axis=0)
     return np.where(passed == BOUNDARIES, 0, passed).astype(np.uint8)
 
 
-def find(folder):
-    """Returns the `Survey` of a folder; reads the boundaries, to see which B-scans have some.
+def find(folder: Path) -> Survey:
+    """Returns what is in a folder; reads the boundaries, to see which B-scans have some.
 
     Args:
-        folder: `pathlib.Path` of `Subject_01.mat` and so on.
+        folder: Holds `Subject_01.mat` and so on.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: There is no such file.
     """
     if (folder / "2015_BOE_Chiu").is_dir():
         folder = folder / "2015_BOE_Chiu"
@@ -139,14 +154,20 @@ def _load(path, name, modified):
     try:
         content = loadmat(path, variable_names=[name])
     except NotImplementedError as error:  # HDF5 inside
-        raise VolumeError(f"{path}: expected a MATLAB file of version 7 or older, got 7.3; save with '-v7'") from error
-    except Exception as error:  # whatever breaks in the middle of a file
-        raise VolumeError(f"{path}: expected a MATLAB file, got one that is none or is damaged ({error})") from error
+        raise VolumeError(
+            file=path, expected="a MATLAB file of version 7 or older", received="7.3", remedy="save it with '-v7'"
+        ) from error
+    except Exception as error:  # scipy raises many kinds for a damaged file
+        raise VolumeError(
+            file=path, expected="a MATLAB file", received=f"one that is none or is damaged ({error})"
+        ) from error
     if name not in content:
-        raise VolumeError(f"{path}: expected the variable {name}, got a file without it")
+        raise VolumeError(file=path, expected=f"the variable {name}", received="a file without it")
     array = content[name]
     if array.ndim != 3 or array.dtype.kind not in "biuf":
-        raise VolumeError(f"{path}: expected {name} to have three axes of numbers, got {array.dtype} {array.shape}")
+        raise VolumeError(
+            file=path, expected=f"{name} to have three axes of numbers", received=f"{array.dtype} {array.shape}"
+        )
     return array
 
 
@@ -157,7 +178,7 @@ def _check_shapes(path, images, layers, fluid):
         (FLUID, fluid, (rows, columns, number)),
     ):
         if array.shape != expected:
-            raise VolumeError(f"{path}: expected {name} of shape {expected}, got {array.shape}")
+            raise VolumeError(file=path, expected=f"{name} of shape {expected}", received=f"{array.shape}")
 
 
 def _grid(columns, rows, index):

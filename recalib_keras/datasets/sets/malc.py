@@ -1,10 +1,12 @@
 """MALC: whole brains of the MICCAI 2012 multi-atlas labelling challenge, from OASIS."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from recalib_keras.datasets.folders import first_folder, paired
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.datasets.scan import Inspection, LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
@@ -54,7 +56,7 @@ By request from Neuromorphometrics (neuromorphometrics.com, 2012 MICCAI challeng
   training-images/1000_3.nii.gz, ...      15 T1 scans, 1 mm
   training-labels/1000_3_glm.nii.gz, ...  their label maps, Neuromorphometrics numbers
   testing-images/1003_3.nii.gz, ...       the scans of the test part
-  testing-labels/1003_3_glm.nii.gz, ...   their label maps; where this folder is missing, only the training part is used
+  testing-labels/1003_3_glm.nii.gz, ...   their label maps; without this folder, only the training part is used
 The 27 structures of the papers are kept, with FreeSurfer's numbers; the parcels of the cortex become one label a side,
 and all other structures background."""
 CITATION = """\
@@ -74,25 +76,26 @@ CITATION = """\
 
 @dataclass(frozen=True)
 class BrainScan(LabelledScan):
-    """A scan whose label map has Neuromorphometrics numbers on disk, and the 27 structures when read."""
+    """A scan whose label map has Neuromorphometrics numbers on disk, and the numbers of `LABELS` when read."""
 
-    def inspect(self):
-        """Returns an `Inspection`."""
+    def inspect(self) -> Inspection:
+        """Reads the scan and its label map; see `LabelledScan.inspect`."""
         image, labels, problems = super().inspect()
         if labels is None:
             return Inspection(image, labels, problems)
-        unknown = np.setdiff1d(labels.array, np.arange(TABLE.size))
-        if unknown.size:
-            numbers = f"{unknown[:10].tolist()}; give the label map as it was distributed"
-            return Inspection(image, None, [*problems, Problem(self.labels, "Neuromorphometrics numbers", numbers)])
-        return Inspection(image, replace(labels, array=TABLE[labels.array]), problems)
+        unknown = MAPPING.unknown(labels.array)
+        if unknown:
+            remedy = "give the label map as it was distributed"
+            problem = Problem(self.labels, "Neuromorphometrics numbers", f"{unknown}", remedy)
+            return Inspection(image, None, [*problems, problem])
+        return Inspection(image, replace(labels, array=MAPPING(labels.array)), problems)
 
 
-def find(folder):
-    """Returns the `Survey` of a folder.
+def find(folder: Path) -> Survey:
+    """Returns what is in a folder.
 
     Args:
-        folder: `pathlib.Path` of `training-images/` and so on, or of the archive's own folder with these in it.
+        folder: Holds `training-images/` and so on, or the archive's own folder with these in it.
 
     Raises:
         FileNotFoundError: `training-images` or `training-labels` is missing, or holds no scan.
@@ -111,16 +114,15 @@ def find(folder):
     return Survey(sorted(scans, key=lambda scan: scan.name), LABELS, problems, remarks)
 
 
-def _table():
-    """Returns the array that turns Neuromorphometrics numbers into FreeSurfer's; all else becomes background."""
-    table = np.zeros(PARCELS.stop, np.uint8)
-    for number, (target, _) in STRUCTURES.items():
-        table[number] = target
-    table[PARCELS.start :: 2], table[PARCELS.start + 1 :: 2] = RIGHT_CORTEX[0], LEFT_CORTEX[0]
-    return table
+def _mapping():
+    """Returns which FreeSurfer number replaces each Neuromorphometrics number; other structures become background."""
+    numbers = dict.fromkeys(range(PARCELS.stop), 0)
+    numbers |= {number: target for number, (target, _) in STRUCTURES.items()}
+    numbers |= {parcel: (LEFT_CORTEX if parcel % 2 else RIGHT_CORTEX)[0] for parcel in PARCELS}
+    return LabelMapping(numbers)
 
 
-TABLE = _table()
+MAPPING = _mapping()
 DESCRIPTION = Description(
     "malc",
     "OASIS brains of MICCAI 2012, T1: 27 structures",

@@ -1,20 +1,25 @@
 """The Medical Segmentation Decathlon, and every folder laid out like it."""
 
-import functools
+from __future__ import annotations
 
-from recalib_keras.datasets.folders import first_folder, paired
-from recalib_keras.datasets.label_names import label_names, read_json
-from recalib_keras.datasets.problems import Problem
+import functools
+import re
+from pathlib import Path
+
+from recalib_keras.datasets.folders import first_folder, label_names, paired, read_json, visible_files
+from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
-from recalib_keras.volumes.names import stem
+from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
+from recalib_keras.volumes.opening import HOW_TO_CHOOSE
 
 LAYOUT = """\
 Unpack the task's archive (medicaldecathlon.com), or lay your own scans out alike:
   {folder}/imagesTr/*.nii.gz  scans (.nii and .mgz too)
   {folder}/labelsTr/*.nii.gz  label maps of the same names
   {folder}/dataset.json       optional; its "labels" name the label numbers
-imagesTs, which has no labels, and hidden files (._*) are passed over."""
+A folder of nnU-Net is read too, if it has one channel: imagesTr/x_0000.nii.gz beside labelsTr/x.nii.gz.
+imagesTs, which has no labels, and hidden files (._*) are skipped."""
 CITATION = """\
 @article{antonelli2022decathlon,
   title = {The Medical Segmentation Decathlon},
@@ -22,6 +27,8 @@ CITATION = """\
   journal = {Nature Communications}, volume = {13}, number = {4128}, year = {2022},
   doi = {10.1038/s41467-022-30695-9}
 }"""
+# A file of nnU-Net: the name of the scan, and the number of the channel.
+CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 LICENCE = "CC BY-SA 4.0"
 HOMEPAGE = "http://medicaldecathlon.com"
 
@@ -40,31 +47,64 @@ TASKS = {
 }
 
 
-def find(folder, volume=None, task=None):
-    """Returns the `Survey` of a folder.
+def find(folder: Path, volume: int | None = None, task: str | None = None) -> Survey:
+    """Returns what is in a folder.
 
     Args:
-        folder: `pathlib.Path` of `imagesTr/` and `labelsTr/`; for a task, the folder that holds the task's will do.
-        volume: which volume of 4-D images, counted from 0.
-        task: name of one of the Decathlon's tasks, or None for any folder.
+        folder: Holds `imagesTr/` and `labelsTr/`; for a task, it may also be the folder that holds the task's folder.
+        volume: Which volume of 4-D images, counted from 0.
+        task: Name of one of the Decathlon's tasks, or None for any folder.
 
     Raises:
         FileNotFoundError: `imagesTr` or `labelsTr` is missing, or holds no scan.
-        ValueError: the set has several modalities and `volume` is None.
+        DatasetError: The images have several modalities, and `volume` is None.
     """
     folder = first_folder(folder / task) or folder if task else folder
-    pairs, problems, remarks = paired(folder / "imagesTr", folder / "labelsTr")
     path = folder / "dataset.json"
     content, unreadable = read_json(path)
-    modalities = _modalities(content) or (TASKS[task][0] if task else ())
-    if volume is None and len(modalities) > 1:
-        raise ValueError(_choice(folder, modalities, task))
+    names = _nnunet_names(folder)
+    pairs, problems, remarks = paired(folder / "imagesTr", folder / "labelsTr", lambda name: names.get(name, name))
+    channels = sorted({name.removeprefix(f"{case}_") for name, case in names.items()})
     labels, unnamed = label_names(content.get("labels"), path)
     if labels is None and task:
         labels = _labels(task)
-    missing = _missing(content, path, {name for name, _ in pairs.items()} | {stem(p.file) for p in problems})
-    scans = [LabelledScan(name, *files, volume=volume) for name, files in pairs.items()]
-    return Survey(scans, labels, problems, [*remarks, *unreadable, *unnamed, *missing])
+    remarks += [*unreadable, *unnamed]
+    if len(channels) > 1:
+        return Survey([], labels, [_several_files(folder, channels, _modalities(content))], remarks)
+    modalities = _modalities(content) or (TASKS[task][0] if task else ())
+    if volume is None and len(modalities) > 1:
+        raise DatasetError([_choice(folder, modalities, task)])
+    scans = [LabelledScan(names.get(name, name), *files, volume=volume) for name, files in pairs.items()]
+    known = {scan.name for scan in scans} | {stem(problem.file) for problem in problems}
+    return Survey(_in_order(scans, names), labels, problems, [*remarks, *_missing(content, path, known)])
+
+
+def _nnunet_names(folder):
+    """Returns the name of the label map of each image that is named as nnU-Net does: `x_0000` for `x`."""
+    images, labels = (_names(folder / part) for part in ("imagesTr", "labelsTr"))
+    found = {name: CHANNEL.fullmatch(name) for name in images - labels}
+    cases = {name: match["case"] for name, match in found.items() if match and match["case"] not in images}
+    return cases if labels.intersection(cases.values()) else {}
+
+
+def _names(folder):
+    files = visible_files(folder) if folder.is_dir() else []
+    return {stem(path) for path in files if path.name.lower().endswith(LABEL_SUFFIXES)}
+
+
+def _in_order(scans, names):
+    return sorted(scans, key=lambda scan: scan.name) if names else scans
+
+
+def _several_files(folder, channels, modalities):
+    names = dict(zip((f"{number:04}" for number in range(len(modalities))), modalities))
+    found = ", ".join(f"_{channel}" + (f" = {names[channel]}" if channel in names else "") for channel in channels)
+    return Problem(
+        folder / "imagesTr",
+        "one channel for each scan, such as x_0000.nii.gz",
+        f"the channels {found}",
+        "move the files of all channels but one to another folder",
+    )
 
 
 def _modalities(content):
@@ -74,19 +114,22 @@ def _modalities(content):
 
 def _choice(folder, modalities, task):
     listing = ", ".join(f"{index} = {name}" for index, name in enumerate(modalities))
-    by_name = f", or ask for a set of one, such as 'msd/{task}_{modalities[0]}'" if task else ""
-    return (
-        f"{folder}: expected images of one modality, got {len(modalities)} in each ({listing}); choose one with "
-        f"--volume I (volume=I in Python){by_name}"
+    by_name = f", or take a set of one, such as 'msd/{task}_{modalities[0]}'" if task else ""
+    return Problem(
+        folder,
+        "images of one modality",
+        f"{len(modalities)} in each ({listing})",
+        f"choose one: {HOW_TO_CHOOSE}{by_name}",
     )
 
 
 def _missing(content, path, known):
     """Returns a problem for each scan that dataset.json lists and no file holds."""
     entries = content.get("training")
-    listed = [entry.get("image", "") for entry in entries or () if isinstance(entry, dict)]
+    entries = entries if isinstance(entries, list) else []
+    listed = [entry["image"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("image"), str)]
     return [
-        Problem(path.parent / name, f"the scan that {path.name} lists", "none; unpack the archive again")
+        Problem(path.parent / name, f"the scan that {path.name} lists", "none", "unpack the archive again")
         for name in listed
         if stem(path.parent / name) not in known
     ]

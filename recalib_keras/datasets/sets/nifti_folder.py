@@ -1,7 +1,10 @@
 """A user's own scans: images and label maps of the same names."""
 
-from recalib_keras.datasets.folders import paired
-from recalib_keras.datasets.label_names import label_names, read_json
+from __future__ import annotations
+
+from pathlib import Path
+
+from recalib_keras.datasets.folders import label_names, paired, read_json
 from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
 
@@ -11,12 +14,12 @@ LAYOUT = """\
   FOLDER/labels.json      optional: {"1": "liver", "2": "spleen"} names the label numbers"""
 
 
-def find(folder, volume=None):
-    """Returns the `Survey` of a folder.
+def find(folder: Path, volume: int | None = None) -> Survey:
+    """Returns what is in a folder.
 
     Args:
-        folder: `pathlib.Path` of `images/` and `labels/`.
-        volume: which volume of 4-D images, counted from 0.
+        folder: Holds `images/` and `labels/`.
+        volume: Which volume of 4-D images, counted from 0.
 
     Raises:
         FileNotFoundError: `images` or `labels` is missing, or holds no scan.

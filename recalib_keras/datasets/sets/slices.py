@@ -1,20 +1,26 @@
 """Slices in a file each: PNG masks, and where in a volume each DICOM file belongs."""
 
+from __future__ import annotations
+
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 
 from recalib_keras.datasets.folders import visible_files
-from recalib_keras.volumes import VolumeError
+from recalib_keras.volumes import Grid, VolumeError
 
 
-def placed_slices(folder, grid):
+def placed_slices(folder: Path, grid: Grid) -> list[tuple[Path, int]]:
     """Returns the DICOM slices of a folder in the order of their names, as `(path, index along the third axis)`.
 
     Args:
-        folder: `pathlib.Path` of one series.
-        grid: the grid that `recalib_keras.volumes.read_series` gave for it.
+        folder: Holds one series.
+        grid: The grid that `recalib_keras.volumes.read` gave for it.
+
+    Raises:
+        VolumeError: A file's position cannot be read.
     """
     paths, positions = [], []
     for path in sorted(visible_files(folder), key=by_number):
@@ -28,7 +34,7 @@ def placed_slices(folder, grid):
 
 
 def _position(path):
-    """Returns where a DICOM slice lies (mm), or None for files that reading a series passes over."""
+    """Returns where a DICOM slice lies (mm), or None for files that reading a series skips."""
     import pydicom
 
     with warnings.catch_warnings():
@@ -37,20 +43,34 @@ def _position(path):
             header = pydicom.dcmread(path, stop_before_pixels=True)
         except pydicom.errors.InvalidDicomError:
             return None
-        return header.ImagePositionPatient if "Rows" in header else None
+        if "Rows" not in header:
+            return None
+        try:  # pydicom converts a value when it is asked for
+            x, y, z = (float(value) for value in header.ImagePositionPatient)
+        except (AttributeError, TypeError, ValueError) as error:
+            expected = "the slice's position, three numbers in ImagePositionPatient"
+            raise VolumeError(file=path, expected=expected, received=str(error), remedy="export it again") from error
+        return x, y, z
 
 
-def by_number(path):
-    """Returns a key that sorts paths by name with the numbers in them as numbers: IMG-2 before IMG-10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+def by_number(path: Path) -> list[int | str]:
+    """Returns a key that sorts paths by name with the numbers in them as numbers: IMG-2 before IMG-10.
+
+    Args:
+        path: The file.
+    """
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
-def mask_levels(path):
-    """Returns the grey levels of a PNG file, uint8 `(columns, rows)`; black and white ones are 0 and 255.
+def mask_levels(path: Path) -> np.ndarray:
+    """Returns the grey levels of a PNG file, uint8 `(columns, rows)`; a black and white file has 0 and 255.
+
+    Args:
+        path: The file.
 
     Raises:
         ImportError: Pillow is not installed.
-        VolumeError: the file is no grey image.
+        VolumeError: The file is no grey image.
     """
     try:
         from PIL import Image
@@ -63,8 +83,12 @@ def mask_levels(path):
             mode = image.mode
             levels = np.asarray(image.convert("L"))
     except Exception as error:  # Pillow raises OSError, SyntaxError and more for broken files
-        raise VolumeError(f"{path}: expected a PNG mask, got a file that is none or is damaged ({error})") from error
+        raise VolumeError(
+            file=path, expected="a PNG mask", received=f"a file that is none or is damaged ({error})"
+        ) from error
     if mode not in ("1", "L"):
-        raise VolumeError(f"{path}: expected a mask of grey levels from 0 to 255, got an image of mode {mode!r}")
+        raise VolumeError(
+            file=path, expected="a mask of grey levels from 0 to 255", received=f"an image of mode {mode!r}"
+        )
     # Pixel rows run along y: transposed, the first array axis is x, as in volumes read from DICOM.
     return levels.T

@@ -1,5 +1,7 @@
 """VISCERAL: contrast-enhanced CT of thorax and abdomen, a mask file for each organ."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.datasets.problems import Problem
-from recalib_keras.datasets.scan import Inspection, LabelledScan, grid_problems, noted
+from recalib_keras.datasets.problems import Problem, noted
+from recalib_keras.datasets.scan import Inspection, LabelledScan, grid_problems
 from recalib_keras.datasets.source import Description, Source, Survey
 
 # Millimetres between voxels after reading, in all directions: what the papers trained on.
 SPACING = 2.0
-# RadLex number of each organ, in the order of the label numbers from 1 on. The papers count ten organs and show the
-# lungs, kidneys and psoas muscles by side, but do not list them all; these ten are the ones large enough for 2 mm.
+# RadLex number of each organ, in the order of the label numbers from 1 on. The papers have ten organs and show the
+# lungs, kidneys and psoas muscles by side, but do not list them all; these ten are large enough for 2 mm.
 ORGANS = {
     58: "liver",
     86: "spleen",
@@ -38,8 +40,8 @@ By request from the VISCERAL consortium (visceral.eu, Anatomy3). Below FOLDER, i
   10000100_1_CTce_ThAb.nii.gz        a scan
   10000100_1_CTce_ThAb_58_4.nii.gz   a mask of it: RadLex number of the organ (58 is the liver), then the annotator
 Files below a folder whose name has "silver" in it are the training part, below one with "gold" the test part. Other
-modalities and organs are passed over. An organ that is not in a scan needs an empty mask: a missing one might as well
-mean that nobody outlined it.
+modalities and organs are skipped. An organ that is not in a scan needs an empty mask: a missing mask could also mean
+that nobody outlined it.
 Scans and masks are resampled to 2 mm as they are read. Organs and their RadLex numbers:
 """ + "\n".join(f"  {number:>5}  {name}" for number, name in ORGANS.items())
 CITATION = """\
@@ -57,13 +59,20 @@ class OrganScan(LabelledScan):
     """A scan with a mask file for each organ, resampled when read.
 
     Args:
-        masks: path of each mask, in the order of the label numbers from 1 on. Where masks overlap, the later one wins.
+        name: See `LabelledScan`.
+        image: The scan.
+        labels: Folder of the masks.
+        patient: See `LabelledScan`.
+        part: See `LabelledScan`.
+        volume: See `LabelledScan`.
+        merge: See `LabelledScan`.
+        masks: One for each label number from 1 on, in this order. Where masks overlap, the later one wins.
     """
 
     masks: tuple[Path, ...] = ()
 
-    def inspect(self):
-        """Returns an `Inspection`; image and labels stand on a grid of 2 mm."""
+    def inspect(self) -> Inspection:
+        """Reads the scan and its masks on a grid of 2 mm; see `LabelledScan.inspect`."""
         problems = []
         image, labels = None, None
         with noted(problems, self.image):
@@ -82,14 +91,14 @@ class OrganScan(LabelledScan):
         return Inspection(image.on(grid), replace(labels, grid=image.grid).on(grid, order=0), problems)
 
 
-def find(folder):
-    """Returns the `Survey` of all scans below a folder.
+def find(folder: Path) -> Survey:
+    """Returns all scans below a folder.
 
     Args:
-        folder: `pathlib.Path`.
+        folder: The folder; scans may lie in its subfolders.
 
     Raises:
-        FileNotFoundError: there is no scan with a VISCERAL name.
+        FileNotFoundError: There is no scan with a VISCERAL name.
     """
     images, masks, problems = _files_by_name(folder)
     if not images:
@@ -98,7 +107,12 @@ def find(folder):
     for name, image in sorted(images.items()):
         paths = [masks.get((name, organ)) for organ in ORGANS]
         problems += [
-            Problem(image, f"a mask of the {title}, {name}_{organ}_*.nii.gz", "none; if it is not there, an empty one")
+            Problem(
+                image,
+                f"a mask of the {title}, {name}_{organ}_*.nii.gz",
+                "none",
+                "if the organ is not in the scan, add an empty mask",
+            )
             for (organ, title), path in zip(ORGANS.items(), paths)
             if path is None
         ]
@@ -121,7 +135,7 @@ def _files_by_name(folder):
             continue
         kind, key = (masks, (found["scan"], int(found["organ"]))) if found["organ"] else (images, found["scan"])
         if key in kind:
-            problems.append(Problem(path, "one file of a scan and organ", f"{kind[key]} too; move one away"))
+            problems.append(Problem(path, "one file of a scan and organ", f"{kind[key]} too", "move one away"))
         kind.setdefault(key, path)
     return images, masks, problems
 

@@ -1,5 +1,12 @@
 """Box plots of the measures of each structure."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from recalib_keras.evaluation.figures.canvas import (
@@ -14,8 +21,11 @@ from recalib_keras.evaluation.figures.canvas import (
     tidy,
 )
 from recalib_keras.evaluation.measures import MEASURES
-from recalib_keras.evaluation.structures import distinct_color
-from recalib_keras.evaluation.summary import MEAN
+from recalib_keras.evaluation.report import MEAN, Report
+from recalib_keras.evaluation.structures import StructureLike, distinct_color
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROW, SMALLEST_ROW = 0.24, 0.32  # inches, of a box, and of all boxes of one structure
 PANEL, GAP, MARGIN, AXIS = 3.4, 0.3, 0.15, 0.5  # inches
@@ -23,40 +33,57 @@ LEGEND_LINE = 0.22
 FONT, SMALL_FONT = 9, 7
 WARNING = "#b00020"
 BOX, FILL = 0.62, 0.5  # of the row, and how opaque
-MOST_POINTS = 400  # of one box; more would be a smear
+MOST_POINTS = 400  # of one box; more would hide each other
 SCATTER = 0.2  # of the row, to either side
 FAR = 10  # times the median distance; then the scale is logarithmic
 DISTANCES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)  # mm
 
 
-def boxplots(reports, path, structures=None, measures=("dice", "hd95_mm")):
-    """Writes box plots of each structure as a PNG file; with several reports, theirs side by side.
+def boxplots(
+    reports: Report | Mapping[str, Report],
+    path: str | os.PathLike,
+    structures: Sequence[StructureLike] | None = None,
+    measures: Sequence[str] = ("dice", "hd95_mm"),
+) -> Path:
+    """Writes box plots of each structure as a PNG file. Several reports are shown side by side.
 
-    A row for each structure, and one for the mean of structures if there are several; a panel for each measure. Boxes
-    reach from the first to the third quartile, with a line at the median; whiskers reach to the furthest scan within
-    1.5 times that range; each scan is a point. Scans in which a structure was missed have a Dice of 0 and no distance:
-    they are counted at the right. Distances are on a logarithmic scale where some are far larger than the others.
+    There is a panel for each measure, with a row for each structure and one for their mean. Boxes reach from the first
+    to the third quartile, with a line at the median. Whiskers reach to the furthest scan within 1.5 times that range.
+    Each scan is a point. Scans in which a structure was missed have a Dice of 0 and no distance; they are counted at
+    the right. Distances are on a logarithmic scale if some are far larger than the others.
 
     Args:
-        reports: a `recalib_keras.evaluation.Report`, or a dict of them by name.
-        path: the file to write, wholly or not at all. Missing parent folders are made.
-        structures: sequence of things with a `name` and a `color` (RGB, 0 to 255), which colour the boxes of a single
-            report; or None for colours of its own.
-        measures: names from `recalib_keras.evaluation.MEASURES`.
+        reports: A report, or several by name.
+        path: The file to create or replace. Missing parent folders are created.
+        structures: Structures whose colours the boxes of a single report have; None for distinct colours.
+        measures: Names from `recalib_keras.evaluation.MEASURES`.
 
     Returns:
-        `path` as a `pathlib.Path`.
+        `path` as a `Path`.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        WriteError: the file cannot be written.
+        ImportError: If matplotlib is not installed.
+        WriteError: If the file cannot be written.
     """
     return save_figure(draw_boxplots(reports, structures, measures), path)
 
 
-def draw_boxplots(reports, structures=None, measures=("dice", "hd95_mm")):
-    """Returns the box plots as a `matplotlib.figure.Figure`; arguments and errors are those of `boxplots`."""
-    reports = reports if isinstance(reports, dict) else {"": reports}
+def draw_boxplots(
+    reports: Report | Mapping[str, Report],
+    structures: Sequence[StructureLike] | None = None,
+    measures: Sequence[str] = ("dice", "hd95_mm"),
+) -> Figure:
+    """Returns the box plots as a `matplotlib.figure.Figure`.
+
+    Args:
+        reports: See `boxplots`.
+        structures: See `boxplots`.
+        measures: See `boxplots`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    reports = {"": reports} if isinstance(reports, Report) else reports
     names = list(dict.fromkeys(name for report in reports.values() for name in report.structures))
     rows = [*names, MEAN] if len(names) > 1 else names
     height = max(SMALLEST_ROW, ROW * len(reports) + 0.12)
@@ -68,7 +95,7 @@ def draw_boxplots(reports, structures=None, measures=("dice", "hd95_mm")):
             values = [_values(report, row, measure) for row in rows]
             _boxes(axes, values, offset, height, [colors[row, report_name] for row in rows])
             if axes is panels[-1]:
-                _tell_missed(axes, report, rows, offset)
+                _write_missed(axes, report, rows, offset)
         _finish(axes, rows, measure, is_first=axes is panels[0])
     if len(reports) > 1:
         _add_legend(figure, reports, colors, rows[0], bottom)
@@ -76,7 +103,7 @@ def draw_boxplots(reports, structures=None, measures=("dice", "hd95_mm")):
 
 
 def _layout(rows, height, count, reports):
-    """Returns an empty figure, its panels side by side, and the room (inches) under them."""
+    """Returns an empty figure, its panels side by side, and the space (inches) below them."""
     left = MARGIN + max(text_width(row, FONT) for row in rows) + 0.15
     bottom = AXIS + (LEGEND_LINE * len(reports) + 0.1 if len(reports) > 1 else 0)
     tall = height * len(rows) + 0.1
@@ -88,7 +115,7 @@ def _layout(rows, height, count, reports):
 
 
 def _colors(rows, reports, structures):
-    """Returns a colour for each row and report: that of the structure, or of the report if there are several."""
+    """Returns a colour for each row and report: of the structure, or of the report if there are several."""
     named = {structure.name: plain(structure.color) for structure in structures or ()}
     own = {row: plain(distinct_color(index)) for index, row in enumerate(rows)}
     own[MEAN] = (0.45, 0.45, 0.45)
@@ -101,7 +128,7 @@ def _colors(rows, reports, structures):
 
 
 def _offsets(count, height):
-    """Returns the places of the boxes of one structure, in rows, the first uppermost."""
+    """Returns the places of the boxes of one structure, in rows, the first one on top."""
     return (np.arange(count) - (count - 1) / 2) * ROW / height
 
 
@@ -143,7 +170,7 @@ def _boxes(axes, values, offset, height, colors):
         )
 
 
-def _tell_missed(axes, report, rows, offset):
+def _write_missed(axes, report, rows, offset):
     missed = report.counts("truth only")
     for place, row in enumerate(rows):
         if missed.get(row):
@@ -179,7 +206,7 @@ def _finish(axes, rows, measure, is_first):
 
 
 def _scale_distances(axes, high):
-    """Sets an axis of distances, linear unless a few voxels far away would press all boxes together."""
+    """Sets an axis of distances, logarithmic if a few distant voxels would otherwise squeeze all boxes."""
     values = np.concatenate([np.asarray(points.get_offsets())[:, 0] for points in axes.collections] or [[0.0]])
     if values.max() > FAR * max(1.0, np.median(values)):
         axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)

@@ -1,28 +1,50 @@
-"""What all figures share: matplotlib without pyplot, one look, and files written whole."""
+"""What all figures share: matplotlib without pyplot, one style, and files written atomically."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from recalib_keras.core.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200  # enough for print at the sizes drawn
 DARK, GREY, PALE = "#222222", "#777777", "#dddddd"
 
 
-def import_matplotlib():
+def import_matplotlib() -> ModuleType:
     """Returns matplotlib.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: If it is not installed.
     """
     try:
         import matplotlib
     except ImportError as error:
         raise ImportError(
-            'drawing pictures needs matplotlib, which is not installed; run: pip install "recalib-keras[figures]"'
+            'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[figures]"'
         ) from error
     return matplotlib
 
 
-def new_figure(width, height, dots_per_inch=DOTS_PER_INCH, background="white"):
-    """Returns an empty `matplotlib.figure.Figure` of a size in inches, which no window system and no state knows of."""
+def new_figure(width: float, height: float, dots_per_inch: int = DOTS_PER_INCH, background: str = "white") -> Figure:
+    """Returns an empty `matplotlib.figure.Figure`, independent of pyplot and of any window system.
+
+    Args:
+        width: Width (inches).
+        height: Height (inches).
+        dots_per_inch: Resolution of the file.
+        background: Colour, as matplotlib names it.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
     import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,19 +54,47 @@ def new_figure(width, height, dots_per_inch=DOTS_PER_INCH, background="white"):
     return figure
 
 
-def save_figure(figure, path):
-    """Writes a figure as PNG, wholly or not at all; returns its path."""
+def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
+    """Writes a figure as PNG, atomically.
+
+    Args:
+        figure: The figure.
+        path: The file to create or replace. Missing parent folders are created.
+
+    Returns:
+        `path` as a `Path`.
+
+    Raises:
+        WriteError: If the file cannot be written.
+    """
     return atomic_write(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
-def add_axes(figure, left, bottom, width, height):
-    """Returns axes whose place and size are given in inches from the lower left corner."""
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Returns new axes at a place given in inches from the lower left corner.
+
+    Args:
+        figure: The figure to add them to.
+        left: Distance from the left border (inches).
+        bottom: Distance from the lower border (inches).
+        width: Width of the axes (inches).
+        height: Height of the axes (inches).
+    """
     wide, tall = figure.get_size_inches()
     return figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
 
 
-def text_width(text, size, weight="normal"):
-    """Returns the width (inches) of the longest line of a text, for the default font of a size in points."""
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Returns the width (inches) of the longest line of a text in the default font.
+
+    Args:
+        text: The text.
+        size: Size of the font (points).
+        weight: `"normal"` or `"bold"`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
     import_matplotlib()
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
@@ -53,13 +103,22 @@ def text_width(text, size, weight="normal"):
     return max(TextPath((0, 0), line or " ", prop=properties).get_extents().width / 72 for line in text.split("\n"))
 
 
-def plain(color):
-    """Returns a colour (RGB, 0 to 255) as matplotlib wants it."""
-    return tuple(channel / 255 for channel in color)
+def plain(color: Sequence[int]) -> tuple[float, float, float]:
+    """Returns a colour in matplotlib's form, from 0 to 1.
+
+    Args:
+        color: Colour (RGB, 0 to 255).
+    """
+    red, green, blue = (channel / 255 for channel in color)
+    return red, green, blue
 
 
-def tidy(axes) -> None:
-    """Takes the frame of a plot away but for its left and lower sides, and makes its text small."""
+def tidy(axes: Axes) -> None:
+    """Hides the right and upper sides of a plot's frame, and makes its text small.
+
+    Args:
+        axes: Axes of the plot.
+    """
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(GREY)

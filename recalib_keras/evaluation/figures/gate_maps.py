@@ -1,4 +1,11 @@
-"""Pictures of the gates of recalibration blocks."""
+"""Figures of the gates of recalibration blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,6 +18,11 @@ from recalib_keras.evaluation.figures.slices import (
     show_slice,
     show_structures,
 )
+from recalib_keras.evaluation.structures import StructureLike
+from recalib_keras.volumes import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VIEWS_WIDTH, SMALLEST_WIDTH, BARS = 5.6, 3.4, 1.1  # inches
 MARGIN, GAP, HEAD, AXIS, SCALE, SCALE_WIDTH = 0.15, 0.08, 0.26, 0.3, 0.6, 0.1
@@ -21,37 +33,80 @@ OUTLINE = 0.8  # points
 TITLE = "what the network saw"
 
 
-def gate_figure(image, blocks, path, labels=None, structures=(), title=TITLE):
-    """Writes a picture of what a network saw and of the gates of its blocks as a PNG file.
+class GatesLike(Protocol):
+    """What the figure needs of the gates of a block; `recalib_keras.inference.gates.BlockGates` has it."""
 
-    Below the image, for each block, its map of gates in the same slices, on a scale of its own, and its gates by
-    channel as bars. The slices go through the centre of mass of the structures; a single slice, such as a 2-D network
-    sees, is shown alone.
+    @property
+    def layer(self) -> str:
+        """Name of the block in the network."""
+
+    @property
+    def block(self) -> str:
+        """Name of the block's class."""
+
+    @property
+    def spatial(self) -> Volume | None:
+        """Gates by position, on the image's grid; None if the block has none."""
+
+    @property
+    def channels(self) -> np.ndarray | None:
+        """Gates by channel; None if the block has none."""
+
+
+def gate_figure(
+    image: Volume,
+    blocks: Sequence[GatesLike],
+    path: str | os.PathLike,
+    labels: Volume | None = None,
+    structures: Sequence[StructureLike] = (),
+    title: str = TITLE,
+) -> Path:
+    """Writes a figure of what a network saw, and of the gates of its blocks, as a PNG file.
+
+    Each block has a map of its gates in the slices of the image, on a scale of its own, and its gates by channel as
+    bars. The slices go through the centre of mass of the structures. A 2-D network sees a single slice; then only that
+    one is shown.
 
     Args:
-        image: `recalib_keras.volumes.Volume`.
-        blocks: sequence of things with a `layer` (name of the block in the network), a `block` (name of its class), a
-            `spatial` (a `Volume` of gates on the image's grid, or None) and `channels` (gates by channel, or None),
-            such as `recalib_keras.inference.gates.BlockGates`.
-        path: the file to write, wholly or not at all. Missing parent folders are made.
-        labels: `Volume` of label numbers on the image's grid, whose structures are outlined, or None.
-        structures: sequence of things with an `id` and a `color` (RGB, 0 to 255).
-        title: of the image.
+        image: What the network saw.
+        blocks: The gates of each block.
+        path: The file to create or replace. Missing parent folders are created.
+        labels: Label map on the image's grid, whose structures are outlined; None for no outlines.
+        structures: The structures to outline.
+        title: Title of the image.
 
     Returns:
-        `path` as a `pathlib.Path`.
+        `path` as a `Path`.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        WriteError: the file cannot be written.
+        ImportError: If matplotlib is not installed.
+        WriteError: If the file cannot be written.
 
-    Reference: figure 7 of Roy et al., IEEE TMI 2019, shows such maps over the epochs of a training.
+    Reference:
+        Roy et al., IEEE TMI 2019, figure 7, shows such maps over the epochs of a training.
     """
     return save_figure(draw_gates(image, blocks, labels, structures, title), path)
 
 
-def draw_gates(image, blocks, labels=None, structures=(), title=TITLE):
-    """Returns the picture as a `matplotlib.figure.Figure`; arguments and errors are those of `gate_figure`."""
+def draw_gates(
+    image: Volume,
+    blocks: Sequence[GatesLike],
+    labels: Volume | None = None,
+    structures: Sequence[StructureLike] = (),
+    title: str = TITLE,
+) -> Figure:
+    """Returns the figure as a `matplotlib.figure.Figure`.
+
+    Args:
+        image: See `gate_figure`.
+        blocks: See `gate_figure`.
+        labels: See `gate_figure`.
+        structures: See `gate_figure`.
+        title: See `gate_figure`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
     image = image.conform("RAS")
     mapped = None if labels is None else labels.conform("RAS", order=0)
     ids = [structure.id for structure in structures]
@@ -88,7 +143,7 @@ def draw_gates(image, blocks, labels=None, structures=(), title=TITLE):
 
 
 class _Layout:
-    """An empty figure, and where its strips are; all in inches."""
+    """An empty figure and the places of its strips (inches)."""
 
     def __init__(self, sizes, views, strips):
         panels = np.array([[sizes[axis] for axis in view.shown] for view in views])
@@ -111,7 +166,7 @@ class _Layout:
         )
 
     def panels(self, top):
-        """Returns axes for the views, each as high as it must be."""
+        """Returns axes for the views, each to scale."""
         lefts = MARGIN + np.concatenate([[0], np.cumsum(self.widths[:-1] + GAP)])
         return [
             add_axes(self.figure, left, top - HEAD - tall, wide, tall)
@@ -130,7 +185,7 @@ def _draw_bars(axes, gates):
     tidy(axes)
     axes.bar(np.arange(1, len(gates) + 1), gates, width=0.8, color=BAR_COLOR)
     axes.set_xlim(0.4, len(gates) + 0.6)
-    axes.set_ylim(0, max(1, float(np.max(gates))))  # blocks that start as the identity have gates up to 2
+    axes.set_ylim(0, max(1, float(np.max(gates))))  # the gates of blocks that start as the identity reach 2
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=SMALL_FONT)
     axes.set_xlabel("channel", fontsize=SMALL_FONT, color=DARK, labelpad=1)

@@ -1,5 +1,12 @@
 """A picture of a scan and of the structures found in it."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from recalib_keras.evaluation.figures.canvas import add_axes, new_figure, plain, save_figure
@@ -11,45 +18,59 @@ from recalib_keras.evaluation.figures.slices import (
     show_slice,
     show_structures,
 )
-from recalib_keras.evaluation.sides import without_side
+from recalib_keras.evaluation.structures import StructureLike, without_side
 from recalib_keras.volumes import Volume
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DOTS_PER_INCH = 120
-# The panels of one row share this width, the two rows this height (inches), whichever binds first.
+# Limits (inches) of the width of a row of panels, and of the height of both rows.
 LARGEST_WIDTH, LARGEST_HEIGHT = 9.0, 12.0
 SMALLEST_WIDTH = 4.5  # of the picture, so that the legend has room
 GAP, TITLE, LINE = 0.25, 0.3, 0.22  # inches
 LEGEND_COLUMNS, LEGEND_ENTRIES = 3, 24
-SAME_COLOR = 2  # of 255: FreeSurfer's table tells the left pallidum from the right one by 1
+SAME_COLOR = 2  # of 255: in FreeSurfer's table the left and the right pallidum differ by 1
 CONVENTION = "neurological convention: the patient's left (L) is on the left"
 
 
-def overlay(scan, labels, structures, path):
+def overlay(scan: Volume, labels: np.ndarray, structures: Sequence[StructureLike], path: str | os.PathLike) -> Path:
     """Writes a picture of a scan and of the structures found in it as a PNG file.
 
-    A sagittal, a coronal and an axial slice through the structures' centre of mass, above as they are, below with the
-    structures in translucent colour and outlined. Millimetres are equally long in all panels, and the patient's left is
-    on the left (neurological convention) however the scan is stored. Without any structure the slices go through the
-    centre of the scan.
+    It shows a sagittal, a coronal and an axial slice through the structures' centre of mass: in the upper row the scan
+    alone, in the lower row with the structures outlined and in translucent colour. Without any structure the slices go
+    through the centre of the scan. All panels have the same scale. The patient's left is on the left (neurological
+    convention), for any orientation of the scan.
 
     Args:
-        scan: `recalib_keras.volumes.Volume`.
-        labels: integer array of label numbers, on the scan's grid.
-        structures: sequence of things with an `id`, a `name` and a `color` (RGB, 0 to 255).
-        path: the file to write, wholly or not at all. Missing parent folders are made.
+        scan: The scan.
+        labels: Integer array of label numbers, on the scan's grid.
+        structures: The structures to show.
+        path: The file to create or replace. Missing parent folders are created.
 
     Returns:
-        `path` as a `pathlib.Path`.
+        `path` as a `Path`.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        VolumeError: `labels` has not the scan's shape, or the file cannot be written.
+        ImportError: If matplotlib is not installed.
+        VolumeError: If `labels` and the scan differ in shape.
+        WriteError: If the file cannot be written.
     """
     return save_figure(draw(scan, labels, structures), path)
 
 
-def draw(scan, labels, structures):
-    """Returns the picture as a `matplotlib.figure.Figure`; arguments and errors are those of `overlay`."""
+def draw(scan: Volume, labels: np.ndarray, structures: Sequence[StructureLike]) -> Figure:
+    """Returns the picture as a `matplotlib.figure.Figure`.
+
+    Args:
+        scan: See `overlay`.
+        labels: See `overlay`.
+        structures: See `overlay`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        VolumeError: If `labels` and the scan differ in shape.
+    """
     image = scan.conform("RAS")
     mapped = Volume(np.asarray(labels), scan.grid).conform("RAS", order=0).array
     present = set(np.unique(mapped).tolist())
@@ -72,7 +93,7 @@ def draw(scan, labels, structures):
 
 
 def _layout(sizes, legend_lines):
-    """Returns an empty figure and its axes, two rows of three; a millimetre is equally long in all of them."""
+    """Returns an empty figure and its axes, two rows of three, all to the same scale."""
     panels = np.array([[sizes[axis] for axis in view.shown] for view in VIEWS])
     scale = min(LARGEST_WIDTH / panels[:, 0].sum(), LARGEST_HEIGHT / 2 / panels[:, 1].max())
     panels = panels * scale
@@ -91,9 +112,9 @@ def _layout(sizes, legend_lines):
 
 
 def _legend(structures):
-    """Returns names and colours for the legend; of too many structures the first, and how many are left out.
+    """Returns names and colours for the legend: the first structures, and how many are left out.
 
-    The two sides of a structure are one entry where they look alike.
+    The two sides of a structure are one entry if they have the same colour.
     """
     entries = list({_name(each, structures): plain(each.color) for each in structures}.items())
     if len(entries) > LEGEND_ENTRIES:
@@ -103,7 +124,7 @@ def _legend(structures):
 
 
 def _name(structure, structures):
-    """Returns the name of a structure, without its side if the other side is there in the same colour."""
+    """Returns the name of a structure, without its side if the other side is shown in the same colour."""
     mirror = getattr(structure, "mirror", None)
     others = [each for each in structures if each.id == mirror and each.id != structure.id]
     is_alike = others and np.abs(np.subtract(others[0].color, structure.color)).max() <= SAME_COLOR

@@ -1,6 +1,12 @@
-"""Image, truth and prediction of the best, the median and the worst scan, side by side."""
+"""Image, ground truth and prediction of the best, the median and the worst scan, side by side."""
+
+from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,25 +20,31 @@ from recalib_keras.evaluation.figures.slices import (
     show_slice,
     show_structures,
 )
+from recalib_keras.evaluation.report import Report
+from recalib_keras.evaluation.structures import StructureLike
+from recalib_keras.volumes import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LARGEST_PANEL, SMALLEST_COLUMN = 2.6, 1.0  # inches
 MARGIN, GAP, TITLE, LINE, HEAD = 0.15, 0.06, 0.26, 0.163, 0.27  # inches; a title over all, a head over each row
 FONT = 8
 OUTLINE = 0.8  # points
-# Around the structures; the whole of a head or a body would leave small ones too small to see.
+# Around the structures. In a whole head or body, small structures would be too small to see.
 CONTEXT, SMALLEST_CUT = 15.0, 60.0  # mm
 COLUMNS = ("image", "truth", "prediction")
 
 
-def best_median_worst(report, measure="dice"):
-    """Returns the scans at both ends and in the middle of a report, as a dict from rank to name.
+def best_median_worst(report: Report, measure: str = "dice") -> dict[str, str]:
+    """Returns the names of the best, the median and the worst scan of a report, by rank.
 
-    Scans are ranked by the mean over their structures; those without any are left out. Of two scans there is no median,
-    of one there is only the `"only"`.
+    Scans are ranked by the mean over their structures; those without a value are excluded. Two scans have no median. A
+    single scan has the rank `"only"`.
 
     Args:
-        report: `recalib_keras.evaluation.Report`.
-        measure: one of `recalib_keras.evaluation.MEASURES` of which more is better.
+        report: The report.
+        measure: One of `recalib_keras.evaluation.MEASURES` for which more is better.
     """
     means = report.scan_means(measure)
     ranked = [report.scans[index] for index in np.argsort(-means, kind="stable") if not np.isnan(means[index])]
@@ -42,31 +54,40 @@ def best_median_worst(report, measure="dice"):
     return {"best": ranked[0], **middle, "worst": ranked[-1]}
 
 
-def panels(rows, structures, path):
-    """Writes image, truth and prediction of some scans as a PNG file, a row for each scan.
+def panels(rows: Mapping[str, Sequence[Volume]], structures: Sequence[StructureLike], path: str | os.PathLike) -> Path:
+    """Writes image, ground truth and prediction of some scans as a PNG file, a row for each scan.
 
-    All rows show the same of the three views, the one in which most of the structures is seen, through the centre of
-    mass of the true structures, cut to 15 mm around what is seen of them. The patient's left is on the left
-    (neurological convention).
+    All rows show the same view, the one of the three that shows most of the structures. The slice goes through the
+    centre of mass of the structures in the ground truth, and is cut to 15 mm around them. The patient's left is on the
+    left (neurological convention).
 
     Args:
-        rows: dict from the title of a row to image, truth and prediction, three `recalib_keras.volumes.Volume` on one
-            grid.
-        structures: sequence of things with an `id`, a `name` and a `color` (RGB, 0 to 255).
-        path: the file to write, wholly or not at all. Missing parent folders are made.
+        rows: Image, ground truth and prediction, three volumes on the same grid, by the title of the row.
+        structures: The structures to show.
+        path: The file to create or replace. Missing parent folders are created.
 
     Returns:
-        `path` as a `pathlib.Path`.
+        `path` as a `Path`.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        VolumeError: the volumes of a scan do not stand on one grid, or the file cannot be written.
+        ImportError: If matplotlib is not installed.
+        VolumeError: If the volumes of a scan are not on the same grid.
+        WriteError: If the file cannot be written.
     """
     return save_figure(draw_panels(rows, structures), path)
 
 
-def draw_panels(rows, structures):
-    """Returns the panels as a `matplotlib.figure.Figure`; arguments and errors are those of `panels`."""
+def draw_panels(rows: Mapping[str, Sequence[Volume]], structures: Sequence[StructureLike]) -> Figure:
+    """Returns the panels as a `matplotlib.figure.Figure`.
+
+    Args:
+        rows: See `panels`.
+        structures: See `panels`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        VolumeError: If the volumes of a scan are not on the same grid.
+    """
     for image, truth, prediction in rows.values():
         check_grids(prediction, truth)
         check_grids(image, truth)
@@ -85,12 +106,12 @@ def draw_panels(rows, structures):
 
 
 def _either(volumes, ids):
-    """Returns where the truth or the prediction has a structure."""
+    """Returns the voxels where the ground truth or the prediction has a structure."""
     return np.isin(volumes[1].array, ids) | np.isin(volumes[2].array, ids)
 
 
 def _best_view(masks, spacings):
-    """Returns the axis to cut along which the structures show the largest area."""
+    """Returns the axis across which slices show the largest area of the structures."""
     areas = np.zeros(3)
     for mask, spacing in zip(masks, spacings):
         centre = centre_of(mask)
@@ -100,7 +121,7 @@ def _best_view(masks, spacings):
 
 
 def _cut(view, volumes, ids):
-    """Returns the slices of image, truth and prediction, cut to the surroundings of the structures in them."""
+    """Returns the slices of image, ground truth and prediction, cut to the surroundings of their structures."""
     in_truth, either = np.isin(volumes[1].array, ids), _either(volumes, ids)
     centre = centre_of(in_truth if in_truth.any() else either)
     image, truth, prediction, mask = (
@@ -112,7 +133,7 @@ def _cut(view, volumes, ids):
 
 
 def _surroundings(is_occupied, spacing):
-    """Returns the slice of an axis that holds what is occupied and some context; all of the axis if nothing is."""
+    """Returns the part of an axis that is occupied, with some context; the whole axis if nothing is occupied."""
     size, occupied = len(is_occupied), np.flatnonzero(is_occupied)
     if not occupied.size:
         return slice(0, size)
@@ -121,12 +142,12 @@ def _surroundings(is_occupied, spacing):
 
 
 def _layout(sizes, titles, structures):
-    """Returns a figure with its text and its empty axes, a row of three for each scan; all are to one scale.
+    """Returns a figure with its text and its empty axes, a row of three for each scan, all to the same scale.
 
     Args:
-        sizes: of each row's slice, two numbers (mm).
-        titles: of the rows.
-        structures: those in the legend.
+        sizes: Sizes of each row's slice, two numbers (mm).
+        titles: Titles of the rows.
+        structures: Structures in the legend.
     """
     widths, heights = (np.array(sizes) * LARGEST_PANEL / np.max(sizes)).T
     column = max(SMALLEST_COLUMN, widths.max())

@@ -1,8 +1,17 @@
-"""Slices of a scan in a picture: where to cut, how grey, and what lies where in the patient."""
+"""Slices of a scan in a picture: where to cut, which grey values to show, and which side of the patient is where."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from recalib_keras.evaluation.structures import StructureLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 # A few bright vessels, or metal in a CT, must not darken the rest.
 GREY_PERCENTILES = (0.5, 99.5)
@@ -11,7 +20,15 @@ LETTER = 0.12  # inches
 
 
 class View(NamedTuple):
-    """One of the three ways to cut an RAS array: the axis cut, those shown, and the letters of their ends."""
+    """One of the three ways to cut an RAS array.
+
+    Args:
+        name: Name of the view.
+        coordinate: Letter of the axis that is cut.
+        axis: The axis that is cut.
+        shown: The axes that are shown, from left to right and from bottom to top.
+        ends: Letters at the left, right, lower and upper border.
+    """
 
     name: str
     coordinate: str
@@ -27,37 +44,52 @@ VIEWS = (
 )
 
 
-def centre_of(mask):
-    """Returns the voxel at the centre of mass; along each axis the nearest one whose slice cuts a structure."""
+def centre_of(mask: np.ndarray) -> list[int]:
+    """Returns the voxel at the centre of mass; along each axis the nearest one whose slice cuts a structure.
+
+    Args:
+        mask: Boolean array `(X, Y, Z)`. The centre of the array is returned if it is empty.
+    """
     if not mask.any():
         return [size // 2 for size in mask.shape]
     centre = []
     for axis in range(3):
         area = mask.sum(axis=tuple(other for other in range(3) if other != axis))
         occupied = np.flatnonzero(area)
-        # Of two kidneys, say, the centre of mass lies in the spine.
+        # The centre of mass of two kidneys, for example, is in the spine.
         mean = area @ np.arange(area.size) / area.sum()
         centre.append(int(occupied[np.abs(occupied - mean).argmin()]))
     return centre
 
 
-def grey_limits(planes):
-    """Returns the values shown as black and as white, for a sequence of arrays shown side by side."""
+def grey_limits(planes: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Returns the values shown as black and as white.
+
+    Args:
+        planes: Slices that are shown side by side.
+    """
     shown = np.concatenate([plane.ravel() for plane in planes])
     low, high = np.percentile(shown, GREY_PERCENTILES)
     return (low, high) if low < high else (shown.min(), shown.max())
 
 
-def show_slice(axes, view, plane, sizes, limits, colormap="gray"):
-    """Shows a slice in millimetres, its borders named by where they lie in the patient.
+def show_slice(
+    axes: Axes,
+    view: View,
+    plane: np.ndarray,
+    sizes: Sequence[float] | np.ndarray,
+    limits: tuple[float, float],
+    colormap: str = "gray",
+) -> AxesImage:
+    """Shows a slice on a scale of millimetres.
 
     Args:
-        axes: matplotlib axes whose sides are as long as the slice's, to scale.
-        view: one of `VIEWS`.
-        plane: array, the slice.
-        sizes: three sizes of the scan (mm).
-        limits: values shown as black and as white.
-        colormap: name of a matplotlib colormap.
+        axes: Axes with the proportions of the slice.
+        view: One of `VIEWS`.
+        plane: The slice.
+        sizes: Three sizes of the scan (mm).
+        limits: Values shown as black and as white.
+        colormap: Name of a matplotlib colormap.
 
     Returns:
         The matplotlib image.
@@ -70,21 +102,26 @@ def show_slice(axes, view, plane, sizes, limits, colormap="gray"):
         vmax=limits[1],
         origin="lower",
         extent=(0, width, 0, height),
-        aspect="auto",  # the layout has made the panel's sides as long as they must be
+        aspect="auto",  # the axes have the right proportions already
         interpolation="bilinear",
     )
     axes.set_axis_off()
     return shown
 
 
-def letter_ends(axes, view) -> None:
-    """Writes L, R, A, P, S and I at the borders that they are at."""
+def letter_ends(axes: Axes, view: View) -> None:
+    """Writes the side of the patient (L, R, A, P, S or I) at each border.
+
+    Args:
+        axes: Axes that show a slice.
+        view: The view of the slice.
+    """
     from matplotlib.patheffects import withStroke
 
     left, right, low, high = view.ends
     extent = axes.get_position().size * axes.figure.get_size_inches()
     for letter, x, y in ((left, 0, 0.5), (right, 1, 0.5), (low, 0.5, 0), (high, 0.5, 1)):
-        if extent[1 if x == 0.5 else 0] < 4 * LETTER:  # both letters would stand on one another
+        if extent[1 if x == 0.5 else 0] < 4 * LETTER:  # too small for two letters
             continue
         axes.annotate(
             letter,
@@ -100,16 +137,23 @@ def letter_ends(axes, view) -> None:
         )
 
 
-def show_structures(axes, plane, structures, spacing, linewidth=1.2, opacity=FILL_OPACITY) -> None:
+def show_structures(
+    axes: Axes,
+    plane: np.ndarray,
+    structures: Sequence[StructureLike],
+    spacing: Sequence[float] | np.ndarray,
+    linewidth: float = 1.2,
+    opacity: float = FILL_OPACITY,
+) -> None:
     """Fills and outlines each structure that the slice cuts.
 
     Args:
-        axes: matplotlib axes, in millimetres.
-        plane: integer array, the slice of the label map.
-        structures: sequence of things with an `id` and a `color` (RGB, 0 to 255).
-        spacing: the two sizes of a voxel (mm).
-        linewidth: of the outlines, in points.
-        opacity: of the filling, from 0 to 1.
+        axes: Axes on a scale of millimetres.
+        plane: Slice of the label map.
+        structures: The structures to show.
+        spacing: Two sizes of a voxel (mm).
+        linewidth: Width of the outlines (points).
+        opacity: Opacity of the filling, from 0 to 1.
     """
     for structure in structures:
         mask = plane == structure.id
@@ -123,7 +167,7 @@ def show_structures(axes, plane, structures, spacing, linewidth=1.2, opacity=FIL
 
 
 def _framed(mask, spacing):
-    """Returns where the voxels of a mask lie (mm), and the mask, cut to its bounding box and framed by zeros."""
+    """Returns the places of a mask's voxels (mm) and the mask, cut to its bounding box with a frame of zeros."""
     boxes = [np.flatnonzero(mask.any(axis=other)) for other in (1, 0)]
     start, stop = np.array([[places[0], places[-1] + 1] for places in boxes]).T
     values = np.pad(mask[start[0] : stop[0], start[1] : stop[1]].astype("float32"), 1)

@@ -1,6 +1,12 @@
-"""Volumes as predicted against the true ones."""
+"""Predicted volumes against those of the ground truth."""
+
+from __future__ import annotations
 
 import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,40 +21,53 @@ from recalib_keras.evaluation.figures.canvas import (
     text_width,
     tidy,
 )
-from recalib_keras.evaluation.structures import distinct_color
+from recalib_keras.evaluation.report import Report
+from recalib_keras.evaluation.structures import StructureLike, distinct_color
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE, LEFT, BOTTOM, TOP, GAP = 4.2, 0.75, 0.6, 0.2, 0.25  # inches
 FONT, LINE = 8, 0.2
 LEGEND_TITLE = "structure, mean difference of volume"
-# Structures of a whole head differ a hundredfold in volume: only on a logarithmic scale are all of them seen.
+# Structures of a whole head differ a hundredfold in volume; only a logarithmic scale shows all of them.
 LINEAR_RANGE = 20
 MILLILITRES_FROM = 20_000  # mm³
 
 
-def volume_scatter(report, path, structures=None):
+def volume_scatter(report: Report, path: str | os.PathLike, structures: Sequence[StructureLike] | None = None) -> Path:
     """Writes a scatter plot of predicted against true volumes as a PNG file, a point for each scan and structure.
 
-    On the line both are equal. The legend tells for each structure the mean difference, prediction less truth, as a
-    share of the true volume. Scales are logarithmic where the volumes differ more than twentyfold; structures that were
-    missed or spurious in a scan have no place on a logarithmic scale and lie on the border of the plot.
+    Points on the line have equal volumes. The legend shows the mean difference of each structure, prediction minus
+    ground truth, as a share of the true volume. Scales are logarithmic if the volumes differ more than twentyfold.
+    Structures that were missed or spurious in a scan have no place on a logarithmic scale; their points are on the
+    border of the plot.
 
     Args:
-        report: `recalib_keras.evaluation.Report`.
-        path: the file to write, wholly or not at all. Missing parent folders are made.
-        structures: sequence of things with a `name` and a `color` (RGB, 0 to 255), or None for colours of its own.
+        report: The report.
+        path: The file to create or replace. Missing parent folders are created.
+        structures: Structures whose colours the points have; None for distinct colours.
 
     Returns:
-        `path` as a `pathlib.Path`.
+        `path` as a `Path`.
 
     Raises:
-        ImportError: matplotlib is not installed.
-        WriteError: the file cannot be written.
+        ImportError: If matplotlib is not installed.
+        WriteError: If the file cannot be written.
     """
     return save_figure(draw_volume_scatter(report, structures), path)
 
 
-def draw_volume_scatter(report, structures=None):
-    """Returns the plot as a `matplotlib.figure.Figure`; arguments and errors are those of `volume_scatter`."""
+def draw_volume_scatter(report: Report, structures: Sequence[StructureLike] | None = None) -> Figure:
+    """Returns the plot as a `matplotlib.figure.Figure`.
+
+    Args:
+        report: See `volume_scatter`.
+        structures: See `volume_scatter`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
     named = {structure.name: plain(structure.color) for structure in structures or ()}
     truth, prediction = report.values("truth_mm3"), report.values("prediction_mm3")
     present = (truth > 0) | (prediction > 0)
@@ -62,7 +81,7 @@ def draw_volume_scatter(report, structures=None):
         at = present[:, index]
         places = [np.clip(values[at, index] * scale, *limits) for values in (truth, prediction)]
         color = named.get(name, plain(distinct_color(index)))
-        marker = "osD^v"[index // 8 % 5]  # a second sign, where colours alone would be too many
+        marker = "osD^v"[index // 8 % 5]  # a second difference, because there are too many colours
         axes.scatter(
             *places,
             s=16,

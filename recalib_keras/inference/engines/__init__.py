@@ -1,15 +1,15 @@
-"""What computes a network's probabilities: Keras on its backend, or OpenVINO; chosen by a probe, and remembered."""
+"""What computes a network's probabilities: Keras on its backend, or OpenVINO; selected by a scan, and remembered."""
 
 from recalib_keras.core.errors import EngineError
-from recalib_keras.inference.engines.base import ENGINES, PRECISIONS, Candidate
-from recalib_keras.inference.engines.factory import open_engine
+from recalib_keras.inference.engines.base import ENGINES, PRECISIONS, Candidate, Engine
 from recalib_keras.inference.engines.keras_engine import KerasEngine
-from recalib_keras.inference.engines.selection import Undecided
+from recalib_keras.inference.engines.selection import Undecided, open_engine
 
 __all__ = [
     "ENGINES",
     "PRECISIONS",
     "Candidate",
+    "Engine",
     "EngineError",
     "KerasEngine",
     "Undecided",

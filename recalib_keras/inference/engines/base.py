@@ -1,33 +1,66 @@
-"""The engines there are, and the choice among them."""
+"""What an engine is, which ones there are, and when one agrees with Keras in float32."""
 
 import importlib.util
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16")
-# At least this share of the labels of a probe must be those of Keras in float32 …
+# At least this share of the labels must be those of Keras in float32 …
 SAME_LABELS = 0.995
 # … and of those voxels that either of the two calls a structure, since most of a scan is background.
 SAME_STRUCTURES = 0.98
+# An engine is timed in so many rounds, or in fewer if they take longer than so many seconds together.
+ROUNDS, MOST_SECONDS = 5, 2.0
+
+
+class Engine(Protocol):
+    """Computes the probabilities of a network.
+
+    Attributes:
+        name: `"keras"` or `"openvino"`.
+        precision: `"float32"` or `"bfloat16"`.
+    """
+
+    name: str
+    precision: str
+
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """Returns probabilities `(batch, *spatial, classes)`, which the next call may overwrite.
+
+        Args:
+            windows: `(batch, *spatial, channels)`, float32.
+        """
 
 
 class Candidate(NamedTuple):
-    """An engine in one precision."""
+    """An engine in one precision.
+
+    Args:
+        engine: `"keras"` or `"openvino"`.
+        precision: `"float32"` or `"bfloat16"`.
+    """
 
     engine: str
     precision: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.engine}-{self.precision}"
 
 
+REFERENCE = Candidate("keras", "float32")
+
+
 class Measurement(NamedTuple):
-    """How a candidate did in a probe.
+    """How an engine did on the windows of a scan.
 
     Args:
-        seconds: that the probe took.
-        same_labels: share of voxels with the label that Keras gives in float32.
-        same_structures: the same, among voxels that either of the two calls something else than background.
+        seconds: Time that the windows took.
+        same_labels: Share of voxels with the label that Keras gives in float32, from 0 to 1.
+        same_structures: The same, among voxels that either of the two does not call background.
     """
 
     seconds: float
@@ -35,20 +68,21 @@ class Measurement(NamedTuple):
     same_structures: float
 
     @property
-    def agrees(self):
-        """Whether the labels are those of Keras, but for rounding."""
+    def agrees(self) -> bool:
+        """Whether the labels are those of Keras in float32, up to rounding."""
         return self.same_labels >= SAME_LABELS and self.same_structures >= SAME_STRUCTURES
 
 
-REFERENCE = Candidate("keras", "float32")
+def candidates(engine: str, precision: str) -> list[Candidate]:
+    """Returns the engines and precisions that a request allows.
 
-
-def candidates(engine, precision):
-    """Returns what a request leaves to choose from.
+    Args:
+        engine: One of `ENGINES`.
+        precision: One of `PRECISIONS`.
 
     Raises:
-        ValueError: for an unknown engine or precision.
-        ImportError: if OpenVINO is asked for and not installed.
+        ValueError: For an unknown engine or precision.
+        ImportError: If OpenVINO is asked for and not installed.
     """
     _check("engine", engine, ENGINES)
     _check("precision", precision, PRECISIONS)
@@ -62,11 +96,35 @@ def candidates(engine, precision):
     return [Candidate(engine, precision) for engine in engines for precision in precisions]
 
 
-def fastest(measured):
-    """Returns the fastest candidate that agrees with Keras in float32, or None where none does.
+def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray) -> Measurement:
+    """Returns how an engine does on windows.
 
     Args:
-        measured: dict of `Measurement` by `Candidate`.
+        engine: The engine.
+        windows: `(batch, *spatial, channels)`.
+        reference: Labels `(batch, *spatial)` by Keras in float32.
+    """
+    labels = engine(windows).argmax(axis=-1)  # the first call is not timed
+    same, structures = labels == reference, (labels != 0) | (reference != 0)
+    same_structures = float(same[structures].mean()) if structures.any() else 1.0
+    return Measurement(seconds_of(lambda: engine(windows)), float(same.mean()), same_structures)
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Returns the least number of seconds that a call takes, in several rounds if they are short."""
+    seconds, end = [], time.perf_counter() + MOST_SECONDS
+    while len(seconds) < ROUNDS and (not seconds or time.perf_counter() <= end):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def fastest(measured: Mapping[Candidate, Measurement]) -> Candidate | None:
+    """Returns the fastest candidate that agrees with Keras in float32, or None if none does.
+
+    Args:
+        measured: A measurement for each candidate.
     """
     agreeing = [candidate for candidate, measurement in measured.items() if measurement.agrees]
     return min(agreeing, key=lambda candidate: measured[candidate].seconds, default=None)

@@ -1,9 +1,10 @@
-"""What is remembered of a network on this machine: compiled networks, and which engine won the probe."""
+"""What is remembered of a network on this machine: compiled networks, and which engine was selected."""
 
 import hashlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -12,28 +13,29 @@ from recalib_keras import __version__
 from recalib_keras.core.errors import WriteError
 from recalib_keras.core.files import write_bytes
 from recalib_keras.core.records import to_mapping
+from recalib_keras.inference.engines.base import Candidate
 from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
+from recalib_keras.zoo import WeightSet
 
 DIGEST_LENGTH = 64
-LAYOUT = 1  # of the cache; another number makes all that is there count as missing
+LAYOUT = 1  # of the cache; with another number, all existing content counts as missing
 
 
 class Cache:
-    """A folder of files for one network on one machine, each beginning with the SHA-256 of what follows.
+    """A folder of files for one network on one machine, each beginning with the SHA-256 of its content.
 
-    Content that is not what was written counts as missing, and so does everything once the weights, the description
-    of the network, a version, or the machine has changed. A folder that cannot be written is no error: nothing is
-    remembered then.
+    Damaged content counts as missing, and so does all content once the weights, the description of the network, a
+    version, or the machine has changed. A folder that cannot be written is no error: nothing is remembered then.
 
     Args:
-        weight_set: `recalib_keras.zoo.WeightSet`.
+        weight_set: Describes the network.
     """
 
-    def __init__(self, weight_set):
+    def __init__(self, weight_set: WeightSet):
         self.folder = root() / "engines" / _key(weight_set)[:32]
 
-    def read(self, name):
-        """Returns the content that was written under a name, or None."""
+    def read(self, name: str) -> bytes | None:
+        """Returns the content of a file, or None if it is missing."""
         try:
             stored = (self.folder / name).read_bytes()
         except OSError:
@@ -41,19 +43,32 @@ class Cache:
         digest, content = stored[:DIGEST_LENGTH], stored[DIGEST_LENGTH:]
         return content if digest == _digest(content) else None
 
-    def write(self, name, content) -> None:
-        """Keeps bytes under a name."""
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file."""
         try:
             write_bytes(self.folder / name, _digest(content) + content)
         except WriteError:
             pass
 
+    def read_choice(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Returns the candidate that was selected among these before, or None."""
+        content = self.read(_choice_file(candidates))
+        return next((candidate for candidate in candidates if str(candidate).encode() == content), None)
 
-def root():
+    def write_choice(self, candidates: Sequence[Candidate], selected: Candidate) -> None:
+        """Remembers which of the candidates was selected."""
+        self.write(_choice_file(candidates), str(selected).encode())
+
+
+def root() -> Path:
     """Returns the folder of the cache: `RECALIB_CACHE`, else `recalib_keras` in the user's cache folder."""
     if os.environ.get("RECALIB_CACHE"):
         return Path(os.environ["RECALIB_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recalib_keras"
+
+
+def _choice_file(candidates):
+    return "choice-" + "-or-".join(map(str, candidates))
 
 
 def _digest(content):
@@ -85,7 +100,7 @@ def _version(package):
 
 @cache
 def _source():
-    """Returns a SHA-256 of the networks' source: in a checkout it changes while the version stays."""
+    """Returns the version, and a SHA-256 of the networks' source: in a checkout it changes while the version stays."""
     package = Path(str(resources.files("recalib_keras")))
     files = sorted(path for room in ("layers", "models") for path in (package / room).glob("*.py"))
     return [__version__, hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()]

@@ -1,49 +1,78 @@
-"""Probabilities by Keras, on whatever backend it runs."""
+"""Probabilities by Keras, on the backend that it runs on."""
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.errors import EngineError
 
-# GPUs of NVIDIA, of AMD, and those of Windows below Linux, by what Linux calls them.
+# Devices of GPUs on Linux: of NVIDIA, of AMD, and of Windows that runs Linux.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-# A GPU wants more at a time than a CPU, which is no faster for it.
+# A GPU is faster with more voxels at a time, a CPU is not.
 VOXELS_PER_BATCH = {"cpu": 2**16, "accelerator": 2**18}
+
+# The process in which Keras computed first: backends start threads then, which a forked process does not have.
+_process: int | None = None
 
 
 class KerasEngine:
     """Calls a Keras model on batches of windows.
 
     Args:
-        model: `keras.Model` from `(batch, *spatial, 1)` to probabilities `(batch, *spatial, classes)`.
+        model: `keras.Model` from `(batch, *spatial, channels)` to probabilities `(batch, *spatial, classes)`.
+
+    Attributes:
+        precision: `"float32"` or `"bfloat16"`.
+        voxels_per_batch: About how many voxels to compute at a time on this device.
     """
 
     name = "keras"
 
-    def __init__(self, model):
+    def __init__(self, model: Any):
+        check_process()
         self.model = model
         is_bfloat16 = any(layer.compute_dtype == "bfloat16" for layer in model.layers)
         self.precision = "bfloat16" if is_bfloat16 else "float32"
         self.voxels_per_batch = VOXELS_PER_BATCH["cpu" if _lies_on_cpu(model) else "accelerator"]
 
-    def __call__(self, windows):
-        """Returns the probabilities of a batch of windows, as a NumPy array."""
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of windows; see `Engine`.
+
+        Raises:
+            EngineError: In a process that was forked after Keras has computed in its parent.
+        """
         from keras import ops  # here, so that another engine can do without Keras
 
+        check_process()
         return ops.convert_to_numpy(self.model.predict_on_batch(windows))
 
 
-def _lies_on_cpu(model):
-    """Returns whether a model's variables lie on a CPU; the devices of all backends say so by their name."""
-    return all("cpu" in str(variable.value.device).lower() for variable in model.variables[:1])
+def check_process() -> None:
+    """Checks that Keras can compute in this process; in a forked one it would wait forever for threads of its parent.
+
+    Raises:
+        EngineError: In a process that was forked after Keras has computed in its parent.
+    """
+    global _process
+    if _process not in (None, os.getpid()):
+        raise EngineError(
+            expected=f"the process {_process}, in which Keras has computed already",
+            received=f"the forked process {os.getpid()}, in which it would hang",
+            remedy="start processes with multiprocessing.get_context(\"spawn\"), or use the engine 'openvino'",
+        )
+    _process = os.getpid()
 
 
-def labels_of(model):
-    """Returns a function from windows to the labels of a Keras model's network, an integer array.
+def labels_of(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from windows `(batch, *spatial, channels)` to the labels `(batch, *spatial)` of a Keras model.
 
-    The probabilities stay in the backend: those of a whole head, copied, would take as much again.
+    The probabilities stay in the backend: a copy of those of a whole head would need as much memory again.
     """
     import keras
 
@@ -51,8 +80,19 @@ def labels_of(model):
     return lambda windows: keras.ops.convert_to_numpy(labels.predict_on_batch(windows))
 
 
-def load(preset, weights, precision, threads=None):
-    """Returns the engine of a preset's weight set; starts the backend if nobody has."""
+def load(preset: str | os.PathLike, weights: str, precision: str, threads: int | None = None) -> KerasEngine:
+    """Returns the engine of a preset's weight set; starts the backend if it has not been started.
+
+    Args:
+        preset: See `open_engine`.
+        weights: See `open_engine`.
+        precision: `"float32"` or `"bfloat16"`.
+        threads: See `open_engine`.
+
+    Raises:
+        EngineError: In a process that was forked after Keras has computed in its parent.
+    """
+    check_process()
     if "keras" not in sys.modules:
         start_backend(threads)
     from recalib_keras import zoo
@@ -60,7 +100,7 @@ def load(preset, weights, precision, threads=None):
     return KerasEngine(zoo.load(preset, weights, dtype={"bfloat16": "mixed_bfloat16"}.get(precision, precision)))
 
 
-def backend():
+def backend() -> str:
     """Returns the name of the backend that Keras runs on, or would run on, without importing it."""
     if "keras" in sys.modules:
         return sys.modules["keras"].config.backend()
@@ -73,15 +113,29 @@ def backend():
         return "tensorflow"
 
 
-def may_have_gpu():
-    """Returns whether the machine has a device that could be a GPU, without importing what would know."""
+def check_tensorflow() -> None:
+    """Checks that Keras runs on TensorFlow, whose networks OpenVINO takes.
+
+    Raises:
+        EngineError: If it runs on another backend.
+    """
+    if backend() != "tensorflow":
+        raise EngineError(
+            expected="Keras's TensorFlow backend for the engine 'openvino', which takes networks from it",
+            received=repr(backend()),
+            remedy="set KERAS_BACKEND=tensorflow, or use the engine 'keras'",
+        )
+
+
+def may_have_gpu() -> bool:
+    """Returns whether the machine has a device that could be a GPU, without importing a backend."""
     return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)
 
 
 def runs_on_tensorflow_cpu() -> bool:
     """Returns whether Keras computes with TensorFlow, on a machine where TensorFlow sees no GPU.
 
-    Imports it, unless the machine has no device that could be one.
+    Imports TensorFlow, unless the machine has no device that could be a GPU.
     """
     if backend() != "tensorflow":
         return False
@@ -90,3 +144,8 @@ def runs_on_tensorflow_cpu() -> bool:
     import tensorflow as tf
 
     return not tf.config.list_physical_devices("GPU")
+
+
+def _lies_on_cpu(model):
+    """Returns whether a model's variables lie on a CPU; the devices of all backends tell it by their name."""
+    return all("cpu" in str(variable.value.device).lower() for variable in model.variables[:1])

@@ -1,43 +1,48 @@
-"""Probabilities by OpenVINO, from a network that Keras has exported."""
+"""Probabilities by OpenVINO, from a network that Keras exported."""
 
 import io
 import math
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from recalib_keras.core.errors import EngineError
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
-# OpenVINO is fast for batches of one fixed size, and needs no large ones.
+# OpenVINO is fast with batches of one fixed size, and they need not be large.
 VOXELS_PER_BATCH = 2**14
 
 
 class OpenVINOEngine:
-    """Runs a network that `convert` has compiled for this machine's processor.
+    """Runs a network that `convert` compiled for this machine's processor.
 
     Args:
-        compiled: bytes from `convert`.
-        precision: `"float32"` or `"bfloat16"`, which it was compiled for.
-        threads: number of CPU threads, or None for all cores.
+        compiled: Bytes from `convert`.
+        precision: `"float32"` or `"bfloat16"`, as it was compiled.
+        threads: Number of CPU threads, or None for all cores.
 
     Raises:
-        EngineError: if OpenVINO refuses the bytes, which another version or processor may have made.
+        EngineError: If OpenVINO refuses the bytes, for example because another version compiled them.
     """
 
     name = "openvino"
 
-    def __init__(self, compiled, precision, threads=None):
-        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision]}  # which the bytes do not tell
+    def __init__(self, compiled: bytes, precision: str, threads: int | None = None):
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision]}  # the bytes do not hold it
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
             network = _openvino().Core().import_model(compiled, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(
-                f"expected a network compiled by this OpenVINO for this processor, got one that it refuses ({error})"
+                expected="a network compiled by this OpenVINO for this processor",
+                received=f"one that it refuses ({error})",
+                remedy="compile the network again",
             ) from None
         self.precision = precision
         self._request = network.create_infer_request()
@@ -46,8 +51,8 @@ class OpenVINOEngine:
         self._output_shape = tuple(network.outputs[0].shape)[1:]
         self._probabilities = np.empty((0, *self._output_shape), "float32")
 
-    def __call__(self, windows):
-        """Returns the probabilities of a batch of windows, as a NumPy array that the next call writes over."""
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of windows, in an array that the next call overwrites; see `Engine`."""
         size, count = len(self._batch), -(-len(windows) // len(self._batch))
         if len(self._probabilities) != count * size:
             self._probabilities = np.empty((count * size, *self._output_shape), "float32")
@@ -60,25 +65,22 @@ class OpenVINOEngine:
         return self._probabilities[: len(windows)]
 
 
-def convert(model, precisions):
-    """Returns a Keras model compiled by OpenVINO for this machine's processor.
+def convert(model: Any, precisions: Sequence[str]) -> dict[str, bytes]:
+    """Returns a Keras model compiled by OpenVINO for this machine's processor, as bytes by precision.
 
     Args:
         model: `keras.Model` on the TensorFlow backend with one input of known spatial sizes.
-        precisions: sequence of `"float32"` and `"bfloat16"`.
-
-    Returns:
-        Dict of bytes by precision.
+        precisions: `"float32"`, `"bfloat16"` or both.
 
     Raises:
-        EngineError: if a layer of the network has no counterpart in OpenVINO.
+        EngineError: If a layer of the network has no counterpart in OpenVINO.
     """
     spatial = model.input_shape[1:]
     batch = max(1, VOXELS_PER_BATCH // math.prod(spatial))
     core = _openvino().Core()
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TensorFlow about itself
+            warnings.simplefilter("ignore")  # TensorFlow warns about itself
             model.export(folder, verbose=False)
         try:
             network = core.read_model(folder)
@@ -86,7 +88,9 @@ def convert(model, precisions):
             return {precision: _compiled(core, network, precision) for precision in precisions}
         except RuntimeError as error:
             raise EngineError(
-                f"the network {model.name!r} cannot be converted for OpenVINO ({error}); use the engine 'keras'"
+                expected="a network that can be converted for OpenVINO",
+                received=f"{model.name!r}, which cannot ({error})",
+                remedy="use the engine 'keras'",
             ) from None
 
 
@@ -96,12 +100,12 @@ def _compiled(core, network, precision):
     return stream.getvalue()
 
 
-def _openvino():
+def _openvino() -> ModuleType:
     """Imports OpenVINO without its telemetry, which would report the import to a server."""
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
     kept = sys.modules.get("openvino_telemetry")
-    sys.modules["openvino_telemetry"] = None  # OpenVINO does without where it cannot be imported
+    sys.modules["openvino_telemetry"] = None  # OpenVINO works without it if it cannot be imported
     try:
         import openvino
     finally:

@@ -1,7 +1,7 @@
-"""What Keras in float32 makes of a scan's windows, which other engines must match; worked out where it takes least.
+"""The labels of Keras in float32 for a scan's windows, which other engines must match.
 
-The pass of a whole head leaves TensorFlow with gigabytes that it does not give back. Where a process has not imported
-it, another one is started for the trial, and ends with it.
+After a whole head, TensorFlow keeps gigabytes that it does not give back. A process that has not imported it therefore
+starts another process for the run, whose memory is free when it ends.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,24 +17,22 @@ import numpy as np
 
 from recalib_keras.core.errors import EngineError
 from recalib_keras.inference.engines import keras_engine, openvino_engine
-from recalib_keras.inference.engines.base import REFERENCE
+from recalib_keras.inference.engines.base import REFERENCE, seconds_of
 
-# Windows that show less than this share of structures say nothing about them.
+# Windows in which structures have a smaller share than this say nothing about them.
 LEAST_STRUCTURES = 0.001
-# Engines are timed so often, and less often where that takes longer than so many seconds.
-ROUNDS, MOST_SECONDS = 5, 2.0
-# Files of a trial in another process.
+# Files that two processes exchange.
 WINDOWS, LABELS, FACTS = "windows.npy", "labels.npy", "facts.json"
 
 
-class Trial(NamedTuple):
-    """A network's first look at a scan.
+class ReferenceRun(NamedTuple):
+    """What Keras in float32 makes of the windows of a scan.
 
     Args:
-        labels: `(batch, *spatial)` by Keras in float32.
-        seconds: that they took.
-        compiled: the network compiled by OpenVINO, bytes by precision; none of windows that are not telling.
-        refusal: why OpenVINO cannot have it, in words; None if it can.
+        labels: `(batch, *spatial)`.
+        seconds: Time that the labels took.
+        compiled: The network compiled by OpenVINO, as bytes by precision; empty if the windows show no structures.
+        refusal: Why OpenVINO cannot compile the network, in words; None if it can.
     """
 
     labels: np.ndarray
@@ -43,68 +41,76 @@ class Trial(NamedTuple):
     refusal: str | None
 
     @property
-    def is_telling(self):
-        """Whether the windows show enough of the structures to choose an engine by."""
-        return (self.labels != 0).mean() >= LEAST_STRUCTURES
+    def shows_structures(self) -> bool:
+        """Whether the windows show enough of the structures to select an engine by them."""
+        return bool((self.labels != 0).mean() >= LEAST_STRUCTURES)
 
 
-def try_out(preset, weights, precisions, windows, threads=None):
-    """Returns the `Trial` of a preset's network, in another process unless TensorFlow is in this one already.
+def run_reference(
+    preset: str | os.PathLike,
+    weights: str,
+    precisions: Sequence[str],
+    windows: np.ndarray,
+    threads: int | None = None,
+) -> ReferenceRun:
+    """Returns the reference run of a preset's network, in another process unless this one has TensorFlow already.
 
     Args:
-        preset, weights, threads: see `recalib_keras.inference.open_engine`.
-        precisions: list of those to compile for OpenVINO.
+        preset: See `recalib_keras.inference.open_engine`.
+        weights: See there.
+        precisions: Those to compile for OpenVINO.
         windows: `(batch, *spatial, channels)`.
+        threads: See there.
     """
-    request = {"preset": str(preset), "weights": weights, "precisions": precisions, "threads": threads}
+    request = {"preset": str(preset), "weights": weights, "precisions": list(precisions), "threads": threads}
     if "tensorflow" in sys.modules or not sys.executable:
-        return try_here(windows, **request)
+        return run_here(windows, **request)
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, WINDOWS), windows)
-        command = [sys.executable, "-c", f"from {__name__} import answer; answer()", folder, json.dumps(request)]
-        paths = os.pathsep.join(filter(None, sys.path))  # so that it finds what this process has found
+        command = [sys.executable, "-c", f"from {__name__} import serve; serve()", folder, json.dumps(request)]
+        paths = os.pathsep.join(filter(None, sys.path))  # so that it finds the modules that this process finds
         done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
         if done.returncode == 0:
             return _read(Path(folder))
-    return try_here(windows, **request)  # which tells what is wrong, if it is not only want of memory for two
+    return run_here(windows, **request)  # raises what is wrong, unless memory was only too small for two processes
 
 
-def try_here(windows, preset, weights, precisions, threads):
-    """Returns the `Trial` of a preset's network, in this process; see `try_out`."""
+def run_here(
+    windows: np.ndarray, preset: str, weights: str, precisions: Sequence[str], threads: int | None
+) -> ReferenceRun:
+    """Returns the reference run of a preset's network, in this process.
+
+    Args:
+        windows: See `run_reference`.
+        preset: See `run_reference`.
+        weights: See `run_reference`.
+        precisions: See `run_reference`.
+        threads: See `run_reference`.
+    """
     model = keras_engine.load(preset, weights, REFERENCE.precision, threads).model
     find_labels = keras_engine.labels_of(model)
-    trial = Trial(find_labels(windows), 0.0, {}, None)  # the first call, in which Keras compiles, is not timed
-    if not trial.is_telling:
-        return trial
-    trial = trial._replace(seconds=seconds_of(lambda: find_labels(windows)))
+    run = ReferenceRun(find_labels(windows), 0.0, {}, None)  # the first call, in which Keras compiles, is not timed
+    if not run.shows_structures:
+        return run
+    run = run._replace(seconds=seconds_of(lambda: find_labels(windows)))
     try:
-        return trial._replace(compiled=openvino_engine.convert(model, precisions) if precisions else {})
+        return run._replace(compiled=openvino_engine.convert(model, precisions) if precisions else {})
     except EngineError as error:
-        return trial._replace(refusal=str(error))
+        return run._replace(refusal=str(error))
 
 
-def seconds_of(call):
-    """Returns the least seconds that a call takes, in several rounds if they are short."""
-    seconds, end = [], time.perf_counter() + MOST_SECONDS
-    while len(seconds) < ROUNDS and (not seconds or time.perf_counter() <= end):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def answer() -> None:
-    """Tries out what the arguments of this process ask for, and leaves the `Trial` in the folder that they name."""
+def serve() -> None:
+    """Does the run that the arguments of this process describe, and leaves it in the folder that they name."""
     folder = Path(sys.argv[1])
-    tried = try_here(np.load(folder / WINDOWS), **json.loads(sys.argv[2]))
-    np.save(folder / LABELS, tried.labels)
-    for precision, content in tried.compiled.items():
+    run = run_here(np.load(folder / WINDOWS), **json.loads(sys.argv[2]))
+    np.save(folder / LABELS, run.labels)
+    for precision, content in run.compiled.items():
         (folder / precision).write_bytes(content)
-    facts = {"seconds": tried.seconds, "refusal": tried.refusal, "compiled": list(tried.compiled)}
+    facts = {"seconds": run.seconds, "refusal": run.refusal, "compiled": list(run.compiled)}
     (folder / FACTS).write_text(json.dumps(facts))
 
 
 def _read(folder):
     facts = json.loads((folder / FACTS).read_text())
     compiled = {precision: (folder / precision).read_bytes() for precision in facts["compiled"]}
-    return Trial(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])
+    return ReferenceRun(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])

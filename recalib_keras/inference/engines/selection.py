@@ -1,90 +1,135 @@
-"""Choose an engine by what it makes of a scan's own windows."""
+"""Select the engine of a weight set: the one that is asked for, the one that is remembered, or the one a scan selects.
+
+The order of decisions:
+
+1. A request for one engine and precision is granted at once.
+2. Else, the engine that was selected before on this machine is opened.
+3. Else, Keras in float32 is taken where OpenVINO cannot compete: on another backend than TensorFlow, and on a GPU.
+4. Else, the first scan selects: `Undecided.decided`.
+"""
+
+import os
+
+import numpy as np
 
 from recalib_keras.core.errors import EngineError
-from recalib_keras.inference.engines.base import REFERENCE, Measurement, fastest
-from recalib_keras.inference.engines.reference_run import seconds_of
+from recalib_keras.inference.engines import keras_engine
+from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine, candidates, fastest, measure
+from recalib_keras.inference.engines.factory import EngineFactory
+from recalib_keras.inference.engines.reference_run import ReferenceRun
 
-# What is timed on a busy machine varies by more than this factor.
+# Times on a busy machine vary by more than this factor.
 HARDLY_SLOWER = 1.25
 
 
-class Undecided:
-    """Stands for an engine until a scan decides which one it is to be; computes with Keras in float32 so far.
+def open_engine(
+    preset: str | os.PathLike,
+    weights: str = "default",
+    engine: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> Engine:
+    """Returns what computes the probabilities of a preset's network.
 
-    OpenVINO is taken where it is faster than Keras in float32, or hardly slower: it needs no Keras, which takes
-    gigabytes, and longer to start than most scans take to segment. Else the fastest of all is.
+    On TensorFlow without a GPU, `"auto"` selects among Keras and OpenVINO, in float32 and bfloat16. The first scan
+    selects the engine, among those that give the labels of Keras in float32; see `Undecided`. The selection is
+    remembered for this network and machine, with the network that OpenVINO compiled. Elsewhere `"auto"` is Keras in
+    float32.
 
     Args:
-        choices: list of `Candidate` that may be chosen.
-        open_reference: function that returns the engine Keras in float32, always the same one.
-        try_out: function from windows to their `Trial`.
-        make: function that returns, for some of the choices and a `Trial`, as far as they can be used here, functions
-            that open their engines, by `Candidate`.
-        remember: function called with the `Candidate` that was chosen.
+        preset: One of `recalib_keras.zoo.names()`, or the path of a folder with a `preset.json`.
+        weights: Name of one of its weight sets.
+        engine: `"auto"`, `"keras"` or `"openvino"`.
+        precision: `"auto"`, `"float32"` or `"bfloat16"`.
+        threads: Number of CPU threads, or None for all cores. Keras obeys it on TensorFlow and PyTorch if this call
+            starts it.
+
+    Returns:
+        A function from `(batch, *spatial, channels)` to probabilities; `Undecided` if a scan must select it.
+
+    Raises:
+        ValueError: For an unknown preset, weight set, engine or precision.
+        WeightsError: If the weights are not those that the preset describes.
+        EngineError: If OpenVINO cannot be used.
+        ImportError: If OpenVINO is asked for and not installed.
+    """
+    choices = candidates(engine, precision)
+    factory = EngineFactory(preset, weights, threads)
+    known = choices[0] if len(choices) == 1 else factory.cache.read_choice(choices)
+    opened = None if known is None else factory.open_ready(known)
+    if opened is not None:
+        return opened
+    if all(choice.engine == "openvino" for choice in choices):
+        keras_engine.check_tensorflow()
+    elif not keras_engine.runs_on_tensorflow_cpu():
+        return factory.keras(choices[0].precision)
+    return factory.compile(choices[0]) if len(choices) == 1 else Undecided(factory, choices)
+
+
+class Undecided:
+    """Takes the place of an engine until a scan selects it; computes with Keras in float32 until then.
+
+    OpenVINO is selected if it is faster than Keras in float32, or hardly slower: it needs no Keras, which takes
+    gigabytes, and longer to start than most scans take to segment. Otherwise the fastest of all is selected.
+
+    Args:
+        factory: Opens the engines.
+        choices: The candidates.
     """
 
     name, precision = REFERENCE
 
-    def __init__(self, choices, open_reference, try_out, make, remember):
-        self.choices, self._open_reference = choices, open_reference
-        self._try_out, self._make, self._remember = try_out, make, remember
+    def __init__(self, factory: EngineFactory, choices: list[Candidate]):
+        self.choices, self._factory = choices, factory
 
-    def __call__(self, windows):
-        """Returns the probabilities of a batch of windows, as a NumPy array."""
-        return self._open_reference()(windows)
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of windows; see `Engine`."""
+        return self._factory.keras(REFERENCE.precision)(windows)
 
-    def decided(self, windows):
-        """Returns the engine to go on with; its labels are those of Keras in float32.
+    def decided(self, windows: np.ndarray) -> Engine:
+        """Returns the engine that the windows select; its labels are those of Keras in float32.
 
         Args:
             windows: `(batch, *spatial, channels)` of a scan, best from its middle.
 
         Returns:
-            One of the engines; or this object, where the windows show hardly any structure.
+            The selected engine; or this object, if the windows show hardly any structure.
 
         Raises:
-            EngineError: if the labels of all differ from those of Keras in float32.
+            EngineError: If the labels of all candidates differ from those of Keras in float32.
         """
-        trial = self._try_out(windows)
-        if not trial.is_telling:
+        by_openvino, by_keras = self._choices_of("openvino"), self._choices_of("keras")
+        run = self._factory.reference_run(windows, by_openvino)
+        if not run.shows_structures:
             return self
-        by_openvino, by_keras = (
-            [choice for choice in self.choices if choice.engine == engine] for engine in ("openvino", "keras")
-        )
-        openers, measured = {}, {}
-        for choices, rivals in ((by_openvino, by_keras), (by_keras, [])):
-            found = self._make(choices, trial) if choices else {}
-            openers |= found
-            measured |= measure(found, windows, trial.labels)
-            chosen = fastest(measured)
-            if chosen and (not rivals or measured[chosen].seconds < HARDLY_SLOWER * trial.seconds):
-                self._remember(chosen)
-                return openers[chosen]()
-        shares = ", ".join(f"{choice} {measurement.same_labels:.2%}" for choice, measurement in measured.items())
-        raise EngineError(
-            f"expected the labels of Keras in float32, got this share of them: {shares}; use the engine 'keras' with "
-            "precision 'float32'"
-        )
+        measured = self._measured(by_openvino, windows, run)
+        best = fastest(measured)
+        if best is None or (by_keras and measured[best].seconds >= HARDLY_SLOWER * run.seconds):
+            measured |= self._measured(by_keras, windows, run)
+            best = fastest(measured)
+        if best is None:
+            raise _disagreement(measured)
+        self._factory.cache.write_choice(self.choices, best)
+        return self._factory.open(best, run)
+
+    def _choices_of(self, engine):
+        return [choice for choice in self.choices if choice.engine == engine]
+
+    def _measured(self, choices: list[Candidate], windows, run: ReferenceRun):
+        """Returns a `Measurement` of each candidate; of OpenVINO's none, if it refuses the network and Keras can do it.
+
+        One engine is open at a time: those of large windows take gigabytes each.
+        """
+        if run.refusal is not None:
+            if not self._choices_of("keras"):
+                raise EngineError(run.refusal)
+            choices = [choice for choice in choices if choice.engine == "keras"]
+        return {choice: measure(self._factory.open(choice, run), windows, run.labels) for choice in choices}
 
 
-def measure(openers, windows, reference):
-    """Returns how engines do on windows, as a dict of `Measurement`.
-
-    One engine is open at a time: those of large windows take gigabytes each.
-
-    Args:
-        openers: dict of functions that open an engine.
-        windows: `(batch, *spatial, channels)`.
-        reference: labels `(batch, *spatial)` by Keras in float32.
-    """
-    return {name: _measurement(open_engine(), windows, reference) for name, open_engine in openers.items()}
-
-
-def _measurement(engine, windows, reference):
-    agreement = _agreement(engine(windows).argmax(axis=-1), reference)  # the first call is not timed
-    return Measurement(seconds_of(lambda: engine(windows)), *agreement)
-
-
-def _agreement(labels, reference):
-    same, structures = labels == reference, (labels != 0) | (reference != 0)
-    return float(same.mean()), float(same[structures].mean()) if structures.any() else 1.0
+def _disagreement(measured):
+    shares = ", ".join(f"{choice} {measurement.same_labels:.2%}" for choice, measurement in measured.items())
+    return EngineError(
+        f"expected the labels of Keras in float32, got this share of them: {shares}; use the engine 'keras' with "
+        "precision 'float32'"
+    )

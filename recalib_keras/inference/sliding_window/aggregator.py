@@ -1,32 +1,39 @@
-"""Sums of probabilities for the part of a volume that still waits for windows."""
+"""Average the predictions of overlapping windows, within a limit of memory."""
+
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
+from recalib_keras.inference.sliding_window.output_grid import LabelRows
+from recalib_keras.inference.sliding_window.windows import Block, Span, WindowGrid
 
-class Slab:
-    """Sums weighted probabilities of windows inside a block, and passes rows on as soon as they are complete.
 
-    Only as many rows along the first axis are kept as the largest window covers; rows take turns in memory.
+class Aggregator:
+    """Sums the weighted probabilities of windows inside a block, and passes each row on as soon as it is complete.
+
+    Only as many rows along the first axis are in memory as the largest window covers: a row that was passed on makes
+    room for the next one.
 
     Args:
-        rows: `recalib_keras.inference.sliding_window.rows.Rows` or `ResampledRows`: says which block it needs, and takes its rows.
-        depth: the most rows that a window covers.
-        num_classes: integer.
+        rows: Takes the complete rows, and says which block it needs.
+        depth: The most rows that a window covers.
+        num_classes: Number of classes.
     """
 
-    def __init__(self, rows, depth, num_classes):
+    def __init__(self, rows: LabelRows, depth: int, num_classes: int):
         self.rows = rows
         (self._start, self._stop), *across = rows.needs
         sizes = [high - low for low, high in across]
         self._sums = np.zeros((min(depth, self._stop - self._start), *sizes, num_classes), "float32")
 
-    def add(self, spans, probabilities, weight) -> None:
-        """Adds a window's probabilities; windows come in the order of their first row inside the block.
+    def add(self, spans: Sequence[Span], probabilities: np.ndarray, weight: float) -> None:
+        """Adds the probabilities of a window; windows come in the order of their first row inside the block.
 
         Args:
-            spans: three `Span`, the part of the window inside the block.
-            probabilities: array `(*window, num_classes)`.
-            weight: number.
+            spans: The part of the window inside the block, along each of three axes.
+            probabilities: `(*window, num_classes)`.
+            weight: Weight of the network.
         """
         rows, *across = spans
         self._flush(rows.start)
@@ -38,7 +45,7 @@ class Slab:
             sums[outer] += probabilities[(rows.offset + index, *inner)] * (plane * np.float32(weight * row_weight))
 
     def finish(self) -> None:
-        """Passes on all rows that are left."""
+        """Passes on all remaining rows."""
         self._flush(self._stop)
 
     def _flush(self, stop):
@@ -47,3 +54,46 @@ class Slab:
             self.rows.take(row, sums)
             sums[:] = 0
         self._start = max(self._start, stop)
+
+
+def partition(shape: Sequence[int], grids: Sequence[WindowGrid], num_classes: int, memory: int) -> list[Block]:
+    """Returns the blocks of a volume that are predicted one after the other, so that the sums of one fit into memory.
+
+    An `Aggregator` keeps as many rows of a block as the largest window covers. A window that overlaps with several
+    blocks is predicted once for each of them. Of all ways to cut the volume into equal blocks that fit, this is the
+    one with the fewest voxels to predict.
+
+    Args:
+        shape: Three sizes of the volume in voxels.
+        grids: The windows of each network.
+        num_classes: Number of classes.
+        memory: Bytes for the sums of a block, in float32.
+    """
+    sides = [_sides(size) for size in shape]
+    depth = max(grid.reach[0] for grid in grids)
+    rows, columns, slices = (np.array(choices) for choices in sides)
+    needed = 4 * num_classes * np.einsum("i,j,k->ijk", np.minimum(rows, depth), columns, slices)
+    cost = sum(
+        grid.voxels * np.einsum("i,j,k->ijk", *(_windows(grid, axis, sides[axis], shape) for axis in range(3)))
+        for grid in grids
+    )
+    cost = np.where(needed <= memory, cost, np.inf)
+    cost[-1, -1, -1] = min(cost[-1, -1, -1], np.finfo(float).max)  # single voxels, where nothing else fits
+    best = np.unravel_index(cost.argmin(), cost.shape)
+    cuts = [_ends(size, choices[index]) for size, choices, index in zip(shape, sides, best)]
+    return list(itertools.product(*cuts))
+
+
+def _sides(size):
+    """Returns the sides of 1, 2, 3, … equal parts, from the largest to a single voxel."""
+    return sorted({-(-size // parts) for parts in range(1, size + 1)}, reverse=True)
+
+
+def _windows(grid, axis, sides, shape):
+    """Returns for each side how many windows are predicted along an axis, counted once for every part."""
+    parts = [np.array(_ends(shape[axis], side)).T for side in sides]
+    return [float(grid.count_within(axis, low, high).sum()) for low, high in parts]
+
+
+def _ends(size, side):
+    return [(start, min(start + side, size)) for start in range(0, size, side)]

@@ -1,74 +1,264 @@
-"""How the voxels of one grid lie among those of another, along one axis: what labels on the scan's own grid need."""
+"""The grid that labels are wanted on: the one that the networks see, or the scan's own with other voxel sizes."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
-# A voxel half-way between two others may be pulled either way by rounding; this shift, too small to count, decides.
+from recalib_keras.inference.sliding_window.windows import Block
+from recalib_keras.volumes import Grid
+
+# Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4
+# Rows are interpolated in parts of about so many values, which stay in the processor's cache.
+VALUES_AT_ONCE = 2**18
+
+# Called with the classes `(Y, Z)` of a row and the sums of probabilities `(Y, Z, num_classes)` they come from.
+Observer = Callable[[np.ndarray, np.ndarray], None]
 
 
-class Line:
-    """Voxels along one axis, each at a place among the voxels of another grid.
+class LabelRows(Protocol):
+    """Makes the labels of one block from rows of summed probabilities.
 
-    Each takes the mean of the other grid over the stretch that it covers itself, or over the stretch of one voxel if it
-    is smaller than that: linear interpolation then. Beyond the other grid its edge is continued.
-
-    Args:
-        places: increasing, evenly spread numbers; 0 is the centre of the other grid's first voxel, 1 of its second.
-        size: how many voxels the other grid has.
-        step: from one place to the next; only needed for a single one.
+    Attributes:
+        needs: The block of the image whose rows it takes.
     """
 
-    def __init__(self, places, size, step=1.0):
-        self.places = np.asarray(places, float)
+    needs: Block
+
+    def take(self, row: int, sums: np.ndarray) -> None:
+        """Takes a complete row; rows come in order.
+
+        Args:
+            row: Number of the row in the image.
+            sums: `(Y, Z, num_classes)`.
+        """
+
+
+class OutputGrid(Protocol):
+    """Where labels are wanted.
+
+    Attributes:
+        shape: Three sizes in voxels.
+    """
+
+    shape: tuple[int, ...]
+
+    def part(self, box: Block) -> "OutputGrid":
+        """Returns the grid of the voxels that lie in a box of the image, relative to that box."""
+
+    def within(self, box: Block) -> tuple[slice, ...]:
+        """Returns the slices of the labels that lie in a box of the image."""
+
+    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> LabelRows:
+        """Returns what makes the labels of a block.
+
+        Args:
+            labels: Integer array of this grid's shape; the classes are written into it.
+            block: Ranges of voxels of the image.
+            observe: Called with the classes and sums of each row, or None.
+        """
+
+
+class SameGrid:
+    """The grid that the networks see.
+
+    Args:
+        shape: Three sizes in voxels.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        self.shape = tuple(shape)
+
+    def part(self, box: Block) -> "SameGrid":
+        """Returns the grid of a box; see `OutputGrid`."""
+        return SameGrid([high - low for low, high in box])
+
+    def within(self, box: Block) -> tuple[slice, ...]:
+        """Returns the slices of a box; see `OutputGrid`."""
+        return tuple(slice(*ends) for ends in box)
+
+    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> "MostProbable":
+        """Returns what makes the labels of a block; see `OutputGrid`."""
+        return MostProbable(labels, block, observe)
+
+
+class ResampledGrid:
+    """A grid of other voxels in the same orientation.
+
+    Args:
+        axes: An `OutputAxis` for each of three axes.
+    """
+
+    def __init__(self, axes: Sequence["OutputAxis"]):
+        self.axes = tuple(axes)
+        self.shape = tuple(len(axis) for axis in self.axes)
+
+    def part(self, box: Block) -> "ResampledGrid":
+        """Returns the grid of a box; see `OutputGrid`."""
+        return ResampledGrid([axis.part(*ends) for axis, ends in zip(self.axes, box)])
+
+    def within(self, box: Block) -> tuple[slice, ...]:
+        """Returns the slices of a box; see `OutputGrid`."""
+        return tuple(axis.within(*ends) for axis, ends in zip(self.axes, box))
+
+    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> "InterpolatedMostProbable":
+        """Returns what makes the labels of a block; see `OutputGrid`."""
+        return InterpolatedMostProbable(labels, self.axes, block, observe)
+
+
+def output_grid(seen: Grid, wanted: Grid) -> SameGrid | ResampledGrid:
+    """Returns where the voxels of one grid lie among those of another.
+
+    Args:
+        seen: Grid that the networks see.
+        wanted: Grid of the same orientation that labels are wanted on.
+    """
+    if seen.matches(wanted):
+        return SameGrid(seen.shape)
+    to_seen = np.linalg.solve(seen.affine, wanted.affine)
+    steps, starts = np.diag(to_seen)[:3], to_seen[:3, 3]
+    return ResampledGrid(
+        [
+            OutputAxis(start + step * np.arange(count), size, step)
+            for start, step, count, size in zip(starts, steps, wanted.shape, seen.shape, strict=True)
+        ]
+    )
+
+
+class OutputAxis:
+    """The voxels along one axis of the output grid, each at a position among the voxels that the networks see.
+
+    A voxel takes the mean over the stretch that it covers, or over the stretch of one seen voxel if it is smaller:
+    that is linear interpolation. Beyond the seen voxels, the edge is repeated.
+
+    Args:
+        positions: Increasing, evenly spread numbers; 0 is the centre of the first seen voxel, 1 of the second.
+        size: Number of seen voxels.
+        step: Distance from one position to the next; only needed for a single one.
+    """
+
+    def __init__(self, positions: np.ndarray, size: int, step: float = 1.0):
+        self.positions = np.asarray(positions, float)
         self.size = size
-        self._stretch = max(1.0, self.places[1] - self.places[0] if len(self.places) > 1 else step)
+        self._stretch = max(1.0, self.positions[1] - self.positions[0] if len(self.positions) > 1 else step)
 
-    def part(self, low, high):
-        """Returns the line of the voxels that lie nearest to a range of the other's, among that range alone."""
-        return Line(self.places[self.within(low, high)] - low, high - low, self._stretch)
-
-    def __len__(self):
-        return len(self.places)
+    def __len__(self) -> int:
+        return len(self.positions)
 
     @property
-    def margin(self):
-        """How many voxels on either side of the nearest one a voxel of this line depends on, at most."""
+    def margin(self) -> int:
+        """The most voxels on either side of the nearest one that a voxel depends on."""
         return int(np.ceil(self._stretch / 2 + 0.5))
 
-    def within(self, low, high):
-        """Returns the slice of this line's voxels that lie nearest to a range of the other's."""
-        nearest = np.clip(np.floor(self.places + 0.5), 0, self.size - 1)
+    def part(self, low: int, high: int) -> "OutputAxis":
+        """Returns the voxels that lie nearest to a range of seen voxels, relative to that range."""
+        return OutputAxis(self.positions[self.within(low, high)] - low, high - low, self._stretch)
+
+    def within(self, low: int, high: int) -> slice:
+        """Returns the slice of the voxels that lie nearest to a range of seen voxels."""
+        nearest = np.clip(np.floor(self.positions + 0.5), 0, self.size - 1)
         return slice(*(int(end) for end in np.searchsorted(nearest, (low, high))))
 
     @functools.cached_property
-    def weights(self):
-        """The share of each of the other's voxels in each of this line's: a sparse matrix `(len, size)`."""
-        places = np.clip(self.places + TIE_BREAK, 0, self.size - 1)[:, None]
-        columns = np.floor(places + 0.5).astype(int) + np.arange(-self.margin, self.margin + 1)
-        ends = places + self._stretch / 2 * np.array([[-1], [1]])[..., None]
+    def weights(self) -> sparse.csr_array:
+        """The share of each seen voxel in each voxel: a sparse matrix `(len, size)`."""
+        positions = np.clip(self.positions + TIE_BREAK, 0, self.size - 1)[:, None]
+        columns = np.floor(positions + 0.5).astype(int) + np.arange(-self.margin, self.margin + 1)
+        ends = positions + self._stretch / 2 * np.array([[-1], [1]])[..., None]
         shares = np.minimum(ends[1], columns + 0.5) - np.maximum(ends[0], columns - 0.5)
         shares = np.maximum(0, shares) / self._stretch
         rows = np.broadcast_to(np.arange(len(self))[:, None], columns.shape)
         entries = (shares.ravel(), (rows.ravel(), np.clip(columns, 0, self.size - 1).ravel()))
-        matrix = sparse.csr_array(entries, (len(self), self.size), "float32")  # sums what is beyond into the edge
+        matrix = sparse.csr_array(entries, (len(self), self.size), "float32")  # sums what lies beyond into the edge
         matrix.eliminate_zeros()
         return matrix
 
 
-def lines_between(source, target):
-    """Returns a `Line` for each axis of a grid that runs along the axes of another; None if the voxels are the same.
+class MostProbable:
+    """Gives each voxel of a block its most probable class, row by row; see `LabelRows`.
 
     Args:
-        source, target: `recalib_keras.volumes.Grid` of one orientation.
+        labels: Integer array of the image's shape; the classes are written into it.
+        block: Ranges of voxels along its three axes.
+        observe: Called with the classes and sums of each row, or None.
     """
-    if source.matches(target):
-        return None
-    to_source = np.linalg.solve(source.affine, target.affine)
-    steps, starts = np.diag(to_source)[:3], to_source[:3, 3]
-    return [
-        Line(start + step * np.arange(wanted), size, step)
-        for start, step, wanted, size in zip(starts, steps, target.shape, source.shape, strict=True)
-    ]
+
+    def __init__(self, labels: np.ndarray, block: Block, observe: Observer | None = None):
+        self.needs = block
+        self._labels = labels[(slice(None), *(slice(low, high) for low, high in block[1:]))]
+        self._observe = observe
+
+    def take(self, row: int, sums: np.ndarray) -> None:
+        """Takes a complete row; see `LabelRows`."""
+        self._labels[row] = sums.argmax(axis=-1)
+        if self._observe is not None:
+            self._observe(self._labels[row], sums)
+
+
+class InterpolatedMostProbable:
+    """Gives each voxel of the output grid, in a block of the image, its most probable class; see `LabelRows`.
+
+    Probabilities are interpolated, so that borders between structures may lie between the voxels that the networks
+    saw. A row of the labels is made as soon as the rows that it depends on are complete.
+
+    Args:
+        labels: Integer array of the output grid's shape; the classes are written into it.
+        axes: An `OutputAxis` for each of three axes.
+        block: Ranges of voxels along the image's three axes.
+        observe: Called with the classes and sums of each row of the image, or None.
+    """
+
+    def __init__(self, labels: np.ndarray, axes: Sequence[OutputAxis], block: Block, observe: Observer | None = None):
+        self.needs = tuple(
+            (max(0, low - axis.margin), min(axis.size, high + axis.margin)) for axis, (low, high) in zip(axes, block)
+        )
+        parts = [axis.within(*ends) for axis, ends in zip(axes, block)]
+        self._labels = labels[tuple(parts)]
+        self._rows, self._columns, self._slices = (
+            axis.weights[part, low:high] for axis, part, (low, high) in zip(axes, parts, self.needs)
+        )
+        self._block, self._observe = block, observe
+        self._kept, self._done = {}, 0
+
+    def take(self, row: int, sums: np.ndarray) -> None:
+        """Takes a complete row; see `LabelRows`."""
+        self._report(row, sums)
+        self._kept[row - self.needs[0][0]] = sums.copy()
+        while self._done < len(self._labels):
+            columns, shares = self._sources(self._done)
+            if columns[-1] not in self._kept:
+                break
+            self._fill(self._labels[self._done], sum(share * self._kept[at] for at, share in zip(columns, shares)))
+            self._done += 1
+            self._forget(columns[0])
+
+    def _report(self, row, sums):
+        """Lets the block's own voxels be observed; those around it belong to other blocks."""
+        rows, *across = self._block
+        if self._observe is not None and rows[0] <= row < rows[1]:
+            own = sums[
+                tuple(slice(low - start, high - start) for (low, high), (start, _) in zip(across, self.needs[1:]))
+            ]
+            self._observe(own.argmax(axis=-1), own)
+
+    def _sources(self, row):
+        ends = slice(*self._rows.indptr[row : row + 2])
+        return self._rows.indices[ends], self._rows.data[ends]
+
+    def _forget(self, first):
+        for row in [row for row in self._kept if row < first]:
+            del self._kept[row]
+
+    def _fill(self, classes, sums):
+        """Writes the classes of one row, `(Y', Z')`, from sums `(Y, Z, num_classes)`."""
+        columns, slices, num_classes = sums.shape
+        sums = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(slices, -1)
+        sums = (self._slices @ sums).reshape(-1, columns, num_classes)
+        sums = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(columns, -1)
+        at_once = 1 + VALUES_AT_ONCE // (1 + sums.shape[1])
+        for start in range(0, len(classes), at_once):
+            part = self._columns[start : start + at_once] @ sums
+            classes[start : start + at_once] = part.reshape(-1, classes.shape[1], num_classes).argmax(axis=-1)

@@ -1,8 +1,9 @@
-"""Where the windows of a network lie in a volume, and how much each counts at each voxel."""
+"""Where the windows of a network lie in a volume, and how much each one counts at each voxel."""
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,14 +11,20 @@ import numpy as np
 OVERLAP = 0.5
 GAUSSIAN_SIGMA = 1 / 8
 
+# A range of voxels along each of three axes: `((low, high), (low, high), (low, high))`.
+Block = Sequence[tuple[int, int]]
+# Anything with a `shape` of three sizes that gives an array for three slices.
+Image = Any
+
 
 class Span(NamedTuple):
     """The part of a window inside a range of voxels, along one axis.
 
     Args:
-        start, stop: first voxel of the volume, and the one after the last.
-        offset: place of the first voxel in the window.
-        weights: of the voxels, between 0 and 1.
+        start: First voxel of the volume.
+        stop: The voxel after the last one.
+        offset: Position of the first voxel in the window.
+        weights: Weights of the voxels, from 0 to 1.
     """
 
     start: int
@@ -25,26 +32,26 @@ class Span(NamedTuple):
     offset: int
     weights: np.ndarray
 
-    def within(self, low, high):
+    def within(self, low: int, high: int) -> "Span":
         """Returns the part between two voxels of the volume."""
         start, stop = max(self.start, low), min(self.stop, high)
         skipped = start - self.start
         return Span(start, stop, self.offset + skipped, self.weights[skipped : skipped + stop - start])
 
 
-class Lattice:
+class WindowGrid:
     """The windows of one size that cover a volume, evenly spread, with Gaussian weights.
 
-    Along each axis the weights of all windows sum to 1 at every voxel, and so do their products over the axes: what is
-    summed with them is an average, and averages of networks with different windows can be compared.
+    Along each axis the weights of all windows sum to 1 at every voxel, and so do their products over the axes. A sum
+    with these weights is therefore an average, and averages of networks with different windows can be compared.
 
     Args:
-        shape: of the volume, three sizes in voxels.
-        window: three sizes in voxels; where the volume is smaller, one window reaches beyond it on both sides.
-        overlap: fraction of a window shared with the next one, from 0 to below 1.
+        shape: Three sizes of the volume in voxels.
+        window: Three sizes in voxels. Where the volume is smaller, one window reaches beyond it on both sides.
+        overlap: Fraction of a window that the next one shares, from 0 to below 1.
     """
 
-    def __init__(self, shape, window, overlap=OVERLAP):
+    def __init__(self, shape: Sequence[int], window: Sequence[int], overlap: float = OVERLAP):
         self.window = tuple(window)
         self.starts = [_starts(size, wanted, overlap) for size, wanted in zip(shape, window)]
         self._spans = [
@@ -52,28 +59,32 @@ class Lattice:
         ]
 
     @property
-    def voxels(self):
-        """How many voxels a window has."""
+    def voxels(self) -> int:
+        """The number of voxels of a window."""
         return math.prod(self.window)
 
     @property
-    def reach(self):
+    def reach(self) -> tuple[int, ...]:
         """The most voxels along each axis that a window covers inside the volume."""
         return tuple(max(span.stop - span.start for span in spans.values()) for spans in self._spans)
 
-    def places(self, block=None):
-        """Returns where windows start, three voxels each, in order; with a block, of those that reach into it."""
+    def places(self, block: Block | None = None) -> list[tuple[int, ...]]:
+        """Returns where the windows start, three voxels each, in order.
+
+        Args:
+            block: Only the windows that overlap with this block; None for all windows.
+        """
         if block is None:
             return list(itertools.product(*self.starts))
         return list(itertools.product(*(self.starts_within(axis, *ends) for axis, ends in enumerate(block))))
 
-    def starts_within(self, axis, low, high):
-        """Returns the starts along an axis of the windows that reach into a range of voxels."""
+    def starts_within(self, axis: int, low: int, high: int) -> list[int]:
+        """Returns the starts along an axis of the windows that overlap with a range of voxels."""
         first, last = self._range_within(axis, low, high)
         return self.starts[axis][first:last]
 
-    def count_within(self, axis, low, high):
-        """Returns how many windows reach into a range of voxels along an axis; ranges may be arrays."""
+    def count_within(self, axis: int, low: int | np.ndarray, high: int | np.ndarray) -> int | np.ndarray:
+        """Returns how many windows overlap with a range of voxels along an axis; several ranges may be arrays."""
         first, last = self._range_within(axis, low, high)
         return last - first
 
@@ -82,14 +93,14 @@ class Lattice:
         first = np.searchsorted([span.stop for span in spans], low, side="right")
         return first, np.searchsorted([span.start for span in spans], high, side="left")
 
-    def spans(self, place, block):
-        """Returns the three `Span` of the part of a window that lies inside a block."""
+    def spans(self, place: Sequence[int], block: Block) -> list[Span]:
+        """Returns the `Span` along each axis of the part of a window that lies inside a block."""
         return [
             spans[start].within(low, high) for spans, start, (low, high) in zip(self._spans, place, block, strict=True)
         ]
 
-    def central_places(self, count):
-        """Returns the starts of the windows nearest to the middle of the volume, in order."""
+    def central_places(self, count: int) -> list[tuple[int, ...]]:
+        """Returns the starts of the `count` windows nearest to the middle of the volume, in order."""
         middles = [(starts[0] + starts[-1]) / 2 for starts in self.starts]
         places = self.places()
         distances = (((np.array(places) - middles) / self.window) ** 2).sum(axis=1)
@@ -97,14 +108,21 @@ class Lattice:
         return [places[index] for index in sorted(nearest)]
 
 
-def cut(image, place, window, margin=(0, 0, 0), mode="edge"):
-    """Returns the window of an image that starts at a place; beyond the image its edge is continued.
+def cut(
+    image: Image,
+    place: Sequence[int],
+    window: Sequence[int],
+    margin: Sequence[int] = (0, 0, 0),
+    mode: str = "edge",
+) -> np.ndarray:
+    """Returns the window of an image that starts at a place. Beyond the image, its edge is repeated.
 
     Args:
-        image: anything with a `shape` of three sizes that gives an array for three slices.
-        place, window: three voxels each; the window must reach into the image.
-        margin: three voxels, how much of the image is wanted beyond the window on either side.
-        mode: `"constant"` for zeros beyond the image.
+        image: Anything with a `shape` of three sizes that gives an array for three slices.
+        place: Three voxels, where the window starts. The window must overlap with the image.
+        window: Three sizes in voxels.
+        margin: Three numbers of voxels to add to the window on either side.
+        mode: `"edge"`, or `"constant"` for zeros beyond the image.
     """
     starts = [start - beyond for start, beyond in zip(place, margin)]
     ends = [start + size + beyond for start, size, beyond in zip(place, window, margin)]
@@ -114,7 +132,7 @@ def cut(image, place, window, margin=(0, 0, 0), mode="edge"):
 
 
 def _starts(size, window, overlap):
-    """Returns evenly spread starts of windows that cover `size` with at least the overlap asked for."""
+    """Returns evenly spread starts of windows that cover `size` with at least the given overlap."""
     if size <= window:
         return [-((window - size) // 2)]
     step = max(1, int(window * (1 - overlap)))

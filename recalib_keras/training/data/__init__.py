@@ -1,1 +1,1 @@
-"""Training examples: where scans come from, how windows are drawn and changed."""
+"""Training data: the split, where examples come from, how windows are drawn and changed."""

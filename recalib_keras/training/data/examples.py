@@ -2,30 +2,38 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.datasets import DatasetError, Inspection, Problem
+from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, LabelMapping, Problem
 from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.augmentation import Mirror
+from recalib_keras.training.recipe import Recipe
+from recalib_keras.training.recipe_tables import Schedule
+from recalib_keras.zoo.labels import Label
+from recalib_keras.zoo.preset import Input
+
+Tensor = Any  # of the backend in use, which Keras has no type for
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan in memory, as the network expects it.
+    """A labelled scan in memory, as the network expects it.
 
     Args:
-        name: for messages.
-        image: float32 `(X, Y, Z)`, oriented, resampled and normalised.
-        classes: uint8 or uint16 `(X, Y, Z)`, index into the labels.
-        file: where it was read from, for messages too.
-        spacing: three voxel sizes in mm.
+        name: Name of the scan, for messages.
+        image: Intensities, float32 `(X, Y, Z)`, oriented, resampled and normalised.
+        classes: Classes, uint8 or uint16 `(X, Y, Z)`.
+        file: File of the scan, for messages.
+        spacing: Three voxel sizes in mm.
     """
 
     name: str
@@ -35,22 +43,21 @@ class Scan:
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @functools.cached_property
-    def foreground(self):
-        """The places of all voxels that are not background, as indices into the flat array."""
+    def foreground(self) -> np.ndarray:
+        """Indices of all voxels of the foreground, into the flat array."""
         return np.flatnonzero(self.classes)
 
 
-def read_scan(labelled, expects, labels):
+def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -> Scan:
     """Returns a labelled scan as the network expects it.
 
     Args:
-        labelled: `recalib_keras.datasets.LabelledScan`.
-        expects: `recalib_keras.zoo.Input`.
-        labels: sequence of `recalib_keras.zoo.Label`.
+        labelled: The scan.
+        expects: The input of the network.
+        labels: The labels of the network, in the order of its classes.
 
     Raises:
-        DatasetError: if the scan cannot be read, its label map stands on another grid, or holds a number that is no
-            label.
+        DatasetError: The scan cannot be read, or its label map has another grid or an unknown number.
     """
     image, truth, problems = inspect(labelled, labels)
     if problems:
@@ -58,42 +65,44 @@ def read_scan(labelled, expects, labels):
     truth = truth.conform(expects.orientation, expects.spacing, order=0)
     image = image.conform(expects.orientation, expects.spacing)
     normalized = volumes.normalize(image.array, expects.normalization)
-    classes = _classes(truth.array, labels)
+    classes = _to_classes(labels)(truth.array)
     return Scan(labelled.name, normalized, classes, labelled.image, expects.spacing or image.grid.spacing)
 
 
-def inspect(labelled, labels):
-    """Returns an `recalib_keras.datasets.Inspection` of a scan: labels merged, a number that is no label a problem too.
+def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:
+    """Returns the inspection of a scan, with merged labels and unknown numbers among its problems.
 
-    Args: those of `read_scan`.
+    Args:
+        labelled: The scan.
+        labels: The labels of the network.
     """
     image, truth, problems = labelled.inspect()
     if truth is None:
         return Inspection(image, truth, problems)
-    numbers, ids = labelled.merged(truth.array), [label.id for label in labels]
-    unknown = np.setdiff1d(numbers, ids)
-    if unknown.size:
-        found = f"{unknown[:10].tolist()} too; add them to the recipe's labels, or merge them by data.merge"
-        problems = [*problems, Problem(labelled.labels, f"the labels {ids}", found)]
+    numbers = labelled.merged(truth.array)
+    unknown = _to_classes(labels).unknown(numbers)
+    if unknown:
+        expected = f"the labels {[label.id for label in labels]}"
+        remedy = "add them to the recipe's labels, or merge them by data.merge"
+        problems = [*problems, Problem(labelled.labels, expected, f"{unknown} too", remedy)]
     return Inspection(image, dataclasses.replace(truth, array=numbers), problems)
 
 
 class Examples(Batches):
     """The examples of one epoch, in batches; the same for the same seed and epoch, on every backend.
 
-    Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`; a 2-D
-    network gets slices of its window's size, and those beside them if its input has a context.
+    Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`. A 2-D
+    network gets slices of its window's size, with the slices beside them if its input has a context. Each item is a
+    pair of images, float32 `(batch, *spatial, channels)`, and classes `(batch, *spatial, 1)`.
 
     Args:
-        scans: list of `Scan`.
-        recipe: `Recipe`.
-        epoch: integer.
-        share: slice, which examples of each batch to prepare; random numbers are drawn for all of it.
-
-    Items: images `(batch, *spatial, channels)` float32 and classes `(batch, *spatial, 1)`.
+        scans: The training scans.
+        recipe: The recipe of the training.
+        epoch: Number of the epoch, from 0.
+        share: Which examples of each batch to prepare; random numbers are drawn for the whole batch.
     """
 
-    def __init__(self, scans, recipe, epoch, share=slice(None)):
+    def __init__(self, scans: Sequence[Scan], recipe: Recipe, epoch: int, share: slice = slice(None)):
         super().__init__()
         self.scans, self.recipe, self.share = scans, recipe, share
         self.seed, self.epoch = recipe.seed, epoch
@@ -101,11 +110,15 @@ class Examples(Batches):
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
         self.mirror = Mirror.of(recipe.input, recipe.labels)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return steps_per_epoch(len(self.scans), self.recipe.schedule)
 
-    def files(self, step):
-        """Returns the files (or names, if they come from none) of the scans in a batch."""
+    def files(self, step: int) -> list[str]:
+        """Returns the files of the scans in a batch, or the names of scans without a file.
+
+        Args:
+            step: Number of the batch, from 0.
+        """
         batch = (self.scans[place] for place in self._places(step))
         return [str(scan.file or scan.name) for scan in batch]
 
@@ -128,8 +141,13 @@ class Examples(Batches):
         return np.take(self.order, range(step * size, (step + 1) * size), mode="wrap")
 
 
-def steps_per_epoch(number_of_scans, schedule):
-    """Returns the number of batches; the last of a pass is filled up with scans of the first."""
+def steps_per_epoch(number_of_scans: int, schedule: Schedule) -> int:
+    """Returns the number of batches; the last one of a pass is filled up with scans of the first one.
+
+    Args:
+        number_of_scans: How many scans or label maps there are to train on.
+        schedule: The schedule of the training.
+    """
     if schedule.steps_per_epoch is not None:
         return schedule.steps_per_epoch
     return -(-number_of_scans * schedule.examples_per_scan // schedule.batch_size)
@@ -138,43 +156,54 @@ def steps_per_epoch(number_of_scans, schedule):
 _apply = compiled(augmentation.apply)
 
 
-def draw_change(recipe, count, rng, mirror, spacings):
-    """Returns a random `augmentation.Change` of so many windows, as `random_window` gives them.
+def draw_change(
+    recipe: Recipe,
+    count: int,
+    rng: np.random.Generator,
+    mirror: Mirror | None,
+    spacings: Sequence[Sequence[float]],
+) -> augmentation.Change:
+    """Returns a random change of windows, as `random_window` returns them.
 
     Args:
-        recipe: `Recipe`.
-        count: integer.
-        rng: `numpy.random.Generator`.
-        mirror: `Mirror` of the recipe, or None.
-        spacings: what `window_spacing` says of each.
+        recipe: The recipe of the training.
+        count: Number of windows.
+        rng: Source of random numbers.
+        mirror: What a left-right flip changes, if the recipe has flips.
+        spacings: Voxel sizes of each window, see `window_spacing`.
     """
     *spatial, depth = recipe.input.shape
     return augmentation.draw(recipe.augmentation, count, tuple(spatial), rng, mirror, spacings, depth)
 
 
-def as_examples(images, classes, expects):
+def as_examples(images: Tensor, classes: Tensor, expects: Input) -> tuple[Tensor, Tensor]:
     """Returns windows as the network takes them: images `(batch, *spatial, channels)`, classes `(batch, *spatial, 1)`.
 
     Args:
-        images, classes: a batch of windows as from `random_window`, arrays or tensors; they stay what they are.
-        expects: `recalib_keras.zoo.Input`.
+        images: A batch of images as from `random_window`, arrays or tensors; the result is of the same kind.
+        classes: Their classes.
+        expects: The input of the network.
     """
     if not expects.context:
         return images[..., None], classes[..., None]
     return images, classes[..., expects.context : expects.context + 1]
 
 
-def random_window(scan, expects, foreground, rng):
+def random_window(
+    scan: Scan, expects: Input, foreground: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns image and classes of a random window, padded where the scan is smaller than the window.
 
     Args:
-        scan: `Scan`.
-        expects: `recalib_keras.zoo.Input`.
-        foreground: probability that the window is centred on a voxel of the foreground, as far as the scan reaches.
-        rng: `numpy.random.Generator`.
+        scan: The scan.
+        expects: The input of the network.
+        foreground: Probability that the window is centred on a voxel of the foreground, or as near to that as the
+            edge of the scan allows.
+        rng: Source of random numbers.
 
     Returns:
-        Two arrays of the window's size; of a slice, for a 2-D network, or of `(*spatial, depth)` with those beside it.
+        Two arrays of the window's size `(X, Y, Z)`. For a 2-D network, a slice `(*spatial)`, or `(*spatial, depth)`
+        with the slices beside it.
     """
     place = []
     centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
@@ -190,24 +219,22 @@ def random_window(scan, expects, foreground, rng):
     return tuple(np.moveaxis(array, axis, -1) if expects.context else array.squeeze(axis) for array in (image, classes))
 
 
-def window_spacing(scan, expects):
-    """Returns the voxel sizes (mm) along the axes of a scan's windows: two of a slice, for a 2-D network.
+def window_spacing(scan: Scan, expects: Input) -> list[float]:
+    """Returns the voxel sizes in mm along the axes of a scan's windows: two for slices, three otherwise.
 
     Args:
-        scan: `Scan`.
-        expects: `recalib_keras.zoo.Input`.
+        scan: The scan.
+        expects: The input of the network.
     """
     return [size for axis, size in enumerate(scan.spacing) if axis != expects.slice_axis]
 
 
 def _foreground_voxel(scan, rng):
-    """Returns the place of a random voxel that is not background, or None if there is none."""
+    """Returns the indices of a random voxel of the foreground, or None if there is none."""
     places = scan.foreground
     return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 
-def _classes(label_map, labels):
-    """Returns the index of each voxel's label."""
-    ids = np.array([label.id for label in labels])
-    order = np.argsort(ids)
-    return order[np.searchsorted(ids[order], label_map)].astype(np.min_scalar_type(len(ids) - 1))
+def _to_classes(labels):
+    """Returns the mapping from label numbers to classes."""
+    return LabelMapping.to_classes(label.id for label in labels)

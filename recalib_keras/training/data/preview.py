@@ -31,7 +31,7 @@ from recalib_keras.training.data.examples import (
     read_scan,
     window_spacing,
 )
-from recalib_keras.training.validation import split
+from recalib_keras.training.data.split import find_split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def preview(
             "synthesize"
         )
     shown = view_of(recipe.input, view)
-    training, _ = split(recipe, data_root)
+    training, _ = find_split(recipe, data_root)
     if not training:
         raise ValueError(
             f"expected training scans, got none: every {recipe.data.validate_every}. scan is a validation scan; see "

@@ -1,79 +1,102 @@
 """Where training examples come from: labelled scans, or label maps that scans are generated from."""
 
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
 from recalib_keras.core.errors import TrainingError
-from recalib_keras.datasets import DatasetError, Problem
-from recalib_keras.datasets.scan import noted
-from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan
+from recalib_keras.datasets import DatasetError, LabelledScan, Problem
+from recalib_keras.datasets.problems import noted
+from recalib_keras.pipeline import Batches
+from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan, Synthesis
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch
-from recalib_keras.training.validation import split
+from recalib_keras.training.data.split import Split
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes import VolumeError
 
 
-class Scans:
+class ScanSource:
     """Labelled scans, in memory.
 
     Args:
-        recipe: `Recipe`.
-        training: list of `recalib_keras.datasets.LabelledScan`.
-        validation: list of those held out, which are checked now and read again when they validate.
+        recipe: The recipe of the training.
+        split: The training scans, which are read now, and the validation scans, which are checked now and read again
+            when they validate.
 
     Raises:
-        DatasetError: if any of them cannot be read or has a label that the recipe has not; all that is wrong is told.
+        DatasetError: Scans cannot be read, or have labels that the recipe does not have; lists every problem.
     """
 
-    def __init__(self, recipe, training, validation):
+    def __init__(self, recipe: Recipe, split: Split):
         self.recipe, self.scans, problems = recipe, [], []
-        for labelled in training:
+        for labelled in split.training:
             with noted(problems, labelled.image):
                 self.scans.append(read_scan(labelled, recipe.input, recipe.labels))
-        for labelled in validation:
+        for labelled in split.validation:
             problems += inspect(labelled, recipe.labels).problems
         if problems:
             raise DatasetError(problems)
 
     @property
-    def names(self):
-        """Names of the scans."""
+    def names(self) -> list[str]:
+        """Names of the training scans."""
         return [scan.name for scan in self.scans]
 
-    def class_maps(self):
-        """Yields the classes of each scan's voxels."""
+    def class_maps(self) -> Iterable[np.ndarray]:
+        """Returns the classes of each scan's voxels, integers `(X, Y, Z)`."""
         return (scan.classes for scan in self.scans)
 
-    def examples(self, epoch, share):
-        """Returns the examples of an epoch; see `Examples`."""
+    def examples(self, epoch: int, share: slice) -> Batches:
+        """Returns the examples of an epoch; see `Examples`.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            share: Which examples of each batch to prepare.
+        """
         return Examples(self.scans, self.recipe, epoch, share)
 
 
-class Maps:
-    """Label maps in memory, of which scans are generated, varying more from epoch to epoch.
+class LabelMapSource:
+    """Label maps, in memory, from which scans are generated; these vary more from epoch to epoch.
 
     Args:
-        recipe: `Recipe` with a table of synthesis.
-        training: list of `recalib_keras.datasets.LabelledScan`, whose label maps are meant.
-        validation: list of those held out, whose label maps are checked.
-        folder: path of the table, `generation.json`.
+        recipe: Recipe with a table `[synthesis]`.
+        split: The label maps to generate training scans from, which are read now, and the validation scans, whose
+            label maps are checked now.
+        folder: Folder of the table, `generation.json`.
 
     Raises:
-        DatasetError: if any of the maps cannot be used; all that is wrong is told.
+        DatasetError: Label maps cannot be used; lists every problem.
     """
 
-    def __init__(self, recipe, training, validation, folder):
+    def __init__(self, recipe: Recipe, split: Split, folder: str | os.PathLike):
         self.recipe = recipe
         table = LabelTable.read(folder)
-        files, held_out = ([scan.labels for scan in scans] for scans in (training, validation))
-        self.maps = _read_maps(files, dict.fromkeys(held_out), table, recipe.input.orientation)
+        training, validation = ([scan.labels for scan in scans] for scans in split)
+        self.maps = _read_maps(training, dict.fromkeys(validation), table, recipe.input.orientation)
         self.random_scan = RandomScan.for_input(
             recipe.input, table, recipe.synthesis, self.maps.spacing, recipe.labels, recipe.data.merge
         )
-        self.names = [scan.name for scan in training]
+        self._training: Sequence[LabelledScan] = split.training
 
-    def class_maps(self):
-        """Yields the classes of each label map's voxels, the background around the head counted in."""
+    @property
+    def names(self) -> list[str]:
+        """Names of the training label maps."""
+        return [scan.name for scan in self._training]
+
+    def class_maps(self) -> Iterator[np.ndarray]:
+        """Returns the classes of each label map's voxels, with the background around the head."""
         return (self.random_scan.classes[array] for array in self.maps.arrays)
 
-    def examples(self, epoch, share):
-        """Returns the examples of an epoch; see `recalib_keras.synthesis.GeneratedExamples`."""
+    def examples(self, epoch: int, share: slice) -> Batches:
+        """Returns the examples of an epoch; see `recalib_keras.synthesis.GeneratedExamples`.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            share: Which examples of each batch to prepare.
+        """
         recipe = self.recipe
         return GeneratedExamples(
             self.maps,
@@ -89,9 +112,44 @@ class Maps:
         )
 
 
-def _read_maps(files, held_out, table, orientation):
-    """Returns the `LabelMaps` of some files, or tells all that is wrong with them and with those held out."""
-    problems = _problems(held_out, table)
+def make_source(recipe: Recipe, split: Split, data_root: str | os.PathLike) -> ScanSource | LabelMapSource:
+    """Returns the source of a recipe's training examples.
+
+    Args:
+        recipe: The recipe.
+        split: Its scans.
+        data_root: Folder that the recipe's data folder is relative to.
+
+    Raises:
+        TrainingError: There is no training scan.
+        DatasetError: Training or validation scans cannot be used; lists every problem.
+    """
+    if not split.training:
+        raise TrainingError(
+            expected="scans to train on besides the validation scans",
+            received=f"{len(split.validation)} in all, all of them for validation",
+            remedy="see data.validate_every and data.held_out",
+        )
+    if recipe.synthesis is None:
+        return ScanSource(recipe, split)
+    return LabelMapSource(recipe, split, Path(data_root) / recipe.data.folder)
+
+
+def settings_of(recipe: Recipe, epoch: int) -> Synthesis:
+    """Returns how far the generated scans of an epoch vary.
+
+    Args:
+        recipe: Recipe with a table `[synthesis]`.
+        epoch: Number of the epoch, from 0.
+    """
+    first, last = recipe.synthesis_start or recipe.synthesis, recipe.synthesis
+    share = epoch / recipe.schedule.variety_epochs if recipe.schedule.variety_epochs else 1.0
+    return first.toward(last, min(1.0, share))
+
+
+def _read_maps(files, validation, table, orientation):
+    """Returns the `LabelMaps` of files; raises all problems with them and with those of the validation scans."""
+    problems = _problems(validation, table)
     try:
         maps = LabelMaps.read(files, table, orientation)
     except VolumeError as error:
@@ -102,38 +160,9 @@ def _read_maps(files, held_out, table, orientation):
 
 
 def _problems(files, table):
-    """Returns what is wrong with label maps, each by itself."""
+    """Returns the problems with label maps, each read by itself."""
     problems = []
     for file in files:
         with noted(problems, file):
             LabelMaps.read([file], table)
     return problems
-
-
-def settings_of(recipe, epoch):
-    """Returns how far the scans of an epoch vary, a `recalib_keras.synthesis.Synthesis`."""
-    first, last = recipe.synthesis_start or recipe.synthesis, recipe.synthesis
-    share = epoch / recipe.schedule.variety_epochs if recipe.schedule.variety_epochs else 1.0
-    return first.toward(last, min(1.0, share))
-
-
-def find_source(recipe, data_root):
-    """Returns the source of the training examples, and the list of the scans that are held out.
-
-    Args:
-        recipe: `Recipe`.
-        data_root: path that the folder of its data is relative to.
-
-    Raises:
-        TrainingError: if no scan is left to learn from.
-        DatasetError: if any scan cannot be used, to learn from or held out; all that is wrong is told.
-    """
-    training, validation = split(recipe, data_root)
-    if not training:
-        raise TrainingError(
-            f"expected scans to train on beside those held out, found {len(validation)} in all, all of them held out; "
-            "see data.validate_every and data.held_out"
-        )
-    if recipe.synthesis is None:
-        return Scans(recipe, training, validation), validation
-    return Maps(recipe, training, validation, data_root / recipe.data.folder), validation

@@ -1,39 +1,40 @@
-"""Bring several hosts together before a training, or say which of them is missing.
+"""The rendezvous of several hosts before a training, which names the hosts that are missing.
 
-JAX's own service ends the process with a stack trace when a host does not come; so host 0 first hears on the same
-port from all the others, and tells them to go on once they are complete.
+If a host is missing, JAX's own service ends the process with a stack trace. So all hosts report to host 0 on the same
+port first, and host 0 lets them continue once they are complete.
 """
 
 import contextlib
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 GREETING, COMPLETE = "recalib-keras host", "all here"
 
 
-def call_roll(addresses, timeout) -> None:
-    """Waits on host 0 until all the others have reported, and lets them go on.
+def host_rendezvous(addresses: Sequence[str], timeout: float) -> None:
+    """Waits on host 0 until all other hosts have reported, and lets them continue.
 
     Args:
-        addresses: sequence of `HOST:PORT`.
-        timeout: in seconds.
+        addresses: `HOST:PORT` of each host.
+        timeout: How long to wait, in seconds.
 
     Raises:
-        ValueError: if the first address has no port, or two processes come as the same host.
-        TimeoutError: if a host does not come in time.
-        OSError: if the port cannot be listened on.
+        ValueError: The first address has no port, or two processes report as the same host.
+        TimeoutError: A host does not report in time.
+        OSError: The port cannot be listened on.
     """
     port, deadline, present = _place(addresses[0])[1], time.monotonic() + timeout, {}
     with _listen(port) as server, contextlib.ExitStack() as connections:
         while _missing(addresses, present):
             connection, host = _next_report(server, deadline)
-            _forget_those_that_left(present)
+            _remove_disconnected(present)
             if connection is None:
                 missing = ", ".join(_missing(addresses, present))
                 raise TimeoutError(
-                    f"expected {len(addresses)} hosts within {timeout:g} s, but host {missing} did not "
-                    f"come; start the same command there, and see that it can reach port {port} of this host"
+                    f"expected {len(addresses)} hosts within {timeout:g} s, got no report of host {missing}; start "
+                    f"the same command there, and check that it can reach port {port} of this host"
                 )
             connections.callback(connection.close)
             if host in present or not 0 < host < len(addresses):
@@ -43,20 +44,21 @@ def call_roll(addresses, timeout) -> None:
                 )
             present[host] = connection
         for connection in present.values():
-            _let_go_on(connection)
+            _release(connection)
 
 
-def answer_roll_call(addresses, host, timeout) -> None:
-    """Reports to host 0, and waits until all hosts have done so.
+def join_rendezvous(addresses: Sequence[str], host: int, timeout: float) -> None:
+    """Reports to host 0, and waits until all hosts have reported.
 
     Args:
-        addresses, timeout: as of `call_roll`.
-        host: which of them this is, from 1.
+        addresses: `HOST:PORT` of each host.
+        host: Number of this host, from 1.
+        timeout: How long to wait, in seconds.
 
     Raises:
-        ValueError: if the first address has no port.
-        TimeoutError: if host 0 does not answer in time, or waits in vain for the others.
-        ConnectionError: if host 0 gives up.
+        ValueError: The first address has no port.
+        TimeoutError: Host 0 does not answer in time, or still waits for others.
+        ConnectionError: Host 0 stopped waiting.
     """
     place, deadline = _place(addresses[0]), time.monotonic() + timeout
     with _connect(place, deadline, addresses[0], timeout) as connection:
@@ -66,11 +68,13 @@ def answer_roll_call(addresses, host, timeout) -> None:
             answer = connection.makefile(encoding="utf-8").readline().strip()
         except TimeoutError:
             raise TimeoutError(
-                f"expected {len(addresses)} hosts within {timeout:g} s, but host 0 still waits for others; start the "
-                "same command on all of them"
+                f"expected {len(addresses)} hosts within {timeout:g} s, got no answer: host 0 still waits for others; "
+                "start the same command on all of them"
             ) from None
     if answer != COMPLETE:
-        raise ConnectionError(f"expected host 0 to go on, but it gave up; see what it says on {addresses[0]}")
+        raise ConnectionError(
+            f"expected host 0 to start the training, got none: it stopped waiting; see its message on {addresses[0]}"
+        )
 
 
 def _place(address):
@@ -91,7 +95,7 @@ def _listen(port):
 
 
 def _next_report(server, deadline):
-    """Returns the next host's connection and number; None at the deadline. Whoever else calls is sent away."""
+    """Returns the next host's connection and number; None at the deadline. Closes connections of other programs."""
     while (left := deadline - time.monotonic()) > 0:
         server.settimeout(left)
         try:
@@ -109,8 +113,8 @@ def _next_report(server, deadline):
     return None, None
 
 
-def _forget_those_that_left(present):
-    for host in [host for host, connection in present.items() if _has_left(connection)]:
+def _remove_disconnected(present):
+    for host in [host for host, connection in present.items() if _is_closed(connection)]:
         del present[host]
 
 
@@ -118,7 +122,7 @@ def _missing(addresses, present):
     return [f"{host} ({address})" for host, address in enumerate(addresses) if host and host not in present]
 
 
-def _has_left(connection):
+def _is_closed(connection):
     connection.setblocking(False)
     try:
         return connection.recv(1) == b""
@@ -128,13 +132,13 @@ def _has_left(connection):
         return True
 
 
-def _let_go_on(connection):
+def _release(connection):
     connection.settimeout(5.0)
     try:
         connection.sendall(f"{COMPLETE}\n".encode())
-        connection.recv(1)  # until the other side has closed, which leaves the port free at once
+        connection.recv(1)  # waits until the other side has closed, which frees the port at once
     except OSError:
-        pass  # JAX will say that this host is gone
+        pass  # JAX reports that this host is lost
 
 
 def _connect(place, deadline, address, timeout):
@@ -146,6 +150,6 @@ def _connect(place, deadline, address, timeout):
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"expected host 0 at {address} within {timeout:g} s, got {error.strerror or str(error)!r}; start "
-                    "the same command there, and see that its port is open to this host"
+                    "the same command there, and check that its port is open to this host"
                 ) from None
             time.sleep(0.2)

@@ -1,59 +1,64 @@
-"""Spread a training over the devices of one host, or over several hosts.
+"""Training on several devices of one host, or on several hosts.
 
-Each batch is cut into equal parts, one for each device; the weights are the same everywhere, and so is each step's
-change of them.
+Each batch is cut into equal parts, one for each device. The weights are the same on all devices, and so are their
+updates.
 
-- On TensorFlow (`tf.distribute.MirroredStrategy`), each device takes the loss of its own part, and the mean of these
-  counts. The cross-entropy of a batch is that mean; the soft Dice of a batch is not the mean of its parts' Dice, and
-  batch normalization sees each part alone, so that results differ a little from those of one device.
+- On TensorFlow (`tf.distribute.MirroredStrategy`), each device computes the loss of its own part, and the mean over
+  devices is minimised. For the cross-entropy this is the loss of the batch. The soft Dice of a batch is not the mean of
+  its parts' Dice, and batch normalization sees each part alone, so results differ a little from those of one device.
 - On JAX (`keras.distribution.DataParallel`), loss and batch statistics are those of the whole batch, on one host or
-  several: the results are those of one device, but for the order in which floats are added up.
-- Keras has nothing of the kind for PyTorch.
+  several. The results are those of one device, except for the order in which floats are added up.
+- On PyTorch Keras has no data parallelism.
 """
 
 import collections
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from recalib_keras.core.errors import TrainingError
-from recalib_keras.training.distributed.rendezvous import answer_roll_call, call_roll
+from recalib_keras.training.distributed.rendezvous import host_rendezvous, join_rendezvous
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Where a training runs: as it stands, on one device; see `over_devices` and `over_hosts`.
+    """The devices and hosts of a training; by default one device. See `over_devices` and `over_hosts`.
 
     Args:
-        devices: how many share a batch, those of all hosts together.
-        hosts: how many there are.
-        host: which of them this is, from 0; only host 0 writes files.
-        scope: function that returns the context to build and fit the network in.
-        together: function that returns the context of all that the hosts do in step; if one is lost, it raises a
-            `TrainingError` on the others.
+        devices: Number of devices that share a batch, on all hosts together.
+        hosts: Number of hosts.
+        host: Number of this host, from 0; only host 0 writes files.
+        scope: Returns the context to build and fit the network in.
+        together: Returns the context of everything that the hosts do in step. If one of them is lost, the context
+            raises a `TrainingError` on the others.
     """
 
     devices: int = 1
     hosts: int = 1
     host: int = 0
-    scope: Callable = contextlib.nullcontext
-    together: Callable = contextlib.nullcontext
+    scope: Callable[[], AbstractContextManager] = contextlib.nullcontext
+    together: Callable[[], AbstractContextManager] = contextlib.nullcontext
 
     @property
-    def is_first(self):
-        """Whether this is the one host, or the first of several."""
+    def is_first(self) -> bool:
+        """Whether this is the only host, or the first of several."""
         return self.host == 0
 
-    def share(self, batch_size):
-        """Returns which examples of a batch this host prepares, as a slice.
+    def share(self, batch_size: int) -> slice:
+        """Returns which examples of a batch this host prepares.
+
+        Args:
+            batch_size: Examples in a batch.
 
         Raises:
-            ValueError: if the batch cannot be cut into equal parts.
+            ValueError: The batch cannot be cut into equal parts.
         """
         if batch_size % self.devices:
             raise ValueError(
@@ -63,15 +68,15 @@ class Distribution:
         size = batch_size // self.hosts
         return slice(self.host * size, (self.host + 1) * size)
 
-    def agree(self, what, value) -> None:
-        """Waits for all hosts to come here, and makes sure that they have the same.
+    def agree(self, what: str, value: object) -> None:
+        """Waits for all hosts to call this, and checks that they have the same value.
 
         Args:
-            what: what it is, for the message.
-            value: anything whose `repr` tells all of it.
+            what: What the value is, for the message.
+            value: A value that its `repr` describes completely.
 
         Raises:
-            ValueError: if a host has something else than host 0; on all hosts.
+            ValueError: A host has another value than host 0; raised on all hosts.
         """
         if self.hosts == 1:
             return
@@ -80,20 +85,23 @@ class Distribution:
         others = [host for host in range(self.hosts) if not np.array_equal(digests[host], digests[0])]
         if others:
             raise ValueError(
-                f"expected the same {what} on all {self.hosts} hosts, got another than host 0's on host "
+                f"expected the same {what} on all {self.hosts} hosts, got others than host 0's on host "
                 f"{', '.join(map(str, others))}; start all of them with the same files and arguments"
             )
 
     def wait(self) -> None:
-        """Waits for all hosts to come here."""
+        """Waits for all hosts to call this."""
         if self.hosts > 1:
             self._gathered(np.zeros(1))
 
-    def check_shared(self, folder) -> None:
-        """Makes sure that all hosts see one and the same folder.
+    def check_shared(self, folder: Path) -> None:
+        """Checks that all hosts see the same folder.
+
+        Args:
+            folder: The folder.
 
         Raises:
-            ValueError: if a host does not; on all hosts.
+            ValueError: A host does not see it; raised on all hosts.
         """
         if self.hosts == 1:
             return
@@ -108,12 +116,13 @@ class Distribution:
         blind = [host for host in range(self.hosts) if not seen[host].item()]
         if blind:
             raise ValueError(
-                f"expected all hosts to share the folder {folder}, but host {', '.join(map(str, blind))} does not see "
-                "what host 0 writes there; choose one on a disk that all of them mount"
+                f"expected all hosts to share the folder {folder}, got another one on host "
+                f"{', '.join(map(str, blind))}, which does not see the files of host 0; choose a folder on a disk that "
+                "all of them mount"
             )
 
     def _gathered(self, array):
-        """Returns the arrays of all hosts, first axis the hosts."""
+        """Returns the arrays of all hosts, stacked along a new first axis."""
         from jax.experimental import multihost_utils
 
         return np.asarray(multihost_utils.process_allgather(array))
@@ -122,14 +131,14 @@ class Distribution:
 ONE_DEVICE = Distribution()
 
 
-def over_devices(count):
-    """Returns the `Distribution` over several devices of this host.
+def over_devices(count: int) -> Distribution:
+    """Returns the distribution over several devices of this host.
 
     Args:
-        count: how many of the GPUs to take, or of the CPU's logical devices where there are no GPUs.
+        count: Number of GPUs to use, or of the CPU's logical devices if there is no GPU.
 
     Raises:
-        ValueError: if there are fewer, or on PyTorch.
+        ValueError: There are fewer devices, or the backend is PyTorch.
     """
     if count == 1:
         return ONE_DEVICE
@@ -144,22 +153,23 @@ def over_devices(count):
     )
 
 
-def over_hosts(addresses, host, devices=None, timeout=300):
-    """Joins the other hosts and returns the `Distribution` over all of them; on JAX, before anything is computed.
+def over_hosts(addresses: Sequence[str], host: int, devices: int | None = None, timeout: float = 300) -> Distribution:
+    """Joins the other hosts, and returns the distribution over all of them. Needs JAX, before it computes anything.
 
-    Every host runs the same command with the same files, but for its number. The run's folder must be on a disk that
-    all of them share; host 0 alone writes it.
+    Every host runs the same command with the same files, apart from its number. The run's folder must be on a disk
+    that all hosts share; only host 0 writes to it.
 
     Args:
-        addresses: sequence of `HOST:PORT`, one for each host. The port of the first must be open to the others; it
-            does not matter for them, and may be left out.
-        host: which of them this is, from 0.
-        devices: how many to take on each host; all, by default.
-        timeout: how long to wait for the other hosts, in seconds.
+        addresses: `HOST:PORT` of each host. The port of the first one must be open to the others, whose ports may be
+            left out.
+        host: Number of this host, from 0.
+        devices: Number of devices to use on each host; by default all.
+        timeout: How long to wait for the other hosts, in seconds.
 
     Raises:
-        ValueError: for a bad address or host, on another backend than JAX, or if a host has too few devices.
-        OSError: if a host does not come in time or cannot be reached.
+        ValueError: An address or the number of the host is invalid, the backend is not JAX, or a host has too few
+            devices.
+        OSError: A host does not report in time or cannot be reached.
     """
     if keras.backend.backend() != "jax":
         raise ValueError(
@@ -168,24 +178,24 @@ def over_hosts(addresses, host, devices=None, timeout=300):
     if not 0 <= host < len(addresses):
         raise ValueError(f"expected a host index from 0 to {len(addresses) - 1}, got {host}")
     if host == 0:
-        call_roll(addresses, timeout)
+        host_rendezvous(addresses, timeout)
     else:
-        answer_roll_call(addresses, host, timeout)
+        join_rendezvous(addresses, host, timeout)
     import jax
 
-    if hasattr(jax.config, "jax_enable_preemption_service"):  # it would keep SIGTERM from ending the process
+    if hasattr(jax.config, "jax_enable_preemption_service"):  # it ignores SIGTERM
         jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(addresses[0], len(addresses), host, initialization_timeout=timeout)
     parallel = _data_parallel(devices, len(addresses))
     together = functools.partial(_together, host)
     distribution = Distribution(parallel.num_model_replicas, len(addresses), host, parallel.scope, together)
     with together():
-        distribution.wait()  # connects them all while they are here: later, one may keep the others waiting
+        distribution.wait()  # connects all hosts while they are known to be present
     return distribution
 
 
-def accelerator():
-    """Returns the name of the GPU that computes, such as `"NVIDIA H200"`, or None where a CPU does."""
+def accelerator() -> str | None:
+    """Returns the name of the GPU in use, such as `"NVIDIA H200"`, or None on a CPU."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -204,7 +214,7 @@ def accelerator():
 
 @functools.cache
 def _mirrored(count):
-    """Returns one and the same strategy each time: two over the same devices confuse each other's messages."""
+    """Returns the same strategy each time, because the messages of two over the same devices get mixed up."""
     import tensorflow as tf
 
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
@@ -221,8 +231,8 @@ def _data_parallel(count, hosts=1):
         by_host[device.process_index].append(f"{device.platform}:{device.id}")
     if count is None and len({len(names) for names in by_host.values()}) > 1:
         raise ValueError(
-            f"expected as many devices on each host, found {', '.join(str(len(by_host[h])) for h in sorted(by_host))}; "
-            "say with --devices how many to take on each"
+            "expected the same number of devices on each host, got "
+            f"{', '.join(str(len(by_host[h])) for h in sorted(by_host))}; set with --devices how many to use on each"
         )
     for host in range(hosts):
         _check_enough(1 if count is None else count, by_host[host], f" on host {host}" if hosts > 1 else "")
@@ -232,9 +242,9 @@ def _data_parallel(count, hosts=1):
 
 def _check_enough(count, names, where=""):
     if count < 1:
-        raise ValueError(f"expected at least 1 device, got {count}")
+        raise ValueError(f"expected `devices` to be at least 1, got {count}")
     if len(names) < count:
-        raise ValueError(f"expected {count} devices{where}, found {len(names)} ({', '.join(names)}); take fewer")
+        raise ValueError(f"expected {count} devices{where}, got {len(names)} ({', '.join(names)}); use fewer")
 
 
 @contextlib.contextmanager
@@ -247,6 +257,7 @@ def _together(host):
         if isinstance(error, ValueError) and not any(name in str(error) for name in ("Gloo", "NCCL")):
             raise
         raise TrainingError(
-            f"host {host} could not go on with the others ({error}); if one of them has stopped, mend what it says, "
-            "then start all of them again with --resume"
+            expected="all hosts to train together",
+            received=f"an error on host {host} ({error})",
+            remedy="if one of them has stopped, fix what its message says, then start all of them again with --resume",
         ) from error

@@ -1,1 +1,1 @@
-"""The folder of a training run: checkpoint, log, fingerprint."""
+"""The folder of a run: its files, its checkpoint, its log, and its fingerprint."""

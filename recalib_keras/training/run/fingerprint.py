@@ -1,57 +1,62 @@
-"""What makes a run the one it is: the recipe, as far as it decides the weights, and the names of the scans."""
+"""What identifies a run: the part of its recipe that decides the weights, and the names of its scans."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, to_mapping
+from recalib_keras.training.data.split import Split
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.validation import split
 
-# Keys of a recipe that only say how its weights are described and stored.
+# Keys of a recipe that describe the weights or say how they are stored, and do not decide their values.
 DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage")
 DESCRIPTION_OF_DATA = ("source", "licence")
+# Keys of the scans in a fingerprint, with their names in messages.
+SCANS = {"training scans": "training scans", "held-out scans": "validation scans"}
 
 
-def identity(recipe, data_root):
-    """Returns what a run by a recipe must have in common with one that it goes on with, as JSON can hold it.
+def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
+    """Returns what a run must have in common with the one that it resumes, as values that JSON can hold.
 
     Args:
-        recipe: `Recipe`.
-        data_root: path that the folder of its data is relative to.
+        recipe: The recipe of the run.
+        split: Its scans.
     """
-    training, held_out = split(recipe, data_root)
     found = {
         "recipe": to_mapping(recipe),
-        "training scans": [scan.name for scan in training],
-        "held-out scans": [scan.name for scan in held_out],
+        "training scans": [scan.name for scan in split.training],
+        "held-out scans": [scan.name for scan in split.validation],
     }
     return json.loads(json.dumps(found, default=repr))  # a network may have a block's class among its arguments
 
 
-def difference(begun, asked) -> str | None:
-    """Returns the first difference between two identities in words, or None.
+def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
+    """Returns the first difference between two fingerprints in words, or None if there is none.
 
     Args:
-        begun: identity of the run that was begun.
-        asked: identity of the run that shall go on with it.
+        begun: Fingerprint of the run as it was begun.
+        asked: Fingerprint of the run that is to resume it.
     """
     try:
         before, now = (_deciding(found["recipe"]) for found in (begun, asked))
     except RecordError as error:
-        return f"its recipe is none of this version: {error}"
+        return f"its recipe does not fit this version: {error}"
     for key in [*before, *now]:
         if before.get(key) != now.get(key):
-            return f"its recipe has {_said(before, key)}, this one {_said(now, key)}"
-    for kind in ("training scans", "held-out scans"):
-        gone, new = (sorted({*a} - {*b}) for a, b in ((begun[kind], asked[kind]), (asked[kind], begun[kind])))
-        if gone or new:
-            return f"its {kind} {f'had {gone[0]!r}, which these lack' if gone else f'lacked {new[0]!r}'}"
+            return f"its recipe has {_in_words(before, key)}, this one {_in_words(now, key)}"
+    for key, kind in SCANS.items():
+        missing, new = (sorted({*a} - {*b}) for a, b in ((begun[key], asked[key]), (asked[key], begun[key])))
+        if missing:
+            return f"its {kind} included {missing[0]!r}, which is missing now"
+        if new:
+            return f"its {kind} did not include {new[0]!r}"
     return None
 
 
 def _deciding(mapping):
-    """Returns what of a recipe decides the weights: a dict from keys such as `optimizer.name` to values."""
-    recipe = from_mapping(Recipe, mapping, "recipe")  # with the defaults of keys that are younger than the run
+    """Returns the part of a recipe that decides the weights: a dict from keys such as `optimizer.name` to values."""
+    recipe = from_mapping(Recipe, mapping, "recipe")  # fills in defaults of keys that are newer than the run
     mapping = to_mapping(recipe)
     for key in DESCRIPTION:
         mapping.pop(key, None)
@@ -60,9 +65,9 @@ def _deciding(mapping):
     for label in mapping["labels"]:
         del label["color"]
     mapping["labels"] = dict(enumerate(mapping["labels"]))
-    del mapping["schedule"]["patience"]  # how long a run goes on changes nothing of what it has done
+    del mapping["schedule"]["patience"]  # how long a run continues does not change what it has done so far
     if recipe.optimizer.decay != "cosine":
-        del mapping["schedule"]["epochs"]  # which no rate depends on
+        del mapping["schedule"]["epochs"]  # other learning rates do not depend on it
     return dict(_flat(mapping))
 
 
@@ -74,5 +79,5 @@ def _flat(table, where=""):
             yield f"{where}{key}", value
 
 
-def _said(recipe, key):
+def _in_words(recipe, key):
     return f"{key} = {recipe[key]!r}" if key in recipe else f"no {key}"

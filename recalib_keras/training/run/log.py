@@ -1,17 +1,25 @@
-"""What a training writes down: its log in three forms, and a picture of how it segments a validation scan."""
+"""The log of a training in three forms, and a picture of how the network segments a validation scan."""
 
 import csv
 import io
 import json
+import os
 import time
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from recalib_keras import evaluation
-from recalib_keras.core.files import atomic_write
+from recalib_keras.core.files import write_text
+from recalib_keras.volumes import Volume
+from recalib_keras.zoo.labels import Label
 
 LOG, TABLE, PICTURE, EVENTS = "log.jsonl", "log.csv", "validation.png", "tensorboard"
-# What a line of the log has beside the Dice of each structure; all behind the seconds only where it was validated.
+# The numbers in a line of the log, beside the Dice of each structure. Those after the seconds are in the lines of
+# validated epochs alone.
 NUMBERS = (
     "epoch",
     "loss",
@@ -24,49 +32,50 @@ NUMBERS = (
 )
 
 
-class Journal:
-    """The log of a training in its folder.
+class TrainingLog:
+    """The log of a training, in the folder of its run.
 
-    `log.jsonl` has all of it, `log.csv` a table of it, and `tensorboard/` the same for TensorBoard, with the picture
-    `validation.png` of each validation where matplotlib is installed. The first two are written anew with each line;
-    TensorBoard is told to forget what a resumed run does again.
+    `log.jsonl` holds every line, `log.csv` the same as a table, and `tensorboard/` the same for TensorBoard, with the
+    picture `validation.png` of each validation if matplotlib is installed. The first two are written anew with each
+    line. After a resume, TensorBoard drops the epochs that are trained again.
 
     Args:
-        folder: path of the run.
-        structures: sequence of `recalib_keras.zoo.Label`, without the background.
-        history: the lines of the epochs before, dicts.
+        folder: Folder of the run.
+        structures: The labels without the background.
+        history: The lines of earlier epochs.
     """
 
-    def __init__(self, folder, structures, history):
+    def __init__(self, folder: str | os.PathLike, structures: Sequence[Label], history: Iterable[dict[str, Any]]):
         self.folder, self.structures, self.history = Path(folder), structures, list(history)
-        self._events = _Events(self.folder / EVENTS, first_step=len(history) + 1)
+        self._events = _Events(self.folder / EVENTS, first_step=len(self.history) + 1)
         self._write()
 
-    def draw(self, scan, labels) -> None:
-        """Draws a validation scan with the labels found in it.
+    def draw(self, scan: Volume, labels: np.ndarray) -> None:
+        """Draws a validation scan with its predicted labels. Warns if matplotlib is not installed.
 
         Args:
-            scan: `recalib_keras.volumes.Volume`.
-            labels: integer array of label numbers.
+            scan: The scan.
+            labels: Label numbers `(X, Y, Z)`.
         """
         try:
             evaluation.overlay(scan, labels, self.structures, self.folder / PICTURE)
         except ImportError as error:
             warnings.warn(f"no picture of the validation: {error}", stacklevel=2)
 
-    def add(self, line) -> None:
-        """Adds the line of an epoch; it belongs to the run once its checkpoint is written."""
+    def add(self, line: dict[str, Any]) -> None:
+        """Adds the line of an epoch. The line belongs to the run once its checkpoint is written.
+
+        Args:
+            line: What the epoch came to; see `NUMBERS`.
+        """
         self.history.append(line)
         picture = self.folder / PICTURE
         self._events.add(line, picture if "dice" in line and picture.exists() else None)
         self._write()
 
     def _write(self):
-        text = "".join(json.dumps(line) + "\n" for line in self.history)
-        for name, content in ((LOG, text), (TABLE, self._table())):
-            atomic_write(
-                self.folder / name, lambda path, content=content: path.write_text(content, "utf-8", newline="")
-            )
+        write_text(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in self.history))
+        write_text(self.folder / TABLE, self._table())
 
     def _table(self):
         names = [structure.name for structure in self.structures]
@@ -80,9 +89,9 @@ class Journal:
 
 
 class _Events:
-    """Scalars and pictures for TensorBoard, written without TensorFlow, which not every backend has beside it."""
+    """Scalars and pictures for TensorBoard, written without TensorFlow, which other backends do not need."""
 
-    def __init__(self, folder, first_step):
+    def __init__(self, folder: Path, first_step: int):
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -90,8 +99,8 @@ class _Events:
         self._add(first_step, session_log=SessionLog(status=SessionLog.START))
         self._writer.flush()
 
-    def add(self, line, picture):
-        """Adds an epoch's numbers, and the picture at a path if there is one."""
+    def add(self, line: Mapping[str, Any], picture: Path | None) -> None:
+        """Adds an epoch's numbers, and the picture if there is one."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         scalars = {key: line[key] for key in NUMBERS[1:] if key in line}

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("openvino")
 def fast_openvino(monkeypatch):
     """Makes every probe find OpenVINO in float32 the best."""
 
-    def measure(engines, windows, labels):
-        return {name: Measurement(float(name != ("openvino", "float32")), 1.0, 1.0) for name in engines}
+    def measure(engine, windows, labels):
+        return Measurement(float((engine.name, engine.precision) != ("openvino", "float32")), 1.0, 1.0)
 
     monkeypatch.setattr("recalib_keras.inference.engines.selection.measure", measure)
 
@@ -96,10 +96,10 @@ def test_weights_are_checked_though_they_lie_compiled_in_the_cache(bright_preset
     open_engine(folder, **request)
     file = folder / "bright.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    with pytest.raises(zoo.WeightsError, match="are not those the preset describes"):
+    with pytest.raises(zoo.WeightsError, match="expected the weights that the preset describes, with SHA-256"):
         open_engine(folder, **request)
     file.unlink()
-    with pytest.raises(zoo.WeightsError, match="cannot read the weights"):
+    with pytest.raises(zoo.WeightsError, match="expected a file of weights that can be read"):
         open_engine(folder, **request)
 
 
@@ -123,7 +123,10 @@ def test_a_network_that_cannot_be_converted_runs_on_keras(bright_preset, windows
 def test_another_backend(bright_preset, empty_cache, monkeypatch):
     monkeypatch.setattr(keras_engine, "backend", lambda: "jax")
     for precision in ("auto", "float32"):
-        with pytest.raises(EngineError, match="takes networks from Keras's TensorFlow backend, got 'jax'"):
+        with pytest.raises(
+            EngineError,
+            match=r"expected Keras's TensorFlow backend for the engine 'openvino', .*, got 'jax'; set KERAS_BACKEND",
+        ):
             open_engine(bright_preset, engine="openvino", precision=precision)
     engine = open_engine(bright_preset)
     assert isinstance(engine, KerasEngine) and engine.precision == "float32"
@@ -145,7 +148,7 @@ def test_without_openvino_keras_is_left(bright_preset, windows, empty_cache, mon
 
 
 def test_unknown_preset_and_weights(bright_preset, empty_cache):
-    with pytest.raises(ValueError, match="there is no preset 'nothing'"):
+    with pytest.raises(ValueError, match="expected the name of a preset, got 'nothing'"):
         open_engine("nothing")
-    with pytest.raises(ValueError, match="has no weights 'dark'; it has bright"):
+    with pytest.raises(ValueError, match="got 'dark'; known weights: bright"):
         open_engine(bright_preset, "dark")

@@ -41,7 +41,7 @@ def test_batches_of_any_size(count, model, compiled):
 
 
 def test_results_are_written_where_the_last_ones_were(compiled, windows):
-    """No memory is asked for with each window; see `test_flips.py` for who has to keep a result."""
+    """No memory is asked for with each window; see `test_test_time_flip.py` for who has to keep a result."""
     engine = OpenVINOEngine(compiled["float32"], "float32")
     first = engine(windows)
     kept = first.copy()
@@ -51,7 +51,7 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
 
 
 @pytest.mark.parametrize(
-    ("network", "shape", "recalibration", "stem"),
+    ("network", "shape", "recalibration", "patch_size"),
     [
         ("UNet", (4, 4, 4, 1), "pe", 1),
         ("UNet", (4, 4, 1), "cse", 2),
@@ -62,9 +62,9 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
         ("DenseNet", (4, 4, 1), "cbam", 1),
     ],
 )
-def test_every_network_and_block_can_be_converted(network, shape, recalibration, stem):
+def test_every_network_and_block_can_be_converted(network, shape, recalibration, patch_size):
     block = {"recalibration": recalibration, "recalibration_args": {"reduction_ratio": 2}}
-    settings = {"levels": 1, "filters": 4, "normalization": "batch", "stem": stem}
+    settings = {"levels": 1, "filters": 4, "normalization": "batch", "patch_size": patch_size}
     settings |= block if recalibration != "sse" else {}
     model = getattr(models, network)(shape, 3, **settings)
     windows = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
@@ -83,7 +83,9 @@ def test_a_network_that_cannot_be_converted(model, monkeypatch):
         pass  # leaves the folder empty, which OpenVINO refuses
 
     monkeypatch.setattr(model, "export", export, raising=False)
-    with pytest.raises(EngineError, match="the network 'unet' cannot be converted for OpenVINO"):
+    with pytest.raises(
+        EngineError, match="expected a network that can be converted for OpenVINO, got 'unet', which cannot"
+    ):
         convert(model, ["float32"])
 
 

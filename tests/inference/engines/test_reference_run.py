@@ -5,23 +5,22 @@ import sys
 import numpy as np
 import pytest
 
-from recalib_keras.inference.engines import EngineError, Undecided, open_engine, openvino_engine
-from recalib_keras.inference.engines import reference_run as trial
+from recalib_keras.inference.engines import EngineError, Undecided, open_engine, openvino_engine, reference_run
 
 pytestmark = pytest.mark.usefixtures("openvino")
 PRECISIONS = ["float32", "bfloat16"]
 
 
 def in_another_process(monkeypatch):
-    """Lets a trial believe that TensorFlow is not here."""
+    """Lets a reference run believe that this process has not imported TensorFlow."""
     without = {name: module for name, module in sys.modules.items() if name != "tensorflow"}
     monkeypatch.setattr(
-        trial, "sys", type("sys", (), {"modules": without, "executable": sys.executable, "path": sys.path})
+        reference_run, "sys", type("sys", (), {"modules": without, "executable": sys.executable, "path": sys.path})
     )
 
 
-def test_a_trial_has_labels_and_compiled_networks(bright_preset, windows):
-    tried = trial.try_out(bright_preset, "default", PRECISIONS, windows)
+def test_a_run_has_labels_and_compiled_networks(bright_preset, windows):
+    tried = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows)
     assert np.array_equal(tried.labels == 1, windows[..., 0] > 0) and tried.seconds > 0 and tried.refusal is None
     for precision in PRECISIONS:
         engine = openvino_engine.OpenVINOEngine(tried.compiled[precision], precision)
@@ -29,10 +28,10 @@ def test_a_trial_has_labels_and_compiled_networks(bright_preset, windows):
 
 
 def test_another_process_finds_the_same(bright_preset, windows, monkeypatch):
-    here = trial.try_out(bright_preset, "default", PRECISIONS, windows)
-    monkeypatch.setattr(trial, "try_here", None)
+    here = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows)
+    monkeypatch.setattr(reference_run, "run_here", None)
     in_another_process(monkeypatch)
-    there = trial.try_out(bright_preset, "default", PRECISIONS, windows, threads=1)
+    there = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows, threads=1)
     assert np.array_equal(here.labels, there.labels) and there.seconds > 0 and there.refusal is None
     for precision in PRECISIONS:
         engine = openvino_engine.OpenVINOEngine(there.compiled[precision], precision)
@@ -45,17 +44,17 @@ def test_windows_without_structures_are_not_compiled_for(bright_preset, windows,
 
     monkeypatch.setattr(openvino_engine, "convert", refuse)
     dark = -np.abs(windows)
-    here = trial.try_out(bright_preset, "default", PRECISIONS, dark)
+    here = reference_run.run_reference(bright_preset, "default", PRECISIONS, dark)
     in_another_process(monkeypatch)
-    there = trial.try_out(bright_preset, "default", PRECISIONS, dark, threads=1)
+    there = reference_run.run_reference(bright_preset, "default", PRECISIONS, dark, threads=1)
     for tried in (here, there):
-        assert not tried.is_telling and tried.labels.shape == dark.shape[:-1] and tried[1:] == (0.0, {}, None)
+        assert not tried.shows_structures and tried.labels.shape == dark.shape[:-1] and tried[1:] == (0.0, {}, None)
 
 
 def test_where_another_process_fails_this_one_tries(bright_preset, windows, monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     in_another_process(monkeypatch)
-    assert trial.try_out(bright_preset, "default", [], windows).labels.shape == windows.shape[:-1]
+    assert reference_run.run_reference(bright_preset, "default", [], windows).labels.shape == windows.shape[:-1]
 
 
 def test_what_openvino_refuses_is_told(bright_preset, windows, monkeypatch):
@@ -63,7 +62,7 @@ def test_what_openvino_refuses_is_told(bright_preset, windows, monkeypatch):
         raise EngineError("the network cannot be converted")
 
     monkeypatch.setattr(openvino_engine, "convert", refuse)
-    tried = trial.try_out(bright_preset, "default", PRECISIONS, windows)
+    tried = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows)
     assert tried.refusal == "the network cannot be converted" and tried.compiled == {}
 
 

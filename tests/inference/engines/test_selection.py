@@ -3,10 +3,9 @@ import weakref
 import numpy as np
 import pytest
 
-from recalib_keras.inference.engines import Candidate, EngineError, Undecided
-from recalib_keras.inference.engines import reference_run as trial
-from recalib_keras.inference.engines import selection as undecided
-from recalib_keras.inference.engines.reference_run import Trial
+from recalib_keras.inference.engines import Candidate, EngineError, Undecided, base
+from recalib_keras.inference.engines.base import measure
+from recalib_keras.inference.engines.reference_run import ReferenceRun
 
 KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
 OPENVINO = Candidate("openvino", "bfloat16")
@@ -35,30 +34,47 @@ class Clock:
         return self.time
 
 
+class FakeFactory:
+    """Opens engines of 4 and 2 seconds for Keras, and of the given seconds for OpenVINO; notes what it opened."""
+
+    def __init__(self, clock, seconds, wrong):
+        self.clock, self.seconds, self.wrong = clock, SECONDS | {OPENVINO: seconds}, wrong
+        self.cache, self.remembered, self.opened = self, [], []
+
+    def keras(self, precision):
+        return Engine(Candidate("keras", precision), self.clock, self.seconds[Candidate("keras", precision)])
+
+    def reference_run(self, windows, candidates):
+        self.run = ReferenceRun(self.keras("float32")(windows).argmax(axis=-1), SECONDS[KERAS], {}, None)
+        return self.run
+
+    def open(self, candidate, run):
+        assert run is self.run
+        self.opened.append(candidate)
+        return Engine(candidate, self.clock, self.seconds[candidate], self.wrong if candidate == OPENVINO else 0)
+
+    def write_choice(self, candidates, selected):
+        self.remembered.append((tuple(candidates), selected))
+
+
 @pytest.fixture
 def decide(monkeypatch):
-    """Decides between Keras, of 4 and 2 seconds, and OpenVINO; returns what was chosen, remembered, and made."""
+    """Selects between Keras, of 4 and 2 seconds, and OpenVINO; returns what was selected, remembered, and opened."""
 
     def run(windows, seconds, wrong=0.0, choices=(KERAS, KERAS_16, OPENVINO)):
-        clock, remembered, made = Clock(), [], {}
-        monkeypatch.setattr(trial, "time", clock)
-        reference = Engine(KERAS, clock, SECONDS[KERAS])
-        first_look = Trial(reference(windows).argmax(axis=-1), SECONDS[KERAS], {}, None)
-
-        def make(some, found):
-            assert found is first_look
-            engines = {choice: Engine(choice, clock, SECONDS.get(choice, seconds)) for choice in some}
-            if OPENVINO in engines:
-                engines[OPENVINO].wrong = wrong
-            made.update(engines)
-            return {choice: lambda engine=engine: engine for choice, engine in engines.items()}
-
-        engine = Undecided(list(choices), lambda: reference, lambda seen: first_look, make, remembered.append)
+        clock = Clock()
+        monkeypatch.setattr(base, "time", clock)
+        factory = FakeFactory(clock, seconds, wrong)
+        engine = Undecided(factory, list(choices))
         assert (engine.name, engine.precision) == KERAS
-        assert np.array_equal(engine(windows), reference(windows))
+        assert np.array_equal(engine(windows), factory.keras("float32")(windows))
         decided = engine.decided(windows)
-        chosen = decided if decided is engine else next(choice for choice in made if made[choice] is decided)
-        return chosen, remembered, list(made)
+        assert all(among == choices for among, _ in factory.remembered)
+        if decided is engine:
+            return decided, factory.remembered, factory.opened
+        selected = Candidate(decided.name, decided.precision)
+        assert factory.opened.pop() == selected  # after it was measured
+        return selected, [each for _, each in factory.remembered], factory.opened
 
     return run
 
@@ -98,16 +114,16 @@ def test_windows_without_structures_decide_nothing(decide, windows):
 
 
 def test_no_choice_agrees(decide, windows):
-    with pytest.raises(EngineError, match="got this share of them: openvino-bfloat16 7.*%; use the engine 'keras'"):
+    with pytest.raises(EngineError, match=r"got this share of them: openvino-bfloat16 7.*%; use the engine 'keras'"):
         decide(windows, 1.0, wrong=0.5, choices=(OPENVINO,))
 
 
-@pytest.mark.parametrize(("unit", "rounds"), [(0.01, trial.ROUNDS), (1.0, 1), (0.1, 2)])
+@pytest.mark.parametrize(("unit", "rounds"), [(0.01, base.ROUNDS), (1.0, 1), (0.1, 2)])
 def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, monkeypatch, windows):
     """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
     clock = Clock()
-    monkeypatch.setattr(trial, "time", clock)
-    monkeypatch.setattr(trial, "MOST_SECONDS", 1.5)
+    monkeypatch.setattr(base, "time", clock)
+    monkeypatch.setattr(base, "MOST_SECONDS", 1.5)
     engine = Engine(KERAS, clock, 4.0 * unit)
 
     def slow_at_first(batch, calls=[]):  # noqa: B006
@@ -116,22 +132,37 @@ def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, 
         return engine(batch)
 
     labels = engine(windows).argmax(-1)
-    measured = undecided.measure({"a": lambda: slow_at_first, "b": lambda: engine}, windows, labels)
-    assert measured["a"].seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
-    assert measured["b"].seconds == pytest.approx(4 * unit)
-    assert measured["a"].same_labels == measured["a"].same_structures == 1
+    slow, steady = measure(slow_at_first, windows, labels), measure(engine, windows, labels)
+    assert slow.seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
+    assert steady.seconds == pytest.approx(4 * unit)
+    assert slow.same_labels == slow.same_structures == 1
 
 
-def test_one_engine_is_open_at_a_time(windows):
+def test_one_engine_is_open_at_a_time(windows, monkeypatch):
     """Those of large windows take gigabytes each."""
-    opened = []
+    opened, clock = [], Clock()
+    monkeypatch.setattr(base, "time", clock)
 
-    def open_engine():
-        assert not any(engine() for engine in opened)
-        engine = Engine(KERAS, Clock(), 0.0)
-        opened.append(weakref.ref(engine))
-        return engine
+    class Factory(FakeFactory):
+        def open(self, candidate, run):
+            assert not any(engine() for engine in opened)
+            engine = super().open(candidate, run)
+            opened.append(weakref.ref(engine))
+            return engine
 
-    labels = Engine(KERAS, Clock(), 0.0)(windows).argmax(-1)
-    measured = undecided.measure(dict.fromkeys("abc", open_engine), windows, labels)
-    assert len(opened) == 3 and all(measured[name].agrees for name in "abc")
+    choices = [KERAS, KERAS_16, OPENVINO]
+    decided = Undecided(Factory(clock, 9.0, 0.0), choices).decided(windows)
+    assert len(opened) == 4 and opened[-1]() is decided
+
+
+def test_without_a_counterpart_in_openvino_keras_is_left(windows):
+    class Refused(FakeFactory):
+        def reference_run(self, windows, candidates):
+            self.run = super().reference_run(windows, candidates)._replace(refusal="no such layer")
+            return self.run
+
+    refused = Refused(Clock(), 1.0, 0.0)
+    assert Undecided(refused, [KERAS, OPENVINO]).decided(windows).name == "keras"
+    assert OPENVINO not in refused.opened
+    with pytest.raises(EngineError, match="no such layer"):
+        Undecided(refused, [OPENVINO]).decided(windows)

@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 from scipy.interpolate import interp1d
 
-from recalib_keras.inference import View, average_labels, predict_labels
+from recalib_keras.inference import SlidingWindow, View
 from recalib_keras.inference.sliding_window import predict as windows
-from recalib_keras.inference.sliding_window.output_grid import TIE_BREAK, Line
+from recalib_keras.inference.sliding_window.output_grid import TIE_BREAK, OutputAxis, ResampledGrid
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(4)
+
+
+def predict_labels(image, predict, window, num_classes, **settings):
+    """Returns the most probable classes by one network."""
+    return SlidingWindow([View(predict, window)], num_classes, **settings).predict(image)
 
 
 def one_hot_of_values(num_classes):
@@ -93,7 +98,7 @@ def test_the_labels_are_the_same_whatever_the_memory(voxels, rng):
     predict, starts = position_dependent(window, 3), []
     expected = predict_labels(image, predict, window, 3)
     memory = voxels * 4 * window[0] * 3
-    labels = predict_labels(image, predict, window, 3, slab_memory=memory, progress=recorder(starts))
+    labels = predict_labels(image, predict, window, 3, memory=memory, progress=recorder(starts))
     assert np.array_equal(labels, expected)
     assert (len(starts) > len(set(starts))) == (voxels < 17 * 11)
 
@@ -113,13 +118,14 @@ def test_labels_on_a_finer_grid_are_those_of_interpolated_probabilities(memory, 
     predict, starts, observed = position_dependent(window, num_classes), [], []
     predict_labels(image, predict, window, num_classes, progress=recorder(starts))
     places = [np.arange(-0.3, size - 0.5, step) for size, step in zip(image.shape, (0.4, 0.7, 0.5))]
-    labels = average_labels(
+    labels = predict_labels(
         image,
-        [View(predict, window)],
+        predict,
+        window,
         num_classes,
-        slab_memory=memory,
+        memory=memory,
         observe=lambda classes, sums: observed.append(np.array_equal(classes, sums.argmax(-1)) and classes.size),
-        lines=[Line(along, size) for along, size in zip(places, image.shape)],
+        output_grid=ResampledGrid([OutputAxis(along, size) for along, size in zip(places, image.shape)]),
     )
     total = interpolated(naive_labels(image, predict, window, num_classes, starts), [p + TIE_BREAK for p in places])
     assert labels.shape == total.shape[:3] and labels.dtype == np.uint8
@@ -131,10 +137,8 @@ def test_labels_on_a_finer_grid_are_those_of_interpolated_probabilities(memory, 
 
 def test_coarser_labels_are_those_of_what_most_voxels_are(rng):
     image = np.repeat([0.0, 1.0, 0.0, 2.0], (8, 8, 4, 12))[:, None, None] * np.ones((1, 8, 8))
-    line = Line(np.arange(0.5, 32, 2), 32)
-    labels = average_labels(
-        image, [View(one_hot_of_values(3), (8, 8, 8))], 3, lines=[line, Line(np.arange(8), 8), Line(np.arange(8), 8)]
-    )
+    axes = [OutputAxis(np.arange(0.5, 32, 2), 32), OutputAxis(np.arange(8), 8), OutputAxis(np.arange(8), 8)]
+    labels = predict_labels(image, one_hot_of_values(3), (8, 8, 8), 3, output_grid=ResampledGrid(axes))
     assert labels[:, 4, 4].tolist() == [0] * 4 + [1] * 4 + [0] * 2 + [2] * 6
 
 
@@ -152,7 +156,7 @@ def test_the_middle_of_a_window_counts_more_than_its_rim():
 @pytest.mark.parametrize("overlap", [0, 0.5])
 def test_windows_overlap_as_asked_and_reach_both_ends(shape, overlap):
     starts = []
-    predict_labels(np.zeros(shape), one_hot_of_values(2), (8, 8, 8), 2, overlap, progress=recorder(starts))
+    predict_labels(np.zeros(shape), one_hot_of_values(2), (8, 8, 8), 2, overlap=overlap, progress=recorder(starts))
     assert starts == sorted(set(starts))
     for axis, size in enumerate(shape):
         along = sorted({place[axis] for place in starts})
@@ -229,7 +233,7 @@ def test_a_view_with_a_margin_sees_the_slices_beside_its_own(axis, rng):
 
     for place in range(-2, 3):
         beside = np.clip(np.arange(6) + place, 0, 5)  # beyond the image its outermost slice is continued
-        labels = average_labels(image, [View(of_slice(place), window, margin=margin)], 3)
+        labels = SlidingWindow([View(of_slice(place), window, margin=margin)], 3).predict(image)
         assert np.array_equal(labels, image.take(beside, axis))
 
 
@@ -254,7 +258,7 @@ def test_the_smallest_type_that_holds_the_classes(num_classes, dtype):
 
 def test_a_large_window_is_predicted_once(rng, monkeypatch):
     """Memory for the probabilities of two windows is there, however large they are."""
-    monkeypatch.setattr(windows, "SLAB_MEMORY", 100)
+    monkeypatch.setattr(windows, "AGGREGATOR_MEMORY", 100)
     image, starts = rng.integers(0, 3, (12, 10, 8)).astype("float32"), []
     labels = predict_labels(image, one_hot_of_values(3), (12, 8, 6), 3, progress=recorder(starts))
     assert np.array_equal(labels, image) and len(starts) == len(set(starts)) == 4

@@ -1,0 +1,60 @@
+"""One network with its engine, and how it looks at a scan."""
+
+from typing import Any
+
+import numpy as np
+
+from recalib_keras.inference.engines import Engine, KerasEngine, Undecided
+from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
+from recalib_keras.inference.sliding_window.windows import Image
+from recalib_keras.inference.test_time_flip import with_flip
+from recalib_keras.zoo import WeightSet
+from recalib_keras.zoo.labels import counterpart_classes
+
+
+class Predictor:
+    """One network of a `Segmenter`.
+
+    Args:
+        weight_set: What the network expects to see, and which labels it gives.
+        model: `keras.Model`, or an engine; see `Segmenter`.
+        flips: Whether to average each prediction with that of the left-right mirror image. A network that sees single
+            sagittal slices predicts once: its mirror image is the slice itself.
+
+    Attributes:
+        engine: What computes the network. An engine that is not selected yet is replaced when the first image comes.
+
+    Raises:
+        ValueError: With `flips`, if labels of two sides do not name each other as `mirror`.
+    """
+
+    def __init__(self, weight_set: WeightSet, model: Any, flips: bool = False):
+        self.weight_set = weight_set
+        self.engine: Engine = KerasEngine(model) if hasattr(model, "predict_on_batch") else model
+        self.flips = flips
+        if flips:
+            counterpart_classes(weight_set.labels)
+
+    def view(self, image: Image, weight: float = 1.0) -> View:
+        """Returns how the network looks at an image. If its engine is not selected yet, this image selects it.
+
+        Args:
+            image: Oriented, resampled and normalised as the network expects; see `SlidingWindow.predict`.
+            weight: Weight of the network's probabilities beside those of others.
+        """
+        expects = self.weight_set.input
+        if isinstance(self.engine, Undecided):
+            windows = central_windows(image, expects.window, expects.margin)
+            self.engine = self.engine.decided(as_network_sees(windows, expects))
+        predict = self._predict
+        if self.flips and expects.shows_sides:
+            predict = with_flip(predict, self.weight_set.labels, expects.lateral_axis)
+        voxels_per_batch = getattr(self.engine, "voxels_per_batch", None)
+        return View(predict, expects.window, weight, voxels_per_batch, expects.margin)
+
+    def _predict(self, windows):
+        """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, 1)`."""
+        expects = self.weight_set.input
+        probabilities = self.engine(as_network_sees(windows, expects))
+        axis = expects.slice_axis
+        return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)

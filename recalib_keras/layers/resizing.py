@@ -1,0 +1,292 @@
+"""Layers that halve or double every spatial axis: max pooling with indices, its inverse, and up-sampling.
+
+They see a doubled axis as windows: an axis of size `2·m` as one axis of `m` windows and one of the 2 places in each.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+from recalib_keras.layers.acceleration import Tensor, fused
+
+INTERPOLATIONS = ("nearest", "linear")
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class MaxPoolingWithIndices(keras.layers.Layer):
+    """Halves every spatial axis and returns the maxima together with their places.
+
+    Each non-overlapping 2×…×2 window gives its maximum and the place of that maximum in the window, counted in C order
+    from 0 to 2ⁿ - 1. On ties the first place is taken, and only that place receives the gradient.
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape: `(batch, *spatial, channels)` with even spatial sizes.
+
+    Output shape: Two of `(batch, *(spatial / 2), channels)`: the maxima, and their places as uint8.
+
+    Raises:
+        ValueError: For an odd spatial size.
+
+    Example:
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> maxima, indices = layers.MaxPoolingWithIndices()(keras.ops.reshape(keras.ops.arange(4.0), (1, 2, 2, 1)))
+    >>> float(maxima[0, 0, 0, 0]), int(indices[0, 0, 0, 0])
+    (3.0, 3)
+
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data_format = data_format or keras.config.image_data_format()
+        self._pool = fused(
+            functools.partial(_pool, data_format=self.data_format),
+            transpose=functools.partial(_unpool, data_format=self.data_format),
+        )
+
+    def call(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        halved(inputs.shape, self.data_format)  # reports odd sizes before an operation fails
+        return self._pool(inputs)
+
+    def compute_output_spec(self, inputs: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        shape, _ = self.compute_output_shape(inputs.shape)
+        return KerasTensor(shape, dtype=self.compute_dtype), KerasTensor(shape, dtype="uint8")
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        shape = halved(input_shape, self.data_format)
+        return shape, shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class MaxUnpooling(keras.layers.Layer):
+    """Doubles every spatial axis: each value goes to the place of its maximum in pooling, all other places are zero.
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Feature map `(batch, *spatial, channels)`.
+        indices: Of the same shape, from `MaxPoolingWithIndices`.
+
+    Output shape: `(batch, *(2 · spatial), channels)`.
+
+    Raises:
+        ValueError: If `inputs` and `indices` differ in shape.
+
+    Example:
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> image = keras.random.normal((1, 8, 8, 8, 2))
+    >>> maxima, indices = layers.MaxPoolingWithIndices()(image)
+    >>> layers.MaxUnpooling()(maxima, indices).shape == image.shape
+    True
+
+    Reference:
+        Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data_format = data_format or keras.config.image_data_format()
+        self._unpool = fused(
+            functools.partial(_unpool, data_format=self.data_format),
+            transpose=functools.partial(_pick, data_format=self.data_format),
+        )
+
+    def call(self, inputs: Tensor, indices: Tensor) -> Tensor:
+        _check_same_shape(inputs.shape, indices.shape)
+        return self._unpool(inputs, indices)
+
+    def compute_output_shape(self, inputs_shape: Shape, indices_shape: Shape) -> Shape:
+        _check_same_shape(inputs_shape, indices_shape)
+        return doubled(inputs_shape, self.data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class UpSampling(keras.layers.Layer):
+    """Doubles every spatial axis by repetition or by linear interpolation.
+
+    `"linear"` is bilinear in 2-D and trilinear in 3-D. The voxels' centres lie half a voxel inside the borders, and
+    border values continue beyond them (PyTorch's `align_corners=False`, Keras's `UpSampling2D("bilinear")`).
+
+    Args:
+        interpolation: `"nearest"` or `"linear"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape: `(batch, *spatial, channels)`.
+
+    Output shape: `(batch, *(2 · spatial), channels)`.
+
+    Raises:
+        ValueError: For an unknown `interpolation`.
+
+    Example:
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> layers.UpSampling("linear")(keras.ops.ones((1, 4, 6, 8, 2))).shape == (1, 8, 12, 16, 2)
+    True
+    """
+
+    def __init__(self, interpolation: str = "nearest", data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(f"expected `interpolation` to be one of {INTERPOLATIONS}, got {interpolation!r}")
+        self.interpolation = interpolation
+        self.data_format = data_format or keras.config.image_data_format()
+        if interpolation == "nearest":
+            self._up_sample = fused(
+                functools.partial(repeat, data_format=self.data_format),
+                transpose=functools.partial(_sum, data_format=self.data_format),
+            )
+        else:
+            self._up_sample = fused(functools.partial(_interpolate, data_format=self.data_format))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self._up_sample(inputs)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return doubled(input_shape, self.data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}
+
+
+def _pool(inputs, data_format):
+    maxima, *others = by_place(inputs, data_format)
+    indices = ops.zeros_like(maxima, dtype="uint8")
+    for place, values in enumerate(others, start=1):
+        is_larger = values > maxima
+        maxima = ops.where(is_larger, values, maxima)
+        indices = ops.where(is_larger, ops.cast(place, "uint8"), indices)
+    return maxima, indices
+
+
+def _unpool(inputs, indices, data_format):
+    is_place = repeat(indices, data_format) == places(doubled(ops.shape(indices), data_format), data_format)
+    return ops.where(is_place, repeat(inputs, data_format), ops.zeros((), dtype=inputs.dtype))
+
+
+def _pick(inputs, indices, data_format):
+    """Returns the value at the indexed place of each window: the transpose of unpooling."""
+    picked, *others = by_place(inputs, data_format)
+    for place, values in enumerate(others, start=1):
+        picked = ops.where(indices == place, values, picked)
+    return picked
+
+
+def _sum(inputs, data_format):
+    """Returns the sum of each window: the transpose of repetition."""
+    return sum(by_place(inputs, data_format))
+
+
+def _interpolate(inputs, data_format):
+    for axis in spatial_axes(len(inputs.shape), data_format):
+        inputs = interleave(*_halfway(inputs, axis), axis)
+    return inputs
+
+
+def _halfway(inputs, axis):
+    """Returns the values a quarter of a voxel before and after each voxel's centre."""
+    before = (slice(None),) * axis
+    previous = ops.concatenate([inputs[(*before, slice(None, 1))], inputs[(*before, slice(None, -1))]], axis=axis)
+    following = ops.concatenate([inputs[(*before, slice(1, None))], inputs[(*before, slice(-1, None))]], axis=axis)
+    return 0.75 * inputs + 0.25 * previous, 0.75 * inputs + 0.25 * following
+
+
+def spatial_axes(rank: int, data_format: str) -> tuple[int, ...]:
+    """Returns the spatial axes of a tensor of `rank` axes, including batch and channels."""
+    return tuple(range(1, rank - 1)) if data_format == "channels_last" else tuple(range(2, rank))
+
+
+def by_place(inputs: Tensor, data_format: str) -> list[Tensor]:
+    """Returns the values at each place of all 2×…×2 windows: 2ⁿ tensors of half the size, in C order of the places."""
+    rank = len(inputs.shape)
+    axes = spatial_axes(rank, data_format)
+    windows = ops.reshape(inputs, _split(ops.shape(inputs), axes, lambda size: (size // 2, 2)))
+    return [windows[_at(place, rank, axes)] for place in itertools.product((0, 1), repeat=len(axes))]
+
+
+def repeat(inputs: Tensor, data_format: str) -> Tensor:
+    """Returns a tensor of twice the size, with each value at all places of its window."""
+    axes = spatial_axes(len(inputs.shape), data_format)
+    windows = ops.reshape(inputs, _split(ops.shape(inputs), axes, lambda size: (size, 1)))
+    # Tiled, not broadcast: TensorFlow without XLA cannot broadcast so many axes.
+    windows = ops.tile(windows, _split([1] * len(inputs.shape), axes, lambda _: (1, 2)))
+    return ops.reshape(windows, doubled(ops.shape(inputs), data_format))
+
+
+def places(shape: Sequence[int], data_format: str) -> Tensor:
+    """Returns the place in its window of every position in a shape, as uint8; other axes have size 1."""
+    axes = spatial_axes(len(shape), data_format)
+    sum_of_bits = 0
+    for bit, axis in zip(reversed(range(len(axes))), axes):
+        is_odd = ops.cast(ops.arange(shape[axis]) % 2, "uint8")
+        sum_of_bits = sum_of_bits + 2**bit * ops.reshape(is_odd, [-1 if a == axis else 1 for a in range(len(shape))])
+    return sum_of_bits
+
+
+def interleave(even: Tensor, odd: Tensor, axis: int) -> Tensor:
+    """Returns a tensor of twice the size along `axis`, with `even` at the even and `odd` at the odd places."""
+    shape = ops.shape(even)
+    return ops.reshape(ops.stack([even, odd], axis=axis + 1), (*shape[:axis], shape[axis] * 2, *shape[axis + 1 :]))
+
+
+def halved(shape: Sequence[int | None], data_format: str) -> Shape:
+    """Returns the shape with every spatial size halved; unknown sizes stay unknown.
+
+    Raises:
+        ValueError: If a spatial size is odd.
+    """
+    spatial = spatial_axes(len(shape), data_format)
+    if any(shape[axis] is not None and shape[axis] % 2 for axis in spatial):
+        raise ValueError(
+            f"expected every spatial size to be even, got the shape {tuple(shape)}; pad or crop the odd ones"
+        )
+    return tuple(size // 2 if axis in spatial and size is not None else size for axis, size in enumerate(shape))
+
+
+def doubled(shape: Sequence[int | None], data_format: str) -> Shape:
+    """Returns the shape with every spatial size doubled; unknown sizes stay unknown."""
+    spatial = spatial_axes(len(shape), data_format)
+    return tuple(size * 2 if axis in spatial and size is not None else size for axis, size in enumerate(shape))
+
+
+def _at(place, rank, axes):
+    """Returns the index of one place in all windows."""
+    coordinates = iter(place)
+    return tuple(_split([slice(None)] * rank, axes, lambda every: (every, next(coordinates))))
+
+
+def _split(entries, axes, parts):
+    """Returns a list with one entry for each axis; entries of `axes` are replaced by their two `parts`."""
+    return [part for axis, entry in enumerate(entries) for part in (parts(entry) if axis in axes else (entry,))]
+
+
+def _check_same_shape(inputs_shape, indices_shape):
+    inputs_shape, indices_shape = tuple(inputs_shape), tuple(indices_shape)
+    sizes = zip(inputs_shape, indices_shape, strict=False)
+    if len(inputs_shape) != len(indices_shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        raise ValueError(
+            f"expected `indices` to have the shape of `inputs`, {inputs_shape}, got {indices_shape}; use the indices "
+            "of the matching `MaxPoolingWithIndices`"
+        )

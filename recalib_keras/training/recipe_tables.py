@@ -1,0 +1,265 @@
+"""The tables of a recipe: data, augmentation, loss, optimizer, schedule, fine-tuning, ensemble.
+
+Their docstrings are the reference of recipe files: `python -m docs.recipe_keys` writes docs/recipes.md from them.
+"""
+
+from dataclasses import dataclass, field
+
+from recalib_keras.core.checks import check_name
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import did_you_mean
+
+
+@dataclass(frozen=True)
+class Data:
+    """The scans to learn from.
+
+    Args:
+        folder: Folder that holds the data set, relative to the data root.
+        source: Where the scans come from, in words, for the card.
+        licence: Licence of the scans, for the card.
+        dataset: Name of the data set, which says how the folder is laid out; see `recalib datasets`.
+        volume: Which volume of 4-D scans to learn from, counted from 0; leave it out for 3-D scans.
+        validate_every: One of so many patients is held out for validation with all of their scans. Patients are
+            counted in the order of their scans' names; the first one is held out.
+        held_out: Names of the patients to hold out instead. The name of a scan holds out its patient, and a pattern
+            such as `"site_2_*"` all patients that match.
+        training_scans: Number of training scans to learn from, spread evenly over all of them; by default all.
+        merge: Label numbers of the data, each with the number that replaces it, such as `{ 2 = 1 }`.
+    """
+
+    folder: str
+    source: str
+    licence: str
+    dataset: str = "msd"
+    volume: int | None = None
+    validate_every: int = 5
+    held_out: tuple[str, ...] = ()
+    training_scans: int | None = None
+    merge: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        check_positive(self, "validate_every")
+        if self.training_scans is not None:
+            check_positive(self, "training_scans")
+        if not all(key.isdecimal() for key in self.merge):
+            raise RecordError(expected="label numbers as keys of `merge`", received=", ".join(self.merge))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training examples are changed at random; 0 switches a change off.
+
+    Args:
+        flip: Probability of a left-right mirror image; labels with a `mirror` change sides with it.
+        rotation: Standard deviation of the angle about each axis of space, in degrees.
+        scaling: Standard deviation of the logarithm of the scale of each axis.
+        translation: Standard deviation of the shift along each axis, in voxels.
+        elastic: Standard deviation of the displacement of the nodes of a coarse grid, in voxels. An eighth of the
+            distance between nodes does not fold space; a fifth folds it in every other window.
+        elastic_nodes: Number of nodes of that grid along each axis.
+        gamma: Standard deviation of the logarithm of the gamma applied to the intensities.
+        contrast: Standard deviation of the logarithm of the contrast.
+        brightness: Standard deviation of the brightness added, in the units of the normalised image.
+        noise: Largest standard deviation of the noise added, in the units of the normalised image.
+        blur: Largest standard deviation of the Gaussian blur along each axis, in voxels.
+        bias_field: Standard deviation of the logarithm of a smooth field that multiplies the intensities.
+        low_resolution: Largest slice thickness that the image is sampled with along one random axis, in voxels; 1
+            changes nothing, like 0.
+    """
+
+    flip: float = 0.0
+    rotation: float = 0.0
+    scaling: float = 0.0
+    translation: float = 0.0
+    elastic: float = 0.0
+    elastic_nodes: int = 5
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    bias_field: float = 0.0
+    low_resolution: float = 0.0
+
+    def __post_init__(self):
+        check_not_negative(self, *(key for key in vars(self) if key not in ("flip", "elastic_nodes")))
+        check_share(self, "flip")
+        if self.elastic_nodes < 2:
+            raise RecordError(expected="`elastic_nodes` to be at least 2", received=str(self.elastic_nodes))
+        if 0 < self.low_resolution < 1:
+            raise RecordError(
+                expected="`low_resolution` to be 0, or at least 1 voxel", received=str(self.low_resolution)
+            )
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised: the weighted sum of soft Dice loss and cross-entropy.
+
+    Args:
+        dice: Factor of the Dice loss, one minus the mean soft Dice of the foreground.
+        cross_entropy: Factor of the cross-entropy.
+        class_weights: Weights of the classes in the cross-entropy: `"none"`, `"median_frequency"` or
+            `"inverse_frequency"`, both counted in the training scans; see `recalib_keras.training.class_weights`.
+    """
+
+    dice: float = 1.0
+    cross_entropy: float = 1.0
+    class_weights: str = "none"
+
+    def __post_init__(self):
+        check_choice(self, "class_weights", ("none", "median_frequency", "inverse_frequency"))
+        check_not_negative(self, "dice", "cross_entropy")
+        if self.dice + self.cross_entropy == 0:
+            raise RecordError(expected="`dice` or `cross_entropy` to be greater than 0", received="0 for both")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How each step changes the weights.
+
+    Args:
+        name: `"adam"`, `"adamw"`, `"muon"` or `"sgd"`.
+        learning_rate: The highest learning rate of the training.
+        momentum: Momentum of `"sgd"`.
+        weight_decay: For `"sgd"`, factor of the weights that is added to their gradient; for `"adamw"` and `"muon"`,
+            share of the weights that each step subtracts, times the learning rate.
+        clip_norm: Largest norm of all gradients together; 0 for no limit.
+        decay: How the learning rate falls: `"cosine"` to zero at the end, `"step"` by `decay_factor` every
+            `decay_epochs`, or `"constant"`.
+        warmup_epochs: Epochs in which the rate of `"cosine"` rises linearly from zero.
+        decay_factor: Factor of the learning rate at each step of `"step"`.
+        decay_epochs: Epochs between two steps of `"step"`.
+    """
+
+    learning_rate: float
+    name: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    decay: str = "cosine"
+    warmup_epochs: float = 1.0
+    decay_factor: float = 0.1
+    decay_epochs: int = 10
+
+    def __post_init__(self):
+        check_positive(self, "learning_rate", "decay_factor", "decay_epochs")
+        check_not_negative(self, "momentum", "weight_decay", "clip_norm", "warmup_epochs")
+        check_choice(self, "name", ("adam", "adamw", "muon", "sgd"))
+        check_choice(self, "decay", ("cosine", "step", "constant"))
+        if self.momentum and self.name != "sgd":
+            raise RecordError(expected="`momentum` with the optimizer 'sgd' alone", received=repr(self.name))
+        if self.weight_decay and self.name == "adam":
+            raise RecordError(expected="`weight_decay` with the optimizer 'adamw', 'muon' or 'sgd'", received="'adam'")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long the weights are fitted, and to how many examples at a time.
+
+    Args:
+        epochs: Number of epochs; each one ends with a line of the log and a checkpoint.
+        batch_size: Examples in a batch, one batch for each step.
+        steps_per_epoch: Steps in an epoch; by default one pass over the training scans.
+        examples_per_scan: Windows (3-D) or slices (2-D) drawn from each scan in a pass.
+        foreground: Share of the examples that are centred on a voxel of the foreground, from 0 to 1; the others lie
+            anywhere.
+        validate_every: Epochs between two validations.
+        patience: The training ends early after so many validations without a higher mean Dice; 0 for never.
+        variety_epochs: Epochs over which the variety of generated scans grows from `[synthesis_start]` to
+            `[synthesis]`.
+        precision: Dtype policy of the training, `"mixed_bfloat16"` or `"float32"`.
+        average: Momentum of a moving average of the weights, such as 0.99. The average is then validated and kept
+            instead of the last weights. 0 for none.
+    """
+
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int | None = None
+    examples_per_scan: int = 1
+    foreground: float = 0.0
+    validate_every: int = 1
+    patience: int = 0
+    variety_epochs: int = 0
+    precision: str = "mixed_bfloat16"
+    average: float = 0.0
+
+    def __post_init__(self):
+        check_positive(self, "epochs", "batch_size", "examples_per_scan", "validate_every")
+        if self.steps_per_epoch is not None:
+            check_positive(self, "steps_per_epoch")
+        check_not_negative(self, "patience", "variety_epochs")
+        check_choice(self, "precision", ("mixed_bfloat16", "float32"))
+        check_share(self, "foreground", "average")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How training continues from pretrained weights; used with `init`.
+
+    The network must be the preset's. If the labels are the preset's too, names and order alike, all weights are taken.
+    With other labels the classifier starts anew, except for structures that both lists name alike: these keep their
+    classifier weights, if there is at least one besides the background. The classifier always learns at the full rate.
+
+    A network with recalibration blocks can start from the weights of one without, if the blocks change nothing at
+    first: `recalibration_args = { use_identity_start = true }`.
+
+    Args:
+        weights: Which of the preset's weight sets to start from.
+        freeze_encoder: Whether the encoders keep their weights, and the statistics of their normalisation.
+        body_rate: Factor of the learning rate for all weights but the classifier's.
+    """
+
+    weights: str = "default"
+    freeze_encoder: bool = False
+    body_rate: float = 1.0
+
+    def __post_init__(self):
+        check_positive(self, "body_rate")
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The ensemble that the weights belong to, such as 2-D networks of three views that segment together.
+
+    Args:
+        name: Name of the ensemble.
+        share: Share of these weights in the average of all members' probabilities.
+    """
+
+    name: str
+    share: float = 1.0
+
+    def __post_init__(self):
+        check_name(self.name, "name")
+        check_positive(self, "share")
+
+
+def check_positive(record: object, *keys: str) -> None:
+    """Raises a `RecordError` if one of a record's values is not greater than 0 (NaN is not)."""
+    for key in keys:
+        if not getattr(record, key) > 0:
+            raise RecordError(expected=f"`{key}` to be greater than 0", received=str(getattr(record, key)))
+
+
+def check_not_negative(record: object, *keys: str) -> None:
+    """Raises a `RecordError` if one of a record's values is not at least 0 (NaN is not)."""
+    for key in keys:
+        if not getattr(record, key) >= 0:
+            raise RecordError(expected=f"`{key}` to be at least 0", received=str(getattr(record, key)))
+
+
+def check_share(record: object, *keys: str) -> None:
+    """Raises a `RecordError` if one of a record's values is not from 0 to 1."""
+    for key in keys:
+        if not 0 <= getattr(record, key) <= 1:
+            raise RecordError(expected=f"`{key}` to be from 0 to 1", received=str(getattr(record, key)))
+
+
+def check_choice(record: object, key: str, choices: tuple[str, ...]) -> None:
+    """Raises a `RecordError` if a record's value is not one of the choices; suggests the closest one."""
+    value = getattr(record, key)
+    if value not in choices:
+        expected = f"`{key}` to be one of {', '.join(map(repr, choices))}"
+        raise RecordError(expected=expected, received=repr(value), remedy=did_you_mean(value, choices) or None)
