@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recalib_keras.core.errors import DivergedError
+
 # Files that `recalib_keras.training` leaves in a run's folder.
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "best.safetensors"
 NO_BETTER, NOT_FINITE = "no better", "not finite"

@@ -1,13 +1,18 @@
-"""The errors of this package, all of one base.
+"""The errors of this package, all of one base, and the warning about scans.
 
 A message is a single line of one grammar: `FILE: expected WHAT, got WHAT; HOW TO FIX IT`. An error that is raised with
 these parts keeps them as attributes, so that no code needs to parse the message.
 """
 
 import os
+import sys
+import warnings
+from pathlib import Path
 from typing import Self
 
 from recalib_keras.core.messages import one_line
+
+PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
 class RecalibError(Exception):
@@ -104,3 +109,20 @@ class DivergedError(TrainingError):
 
 class StudyError(RecalibError, RuntimeError):
     """A hyperparameter search cannot continue."""
+
+
+class ScanWarning(UserWarning):
+    """A scan is used, but something about it is doubtful: its place in space, or its intensities."""
+
+
+def warn_of_scan(message: object, file: str | os.PathLike | None = None) -> None:
+    """Issues a `ScanWarning` for the line of the user's code that called this package.
+
+    Args:
+        message: What is doubtful, and what is assumed.
+        file: The scan's file, which goes in front.
+    """
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(one_line(f"{_prefix(file, None)}{message}"), ScanWarning, stacklevel=depth)

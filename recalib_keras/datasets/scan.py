@@ -93,31 +93,6 @@ class LabelledScan:
             image = volumes.read(self.image, self.volume)
         with noted(problems, self.labels):
             labels = volumes.read_labels(self.labels)
-        if image is not None and labels is not None:
-            problems += grid_problems(self.labels, labels.grid, image.grid)
-        if problems:
-            return Inspection(image, labels, problems)
-        return Inspection(image, replace(labels, grid=image.grid), problems)
-
-
-def grid_problems(file: Path, grid: volumes.Grid, expected: volumes.Grid) -> list[Problem]:
-    """Returns what is wrong with the grid of a label map: nothing, its shape, or its place.
-
-    Args:
-        file: The label map.
-        grid: Its grid.
-        expected: The grid of its scan.
-    """
-    if grid.shape != expected.shape:
-        return [Problem(file, f"the shape of its scan, {expected.shape}", f"{grid.shape}")]
-    if not grid.coincides(expected):
-        remedy = "the label map must lie on the grid of its scan: resample it there"
-        return [Problem(file, f"the affine of its scan, {_in_words(expected)}", _in_words(grid), remedy)]
-    return []
-
-
-def _in_words(grid):
-    spacing = " x ".join(f"{size:.4g}" for size in grid.spacing)
-    origin = ", ".join(f"{value:.6g}" for value in grid.affine[:3, 3])
-    axes = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in grid.affine[:3, :3])
-    return f"{grid.orientation} {spacing} mm from ({origin}) with the axes [{axes}]"
+            if image is not None:
+                labels = labels.aligned(image.grid)
+        return Inspection(image, labels, problems)

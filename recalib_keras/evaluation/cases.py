@@ -105,28 +105,22 @@ def evaluate(
     )
 
 
-def check_grids(prediction: Volume, truth: Volume) -> None:
-    """Checks that two volumes are on the same grid, to a hundredth of a voxel.
+def check_grids(prediction: Volume, truth: Volume) -> Volume:
+    """Returns a prediction on the grid of its ground truth; only the order and direction of the axes may differ.
 
     Args:
         prediction: The volume to check.
         truth: The volume whose grid is expected.
 
     Raises:
-        VolumeError: If the grids differ.
+        VolumeError: If the grids differ by more than rounding; see `Volume.aligned`.
     """
-    if not prediction.grid.coincides(truth.grid):
-        raise VolumeError(
-            file=prediction.source or "the prediction",
-            expected=f"the grid of {truth.source or 'the ground truth'}, {truth.grid}",
-            received=str(prediction.grid),
-            remedy="resample it to that grid",
-        )
+    return prediction.aligned(truth.grid, str(truth.source or "the ground truth"))
 
 
 def _measure_case(case, structures):
     prediction, truth = case.read_maps()
-    check_grids(prediction, truth)
+    prediction = check_grids(prediction, truth)
     labels = None if structures is None else [structure.id for structure in structures]
     return measure_all(prediction.array, truth.array, truth.grid, labels)
 

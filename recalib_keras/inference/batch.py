@@ -13,8 +13,7 @@ from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
 from recalib_keras.inference.volume_table import Labelled, VolumeTable, relative, warning_of
-from recalib_keras.volumes.coincidence import coincide
-from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
+from recalib_keras.volumes.names import LABEL_SUFFIXES, one_per_scan, stem
 
 TABLE = "volumes.csv"
 
@@ -140,7 +139,7 @@ class Batch:
         overwrite: bool = False,
         draw_overlays: bool = False,
     ):
-        self.targets, folder = _label_files([Path(scan) for scan in scans], Path(output))
+        self.targets, folder = _label_files(one_per_scan([Path(scan) for scan in scans]), Path(output))
         self.table = VolumeTable(folder / TABLE)
         self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays
         if draw_overlays:
@@ -204,7 +203,7 @@ class Batch:
         has_picture = not self.draw_overlays or _picture(labels).exists()
         if not rows or not has_picture:
             scan = volumes.read(path, volume=self.volume, keep_integers=True)
-            if not coincide(segmentation.grid, scan.grid):
+            if not segmentation.grid.coincides(scan.grid):
                 raise VolumeError(
                     file=labels,
                     expected=f"labels on the grid of {path}",

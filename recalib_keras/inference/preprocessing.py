@@ -33,7 +33,7 @@ class PreprocessedScan:
             self._array = _oriented(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
-        self._normalize = volumes.normalizer(self._array, expects.normalization)
+        self._normalize = volumes.normalizer(self._array, expects.normalization, scan.array, scan.source)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 Needs numpy, scipy and nibabel; DICOM needs pydicom.
 """
 
-from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.errors import ScanWarning, VolumeError
 from recalib_keras.volumes.dicom import read_series
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
@@ -15,6 +15,7 @@ from recalib_keras.volumes.writing import label_image, save, smallest_integer
 __all__ = [
     "METHODS",
     "Grid",
+    "ScanWarning",
     "Volume",
     "VolumeError",
     "label_image",

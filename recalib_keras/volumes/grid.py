@@ -16,9 +16,12 @@ from recalib_keras.core.errors import VolumeError
 SAME_SPACING = 1e-3
 # Nobody means more voxels than this: the voxel size is in the wrong unit, and they would exhaust the memory.
 MOST_VOXELS = 2**32
-# Label map and scan share a grid if no voxel is off by more than this part of the smallest voxel edge (rounding).
-SAME_PLACE = 0.01
+# Label map and scan share a grid if no voxel is off by more than this part of the smallest voxel edge. Programs round
+# affines, some to three digits. A shift by half a voxel is a fault.
+SAME_PLACE = 0.25
 REPAIR = "repair the scan's header"
+
+_UNTURNED = np.array([[0, 1], [1, 1], [2, 1]])
 
 Box: TypeAlias = tuple[slice, slice, slice]
 
@@ -58,6 +61,10 @@ class Grid:
         _check_shape(self.shape)
         _check_affine(affine)
 
+    def __str__(self) -> str:
+        shape = " x ".join(str(size) for size in self.shape)
+        return f"{shape} voxels of {in_millimetres(self.spacing)}, {self.orientation}"
+
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxels along each array axis, in mm."""
@@ -83,11 +90,7 @@ class Grid:
             VolumeError: `orientation` is not such a code.
         """
         wanted = _orientation_axes(orientation)
-        transform = orientations.ornt_transform(orientations.io_orientation(self.affine), wanted)
-        shape = [0, 0, 0]
-        for axis, new_axis in enumerate(transform[:, 0].astype(int)):
-            shape[new_axis] = self.shape[axis]
-        return Grid(shape, self.affine @ orientations.inv_ornt_aff(transform, self.shape))
+        return self._turned(orientations.ornt_transform(orientations.io_orientation(self.affine), wanted))
 
     def resampled(self, spacing: float | Sequence[float]) -> Grid:
         """Returns the grid of voxels of size `spacing` that covers the same field of view.
@@ -140,30 +143,83 @@ class Grid:
             other: Another grid.
             tolerance: How far apart (mm, along any axis) the two places of a voxel may lie.
         """
-        if self.shape != other.shape:
-            return False
-        corners = corner_indices(self.shape)
-        return bool(np.abs((self.affine - other.affine) @ corners).max() <= tolerance)
+        return self.shape == other.shape and bool(self.displacements(other).max() <= tolerance)
 
     def coincides(self, other: Grid) -> bool:
-        """Returns whether a label map on this grid fits a scan on the other: same shape, same places but for rounding.
+        """Returns whether both grids have the same shape and the same places to within a quarter of a voxel.
+
+        So much may come from rounding: a label map on this grid fits a scan on the other.
 
         Args:
             other: The grid of the scan.
 
         Example:
             >>> nudged = np.eye(4)
-            >>> nudged[0, 3] = 0.005
+            >>> nudged[0, 3] = 0.11
             >>> Grid((4, 4, 4), nudged).coincides(Grid((4, 4, 4), np.eye(4)))
             True
         """
-        return self.matches(other, SAME_PLACE * min(other.spacing))
+        return self.shape == other.shape and self.displacement(other) <= SAME_PLACE * min(other.spacing)
+
+    def displacement(self, other: Grid) -> float:
+        """Returns how far apart (mm) the two places of a voxel lie at most.
+
+        Args:
+            other: A grid of the same shape.
+        """
+        return float(np.linalg.norm(self._displacements(other), axis=0).max())
+
+    def displacements(self, other: Grid) -> np.ndarray:
+        """Returns how far apart (mm) the two places of a voxel lie at most along x, y and z.
+
+        Args:
+            other: A grid of the same shape.
+        """
+        return np.abs(self._displacements(other)).max(axis=1)
+
+    def turned_like(self, other: Grid) -> Grid:
+        """Returns the same voxels with their axes permuted and flipped to run along those of another grid.
+
+        Args:
+            other: Any grid; its shape does not matter.
+
+        Example:
+            >>> Grid((2, 3, 4), np.eye(4)).turned_like(Grid((9, 9, 9), np.diag([-1.0, 1, 1, 1]))).orientation
+            'LAS'
+        """
+        step = np.linalg.solve(self.affine[:3, :3] / self.spacing, other.affine[:3, :3] / other.spacing)
+        # io_orientation finds the nearest signed permutation of a matrix, in oblique grids too.
+        to_self = orientations.io_orientation(np.block([[step, np.zeros((3, 1))], [np.eye(1, 4, 3)]]))
+        return self._turned(orientations.ornt_transform(_UNTURNED, to_self))
+
+    def difference(self, other: Grid) -> str:
+        """Returns in words how this grid differs from another, for messages.
+
+        Args:
+            other: Another grid.
+
+        Example:
+            >>> Grid((2, 3, 4), np.eye(4)).difference(Grid((2, 3, 4), np.diag([1.0, 1, 1.5, 1])))
+            'voxels up to 1.5 mm elsewhere'
+        """
+        turned = self.turned_like(other)
+        if turned.shape != other.shape:
+            return f"one of {self}"
+        return f"voxels up to {turned.displacement(other):.3g} mm elsewhere"
+
+    def _displacements(self, other):
+        # An affine map that is right at all corners is right at every voxel between them.
+        return ((self.affine - other.affine) @ corner_indices(self.shape))[:3]
+
+    def _turned(self, transform):
+        shape = [0, 0, 0]
+        for axis, new_axis in enumerate(transform[:, 0].astype(int)):
+            shape[new_axis] = self.shape[axis]
+        return Grid(shape, self.affine @ orientations.inv_ornt_aff(transform, self.shape))
 
 
 def corner_indices(shape: Sequence[int]) -> np.ndarray:
     """Returns the voxel indices of a box's eight corners as columns `(i, j, k, 1)` of a `(4, 8)` array.
-
-    An affine map that is right at all corners is right at every voxel between them.
 
     Args:
         shape: Numbers of voxels along the three axes.
@@ -171,6 +227,19 @@ def corner_indices(shape: Sequence[int]) -> np.ndarray:
     ends = [(0, size - 1) for size in shape]
     corners = np.array(np.meshgrid(*ends, indexing="ij"), dtype=np.float64).reshape(3, -1)
     return np.vstack([corners, np.ones(corners.shape[1])])
+
+
+def in_millimetres(spacing: Sequence[float]) -> str:
+    """Returns a voxel size in words.
+
+    Args:
+        spacing: Three numbers of mm.
+
+    Example:
+        >>> in_millimetres((0.5, 0.5, 3))
+        '0.5 x 0.5 x 3 mm'
+    """
+    return " x ".join(f"{size:.4g}" if size < 1e4 else f"{size:,.0f}" for size in spacing) + " mm"
 
 
 def _check_shape(shape):

@@ -45,28 +45,28 @@ def check_voxel_size(header: Any, name: str) -> None:
 
 
 def stored_header(image: nib.spatialimages.SpatialImage) -> Any:
-    """Returns the header of a loaded image as stored in its file.
+    """Returns the header of a loaded Analyze image as stored in its file; that of other images as it is.
 
-    nibabel changes the `header` of NIfTI, Analyze and MGH images: a voxel size of 0 becomes 1, and so do orientation
-    and voxel size of an MGH image whose `goodRASFlag` is 0.
+    nibabel changes the `header` that it reads: a voxel size of 0 becomes 1.
 
     Args:
         image: An image that was loaded from a file.
     """
-    if isinstance(image.header, nib.analyze.AnalyzeHeader):
-        part = image.file_map.get("header", image.file_map["image"])
-        with part.get_prepare_fileobj("rb") as file:
-            return type(image.header).from_fileobj(file, check=False)
-    if isinstance(image.header, mghformat.MGHHeader):
-        return _stored_mgh(image)
-    return image.header
+    if not isinstance(image.header, nib.analyze.AnalyzeHeader):
+        return image.header
+    part = image.file_map.get("header", image.file_map["image"])
+    with part.get_prepare_fileobj("rb") as file:
+        return type(image.header).from_fileobj(file, check=False)
 
 
-def _stored_mgh(image):
+def stored_mgh(block: bytes) -> mghformat.MGHHeader:
+    """Returns an MGH header as stored; nibabel replaces orientation and voxel size where `goodRASFlag` is 0.
+
+    Args:
+        block: The first bytes of the file, unpacked.
+    """
     dtype = mghformat.header_dtype
-    with image.file_map["image"].get_prepare_fileobj("rb") as file:
-        stored = np.frombuffer(file.read(dtype.itemsize), dtype)[0]
-    header = image.header.copy()
+    stored, header = np.frombuffer(block[: dtype.itemsize], dtype)[0], mghformat.MGHHeader()
     for field in dtype.names:
         header[field] = stored[field]
     return header
@@ -78,7 +78,7 @@ def is_unplaced(header: Any) -> bool:
     Args:
         header: A header as stored in the file, see `stored_header`.
     """
-    return isinstance(header, mghformat.MGHHeader) and header["goodRASFlag"] <= 0
+    return isinstance(header, mghformat.MGHHeader) and header["goodRASFlag"] == 0
 
 
 def is_plain_analyze(header: Any) -> bool:

@@ -1,10 +1,16 @@
 """Normalisation of intensities: to the scale that a network was trained on."""
 
+from __future__ import annotations
+
+import os
 from collections.abc import Callable
 
 import numpy as np
 
+from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.memory import memory_for
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.volumes.outliers import usual_range
 
 # The range of a CT in Hounsfield units: air to dense bone.
 CT_RANGE = (-1000.0, 1000.0)
@@ -17,6 +23,9 @@ THRESHOLD_STEPS = 4
 MOST_SORTED = 2**24
 # Sums over large arrays take this many values at a time.
 VALUES_AT_ONCE = 2**22
+# The methods whose scale is that of the scan itself.
+RELATIVE = ("zscore", "percentile")
+NEED_LESS = "crop the scan, or use a machine with more memory"
 
 
 def normalize(array: np.ndarray, method: str) -> np.ndarray:
@@ -36,6 +45,9 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
     Raises:
         ValueError: `method` is none of these.
 
+    Warns:
+        ScanWarning: See `normalizer`.
+
     Example:
         >>> normalize(np.array([-3000, -1000, 0, 500]), "ct")
         array([-1. , -1. ,  0. ,  0.5], dtype=float32)
@@ -43,17 +55,28 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
     return normalizer(array, method)(array)
 
 
-def normalizer(array: np.ndarray, method: str) -> Callable[[np.ndarray], np.ndarray]:
+def normalizer(
+    array: np.ndarray, method: str, original: np.ndarray | None = None, name: str | os.PathLike | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the function that normalises any part of an array as `normalize` does the whole.
 
     It normalises a large scan piece by piece, without a copy of the scan.
 
+    A few wild voxels, or a constant border far below or above the scan, would decide the scale alone. The methods that
+    depend on the scan (`"zscore"`, `"percentile"`) first clip them to the range of the other voxels.
+
     Args:
         array: Intensities of any shape, all finite. Their statistics are computed once, here.
         method: A name in `METHODS`, see `normalize`.
+        original: The scan before it was resampled, where wild voxels and borders still are what they were; or None.
+        name: The scan's file, for messages.
 
     Raises:
         ValueError: `method` is none of `METHODS`.
+        VolumeError: The memory is too small.
+
+    Warns:
+        ScanWarning: Wild voxels or a far-off border were found.
 
     Example:
         >>> scan = np.array([1.0, 2.0, 3.0])
@@ -65,7 +88,14 @@ def normalizer(array: np.ndarray, method: str) -> Callable[[np.ndarray], np.ndar
         raise ValueError(
             f"expected a normalisation out of {', '.join(METHODS)}, got {method!r}" + (f"; {hint}" if hint else "")
         )
-    return METHODS[method](np.asarray(array))
+    array = np.asarray(array)
+    sorted_values = min(array.size, MOST_SORTED)
+    with memory_for(3 * 8 * sorted_values, f"the statistics of {array.size:,} voxels", NEED_LESS, name, VolumeError):
+        clip = usual_range(array if original is None else original, method, name) if method in RELATIVE else None
+        if clip is None:
+            return METHODS[method](array)
+        rescale = METHODS[method](np.clip(array, *clip))
+        return lambda part: rescale(np.clip(part, *clip))
 
 
 def _zscore(array):

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.openers import ImageOpener
 
 from recalib_keras.core.errors import VolumeError
-from recalib_keras.volumes.headers import stored_header
-from recalib_keras.volumes.names import SCAN_SUFFIXES
+from recalib_keras.volumes.headers import stored_header, stored_mgh
+from recalib_keras.volumes.names import MGH_SUFFIXES, PAIR_SUFFIXES, SCAN_SUFFIXES, partner
+from recalib_keras.volumes.placement import repair
 
+# So many letters of a name that is too long stand in the message.
+SHOWN = 80
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = (".gz", ".mgz")
 # How a volume of a 4-D image is chosen, wherever the message is read.
 HOW_TO_CHOOSE = "--volume I, in Python volume=I, in a recipe volume = I under [data]"
+# The classes of nibabel that a file may be of, by its ending; the first whose header it has.
+SINGLE = (nib.Nifti1Image, nib.Nifti2Image)
+PAIRS = (nib.Nifti1Pair, nib.Nifti2Pair, nib.Spm2AnalyzeImage, nib.Spm99AnalyzeImage, nib.AnalyzeImage)
 
 
 def open_image(path: Path) -> tuple[nib.spatialimages.SpatialImage, Any]:
-    """Returns the nibabel image of a file, and its header as stored in the file.
+    """Returns the nibabel image of a file, and its header as stored in the file. Reads no voxels.
+
+    The place in a NIfTI header is repaired first, see `recalib_keras.volumes.placement.repair`.
 
     Args:
         path: A file of any ending in `SCAN_SUFFIXES`.
@@ -30,15 +42,9 @@ def open_image(path: Path) -> tuple[nib.spatialimages.SpatialImage, Any]:
     """
     _check_file(path)
     try:
-        image = nib.load(path)
-        return image, stored_header(image)
-    except FileNotFoundError as error:
-        raise VolumeError(
-            file=path,
-            expected="a .hdr and an .img file side by side",
-            received="only one of them",
-            remedy="put the other beside it",
-        ) from error
+        return _open(path)
+    except VolumeError:
+        raise
     except Exception as error:  # nibabel raises over a dozen kinds of error for broken headers
         raise VolumeError(
             file=path,
@@ -48,9 +54,59 @@ def open_image(path: Path) -> tuple[nib.spatialimages.SpatialImage, Any]:
         ) from error
 
 
+def _open(path):
+    files = _files(path)
+    with ImageOpener(os.fspath(files["header"])) as file:
+        block = file.read(nib.Nifti2Header.template_dtype.itemsize)
+    image_class = _image_class(path, block)
+    file_map = image_class.make_file_map({kind: os.fspath(file) for kind, file in files.items()})
+    if not issubclass(image_class, (nib.Nifti1Pair, nib.MGHImage)):
+        image = image_class.from_file_map(file_map)
+        return image, stored_header(image)
+    # From its first bytes alone: nibabel would unpack a file to find extensions before its voxels, or a footer behind.
+    header_class = image_class.header_class
+    block = block[: header_class.template_dtype.itemsize]
+    header, stored = header_class(block), header_class(block, check=False)
+    if image_class is nib.MGHImage:
+        affine, stored = header.get_affine(), stored_mgh(block)
+    else:
+        affine = repair(header, stored, str(path))
+    voxels = image_class.ImageArrayProxy(os.fspath(files["image"]), header)
+    return image_class(voxels, affine, header, file_map=file_map), stored
+
+
+def _files(path):
+    """Returns by kind the files that a scan is made of."""
+    if not path.name.lower().endswith(PAIR_SUFFIXES):
+        return {"header": path, "image": path}
+    other = partner(path)
+    if not os.path.lexists(other):
+        raise VolumeError(
+            file=path,
+            expected=f"a .hdr and an .img file side by side ({other.name} beside it)",
+            received="only one of them",
+            remedy="put the other beside it",
+        )
+    _check_regular(other)
+    header, image = (path, other) if path.suffix.lower() == ".hdr" else (other, path)
+    matrices = path.with_suffix(".mat")
+    if matrices.exists():
+        _check_regular(matrices)
+    return {"header": header, "image": image, "mat": matrices}
+
+
+def _image_class(path, block):
+    name = path.name.lower()
+    if name.endswith(MGH_SUFFIXES):
+        return nib.MGHImage
+    for image_class in PAIRS if name.endswith(PAIR_SUFFIXES) else SINGLE:
+        if image_class.header_class.may_contain_header(block):
+            return image_class
+    raise ValueError(f"no header of its kind in its first {len(block)} bytes")
+
+
 def _check_file(path):
-    if not path.exists():
-        raise VolumeError(file=path, expected="a scan", received="no such file", remedy="check the path")
+    _check_regular(path)
     if not path.name.lower().endswith(SCAN_SUFFIXES):
         raise VolumeError(
             file=path,
@@ -70,6 +126,43 @@ def _check_file(path):
             file=path, expected="a scan", received="an empty file (0 bytes)", remedy="export or download it again"
         )
     _check_compression(path, start)
+
+
+def _check_regular(path):
+    """Refuses what would block or never end when it is opened: pipes, devices."""
+    mode = file_mode(path)
+    if mode is None:
+        raise VolumeError(file=path, expected="a scan", received="no such file", remedy="check the path")
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+        raise VolumeError(
+            file=path,
+            expected="a regular file",
+            received=kinds.get(stat.S_IFMT(mode), "a device"),
+            remedy="write the scan into a file first",
+        )
+
+
+def file_mode(path: str | os.PathLike) -> int | None:
+    """Returns the mode of a file or folder; None if it does not exist.
+
+    Args:
+        path: Where it should be.
+
+    Raises:
+        VolumeError: The operating system refuses the path: it is too long, or a folder above it is closed.
+    """
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        too_long = getattr(error, "errno", None) == errno.ENAMETOOLONG
+        shown = f"{os.fspath(path)[:SHOWN]}…" if too_long else path
+        reason = "a name that is too long for the file system" if too_long else getattr(error, "strerror", str(error))
+        raise VolumeError(
+            file=shown, expected="the path of a scan", received=reason, remedy="check the path"
+        ) from error
 
 
 def _check_compression(path, start):
@@ -98,9 +191,15 @@ def check_dtype(dtype: Any, name: str) -> None:
         raise VolumeError(
             file=name,
             expected="one real number for each voxel",
-            received="colours (RGB)" if dtype.fields is not None else f"{dtype} (complex numbers)",
+            received=_in_words(dtype),
             remedy="convert the scan to a single grey-value channel",
         )
+
+
+def _in_words(dtype):
+    if dtype.fields is not None:
+        return "colours (RGB)"
+    return f"{dtype} (complex numbers)" if dtype.kind == "c" else f"values of the type {dtype}"
 
 
 def select_volume(shape: Sequence[int], volume: int | None, name: str) -> tuple[slice | int, ...]:

@@ -5,35 +5,44 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import warnings
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import nibabel as nib
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy, get_obj_dtype
+from nibabel.arrayproxy import ArrayProxy, get_obj_dtype, is_proxy
 from nibabel.openers import ImageOpener
 
-from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.errors import VolumeError, warn_of_scan
+from recalib_keras.core.memory import memory_for
 from recalib_keras.volumes import dicom
 from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.headers import check_voxel_size, is_unplaced, quiet_nibabel
+from recalib_keras.volumes.headers import check_voxel_size, is_nifti, is_plain_analyze, is_unplaced, quiet_nibabel
 from recalib_keras.volumes.opening import (
     COMPRESSED,
     check_dtype,
     check_volume_index,
     extensions,
+    file_mode,
     open_image,
     select_volume,
 )
-from recalib_keras.volumes.placement import grid_of
+from recalib_keras.volumes.placement import check_extent, grid_of, sides_are_guessed
 from recalib_keras.volumes.volume import Volume
 
 # Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
 GZIP_MOST = 1032
+# A file may hold so many bytes before its voxels (extensions), and so many behind them (footers).
+MOST_BEFORE, MOST_BEHIND = 2**27, 2**24
 # Files are read about this many voxels at a time: nibabel scales them in float64, in several copies.
 VOXELS_AT_ONCE = 2**18
 IN_MEMORY = "the image in memory"
+# Labels are whole numbers to within this, and the rounding of float32 for large ones: SPM scales a mask of 0 and 255 by
+# 1/255, which makes 1.00000006.
+NEARLY_WHOLE, FLOAT32_ROUNDING = 1e-3, 2 * np.finfo(np.float32).eps
+NEED_LESS = "check the shape in the header, or use a machine with more memory"
 
 Source: TypeAlias = str | os.PathLike | nib.spatialimages.SpatialImage
 
@@ -56,14 +65,12 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
             how to fix it.
 
     Warns:
-        UserWarning: Single voxels are NaN or infinite (they become the smallest finite value). Or left and right are
-            uncertain: NIfTI with neither qform nor sform, Analyze without a .mat file that gives them, MGH whose
-            `goodRASFlag` is 0 (the voxel size is then assumed to be 1 mm, too).
+        ScanWarning: Single voxels are NaN or infinite (they become the smallest finite value). Or left and right are
+            uncertain: NIfTI whose qform and sform disagree or are both missing, Analyze without a .mat file that gives
+            them, MGH whose `goodRASFlag` is 0 (the voxel size is then assumed to be 1 mm, too).
     """
     if _is_folder(path):
-        scan = dicom.read_series(path)
-        check_volume_index(volume, 1, str(path))
-        array, grid, header = scan.array, scan.grid, scan.header
+        array, grid, header = _load_series(path, volume)
     else:
         is_kept = _is_small_integer if keep_integers else lambda dtype: False
         array, grid, header = _load(path, volume, is_kept)
@@ -74,7 +81,7 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
 def read_labels(path: Source, volume: int | None = None) -> Volume:
     """Reads a label map as `read` does a scan, but its array has integers and may be constant.
 
-    A file may store its labels as floating-point numbers if all of them are whole.
+    A file may store its labels as floating-point numbers if all of them are whole to within 0.001; they are rounded.
 
     Args:
         path: A file or a nibabel image, see `read`.
@@ -94,17 +101,31 @@ def read_labels(path: Source, volume: int | None = None) -> Volume:
     return Volume(_whole_numbers(array, _name(path)), grid, header, _source(path))
 
 
-def _load(path, volume, is_kept) -> tuple[np.ndarray, Grid, object]:
+def _load_series(folder, volume):
+    with memory_for(0, "a series of DICOM slices", NEED_LESS, folder, VolumeError):
+        scan = dicom.read_series(folder)
+    check_volume_index(volume, 1, str(folder))
+    try:
+        check_extent(scan.grid)
+    except VolumeError as error:
+        raise error.at(folder) from None
+    return scan.array, scan.grid, scan.header
+
+
+def _load(path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool]) -> tuple[np.ndarray, Grid, Any]:
     """Returns array, grid and header. The array becomes float32 unless `is_kept(dtype)`."""
     name = _name(path)
     with quiet_nibabel():
         in_memory = isinstance(path, nib.spatialimages.SpatialImage)
         image, header = (path, path.header) if in_memory else open_image(Path(path))
-        check_dtype(image.get_data_dtype(), name)
+        check_dtype(image.get_data_dtype() if is_proxy(image.dataobj) else image.dataobj.dtype, name)
         select = select_volume(image.shape, volume, name)
-        check_voxel_size(header, name)
+        if not in_memory:
+            _check_length(image, name)
+        if not is_nifti(header) and not (is_plain_analyze(header) and not sides_are_guessed(image)):
+            check_voxel_size(header, name)
         grid = grid_of(image, header, name)
-        array = _values(image, None if in_memory else Path(path), select, is_kept)
+        array = _values(image, name, select, is_kept)
     # nibabel sets the goodRASFlag in a copy of an MGH header.
     return array, grid, header if is_unplaced(header) else image.header.copy()
 
@@ -113,32 +134,33 @@ def _is_small_integer(dtype):
     return dtype.kind in "iu" and dtype.itemsize <= 2
 
 
-def _values(image, path, select, is_kept):
+def _values(image, name, select, is_kept):
+    count = math.prod(image.shape)
     try:
-        if path is not None:
-            _check_length(image)
         with _opened(image.dataobj) as voxels:
-            return _slab_by_slab(voxels, select, is_kept)
-    except MemoryError as error:
-        raise VolumeError(
-            file=path or IN_MEMORY,
-            expected=f"room for {math.prod(image.shape):,} voxels",
-            received="too little memory",
-            remedy="check the shape in the header, or use a machine with more memory",
-        ) from error
+            dtype = get_obj_dtype(voxels).newbyteorder("=")
+            dtype = dtype if is_kept(dtype) else np.dtype(np.float32)
+            needed = math.prod(image.shape[:3]) * dtype.itemsize
+            with memory_for(needed, f"{count:,} voxels", NEED_LESS, name, VolumeError):
+                return _slab_by_slab(voxels, select, dtype)
+    except VolumeError:
+        raise
     except Exception as error:  # EOFError, OSError, zlib.error, ValueError: all that can break in the middle of a file
-        raise VolumeError(
-            file=path or IN_MEMORY,
-            expected=f"{math.prod(image.shape):,} voxels",
-            received=f"a truncated or damaged file ({error})",
-            remedy="export or download it again",
-        ) from error
+        raise _damaged(name, count, error) from error
 
 
-def _slab_by_slab(voxels, select, is_kept):
+def _damaged(name, count, reason):
+    return VolumeError(
+        file=name,
+        expected=f"{count:,} voxels",
+        received=f"a truncated or damaged file ({reason})",
+        remedy="export or download it again",
+    )
+
+
+def _slab_by_slab(voxels, select, dtype):
     """Returns a copy of the selected voxels in native byte order; the file may change or vanish later."""
-    dtype = get_obj_dtype(voxels).newbyteorder("=")
-    values = np.empty(voxels.shape[:3], dtype if is_kept(dtype) else np.float32, order="F")
+    values = np.empty(voxels.shape[:3], dtype, order="F")
     slices = max(1, VOXELS_AT_ONCE // math.prod(values.shape[:2]))
     for start in range(0, values.shape[2], slices):
         slab = slice(start, min(start + slices, values.shape[2]))
@@ -147,27 +169,35 @@ def _slab_by_slab(voxels, select, is_kept):
 
 
 @contextlib.contextmanager
-def _opened(dataobj):
+def _opened(dataobj) -> Iterator[Any]:
     """Yields the voxels of an image with their file open, so that a compressed file is unpacked only once."""
-    if type(dataobj) is not ArrayProxy or not isinstance(dataobj.file_like, str):
+    if not isinstance(dataobj, ArrayProxy) or not isinstance(dataobj.file_like, str):
         yield dataobj
         return
     layout = dataobj.shape, dataobj.dtype, dataobj.offset, dataobj.slope, dataobj.inter
     with ImageOpener(dataobj.file_like) as stream:
         yield ArrayProxy(stream, layout, mmap=False, order=dataobj.order)
         if dataobj.file_like.lower().endswith(COMPRESSED):
-            # The checksum is at the end; nibabel stops before it and overlooks damage.
-            while stream.read(2**20):
-                pass
+            _read_to_end(stream, dataobj.offset + math.prod(dataobj.shape) * dataobj.dtype.itemsize)
 
 
-def _check_length(image):
+def _read_to_end(stream, promised):
+    """Reads the rest of a compressed file: its checksum is at the end, and nibabel overlooks damage before it."""
+    while stream.read(2**20):
+        if stream.tell() > promised + MOST_BEHIND:
+            raise ValueError(f"it unpacks to far more than the {promised:,} bytes that its header promises")
+
+
+def _check_length(image, name):
     """Checks that the file can hold what its header claims, before memory is allocated for it."""
-    path = Path(image.file_map["image"].filename)
-    claimed = math.prod(image.shape) * np.dtype(image.get_data_dtype()).itemsize
+    path, count = Path(image.file_map["image"].filename), math.prod(image.shape)
+    claimed, before = count * np.dtype(image.get_data_dtype()).itemsize, image.dataobj.offset
     held = path.stat().st_size * (GZIP_MOST if path.name.lower().endswith(COMPRESSED) else 1)
-    if claimed > held:
-        raise EOFError(f"its header claims {claimed:,} bytes of voxels, it can hold {held:,} at most")
+    if claimed + before > held:
+        most = max(0, held - before)
+        raise _damaged(name, count, f"its header claims {claimed:,} bytes of voxels, it can hold {most:,} at most")
+    if before > MOST_BEFORE:
+        raise _damaged(name, count, f"its header puts {before:,} bytes before the voxels, more than {MOST_BEFORE:,}")
 
 
 def _usable_intensities(array, name):
@@ -193,32 +223,47 @@ def _fill_holes(array, name):
         )
     lowest = float(array.min(where=finite, initial=np.inf))
     highest = float(array.max(where=finite, initial=-np.inf))
-    warnings.warn(
-        f"{name}: {array.size - np.count_nonzero(finite):,} of {array.size:,} voxels were NaN or infinite and were "
-        f"set to {lowest:g}, the smallest finite value",
-        stacklevel=4,
+    warn_of_scan(
+        f"{array.size - np.count_nonzero(finite):,} of {array.size:,} voxels were NaN or infinite and were set to "
+        f"{lowest:g}, the smallest finite value",
+        name,
     )
     array[~finite] = lowest
     return lowest, highest
 
 
 def _whole_numbers(array, name):
-    if array.dtype.kind in "iu":
+    if array.dtype.kind in "iub":
         return array
-    whole = np.isfinite(array).all() and np.array_equal(array, np.rint(array))
-    if not whole or max(abs(float(array.min())), abs(float(array.max()))) > np.iinfo(np.int64).max // 2:
-        raise VolumeError(
-            file=name,
-            expected="whole numbers in a label map",
-            received="other values (an image, or labels that were interpolated)",
-            remedy="give the label map, or resample it with nearest-neighbour interpolation",
-        )
-    small = np.iinfo(np.int32).min <= array.min() and array.max() <= np.iinfo(np.int32).max
-    return array.astype(np.int32 if small else np.int64)
+    lowest, highest = float(array.min()), float(array.max())
+    if not max(abs(lowest), abs(highest)) <= np.iinfo(np.int64).max // 2:  # NaN is no more than anything
+        raise _not_whole(lowest if np.isnan(lowest) or abs(lowest) > abs(highest) else highest, name)
+    int32 = np.iinfo(np.int32)
+    labels = np.empty(array.shape, np.int32 if int32.min <= lowest and highest < int32.max else np.int64, order="F")
+    for index in range(array.shape[2]):
+        values = array[..., index].astype(np.float64)
+        whole = np.rint(values)
+        off = np.abs(values - whole) > NEARLY_WHOLE + FLOAT32_ROUNDING * np.abs(whole)
+        if off.any():
+            raise _not_whole(values[off][0], name)
+        labels[..., index] = whole
+    return labels
+
+
+def _not_whole(value, name):
+    return VolumeError(
+        file=name,
+        expected="whole numbers in a label map",
+        received=f"{value:g} (an image, or labels that were interpolated)",
+        remedy="give the label map, or resample it with nearest-neighbour interpolation",
+    )
 
 
 def _is_folder(path):
-    return not isinstance(path, nib.spatialimages.SpatialImage) and Path(path).is_dir()
+    if isinstance(path, nib.spatialimages.SpatialImage):
+        return False
+    mode = file_mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
 
 
 def _source(path):

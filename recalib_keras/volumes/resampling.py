@@ -7,7 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from recalib_keras.core.errors import VolumeError
-from recalib_keras.volumes.grid import Box, Grid, corner_indices
+from recalib_keras.core.memory import memory_for
+from recalib_keras.volumes.grid import Box, Grid, corner_indices, in_millimetres
 
 # Voxel centres closer than this (in voxels) coincide: far below what interpolation could show.
 COINCIDENT = 1e-3
@@ -41,7 +42,7 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1) -> n
         float32.
 
     Raises:
-        VolumeError: The shapes of `array` and `source` differ, or `order` is neither 0 nor 1.
+        VolumeError: The shapes of `array` and `source` differ, `order` is neither 0 nor 1, or the memory is too small.
 
     Example:
         >>> fine = Grid((4, 1, 1), np.eye(4))
@@ -57,6 +58,21 @@ def resample(array: np.ndarray, source: Grid, target: Grid, order: int = 1) -> n
     """
     array = np.asarray(array)
     _check(array, source, order)
+    with _memory_for(array, source, target, order):
+        return _in_parts(array, source, target, order)
+
+
+def _memory_for(array, source, target, order):
+    itemsize = array.itemsize if order == NEAREST else np.dtype(np.float32).itemsize
+    return memory_for(
+        math.prod(target.shape) * itemsize,
+        f"{target}, resampled from voxels of {in_millimetres(source.spacing)}",
+        "check the scan's voxel size and its unit, ask for a larger spacing, or use a machine with more memory",
+        kind=VolumeError,
+    )
+
+
+def _in_parts(array, source, target, order):
     if not _is_large(source, target) or _is_turned(source, target):
         return _resample(array, source, target, order)
     values = np.empty(target.shape, array.dtype if order == NEAREST else np.float32)

@@ -67,4 +67,37 @@ class Volume:
             grid: The grid wanted.
             order: 1 for linear interpolation (images), 0 for the nearest voxel (labels).
         """
-        return replace(self, array=resample(self.array, self.grid, grid, order), grid=grid)
+        try:
+            return replace(self, array=resample(self.array, self.grid, grid, order), grid=grid)
+        except VolumeError as error:
+            raise error if self.source is None else error.at(self.source) from error.__cause__
+
+    def aligned(self, grid: Grid, of: str = "its scan") -> Volume:
+        """Returns a label map on the grid of its scan, with every voxel's value untouched.
+
+        The label map may be stored with other axes than the scan (flipped, permuted), and its affine may be rounded.
+
+        Args:
+            grid: The grid of the scan.
+            of: Whose grid it is, for messages.
+
+        Raises:
+            VolumeError: The voxels are not those of the scan: another shape, or places off by more than a quarter of a
+                voxel. It then needs resampling, which changes labels.
+
+        Example:
+            >>> labels = Volume(np.arange(4).reshape(4, 1, 1), Grid((4, 1, 1), np.eye(4)))
+            >>> labels.aligned(labels.grid.oriented("LAS")).array.ravel()
+            array([3, 2, 1, 0])
+        """
+        if self.grid.coincides(grid):
+            return replace(self, grid=grid)
+        turned = self.grid.turned_like(grid)
+        if not turned.coincides(grid):
+            raise VolumeError(
+                file=self.source,
+                expected=f"the grid of {of}, {grid}",
+                received=self.grid.difference(grid),
+                remedy="resample it there with nearest-neighbour interpolation",
+            )
+        return replace(self, array=resample(self.array, self.grid, turned, order=0), grid=grid)

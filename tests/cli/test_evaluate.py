@@ -181,7 +181,7 @@ def test_nothing_is_written_if_all_scans_fail(recalib, tmp_path, capsys):
         (["p", "t", "--images", "t"], "expected --figures with --images"),
         (["p", "t/a.nii.gz"], "two files or two folders"),
         (["p", "t"], "expected a label map in t for each prediction, got none for b"),
-        (["p/a.nii.gz", "moved.nii.gz"], "moved.nii.gz, Grid"),
+        (["p/a.nii.gz", "moved.nii.gz"], "expected the grid of "),
         (["empty.nii.gz", "empty.nii.gz"], "expected label maps with structures, got only 0"),
         (["p/a.nii.gz", "t/a.nii.gz", "--label-names", "p/a.nii.gz"], "expected names of labels"),
         (

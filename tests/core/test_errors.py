@@ -8,10 +8,12 @@ from recalib_keras.core.errors import (
     DivergedError,
     RecalibError,
     RecordError,
+    ScanWarning,
     StudyError,
     TrainingError,
     VolumeError,
     WriteError,
+    warn_of_scan,
 )
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RecalibError)]
@@ -89,3 +91,11 @@ def test_at_joins_the_parts():
 def test_at_keeps_the_file_that_an_error_has():
     error = RecordError(**PARTS)
     assert error.at("b.nii") is error
+
+
+@pytest.mark.parametrize(("file", "message"), [(None, "left or right"), (Path("a.nii"), "a.nii: left or right")])
+def test_warnings_name_the_file_and_the_line_outside_this_package(file, message):
+    with pytest.warns(ScanWarning) as caught:
+        warn_of_scan("left\n or right", file)
+    assert str(caught[0].message) == message and caught[0].filename == __file__
+    assert issubclass(ScanWarning, UserWarning)

@@ -21,8 +21,8 @@ def test_every_problem_of_every_scan_is_reported(msd_folder, write_nifti):
     ]
     assert reported == [
         ("labelsTr", "a", "the label numbers 0"),
-        ("labelsTr", "b", "the shape of its scan"),
-        ("labelsTr", "c", "the affine of its scan"),
+        ("labelsTr", "b", "the grid of its scan"),
+        ("labelsTr", "c", "the grid of its scan"),
         ("labelsTr", "c", "the label numbers 0"),
         ("imagesTr", "d", "a NIfTI"),
         ("labelsTr", "d", "the label numbers 0"),

@@ -46,10 +46,8 @@ def test_a_volume_of_a_4d_image(scan, write_nifti, rng):
 
 def test_another_affine(scan, write_nifti):
     write_nifti(scan.labels, np.zeros((5, 4, 3), np.uint8), SHIFTED)
-    told = r"LAS 1 x 1.5 x 2 mm from \({}, -30, 12\) .*"
-    with pytest.raises(
-        DatasetError, match=f"expected the affine of its scan, {told.format(40)}, got {told.format(41)}"
-    ):
+    told = r"expected the grid of its scan, 5 x 4 x 3 voxels of 1 x 1.5 x 2 mm, LAS, got voxels up to 1 mm elsewhere"
+    with pytest.raises(DatasetError, match=f"labels.nii: {told}"):
         scan.read()
     assert "resample it there" in str(scan.inspect().problems[0])
     assert len(scan.inspect().problems) == 1
@@ -57,7 +55,9 @@ def test_another_affine(scan, write_nifti):
 
 def test_another_shape(scan, write_nifti):
     write_nifti(scan.labels, np.zeros((5, 4, 4), np.uint8))
-    with pytest.raises(DatasetError, match=r"labels.nii: expected the shape of its scan, \(5, 4, 3\), got \(5, 4, 4\)"):
+    with pytest.raises(
+        DatasetError, match=r"labels.nii: expected the grid of its scan, 5 x 4 x 3 .*, got one of 5 x 4 x 4"
+    ):
         scan.read()
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.volumes import Grid, VolumeError
+from recalib_keras.volumes.grid import in_millimetres
 
 ORIENTATIONS = ["".join(code) for axes in product("LR", "PA", "IS") for code in permutations(axes)]
 AFFINE = np.diag([-1.0, 1.5, 2.0, 1.0])
@@ -102,10 +103,10 @@ def test_matches_measures_in_millimetres():
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [(0.0, True), (0.009, True), (-0.009, True), (0.011, False), (0.5, False)]
+    ("share", "expected"), [(0.0, True), (0.11, True), (0.24, True), (-0.24, True), (0.26, False), (0.5, False)]
 )
 @pytest.mark.parametrize("axis", range(3))
-def test_coincides_to_a_hundredth_of_the_smallest_voxel(share, expected, axis, oblique_affine):
+def test_coincides_to_a_quarter_of_the_smallest_voxel(share, expected, axis, oblique_affine):
     grid, moved = Grid((10, 9, 8), oblique_affine), oblique_affine.copy()
     moved[axis, 3] += share * 1.0
     assert Grid((10, 9, 8), moved).coincides(grid) is expected
@@ -114,6 +115,58 @@ def test_coincides_to_a_hundredth_of_the_smallest_voxel(share, expected, axis, o
 
 def test_grids_of_other_shapes_do_not_coincide():
     assert not Grid((10, 9, 8), np.eye(4)).coincides(Grid((10, 9, 7), np.eye(4)))
+
+
+def test_affines_rounded_to_three_digits_coincide(oblique_affine):
+    grid = Grid((181, 217, 60), oblique_affine)
+    rounded = Grid(grid.shape, np.round(oblique_affine, 3))
+    assert 0.05 < rounded.displacement(grid) < 0.2
+    assert rounded.coincides(grid) and not rounded.matches(grid)
+
+
+def test_displacement_is_a_length_and_displacements_are_along_the_axes_of_the_world(oblique_affine):
+    grid, moved = Grid((5, 6, 7), oblique_affine), oblique_affine.copy()
+    moved[:3, 3] += (3, -4, 0)
+    other = Grid((5, 6, 7), moved)
+    assert grid.displacement(other) == pytest.approx(5)
+    np.testing.assert_allclose(grid.displacements(other), [3, 4, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0, 0.3, np.pi / 4, 1.2])
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_turned_like_undoes_any_turn(code, angle):
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([1.0, 1.5, 2.0])
+    grid = Grid((6, 5, 4), affine)
+    stored = grid.oriented(code)
+    assert stored.turned_like(grid).matches(grid, 1e-9)
+    assert grid.turned_like(stored).matches(stored, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shift", "expected"),
+    [
+        ((5, 6, 7), 0.5, "voxels up to 0.5 mm elsewhere"),
+        ((5, 6, 8), 0.0, "one of 5 x 6 x 8 voxels of 1 x 1 x 1 mm, RAS"),
+        ((7, 5, 6), 0.0, "one of 7 x 5 x 6 voxels of 1 x 1 x 1 mm, RAS"),
+    ],
+)
+def test_difference(shape, shift, expected):
+    affine = np.eye(4)
+    affine[1, 3] = shift
+    assert Grid(shape, affine).difference(Grid((5, 6, 7), np.eye(4))) == expected
+
+
+def test_the_difference_of_a_flipped_grid_is_that_beyond_the_flip():
+    affine = np.diag([-1.0, 1, 1, 1])
+    affine[0, 3] = 4.5
+    assert Grid((5, 6, 7), affine).difference(Grid((5, 6, 7), np.eye(4))) == "voxels up to 0.5 mm elsewhere"
+
+
+def test_in_words():
+    assert str(Grid((5, 6, 7), np.diag([-0.5, 1.25, 3, 1]))) == "5 x 6 x 7 voxels of 0.5 x 1.25 x 3 mm, LAS"
+    assert in_millimetres((1, 20000, 0.01)) == "1 x 20,000 x 0.01 mm"
 
 
 def test_cropped_keeps_the_places(oblique_affine):

@@ -1,5 +1,3 @@
-import gzip
-import logging
 import tracemalloc
 import warnings
 from unittest import mock
@@ -7,50 +5,12 @@ from unittest import mock
 import nibabel as nib
 import numpy as np
 import pytest
-from nibabel.freesurfer.mghformat import header_dtype
-from scipy import io
+from scans_on_disk import refused, stored
 
 from recalib_keras.volumes import VolumeError, read, read_labels, reading
 
 # nibabel leaves a plain .mgh file open when it reads the header.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-
-
-def refused(match, path, volume=None, reader=read):
-    """Check that the scan is refused, with nothing but one line."""
-    with pytest.raises(VolumeError, match=match) as caught:
-        reader(path, volume)
-    assert "\n" not in str(caught.value)
-    assert "expected" in str(caught.value) and "got" in str(caught.value)
-
-
-def stored(path, array=None, affine=None, edit=None, **fields):
-    """Write a NIfTI file whose header fields are set to `fields` behind nibabel's back."""
-    array = np.arange(60, dtype=np.float32).reshape(5, 4, 3) if array is None else array
-    nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
-    data = bytearray(path.read_bytes())
-    header = nib.Nifti1Header(bytes(data[:348]), check=False)
-    for field, value in fields.items():
-        header[field] = value
-    if edit is not None:
-        edit(header)
-    data[:348] = header.binaryblock
-    path.write_bytes(data)
-    return path
-
-
-def mgh(path, **fields):
-    """Write an MGH or MGZ file whose header fields are set to `fields` behind nibabel's back."""
-    nib.save(nib.MGHImage(np.arange(60, dtype=np.float32).reshape(5, 4, 3), np.eye(4)), path)
-    opened = gzip.open if path.suffix == ".mgz" else open
-    with opened(path, "rb") as file:
-        data = bytearray(file.read())
-    header = np.frombuffer(data, header_dtype, count=1)
-    for field, value in fields.items():
-        header[field] = value
-    with opened(path, "wb") as file:
-        file.write(data)
-    return path
 
 
 # Good files
@@ -210,260 +170,6 @@ def test_the_array_does_not_hang_on_the_file(tmp_path):
     assert volume.array.flags.writeable
 
 
-# Files that cannot be read
-
-
-def test_missing_file(tmp_path):
-    refused("got no such file", tmp_path / "none.nii.gz")
-
-
-@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "scan.mgz"])
-def test_empty_file(tmp_path, name):
-    (tmp_path / name).touch()
-    refused("an empty file", tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["notes.txt", "figure.png", "slice.dcm", "scan", "scan.gz", "scan.nii.bz2"])
-def test_unsupported_ending(tmp_path, name):
-    (tmp_path / name).write_bytes(b"whatever")
-    refused("unsupported ending", tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["scan.nii", "scan.mgh", "scan.img", "scan.hdr"])
-@pytest.mark.parametrize("size", [3, 400, 5000])
-def test_random_bytes(tmp_path, rng, name, size):
-    (tmp_path / name).write_bytes(b"\x00" + rng.bytes(size))
-    refused("none or is damaged|side by side", tmp_path / name)
-
-
-def test_random_bytes_compressed(tmp_path, rng):
-    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(rng.bytes(1000)))
-    refused("none or is damaged", tmp_path / "scan.nii.gz")
-
-
-def test_a_wrong_ending_for_the_compression(tmp_path, scan_path):
-    plain = tmp_path / "plain.nii.gz"
-    plain.write_bytes(gzip.decompress(scan_path.read_bytes()))
-    refused("rename it to end without '.gz'", plain)
-    packed = scan_path.rename(tmp_path / "packed.nii")
-    refused("rename it to end with '.gz'", packed)
-
-
-@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "scan.mgz"])
-@pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
-def test_truncated_file(tmp_path, rng, name, kept):
-    array = rng.normal(size=(20, 20, 20)).astype(np.float32)
-    nib.save((nib.MGHImage if name.endswith("mgz") else nib.Nifti1Image)(array, np.eye(4)), tmp_path / name)
-    data = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(data[: int(kept * len(data))])
-    refused("damaged", tmp_path / name)
-
-
-def test_damaged_compression(tmp_path, rng):
-    nib.save(nib.Nifti1Image(rng.normal(size=(20, 20, 20)), np.eye(4)), tmp_path / "scan.nii.gz")
-    data = bytearray((tmp_path / "scan.nii.gz").read_bytes())
-    data[len(data) // 2] ^= 255  # still unpacks, to other values: only the checksum tells
-    (tmp_path / "scan.nii.gz").write_bytes(data)
-    refused("damaged", tmp_path / "scan.nii.gz")
-
-
-@pytest.mark.parametrize(("kept", "lost"), [("img", "hdr"), ("hdr", "img")])
-def test_half_a_pair(tmp_path, intensities, kept, lost):
-    nib.save(nib.Nifti1Pair(intensities, np.eye(4)), tmp_path / "scan.img")
-    (tmp_path / f"scan.{lost}").unlink()
-    refused("side by side|damaged", tmp_path / f"scan.{kept}")
-
-
-def test_an_in_memory_image_whose_file_is_gone(scan_path):
-    image = nib.load(scan_path)
-    scan_path.unlink()
-    refused("truncated or damaged", image)
-
-
-@pytest.mark.parametrize("name", ["scan.nii", "scan.img"])
-def test_a_header_that_claims_more_than_the_file_holds(tmp_path, intensities, name):
-    path = tmp_path / name
-    nib.save((nib.Nifti1Pair if name.endswith("img") else nib.Nifti1Image)(intensities, np.eye(4)), path)
-    header_path = path if path.suffix == ".nii" else path.with_suffix(".hdr")
-    data = bytearray(header_path.read_bytes())
-    data[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()  # dim[1:4]: 108 TB of float32
-    header_path.write_bytes(data)
-    refused("claims 108,000,000,000,000 bytes of voxels", path)
-
-
-# Images that are no single scan
-
-
-@pytest.mark.parametrize("shape", [(5,), (5, 4)])
-def test_too_few_axes(tmp_path, shape):
-    nib.save(nib.Nifti1Image(np.ones(shape, np.float32), np.eye(4)), tmp_path / "flat.nii")
-    refused(f"expected a 3-D image, got a {len(shape)}-D one", tmp_path / "flat.nii")
-
-
-def test_4d_without_a_volume(nibabel_data):
-    refused(
-        r"a 4-D image of 2 volumes; choose one from 0 to 1: --volume I, in Python volume=I, in a recipe volume = I under \[data\]",
-        nibabel_data / "example4d.nii.gz",
-    )
-
-
-@pytest.mark.parametrize("volume", [2, -1])
-def test_4d_with_a_volume_out_of_range(nibabel_data, volume):
-    refused(f"a volume from 0 to 1 .*got volume {volume}", nibabel_data / "example4d.nii.gz", volume)
-
-
-def test_3d_with_a_volume_out_of_range(scan_path):
-    refused(r"\(the image has 1\), got volume 1", scan_path, 1)
-    assert read(scan_path, volume=0).array.ndim == 3
-
-
-def test_two_further_axes():
-    refused(
-        r"expected a 3-D or 4-D image, got shape \(3, 4, 5, 2, 2\)",
-        nib.Nifti1Image(np.ones((3, 4, 5, 2, 2)), np.eye(4)),
-        0,
-    )
-
-
-def test_no_voxels():
-    refused("at least one voxel along each axis", nib.Nifti1Image(np.ones((3, 0, 5)), np.eye(4)))
-
-
-def test_a_header_of_zero_sizes(tmp_path):
-    refused("expected", stored(tmp_path / "scan.nii", dim=[3, 5, 0, 3, 1, 1, 1, 1]))
-    refused("expected", stored(tmp_path / "scan.nii", dim=[0] * 8))
-
-
-def test_colours(tmp_path):
-    colours = np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
-    nib.save(nib.Nifti1Image(colours, np.eye(4)), tmp_path / "rgb.nii")
-    refused(r"got colours \(RGB\)", tmp_path / "rgb.nii")
-
-
-def test_complex_numbers():
-    refused("complex64", nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)))
-
-
-# Headers that do not say where the voxels stand
-
-
-@pytest.mark.parametrize("size", [0, -1, np.nan, np.inf])
-@pytest.mark.parametrize("axis", [1, 3])
-@pytest.mark.parametrize("sform", [0, 2])
-def test_voxel_size(tmp_path, size, axis, sform):
-    def edit(header):
-        header["pixdim"][axis] = size
-        header["sform_code"], header["qform_code"] = sform, 1
-
-    refused("three positive voxel sizes|damaged", stored(tmp_path / "scan.nii", edit=edit))
-
-
-@pytest.mark.parametrize("size", [0, np.nan])
-def test_voxel_size_of_mgh(tmp_path, size):
-    refused("three positive voxel sizes", mgh(tmp_path / "scan.mgh", delta=[1, size, 1]))
-
-
-def test_an_sform_of_zeros(tmp_path):
-    zeros = dict.fromkeys(("srow_x", "srow_y", "srow_z"), 0)
-    refused("singular", stored(tmp_path / "scan.nii", sform_code=2, **zeros))
-
-
-def test_a_flat_affine(tmp_path):
-    refused("singular", stored(tmp_path / "scan.nii", sform_code=1, srow_z=[1, 0, 0, 0], srow_x=[1, 0, 0, 0]))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_affine_of_no_numbers(tmp_path, value):
-    refused("finite affine", stored(tmp_path / "scan.nii", sform_code=1, srow_x=[1, 0, 0, value]))
-
-
-def test_a_quaternion_of_no_numbers(tmp_path):
-    refused("finite affine|damaged", stored(tmp_path / "scan.nii", sform_code=0, qform_code=1, quatern_b=np.nan))
-    refused("finite affine|damaged", stored(tmp_path / "scan.nii", sform_code=0, qform_code=1, quatern_b=5))
-
-
-def test_an_image_without_affine():
-    refused("expected an image with an affine", nib.spatialimages.SpatialImage(np.ones((3, 4, 5)), None))
-
-
-def test_an_open_orientation_warns(tmp_path):
-    path = stored(tmp_path / "scan.nii", sform_code=0, qform_code=0)
-    with pytest.warns(UserWarning, match=r"neither qform nor sform is set.*base affine") as caught:
-        volume = read(path)
-    assert volume.grid.orientation == "LAS"
-    assert caught[0].filename == __file__
-
-
-def analyze(path, image_class=nib.Spm99AnalyzeImage, keep=("mat", "M")):
-    """Write an Analyze image of sagittal slices, and a .mat file beside it that holds the matrices `keep` alone."""
-    affine = np.array([[0, 0, 3.0, -5], [1, 0, 0, 2], [0, 2, 0, 1], [0, 0, 0, 1]])
-    nib.save(image_class(np.arange(60, dtype=np.int16).reshape(5, 4, 3), affine), path)
-    mat = path.with_suffix(".mat")
-    matrices = {name: matrix for name, matrix in io.loadmat(mat).items() if name in keep} if mat.exists() else {}
-    mat.unlink(missing_ok=True)
-    if matrices:
-        io.savemat(mat, matrices, format="4")
-    return affine
-
-
-@pytest.mark.parametrize("image_class", [nib.AnalyzeImage, nib.Spm99AnalyzeImage])
-@pytest.mark.parametrize("name", ["scan.img", "scan.hdr"])
-def test_plain_analyze_warns(tmp_path, image_class, name):
-    analyze(tmp_path / "scan.img", image_class, keep=())
-    with pytest.warns(UserWarning, match=r"left and right are uncertain; .* SPM gives such files .*LAS") as caught:
-        volume = read(tmp_path / name)
-    assert volume.grid.orientation == "LAS" and caught[0].filename == __file__
-    with pytest.warns(UserWarning, match="left and right are uncertain"):
-        read(nib.load(tmp_path / name))
-
-
-def test_an_empty_mat_file_tells_nothing(tmp_path):
-    analyze(tmp_path / "scan.img", keep=())
-    (tmp_path / "scan.mat").touch()
-    with pytest.warns(UserWarning, match="left and right are uncertain"):
-        read(tmp_path / "scan.img")
-
-
-def test_analyze_with_the_matrix_of_spm99_warns(tmp_path):
-    analyze(tmp_path / "scan.img", keep=("M",))
-    with pytest.warns(UserWarning, match="left and right are uncertain"):
-        assert read(tmp_path / "scan.img").grid.orientation == "ASR"
-
-
-def test_analyze_with_a_mat_file_stands_where_that_says(tmp_path):
-    affine = analyze(tmp_path / "scan.img")
-    np.testing.assert_allclose(read(tmp_path / "scan.img").grid.affine, affine)
-
-
-def test_an_analyze_image_made_in_memory_has_the_affine_it_was_given(intensities, oblique_affine):
-    np.testing.assert_allclose(read(nib.AnalyzeImage(intensities, oblique_affine)).grid.affine, oblique_affine)
-
-
-@pytest.mark.parametrize("name", ["scan.mgh", "scan.mgz"])
-@pytest.mark.parametrize("flag", [0, -1])
-@pytest.mark.parametrize("size", [0, 2.5])
-def test_mgh_without_valid_geometry_warns_and_stands_where_freesurfer_has_it(tmp_path, name, flag, size):
-    mgh(tmp_path / name, goodRASFlag=flag, delta=size)
-    with pytest.warns(UserWarning, match=r"goodRASFlag 0.*left and right.*uncertain.*voxels of 1 mm.*LIA") as caught:
-        volume = read(tmp_path / name)
-    # FreeSurfer: x_ras = (-1, 0, 0), y_ras = (0, 0, -1), z_ras = (0, 1, 0), and 0 at voxel (width, height, depth) / 2.
-    expected = [[-1, 0, 0, 2.5], [0, 0, 1, -1.5], [0, -1, 0, 2], [0, 0, 0, 1]]
-    assert np.array_equal(volume.grid.affine, expected)
-    assert [warning.filename for warning in caught if warning.category is UserWarning] == [__file__]
-
-
-def test_an_unknown_unit_means_millimetres(tmp_path):
-    assert read(stored(tmp_path / "scan.nii", xyzt_units=7)).grid.spacing == (1, 1, 1)
-
-
-def test_bad_headers_say_nothing_besides_the_error(tmp_path, capfd, caplog):
-    refused("voxel sizes", stored(tmp_path / "scan.nii", pixdim=[1, 0, -1, 0, 0, 0, 0, 0], qform_code=9))
-    refused("none or is damaged", stored(tmp_path / "scan.nii", datatype=9999))
-    read(stored(tmp_path / "scan.nii", qform_code=9))
-    assert capfd.readouterr().err == "" and not caplog.records
-    assert not logging.getLogger("nibabel.global").filters
-
-
 # Values
 
 
@@ -536,11 +242,55 @@ def test_labels_beyond_float32_are_exact_slab_by_slab(tmp_path, monkeypatch):
     assert np.array_equal(read_labels(tmp_path / "scaled.nii.gz").array, 2 * labels)
 
 
-@pytest.mark.parametrize("value", [0.5, 1.0001, np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("value", [0.5, 1.0021, 0.997, 2.3, -0.5, np.nan, np.inf, -np.inf, 1e30])
 def test_labels_must_be_whole(value):
     labels = np.zeros((3, 3, 3))
     labels[1, 1, 1] = value
     refused("expected whole numbers in a label map", nib.Nifti1Image(labels, np.eye(4)), reader=read_labels)
+
+
+@pytest.mark.parametrize("value", [1.00000006, 0.9999, 1.0009, 2.0 - 1e-7, -1.0001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_within_rounding_of_whole_numbers_are_rounded(value, dtype):
+    labels = np.zeros((3, 3, 3), dtype)
+    labels[1, 1, 1] = value
+    result = read_labels(nib.Nifti1Image(labels, np.eye(4))).array
+    assert result.dtype == np.int32
+    assert result[1, 1, 1] == round(value) and np.count_nonzero(result) == 1
+
+
+@pytest.mark.parametrize("name", ["mask.nii", "mask.nii.gz"])
+@pytest.mark.parametrize(("stored", "slope", "most"), [(np.uint8, 255, 1), (np.int16, 32767, 1), (np.int16, 10, 3000)])
+def test_labels_scaled_by_a_fraction_are_whole(tmp_path, name, stored, slope, most):
+    labels = np.arange(60).reshape(5, 4, 3) * most // 59
+    image = nib.Nifti1Image((labels * slope).astype(stored), np.eye(4))
+    image.header.set_slope_inter(1 / slope, 0)  # in float32, as SPM writes it
+    nib.save(image, tmp_path / name)
+    assert not np.array_equal(nib.load(tmp_path / name).get_fdata(), labels)
+    assert np.array_equal(read_labels(tmp_path / name).array, labels)
+
+
+def test_the_message_names_a_value_that_is_not_whole():
+    labels = np.zeros((3, 3, 3))
+    labels[1, 1, 2] = 2.3
+    with pytest.raises(VolumeError, match=r"expected whole numbers in a label map, got 2.3 \(an image"):
+        read_labels(nib.Nifti1Image(labels, np.eye(4)))
+
+
+@pytest.mark.parametrize("reader", [read, read_labels])
+def test_float16(reader, tmp_path):
+    array = np.arange(60, dtype=np.float16).reshape(5, 4, 3)
+    for image in (
+        nib.Nifti1Image(array, np.eye(4), nib.Nifti1Header()),
+        nib.spatialimages.SpatialImage(array, np.eye(4)),
+    ):
+        assert np.array_equal(reader(image).array, array)
+        assert reader(image).array.dtype == (np.float32 if reader is read else np.int32)
+
+
+def test_values_of_no_number_are_named():
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), "V16"), np.eye(4), nib.Nifti1Header())
+    refused("expected one real number for each voxel, got values of the type", image)
 
 
 def test_an_empty_label_map_is_fine():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recalib_keras.volumes import Grid, Volume, VolumeError, read, read_labels
+from recalib_keras.core import memory
+from recalib_keras.volumes import Grid, Volume, VolumeError, read, read_labels, resampling
 
 
 def test_conform_turns_exactly(intensities, oblique_affine):
@@ -28,6 +29,65 @@ def test_conform_of_labels_makes_no_new_ones(rng):
 def test_refuses_an_array_off_its_grid():
     with pytest.raises(VolumeError, match=r"expected an array of the grid's shape \(2, 3, 4\), got \(4, 3, 2\)"):
         Volume(np.zeros((4, 3, 2)), Grid((2, 3, 4), np.eye(4)))
+
+
+@pytest.mark.parametrize("code", ["RAS", "LAS", "SAR", "IPL", "PIR"])
+def test_labels_stored_with_other_axes_are_turned_exactly(code, rng, oblique_affine):
+    grid = Grid((6, 5, 4), oblique_affine)
+    labels = Volume(rng.integers(0, 50, grid.shape).astype(np.uint8), grid, header="header", source="source")
+    rounded = labels.conform(code, order=0)
+    rounded = Volume(rounded.array, Grid(rounded.grid.shape, np.round(rounded.grid.affine, 2)), "header", "source")
+    aligned = rounded.aligned(grid)
+    assert aligned.grid is grid and (aligned.header, aligned.source) == ("header", "source")
+    assert np.array_equal(aligned.array, labels.array) and aligned.array.dtype == np.uint8
+
+
+def test_labels_on_the_grid_of_their_scan_are_not_copied(intensities, oblique_affine):
+    labels = Volume(intensities, Grid(intensities.shape, oblique_affine))
+    grid = Grid(intensities.shape, np.round(oblique_affine, 3))
+    assert labels.aligned(grid).array is intensities and labels.aligned(grid).grid is grid
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_half_a_voxel_is_refused_in_millimetres(flip):
+    affine = np.diag([flip, 1, 1, 1])
+    affine[0, 3] = (3 if flip < 0 else 0) + 0.5
+    labels = Volume(np.zeros((4, 5, 6)), Grid((4, 5, 6), affine), source="labels.nii")
+    with pytest.raises(VolumeError, match=r"got voxels up to 0.5 mm elsewhere; resample it there") as caught:
+        labels.aligned(Grid((4, 5, 6), np.eye(4)))
+    assert str(caught.value).startswith("labels.nii: expected the grid of its scan, 4 x 5 x 6 voxels of 1 x 1 x 1 mm")
+    assert "[" not in str(caught.value) and caught.value.file == "labels.nii"
+
+
+def test_another_shape_is_refused_in_words():
+    labels = Volume(np.zeros((4, 5, 6)), Grid((4, 5, 6), np.eye(4)))
+    with pytest.raises(VolumeError, match=r"expected the grid of the ground truth, 4 x 5 x 7 .* got one of 4 x 5 x 6"):
+        labels.aligned(Grid((4, 5, 7), np.eye(4)), "the ground truth")
+
+
+def test_a_resampling_beyond_memory_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**30)
+    scan = Volume(np.zeros((100, 100, 100), np.uint8), Grid((100,) * 3, np.diag([12.0, 12, 12, 1])), source="scan.nii")
+    expected = (
+        r"^scan.nii: expected room for 1200 x 1200 x 1200 voxels of 1 x 1 x 1 mm, RAS, resampled from voxels of "
+        r"12 x 12 x 12 mm, got too little memory \(6.4 GiB needed, 1.0 GiB free\); check the scan's voxel size"
+    )
+    with pytest.raises(VolumeError, match=expected):
+        scan.conform("RAS", 1.0)
+    assert scan.conform("RAS", 6.0).array.shape == (200, 200, 200)
+    with pytest.raises(VolumeError, match=r"\(1.6 GiB needed"):  # the nearest voxel keeps a byte each
+        scan.conform("RAS", 1.0, order=0)
+
+
+def test_a_memory_error_inside_a_resampling_is_one_line(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(resampling, "_in_parts", exhausted)
+    scan = Volume(np.zeros((4, 4, 4)), Grid((4, 4, 4), np.eye(4)))
+    with pytest.raises(VolumeError, match=r"expected room for 8 x 8 x 8 voxels .* got too little memory") as caught:
+        scan.conform("RAS", 0.5)
+    assert "\n" not in str(caught.value)
 
 
 def test_real_labels_return_to_their_own_grid(data_root):

@@ -10,7 +10,7 @@ import numpy as np
 
 from recalib_keras import volumes
 from recalib_keras.datasets.problems import Problem, noted
-from recalib_keras.datasets.scan import Inspection, LabelledScan, grid_problems
+from recalib_keras.datasets.scan import Inspection, LabelledScan
 from recalib_keras.datasets.source import Description, Source, Survey
 
 # Millimetres between voxels after reading, in all directions: what the papers trained on.
@@ -80,15 +80,15 @@ class OrganScan(LabelledScan):
         for label, path in enumerate(self.masks, start=1):
             with noted(problems, path):
                 mask = volumes.read_labels(path)
+                if image is not None or labels is not None:
+                    mask = mask.aligned((image or labels).grid)
                 if labels is None:
                     labels = replace(mask, array=np.zeros(mask.grid.shape, np.uint8))
-                problems += grid_problems(path, mask.grid, (image or labels).grid)
-                if mask.grid.shape == labels.grid.shape:
-                    labels.array[mask.array != 0] = label
+                labels.array[mask.array != 0] = label
         if problems:
             return Inspection(image, labels, problems)
         grid = image.grid.resampled(SPACING)
-        return Inspection(image.on(grid), replace(labels, grid=image.grid).on(grid, order=0), problems)
+        return Inspection(image.on(grid), labels.on(grid, order=0), problems)
 
 
 def find(folder: Path) -> Survey:

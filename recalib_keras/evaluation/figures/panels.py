@@ -88,9 +88,10 @@ def draw_panels(rows: Mapping[str, Sequence[Volume]], structures: Sequence[Struc
         ImportError: If matplotlib is not installed.
         VolumeError: If the volumes of a scan are not on the same grid.
     """
-    for image, truth, prediction in rows.values():
-        check_grids(prediction, truth)
-        check_grids(image, truth)
+    rows = {
+        title: (check_grids(image, truth), truth, check_grids(prediction, truth))
+        for title, (image, truth, prediction) in rows.items()
+    }
     ids = [structure.id for structure in structures]
     turned = [[volume.conform("RAS", order=0) for volume in volumes] for volumes in rows.values()]
     spacings = [image.grid.spacing for image, *_ in turned]

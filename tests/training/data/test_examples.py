@@ -183,12 +183,12 @@ def test_no_spacing_leaves_the_voxels(write, image):
 )
 def test_refuses_labels_that_stand_elsewhere(label_affine, write, image):
     labelled = write(image, np.zeros(image.shape, "uint8"), label_affine=label_affine)
-    with pytest.raises(DatasetError, match=r"labels.nii: expected the affine of its scan, "):
+    with pytest.raises(DatasetError, match=r"labels\.nii: expected the grid of its scan, "):
         read_scan(labelled, Input((8, 8, 8)), LABELS)
 
 
 def test_refuses_labels_of_another_shape(write, image):
-    with pytest.raises(DatasetError, match=r"expected the shape of its scan, \(8, 6, 4\), got \(4, 6, 8\)"):
+    with pytest.raises(DatasetError, match=r"expected the grid of its scan, \(8, 6, 4\), got \(4, 6, 8\)"):
         read_scan(write(image, np.zeros((4, 6, 8), "uint8")), Input((8, 8, 8)), LABELS)
 
 

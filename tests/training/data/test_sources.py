@@ -249,7 +249,7 @@ def test_all_problems_with_scans_are_listed_before_any_training(balls, tmp_path)
     found = [(problem.file.parent.name, problem.file.name[:6]) for problem in caught.value.problems]
     expected = [("labelsTr", "ball_1"), ("imagesTr", "ball_4"), ("labelsTr", "ball_0")]
     assert found == [*expected, ("labelsTr", "ball_3"), ("labelsTr", "ball_3")]
-    assert "expected the affine of its scan" in str(caught.value)
+    assert "expected the grid of its scan" in str(caught.value)
     assert "expected the labels [0, 17, 53], got [7] too; add them to the recipe's labels, or merge" in str(
         caught.value
     )
