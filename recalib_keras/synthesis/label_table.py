@@ -11,6 +11,7 @@ import numpy as np
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, read_mapping
+from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.zoo.preset import Label
 
 FILE_NAME = "generation.json"
@@ -229,18 +230,17 @@ class LabelTable:
         Raises:
             RecordError: If a structure of the table is not among `structures`; with 0 in `merge` it is left out.
         """
-        places = {label.id: place for place, label in enumerate(structures or self.structures)}
-        merge = {int(number): other for number, other in (merge or {}).items()}
-        targets = [entry.label if entry.label in places else entry.target for entry in self.labels]
-        targets = [merge.get(target, target) for target in targets]
-        missing = sorted(set(targets) - places.keys())
+        ids = [label.id for label in structures or self.structures]
+        targets = np.array([entry.label if entry.label in ids else entry.target for entry in self.labels])
+        targets, to_classes = LabelMapping.merging(merge or {})(targets), LabelMapping.to_classes(ids)
+        missing = to_classes.unknown(targets)
         if missing:
             raise RecordError(
-                expected=f"the labels {sorted(set(targets))} that the maps are segmented as",
+                expected=f"the labels {np.unique(targets).tolist()} that the maps are segmented as",
                 received=f"a recipe without {missing}",
                 remedy="add them to its labels, or merge them into others or into 0",
             )
-        return np.array([places[target] for target in targets]).astype(np.min_scalar_type(len(places) - 1))
+        return to_classes(targets)
 
 
 def _if_known(number, names):

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import importlib.util
 import os
 import subprocess
@@ -19,12 +20,15 @@ EVERYTHING = dataclasses.replace(
 )
 
 
+@functools.cache  # compiling one takes seconds
 def make(settings=MILD, window=(24, 24, 24), normalization="none", **arguments):
     return RandomScan(TABLE, window, settings, normalization=normalization, **arguments)
 
 
 def run(random_scan, maps, draw):
-    images, classes = random_scan(maps, draw)
+    # On JAX a call that is not compiled as a whole compiles each operation.
+    scan = random_scan.compiled() if keras.backend.backend() == "jax" else random_scan
+    images, classes = scan(maps, draw)
     return keras.ops.convert_to_numpy(images)[..., 0], keras.ops.convert_to_numpy(classes)[..., 0]
 
 
@@ -128,7 +132,7 @@ def test_beyond_the_label_map_is_background(phantom):
 def test_windows_of_one_slice(axis, phantom):
     window = [12, 12, 12]
     window[axis] = 1
-    random_scan = make(EVERYTHING, window, spacing=2.0)
+    random_scan = make(EVERYTHING, tuple(window), spacing=2.0)
     images, classes = run(random_scan, phantom[None], random_scan.draw(CENTRE, seed=2))
     assert images.shape == classes.shape == (1, *window) and np.isfinite(images).all() and classes.any()
 
@@ -150,11 +154,12 @@ def test_scans_are_normalised_as_the_network_expects(normalization, phantom):
 
 
 def test_precision_does_not_follow_the_global_policy(phantom):
-    expected = run(make(EVERYTHING), phantom[None], make(EVERYTHING).draw(CENTRE, seed=0))[0]
+    draw = make(EVERYTHING).draw(CENTRE, seed=0)
+    expected = run(make(EVERYTHING), phantom[None], draw)[0]
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        found = run(make(EVERYTHING), phantom[None], make(EVERYTHING).draw(CENTRE, seed=0))[0]
+        found = run(make.__wrapped__(EVERYTHING), phantom[None], draw)[0]
     finally:
         keras.mixed_precision.set_global_policy(before)
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -205,7 +210,7 @@ def test_the_layer_for_a_network():
 )
 def test_arguments_that_do_not_fit_are_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
-        make(**{"settings": MILD, **arguments})
+        RandomScan(**{"table": TABLE, "window": (24, 24, 24), "settings": MILD, **arguments})
 
 
 def test_label_maps_have_the_axes_of_the_window(phantom):

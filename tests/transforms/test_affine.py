@@ -44,6 +44,7 @@ def test_places_are_matrix_times_offset_from_the_centre(window, rng):
 
 def test_displacements_are_added_to_the_places(rng):
     displacements = rng.normal(size=(2, 2, 4, 3)).astype("float32")
+    field = keras.ops.convert_to_tensor(displacements)
     identity, centres = np.tile(np.eye(2, dtype="float32"), (2, 1, 1)), np.tile(np.float32([1.5, 1]), (2, 1))
-    places = np.stack(numpy(source_places((4, 3), identity, centres, displacements)), axis=1)
+    places = np.stack(numpy(source_places((4, 3), identity, centres, field)), axis=1)
     np.testing.assert_allclose(places, np.indices((4, 3)) + displacements, atol=1e-6)

@@ -2,9 +2,12 @@ import keras
 import numpy as np
 import pytest
 from scipy import ndimage
+from transforms.fast import fast
 
-from recalib_keras.transforms.lookup import nearest_labels, of_examples, of_labels, resample
+from recalib_keras.transforms import lookup
+from recalib_keras.transforms.lookup import of_examples, of_labels
 
+nearest_labels, resample = fast(lookup.nearest_labels), fast(lookup.resample)
 WINDOWS = [(12, 9), (9, 12, 8), (5, 6, 4, 7)]
 
 
@@ -42,9 +45,9 @@ def test_images_and_labels_are_those_of_scipy(window, rng):
 
 @pytest.mark.parametrize("window", WINDOWS, ids=len)
 def test_at_its_own_places_nothing_changes(window, rng):
-    images = rng.normal(size=(2, *window)).astype("float32")
-    labels = rng.integers(0, 5, (2, *window)).astype("uint8")
-    places = own_places(window, 2)
+    images = rng.normal(size=(3, *window)).astype("float32")
+    labels = rng.integers(0, 5, (3, *window)).astype("uint8")
+    places = own_places(window, 3)
     found_images, found_labels = numpy(resample(images, labels, places))
     np.testing.assert_allclose(found_images, images, atol=1e-6)
     assert np.array_equal(found_labels, labels)
