@@ -65,7 +65,7 @@ class Space:
                     "value, with anything else that the study varies; remove it, or vary what it depends on"
                 )
         if not self.dimensions and self.problem({}):
-            raise RecordError(f"{where}: expected a network that can be built, got one in which {self.problem({})}")
+            raise RecordError(f"{where}: {self.problem({})}")
 
     def recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the mapping of the recipe with some dimensions chosen.

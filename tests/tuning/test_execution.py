@@ -4,6 +4,8 @@ import json
 import shutil
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import DivergedError, TrainingError
@@ -170,20 +172,17 @@ def test_only_divergence_prunes(error, is_pruned, data, tmp_path, monkeypatch):
             execute(task_of(), 4, tmp_path / "infinite", data, None)
 
 
-def test_failure_in_a_folder_named_infinite_is_not_pruned(data, tmp_path):
-    """A real training that fails names its folder: here because another training runs in it."""
+def test_failure_in_a_folder_named_infinite_is_not_pruned(whole, data, tmp_path):
+    """A real training whose checkpoint lacks a weight fails, and its error names the folder."""
     folder = tmp_path / "infinite" / "0" / "seed_4"
-    seen = []
-
-    def begin_again(line):
-        with pytest.raises(TrainingError, match="infinite") as caught:
-            execute(task_of(), 4, folder, data, seen.append)
-        assert not isinstance(caught.value, DivergedError)
-        raise execution.Interrupted
-
-    with pytest.raises(execution.Interrupted):
-        execute(task_of(), 4, folder, data, begin_again)
-    assert seen == []
+    shutil.copytree(whole[0], folder)
+    with safe_open(folder / execution.CHECKPOINT, "numpy") as checkpoint:
+        metadata = checkpoint.metadata()
+        tensors = {name: checkpoint.get_tensor(name) for name in list(checkpoint.keys())[1:]}
+    save_file(tensors, folder / execution.CHECKPOINT, metadata)
+    with pytest.raises(TrainingError, match="infinite") as caught:
+        execute(task_of(epochs=9), 4, folder, data, None)
+    assert not isinstance(caught.value, DivergedError)
 
 
 def test_missing_data_is_an_error_of_the_machine(tmp_path):
