@@ -2,8 +2,8 @@
 
     python -m tests.doors
 
-A room may import rooms of the levels before its own, never one of its own level or of a later one. Imports inside
-functions count too. CONTRIBUTING.md lists the same levels.
+A room may import rooms of earlier levels, but no other room of its own level and none of a later level. Imports inside
+functions count, too. CONTRIBUTING.md lists the same levels.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "recalib_keras"
-# The rooms, from the ground up.
+# The rooms, lowest level first.
 LEVELS = (
     ("core",),
     ("layers", "volumes", "transforms", "pipeline"),
@@ -24,7 +24,7 @@ LEVELS = (
     ("tuning",),
     ("cli",),
 )
-# Rooms that know less than their level allows.
+# Rooms that may import less than their level allows.
 NARROWER = {"layers": {"core"}, "models": {"core", "layers"}}
 
 
@@ -35,13 +35,13 @@ def problems(root: Path = ROOT) -> list[str]:
 
 
 def read_imports(root: Path) -> dict[str, set[str]]:
-    """Returns for each module of the package the modules of the package that it imports."""
+    """Returns for each module of the package which modules of the package it imports."""
     files = {_module(path, root): path for path in _files(root)}
     return {module: set(_imported(path, files)) for module, path in files.items()}
 
 
 def forbidden(imports: dict[str, set[str]]) -> list[str]:
-    """Returns a line for each import of a room that does not lie on an earlier level."""
+    """Returns a line for each import of a room that is not on an earlier level."""
     level_of = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
     found = []
     for module, targets in sorted(imports.items()):
@@ -107,7 +107,7 @@ def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:
 
 
 def _without_typing(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yields all nodes but those below `if TYPE_CHECKING:`, which are never run."""
+    """Yields all nodes except those below `if TYPE_CHECKING:`, which never run."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
