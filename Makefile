@@ -1,8 +1,8 @@
-# The two commands of the README, and those of CONTRIBUTING.md. Each sets up what it needs in .venv.
+# The two commands of the README, and those of CONTRIBUTING.md. Each installs what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Real scans for tests and training; tests that need them are skipped where there are none.
+# The folder of real scans for tests and training; without it, tests that need scans are skipped.
 export RECALIB_DATA ?= $(abspath ../shared/data)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
@@ -18,8 +18,8 @@ test: $(VENV)/installed-test lint
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
-# The maths in every backend: the tests of layers and models again, and of what training does to images and losses.
-# JAX compiles each operation; with hardly any optimising that is quicker (with none, XLA computes NaN gradients).
+# The maths under every backend: the tests of layers and models again, and those of augmentation, losses and optimizers.
+# JAX compiles each operation. A low level of optimisation is faster here (at level 0, XLA computes NaN gradients).
 MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
@@ -28,7 +28,7 @@ test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
 	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 
-# mypy takes a package from one folder: this one has links to all parts of it.
+# mypy expects a package in one folder: this folder has links to all parts of the package.
 TYPED := .cache/typed
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Speed and memory beside the peers: `python -m benchmarks.<name>`, results in README.md here."""
+"""Measures speed and memory, ours and PyTorch's: `python -m benchmarks.<name>`. README.md has the results."""

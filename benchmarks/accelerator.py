@@ -1,8 +1,8 @@
-"""Blocks and training steps on a GPU, or whatever device there is: `python -m benchmarks.accelerator [--quick]`.
+"""Measures blocks and training steps on a GPU, or on the CPU: `python -m benchmarks.accelerator [--quick]`.
 
-Ours under the Keras backend that `KERAS_BACKEND` names, beside straight PyTorch on the same device at its best of
-{contiguous, channels_last} × {eager, torch.compile}, all in bfloat16. Every call is waited for. TensorFlow need not be
-installed for the other backends.
+Ours run under the Keras backend that `KERAS_BACKEND` names. Plain PyTorch runs on the same device, at its best of
+{contiguous, channels_last} × {eager, torch.compile}. All run in bfloat16. The time of a call ends when its result is
+ready. TensorFlow is needed only for the TensorFlow backend.
 """
 
 import argparse
@@ -27,11 +27,11 @@ COLUMNS = ("what", "pass", "ours", "PyTorch", "PyTorch's best", "ratio")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it under the backend's name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small inputs, two rounds, to see that it runs")
-    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    parser.add_argument("--quick", action="store_true", help="small inputs, two rounds, only to check that it runs")
+    parser.add_argument("--compile", action="store_true", help="also compile PyTorch (needs a C++ compiler)")
     arguments = parser.parse_args()
     repeats, rows = 2 if arguments.quick else 9, []
     for shape_name, shape in (QUICK_SHAPES if arguments.quick else SHAPES).items():
@@ -48,7 +48,7 @@ def main():
 
 
 def _blocks(channels, rank):
-    """Yields name, our class and PyTorch's module of each block."""
+    """Yields the name, our class and PyTorch's module of each block."""
     yield "cSE", layers.ChannelSE, torch_blocks.ChannelSE(channels)
     yield "sSE", layers.SpatialSE, torch_blocks.SpatialSE(channels, rank)
     yield "scSE max", layers.ChannelSpatialSE, torch_blocks.ChannelSpatialSE(channels, rank)
@@ -121,7 +121,7 @@ PASSES = {"jax": _jax_passes, "tensorflow": _tensorflow_passes, "torch": _torch_
 
 
 def _wait(tensor):
-    """Waits until a tensor is there."""
+    """Waits until a tensor is computed."""
     if hasattr(tensor, "block_until_ready"):
         tensor.block_until_ready()
     elif isinstance(tensor, torch.Tensor):
@@ -132,7 +132,7 @@ def _wait(tensor):
 
 
 def _steps(network, settings, shape, use_compile):
-    """Returns a training step of our network and of its PyTorch twin, as passes of a kind."""
+    """Returns a training step of our network and of its PyTorch twin, functions by `(who, pass)`."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal(shape).astype("float32"), rng.integers(0, 3, shape).astype("uint8")
     build = getattr(models, network)

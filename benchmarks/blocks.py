@@ -1,15 +1,18 @@
-"""The blocks beside straight PyTorch: `python -m benchmarks.blocks [--quick]`.
+"""Compares the speed of the blocks with plain PyTorch: `python -m benchmarks.blocks [--quick]`.
 
-For each block, input and type: forward, and forward + backward, of ours (TensorFlow, inside a graph) and of PyTorch at
-its best of {contiguous, channels_last} × {eager, and with --compile torch.compile}. `floor` is the time to read the
-feature map (sSE once; the others twice, to squeeze and to excite) and to write the result, at the bandwidth of `x + 1`
-measured in the same run.
+For each block, input and type, it times forward, and forward + backward. Ours run in TensorFlow, inside a graph.
+PyTorch runs at its best of {contiguous, channels_last} × {eager, and with --compile torch.compile}. `floor` is the time
+to read the feature map (sSE once; the others twice, to squeeze and to excite) and to write the result, at the bandwidth
+of `x + 1` measured in the same run.
 """
 
 import argparse
+from collections.abc import Callable, Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
+import torch
 
 from benchmarks import timing, torch_blocks, torch_passes
 from recalib_keras import layers
@@ -18,8 +21,8 @@ SHAPES = {"1×64³×64": (1, 64, 64, 64, 64), "4×256²×64": (4, 256, 256, 64)}
 COLUMNS = ("input", "type", "block", "pass", "ours", "PyTorch", "PyTorch's best", "ratio", "floor", "over floor")
 
 
-def blocks(channels, rank):
-    """Returns name, our layer and PyTorch's module of each block, and how often the input must be read."""
+def blocks(channels: int, rank: int) -> Iterator[tuple[str, keras.Layer, torch.nn.Module, int]]:
+    """Yields the name, our layer and PyTorch's module of each block, and how often the block must read its input."""
     yield "cSE", layers.ChannelSE(), torch_blocks.ChannelSE(channels), 2
     yield "sSE", layers.SpatialSE(), torch_blocks.SpatialSE(channels, rank), 1
     for how in ("max", "add", "multiply", "concat"):
@@ -28,11 +31,11 @@ def blocks(channels, rank):
     yield "PE", layers.ProjectExcite(), torch_blocks.ProjectExcite(channels, rank), 2
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
-    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    parser.add_argument("--quick", action="store_true", help="two rounds, only to check that it runs")
+    parser.add_argument("--compile", action="store_true", help="also compile PyTorch (needs a C++ compiler)")
     arguments = parser.parse_args()
     repeats = 2 if arguments.quick else 7
     rows = []
@@ -73,7 +76,7 @@ def _measure(shape, dtype, name, ours, theirs, reads, bandwidth, repeats, use_co
     return rows
 
 
-def ours_passes(layer, array, dtype):
+def ours_passes(layer: keras.Layer, array: np.ndarray, dtype: str) -> dict[tuple[str, str], Callable[[], None]]:
     """Returns the forward and the forward + backward pass of one of our layers."""
     x = tf.cast(array, dtype)
     layer = type(layer).from_config({**layer.get_config(), "dtype": dtype if dtype == "float32" else "mixed_bfloat16"})
@@ -91,12 +94,12 @@ def ours_passes(layer, array, dtype):
 
 
 def _wait(tensor):
-    """Waits until a tensor is there: what XLA returns may still be on its way."""
+    """Waits until a tensor is computed: XLA may return a tensor before it has its values."""
     tensor[(0,) * tensor.ndim].numpy()
 
 
 def _bandwidth(shape, dtype, repeats):
-    """Returns bytes a second of `x + 1`, read and written."""
+    """Returns the bytes that `x + 1` reads and writes a second."""
     x = tf.cast(tf.random.normal(shape), dtype)
     add = tf.function(lambda x: x + tf.ones((), x.dtype))
     seconds = timing.alternate({"add": lambda: add(x)}, max(5, repeats))["add"]["min"]

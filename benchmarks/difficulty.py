@@ -1,19 +1,22 @@
-"""How much the intensities of generated scans tell: `python -m benchmarks.difficulty`.
+"""Measures how well intensities alone separate the tissues of generated scans: `python -m benchmarks.difficulty`.
 
-A small network of one hidden layer sees the 3×3×3 intensities around a voxel and tells cerebral cortex, cerebral white
-matter and the fluid around the brain apart. It learns from the scans of all held-out heads but the first and is
-measured on that one, where it need not tell these three from anything else. What it reaches, in Dice, is no bound for
-networks that see more of the head, but what they have to start from; `without` names what the scans were spared.
+A small network with one hidden layer sees the 3×3×3 intensities around a voxel. It separates cerebral cortex, cerebral
+white matter and the fluid around the brain; it does not have to separate these three from other tissues. It learns from
+the validation scans of all heads but the first, and its Dice is measured on the first head. Networks that see more of
+the head can do better; this score is what they start from. `without` names what was switched off in the scans.
 
-"deviation" is that of the intensities within the hippocampus (without its outermost voxels) over the range, from the
-5th to the 95th percentile, of what lies within 6 mm of it: the median over scans, real ones first.
+"deviation" is the standard deviation of the intensities inside the hippocampus (without its outermost voxels), divided
+by the range, from the 5th to the 95th percentile, of the intensities within 6 mm of it. It is the median over scans;
+the first row has real scans.
 """
 
 import argparse
 import dataclasses
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -39,11 +42,11 @@ VOXELS = 30000  # of each scan
 MARGIN = 6  # voxels, of 1 mm
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RECALIB_DATA", ".")), metavar="FOLDER")
-    parser.add_argument("--quick", action="store_true", help="the first kind, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="only the first kind, to check that it runs")
     arguments = parser.parse_args()
     generated = find_split(Recipe.read(RECIPE), arguments.data)[1]
     rows = [] if arguments.quick else [real_row(datasets.find_scans(arguments.data / "hippocampus", "msd"))]
@@ -56,51 +59,53 @@ def main():
         print("written to", timing.write("difficulty", rows))
 
 
-def real_row(scans):
-    """Returns the row of real scans of the hippocampus, whose tissues have no labels."""
+def real_row(scans: Sequence[datasets.LabelledScan]) -> dict[str, Any]:
+    """Returns the row of real scans of the hippocampus, whose other tissues have no labels."""
     read = [scan.read() for scan in scans]
-    deviations = [deviation(image.array, truth.array > 0) for image, truth in read]
+    deviations = [deviation(image.array, ground_truth.array > 0) for image, ground_truth in read]
     return {"scans": "real crops of the hippocampus", "deviation": float(np.median(deviations))}
 
 
-def generated_row(kind, without, scans):
-    """Returns the row of some generated scans."""
+def generated_row(kind: str, without: str, scans: Sequence[Any]) -> dict[str, Any]:
+    """Returns the row of one kind of generated scans, with something switched off in them."""
     examples, deviations, rng = [], [], np.random.default_rng(0)
     for scan in scans:
-        image, truth = (volume.array for volume in scan.read())
-        examples.append(surroundings(image, truth, rng))
-        found = [truth == number for number in HIPPOCAMPI]
+        image, ground_truth = (volume.array for volume in scan.read())
+        examples.append(surroundings(image, ground_truth, rng))
+        found = [ground_truth == number for number in HIPPOCAMPI]
         deviations += [deviation(image, mask) for mask in found if ndimage.binary_erosion(mask).any()]
-    found = dict(zip(TISSUES, told_apart(examples[1:], examples[0])))
+    found = dict(zip(TISSUES, tissue_dice(examples[1:], examples[0])))
     return {"scans": kind, "without": without, **found, "deviation": float(np.median(deviations))}
 
 
-def surroundings(image, truth, rng):
-    """Returns the 27 intensities around voxels of the tissues, in units of bright ones, and which tissue each is."""
-    tissue = np.full(truth.shape, -1)
+def surroundings(
+    image: np.ndarray, ground_truth: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the 27 intensities around voxels of the tissues, as shares of a bright one, and each voxel's tissue."""
+    tissue = np.full(ground_truth.shape, -1)
     for place, numbers in enumerate(TISSUES.values()):
-        tissue[np.isin(truth, numbers)] = place
-    padded = np.pad(image / np.percentile(image[truth > 0], 95), 1, mode="edge")
+        tissue[np.isin(ground_truth, numbers)] = place
+    padded = np.pad(image / np.percentile(image[ground_truth > 0], 95), 1, mode="edge")
     chosen = rng.permutation(np.argwhere(tissue >= 0))[:VOXELS]
     around = [padded[tuple((chosen + step).T)] for step in np.ndindex(3, 3, 3)]
     return np.stack(around, axis=1), tissue[tuple(chosen.T)]
 
 
-def told_apart(training, test):
-    """Returns the Dice of each tissue in the examples of `test`, by a network that learns from the others."""
+def tissue_dice(training: Sequence[tuple[np.ndarray, np.ndarray]], test: tuple[np.ndarray, np.ndarray]) -> list[float]:
+    """Returns the Dice of each tissue in the examples of `test`, by a network that learns from those of `training`."""
     from sklearn.neural_network import MLPClassifier
 
     inputs, classes = (np.concatenate(parts) for parts in zip(*training))
     network = MLPClassifier((64,), max_iter=12, batch_size=500, learning_rate_init=3e-3, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it need not have converged
+        warnings.simplefilter("ignore")  # it does not have to converge
         network.fit(inputs, classes)
-    found, truth = network.predict(test[0]), test[1]
-    return [float(dice(found, truth, place)) for place in range(len(TISSUES))]
+    found, ground_truth = network.predict(test[0]), test[1]
+    return [float(dice(found, ground_truth, place)) for place in range(len(TISSUES))]
 
 
-def deviation(image, mask):
-    """Returns the deviation within a structure over the range of its surroundings; see the module."""
+def deviation(image: np.ndarray, mask: np.ndarray) -> float:
+    """Returns the deviation inside a structure, divided by the range around it; see the docstring of the module."""
     box = tuple(slice(max(0, side.start - MARGIN), side.stop + MARGIN) for side in ndimage.find_objects(mask * 1)[0])
     low, high = np.percentile(image[box], (5, 95))
     return image[ndimage.binary_erosion(mask)].std() / (high - low)

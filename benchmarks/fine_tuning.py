@@ -1,9 +1,9 @@
-"""Few labelled scans, from pretrained weights and from scratch: `python -m benchmarks.fine_tuning [--quick]`.
+"""Trains on few labelled scans, pretrained and from scratch: `python -m benchmarks.fine_tuning [--quick]`.
 
-The whole hippocampus (both labels merged into one) is learnt from 5, 10 and 20 scans: from the preset that
-`zoo/recipes/hippocampus_whole.toml` names, with and without a frozen encoder, and from fresh weights, for as many steps
-each. The score is the mean Dice on the 42 scans that are held out. The preset's body has seen the few scans before,
-with finer labels, so the gain is that of a body that fits the task, the best there can be.
+Networks learn the whole hippocampus (both labels merged into one) from 5, 10 and 20 scans: from the preset that
+`zoo/recipes/hippocampus_whole.toml` names, with and without a frozen encoder, and from random weights, all with the
+same number of steps. The score is the mean Dice on the 42 validation scans. The preset's body has seen the few scans
+before, with finer labels, so the gain is the best that is possible.
 """
 
 import argparse
@@ -20,10 +20,10 @@ RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "hippocampus_whole.toml
 COLUMNS = ("scans", "from scratch", "pretrained", "pretrained, encoder frozen")
 
 
-def main():
-    """Trains, prints a table and writes it; what was trained in `--runs` already is not trained again."""
+def main() -> None:
+    """Trains, prints a table and writes it; trainings already in `--runs` are not repeated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one step each, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="one step each, only to check that it runs")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RECALIB_DATA", ".")), help="folder of data")
     parser.add_argument("--runs", type=Path, default=Path("runs/fine_tuning"), help="folder of the trainings")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind")

@@ -1,11 +1,11 @@
-"""Labels of a large scan beside MONAI's sliding window: `python -m benchmarks.inference [--quick]`.
+"""Compares the segmentation of a large scan with MONAI's sliding window: `python -m benchmarks.inference [--quick]`.
 
-A volume of 192×224×192 voxels goes through a preset's window with half a window of overlap and Gaussian blending: ours
-with every engine in float32 and bfloat16, and MONAI's `sliding_window_inference` over the same network in PyTorch with
+A volume of 192×224×192 voxels is segmented by sliding window, with half a window of overlap and Gaussian blending. Ours
+run with every engine in float32 and bfloat16. MONAI's `sliding_window_inference` runs the same network in PyTorch with
 the same weights, at {float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile
-torch.compile}. "chosen" marks the engine that `recalib segment` takes by itself. Also says how many labels are those
-of ours in float32, of all voxels and of those that either calls a structure. (MONAI's windows lie elsewhere: it leaves
-the last one less room, where ours are spread evenly.)
+torch.compile}. "chosen" marks the engine that `recalib segment` selects. "same labels" is the share of voxels with the
+same label as ours in float32 under Keras; "same structures" counts only voxels that one of the two does not call
+background. (Windows lie at different places: MONAI moves its last one back, ours are spread evenly.)
 """
 
 import argparse
@@ -37,13 +37,13 @@ COLUMNS = (
 )
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="densenet3d_pe")
     parser.add_argument("--weights", default="hippocampus")
-    parser.add_argument("--quick", action="store_true", help="a small volume, to see that it runs")
-    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    parser.add_argument("--quick", action="store_true", help="a small volume, only to check that it runs")
+    parser.add_argument("--compile", action="store_true", help="also compile PyTorch (needs a C++ compiler)")
     arguments = parser.parse_args()
     which = (arguments.preset, arguments.weights)
     image = _image(zoo.weight_set(*which).input.normalization, QUICK_SIZE if arguments.quick else SIZE)
@@ -76,7 +76,7 @@ def main():
 
 
 def _timed(rounds, repeats):
-    """Returns the seconds of each candidate; one far behind the best of its kind in the first round runs but once."""
+    """Returns the seconds of each candidate; one far behind the best of its kind in the first round runs only once."""
     first = timing.alternate(rounds, repeats=1, warm_up=0)
     best = {}
     for name, value in first.items():
@@ -91,7 +91,7 @@ def _kind(name):
 
 
 def _image(normalization, size):
-    """Returns a volume full of hippocampi: a crop of the MNI152 template, mirrored over and over."""
+    """Returns a volume full of hippocampi: a crop of the MNI152 template, repeated as mirror images."""
     from examples.demo import template
     from examples.hippocampus import FIRST, LAST, crop
 
@@ -109,7 +109,7 @@ def _ours(which, image):
 
 
 def _chosen(which, image):
-    """Returns the name of the engine that the choice falls on: the one remembered, or by this image."""
+    """Returns the name of the selected engine: the remembered one, or the one that this image selects."""
     segmenter = Segmenter(which[0], weights=which[1])
     segmenter.views(image)
     return f"ours, {segmenter.engine.name}, {segmenter.engine.precision}"

@@ -1,11 +1,14 @@
-"""Peak memory: `python -m benchmarks.memory [--quick]`.
+"""Measures peak memory: `python -m benchmarks.memory [--quick]`.
 
-Three tables, of processes of their own. Blocks: forward and backward of each block beside straight PyTorch, what they
-take beyond their input. Scans: all that lies between a 16-bit file and the file of its labels, over slices and
-classes, and by what the file and the network ask for, with a cheap stand-in for the network that reads the class off
-the intensity; what is given is the resident memory of the process at its peak, everything counted in. Where the network
-sees other voxels than the scan's, not all labels can be right: the classes mix where they meet. Engines: the same for
-`recalib segment` on a small scan, with the processes that it starts, whose shared pages count in each.
+There are three tables; each figure comes from a separate process.
+
+- Blocks: the memory of forward and backward of each block beyond its input, ours and plain PyTorch's.
+- Scans: the peak resident memory of a whole process that reads a 16-bit scan and writes its labels, by number of
+  slices and classes, file format, and voxels of the network. A cheap function that reads the class from the intensity
+  replaces the network. Where the network sees other voxels than the scan has, not all labels can be right: the classes
+  mix where they meet.
+- Engines: the same for `recalib segment` on a small scan, including the processes that it starts. Memory that processes
+  share counts once in each.
 """
 
 import argparse
@@ -15,12 +18,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import timing
 
 BLOCKS = ("cSE", "sSE", "scSE max", "PE")
-LAYOUTS = ("contiguous", "channels_last")  # of PyTorch's maps; the one that takes less counts
+LAYOUTS = ("contiguous", "channels_last")  # of PyTorch's maps; the table has the one that takes less
 BLOCK_COLUMNS = ("block", "ours MB", "PyTorch MB", "ratio")
 SCAN_COLUMNS = ("scan", "file", "network sees", "classes", "float32 scan MB", "peak MB", "seconds", "labels right")
 ENGINE_COLUMNS = ("engine", "peak MB", "seconds")
@@ -28,14 +32,14 @@ ENGINES = (("keras", "float32"), ("keras", "bfloat16"), ("openvino", "float32"),
 WINDOW = (64, 64, 64)
 MOST_CLASSES = 104
 AIR = -1024  # the intercept of most CTs, in Hounsfield units
-TICK = 0.02  # seconds between two looks at the memory of several processes
-BOX = 8  # side of what is all of one class, in voxels
+TICK = 0.02  # seconds between two measurements of the memory of several processes
+BOX = 8  # side of a box of one class, in voxels
 
 
-def main():
+def main() -> None:
     """Measures, prints three tables and writes them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small inputs, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small inputs, only to check that it runs")
     parser.add_argument("--one", help="what one process measures (for internal use)")
     arguments = parser.parse_args()
     if arguments.one:
@@ -96,20 +100,20 @@ def _engines(folder):
         command = ["segment", str(folder / "small.nii"), "-o", str(folder), "--overwrite"]
         command += ["--preset", "densenet3d_pe", "--weights", "hippocampus"]
         command += ["--engine", engine, "--precision", precision]
-        of_command(command)  # OpenVINO compiles once
+        of_command(command)  # OpenVINO compiles in the first run only
         peak, seconds = of_command(command)
         rows.append({"engine": f"{engine}, {precision}", "peak MB": peak, "seconds": seconds})
     return rows
 
 
 def _write_scan(path, shape, classes, intercept=0):
-    """Writes a 16-bit scan as CT has it, whose intensities are the numbers of classes, in boxes of one class each.
+    """Writes a 16-bit scan like a CT, made of boxes of one class each; intensities are the indices of classes.
 
     Args:
-        path: of the file, compressed if it ends in `.gz`.
-        shape: three sizes in voxels.
-        classes: how many there are.
-        intercept: what is to be added to the numbers in the file, as its header says.
+        path: The file, compressed if it ends in `.gz`.
+        shape: Three sizes in voxels.
+        classes: The number of classes.
+        intercept: The header's intercept, which readers add to the numbers in the file.
     """
     import nibabel as nib
     import numpy as np
@@ -121,12 +125,12 @@ def _write_scan(path, shape, classes, intercept=0):
     nib.save(image, path)
 
 
-def of_command(arguments, **environment):
+def of_command(arguments: Sequence[str], **environment: str) -> tuple[float, float]:
     """Returns the peak MB of a process that runs `recalib` with these arguments, and its seconds.
 
     Args:
-        arguments: sequence of texts.
-        **environment: variables that the process has beside those of this one.
+        arguments: The arguments of the command.
+        **environment: Environment variables, in addition to those of this process.
     """
     return _in_process({**os.environ, **environment}, what="command", arguments=arguments)
 
@@ -145,13 +149,13 @@ def _block(block, size, whose):
     """Returns the MB that forward and backward of a block on (1, size, size, size, 64) take beyond their input.
 
     Args:
-        block: one of `BLOCKS`.
-        size: voxels along each axis.
+        block: One of `BLOCKS`.
+        size: The voxels along each axis.
         whose: `"ours"`, or the layout of PyTorch's maps.
     """
-    _passes(block, 8, whose)()  # libraries load, compilers start
+    _passes(block, 8, whose)()  # loads libraries, starts compilers
     run = _passes(block, size, whose)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _resident("VmRSS")
     run()
     run()
@@ -171,7 +175,7 @@ def _passes(block, size, whose):
 
 
 def _scan(folder, classes, name="scan.nii", spacing=None, normalization="ct"):
-    """Returns the peak MB of this process, the seconds, and the share of right labels, for a scan of `_write_scan`."""
+    """Returns the peak MB of this process, the seconds, and the share of right labels for a scan of `_write_scan`."""
     import time
 
     import numpy as np
@@ -199,7 +203,7 @@ def _scan(folder, classes, name="scan.nii", spacing=None, normalization="ct"):
 
 
 def _command(arguments):
-    """Returns the peak MB of this process, with those that it starts, and the seconds of `recalib` with arguments."""
+    """Runs `recalib`; returns the peak MB of this process and those that it starts, and the seconds."""
     import threading
     import time
 
@@ -224,7 +228,7 @@ def _command(arguments):
 
 
 def _children():
-    """Returns the numbers of the processes that this one has started and that run on."""
+    """Returns the ids of the processes that this one started and that still run."""
     return " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
 
 
@@ -242,9 +246,9 @@ def _peak():
 
 
 def _resident(field, process="self"):
-    """Returns the resident memory of a process in MB: now (VmRSS), or at its peak (VmHWM), as Linux tells it.
+    """Returns the resident memory of a process in MB, from Linux: now (VmRSS), or at its peak (VmHWM).
 
-    `getrusage` will not do: what it tells begins at the size of the process that started this one.
+    `getrusage` is wrong here: its peak includes the size of the parent process.
     """
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.split(f"{field}:")[1].split()[0]) / 1e3

@@ -1,8 +1,8 @@
-"""How soon optimizers get somewhere: `python -m benchmarks.optimizers [--recipe RECIPE.toml] [--quick]`.
+"""Compares how fast optimizers learn: `python -m benchmarks.optimizers [--recipe RECIPE.toml] [--quick]`.
 
-The same training (network, first weights, batches, schedule) by each optimizer and peak rate, shortened to few epochs,
-at the end of which the rate is zero. Shown are the loss on the way, the mean Dice on the scans that are held out in the
-end, and the seconds of an epoch, the first one left out.
+Runs the same training (network, first weights, batches, schedule) with each optimizer and peak learning rate, shortened
+to a few epochs; the rate falls to zero at the end. The table shows the loss after some epochs, the mean Dice on the
+validation scans at the end, and the seconds of an epoch (the first one is excluded).
 """
 
 import argparse
@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,18 @@ RECIPE = Path(__file__).parents[1] / "zoo" / "recipes" / "hippocampus" / "unet3d
 TRIED = (("adam", 0.004), ("adam", 0.008), ("muon", 0.01), ("muon", 0.02))
 
 
-def main():
-    """Trains, prints a table and writes it; what was trained in `--runs` already is not trained again."""
+def main() -> None:
+    """Trains, prints a table and writes it; trainings already in `--runs` are not repeated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", type=Path, default=RECIPE, metavar="RECIPE.toml")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RECALIB_DATA", ".")), help="folder of data")
     parser.add_argument("--runs", type=Path, default=Path("runs/optimizers"), help="folder of the trainings")
-    parser.add_argument("--quick", action="store_true", help="one epoch of one step by the first, to see that it runs")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one epoch of one step with the first optimizer, only to check that it runs",
+    )
     arguments = parser.parse_args()
     recipe = Recipe.read(arguments.recipe)
     epochs, steps = (1, 1) if arguments.quick else (arguments.epochs, recipe.schedule.steps_per_epoch)
@@ -40,13 +45,13 @@ def main():
         print("written to", timing.write("optimizers", rows))
 
 
-def shortened(schedule, epochs, steps):
-    """Returns a schedule of so many epochs and steps of each, validated at its end."""
+def shortened(schedule: Any, epochs: int, steps: int) -> Any:
+    """Returns the schedule with this number of epochs and of steps an epoch, validated only at its end."""
     return dataclasses.replace(schedule, epochs=epochs, steps_per_epoch=steps, validate_every=epochs)
 
 
-def row(recipe, name, rate, runs, data):
-    """Returns the row of an optimizer: what its training says of itself."""
+def row(recipe: Recipe, name: str, rate: float, runs: Path, data: Path) -> dict[str, Any]:
+    """Trains with an optimizer and returns its row, from the log of the run."""
     optimizer = dataclasses.replace(recipe.optimizer, name=name, learning_rate=rate)
     folder = runs / f"{recipe.preset}-{name}-{rate:g}"
     weight_set = train(dataclasses.replace(recipe, optimizer=optimizer), folder, data, resume=True)
@@ -63,7 +68,7 @@ def row(recipe, name, rate, runs, data):
 
 
 def _shown(epochs):
-    """Returns the epochs whose losses stand in the table: the first few, halfway, the last."""
+    """Returns the epochs whose losses the table shows: the first two, the middle one, the last."""
     return {1, 2, epochs // 2, epochs}
 
 

@@ -1,7 +1,7 @@
-"""Where the milliseconds of a training step go: `python -m benchmarks.profile [--quick]`.
+"""Shows how a training step spends its time: `python -m benchmarks.profile [--quick]`.
 
-TensorFlow's own trace of some steps, its kernels grouped by what they do. Few kernels run side by side on a CPU (each
-uses all cores), so their sum is nearly the time that passed; `waiting` is what is left of that.
+It takes TensorFlow's own trace of a few steps and groups the kernels by what they do. On a CPU each kernel uses all
+cores and few run side by side, so their sum is nearly the time of the step; `waiting` is the rest of this time.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from benchmarks.train_step import NETWORKS
 from recalib_keras import models
 from recalib_keras.training.losses import DiceCrossEntropy
 
-# What a kernel does, by a part of its type; the first that fits counts.
+# What a kernel does, by a part of its type; the first match counts.
 GROUPS = {
     "convolutions, gradient of the input": ("BackpropInput",),
     "convolutions, gradient of the kernel": ("BackpropFilter", "BiasAddGrad"),
@@ -37,10 +38,10 @@ GROUPS = {
 COLUMNS = ("network", "what", "milliseconds", "share")
 
 
-def main():
+def main() -> None:
     """Profiles each network, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one step, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="one step, only to check that it runs")
     arguments = parser.parse_args()
     rows = []
     for name, (network, shape, settings) in NETWORKS.items():
@@ -56,8 +57,8 @@ def main():
         print("written to", timing.write("profile", rows))
 
 
-def profile(network, shape, settings, steps):
-    """Returns the milliseconds that kernels of each type take in a step, and those that a step takes."""
+def profile(network: str, shape: tuple[int, ...], settings: dict[str, Any], steps: int) -> tuple[Counter, float]:
+    """Returns the milliseconds of each type of kernel in a step, and the milliseconds of the step."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal(shape).astype("float32"), rng.integers(0, 3, shape).astype("uint8")
     model = getattr(models, network)(shape[1:], 3, dtype="mixed_bfloat16", **settings)
@@ -84,7 +85,7 @@ def profile(network, shape, settings, steps):
 
 
 def _kind(event):
-    """Returns the type of the kernel that an event records, or None: `place in the graph:type`, or XLA's own."""
+    """Returns the type of the kernel that an event records (`place in the graph:type`, or XLA's own), or None."""
     if event == "CpuExecutable::ExecuteAsyncOnStream":
         return "XLA"
     found = re.fullmatch(r"[^: ]+:(\w+)", event)

@@ -1,6 +1,6 @@
-"""What a user waits for before anything happens: `python -m benchmarks.startup [--scan FILE]`.
+"""Measures how long imports and commands take to start: `python -m benchmarks.startup [--scan FILE]`.
 
-Each line is a fresh Python process, timed from outside.
+Each row is a fresh Python process, timed from outside.
 """
 
 import argparse
@@ -13,10 +13,10 @@ LOAD = 'zoo.load("densenet3d_pe", "hippocampus")'
 COLUMNS = ("what", "seconds", "min", "max")
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scan", help="also time the segmentation of this small scan, of a hippocampus")
+    parser.add_argument("--scan", help="also time the segmentation of this small scan of a hippocampus")
     arguments = parser.parse_args()
     whats = {
         "python -c pass": ["-c", "pass"],

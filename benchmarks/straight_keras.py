@@ -1,6 +1,7 @@
-"""The networks as one would write them in Keras without this package's layers, to measure the fast paths against."""
+"""The networks from Keras's own layers, without the fast layers of this package, for comparison."""
 
 import contextlib
+from collections.abc import Iterator
 from unittest import mock
 
 import keras
@@ -11,10 +12,10 @@ from recalib_keras.layers import acceleration
 
 
 class StraightProjectExcite(layers.ProjectExcite):
-    """Project & Excite with the full-size sum of projections, as the formula reads."""
+    """Project & Excite with the sum of projections at full size, as in the formula."""
 
     def compress(self, inputs):
-        """Returns the projections, broadcast to full size and added."""
+        """Returns the sum of the projections, each broadcast to full size."""
         return sum(
             ops.broadcast_to(
                 ops.mean(inputs, axis=[other for other in self.spatial_axes if other != axis], keepdims=True),
@@ -24,12 +25,12 @@ class StraightProjectExcite(layers.ProjectExcite):
         )
 
     def process(self, descriptor):
-        """Returns the logits."""
+        """Returns the logits of the gates."""
         return self.expand(ops.relu(self.reduce(descriptor)))
 
 
 class StraightPooling(keras.layers.Layer):
-    """Stock max pooling, and for indices a mask of what equals the maximum of its window: on ties, all of it."""
+    """Keras's max pooling; for the indices, a mask of all voxels that equal the maximum of their window."""
 
     def __init__(self, data_format, **kwargs):
         super().__init__(**kwargs)
@@ -40,7 +41,7 @@ class StraightPooling(keras.layers.Layer):
 
 
 class StraightUnpooling(keras.layers.Layer):
-    """Repetition, times the mask."""
+    """Repeats each voxel and multiplies by the mask."""
 
     def __init__(self, data_format, **kwargs):
         super().__init__(**kwargs)
@@ -56,8 +57,8 @@ def _repeated(inputs):
 
 
 @contextlib.contextmanager
-def straight():
-    """Networks built inside use stock batch normalization and pooling, the straight PE, and no fused functions."""
+def straight() -> Iterator[None]:
+    """Networks built inside use Keras's batch normalization and pooling, the PE above, and no fused functions."""
     with (
         mock.patch.object(acceleration, "can_fuse", return_value=False),
         mock.patch.object(layers, "FoldedBatchNormalization", keras.layers.BatchNormalization),

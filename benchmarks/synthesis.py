@@ -1,8 +1,8 @@
-"""How long it takes to generate a scan: `python -m benchmarks.synthesis [--quick]`, under any KERAS_BACKEND.
+"""Measures the time to generate a scan: `python -m benchmarks.synthesis [--quick]`, under any KERAS_BACKEND.
 
-A label map of a head's size, nested shells of as many tissues as real maps have, becomes scans of a whole brain at 2 mm
-and at 1 mm, one at a time, with numbers drawn anew for each. Beside the time that passes stands that of the processor,
-over all cores: what it takes from a training that runs at the same time.
+A label map of the size of a head, with as many tissues as real ones have (as nested shells), becomes scans of a whole
+brain at 2 mm and at 1 mm, one at a time, with new random numbers for each. Next to the elapsed time, the table shows
+the processor's time over all cores: this is what generation takes from a training at the same time.
 """
 
 import argparse
@@ -30,10 +30,10 @@ SETTINGS = {"mild": MILD, "varied": VARIED}
 COLUMNS = ("voxels", "window", "settings", "seconds a scan", "processor's", "of them drawing", "first scan")
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two rounds, only to check that it runs")
     arguments = parser.parse_args()
     repeats = 2 if arguments.quick else 15
     maps, table = _head()
@@ -49,13 +49,13 @@ def main():
         row["seconds a scan"] = walls[name]
         row["processor's"] = float(np.median([_seconds(scan, time.process_time) for _ in range(repeats)]))
     timing.show(rows, COLUMNS)
-    print("times with extremes in ms, others in s")
+    print("times with (minimum–maximum) are in milliseconds, the others in seconds")
     if not arguments.quick:
         print("written to", timing.write(f"synthesis_{keras.backend.backend()}", rows))
 
 
 class _Scans:
-    """Makes a scan with each call."""
+    """Makes one scan a call."""
 
     def __init__(self, maps, random_scan):
         self.examples, self.step = GeneratedExamples(maps, random_scan, 1000), 0
@@ -69,7 +69,7 @@ class _Scans:
 
 
 def _head():
-    """Returns nested shells in the shape of a head, and a table of their tissues; the inner ones are segmented."""
+    """Returns nested shells in the shape of a head, and a table of their tissues; the inner shells are structures."""
     places = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) for size in HEAD), indexing="ij"))
     radius = np.sqrt(np.square(places).sum(axis=0))
     shells = np.where(radius < 1, 1 + (radius * (LABELS - 1)).astype(int), 0).astype("uint8")

@@ -1,26 +1,30 @@
-"""Time candidates fairly: alternating, in one run, medians with extremes."""
+"""Times candidates fairly: they take turns in one run; gives the median, minimum and maximum."""
 
 import json
 import os
 import platform
 import statistics
 import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def alternate(candidates, repeats=7, warm_up=2):
+def alternate(
+    candidates: Mapping[Hashable, Callable[[], Any]], repeats: int = 7, warm_up: int = 2
+) -> dict[Any, dict[str, float]]:
     """Returns the seconds of each candidate as `{"median": …, "min": …, "max": …}`.
 
-    The candidates take turns, so that whatever else the machine does falls on all of them alike.
+    The candidates take turns, so other work on the machine slows all of them alike.
 
     Args:
-        candidates: dict of functions without arguments, by name.
-        repeats: rounds that are timed.
-        warm_up: rounds before them.
+        candidates: Functions without arguments, by name.
+        repeats: The number of rounds that are timed.
+        warm_up: The number of rounds before them.
     """
     seconds = {name: [] for name in candidates}
     for round_ in range(warm_up + repeats):
@@ -32,16 +36,16 @@ def alternate(candidates, repeats=7, warm_up=2):
     return {name: _summary(values) for name, values in seconds.items()}
 
 
-def write(name, rows):
-    """Writes the rows of a table, dicts, with the machine they were measured on; returns the path."""
+def write(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes the rows of a table and a description of the machine to `results/`; returns the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def machine():
-    """Returns what was measured on: processor, cores, and the versions of what was run."""
+def machine() -> dict[str, Any]:
+    """Returns the processor, its cores and load, and the versions of the packages."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return {
@@ -52,7 +56,7 @@ def machine():
     }
 
 
-def show(rows, columns):
+def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Prints rows as a Markdown table."""
     print("| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))

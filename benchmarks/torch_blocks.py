@@ -1,13 +1,13 @@
-"""The blocks as straight PyTorch modules, written from their formulas: the peers of `recalib_keras.layers`."""
+"""The blocks as plain PyTorch modules, written from their formulas, for comparison with `recalib_keras.layers`."""
 
 import torch
 from torch import nn
 
 
 class ChannelSE(nn.Module):
-    """cSE: one gate a channel, from the means of all channels."""
+    """cSE: one gate for each channel, from the means of all channels."""
 
-    def __init__(self, channels, reduction_ratio=2):
+    def __init__(self, channels: int, reduction_ratio: int = 2):
         super().__init__()
         self.reduce = nn.Linear(channels, channels // reduction_ratio)
         self.expand = nn.Linear(channels // reduction_ratio, channels)
@@ -19,9 +19,9 @@ class ChannelSE(nn.Module):
 
 
 class SpatialSE(nn.Module):
-    """sSE: one gate a position, from the channels there."""
+    """sSE: one gate for each position, from its channels."""
 
-    def __init__(self, channels, rank):
+    def __init__(self, channels: int, rank: int):
         super().__init__()
         self.squeeze = _convolution(rank)(channels, 1, 1)
 
@@ -30,9 +30,9 @@ class SpatialSE(nn.Module):
 
 
 class ChannelSpatialSE(nn.Module):
-    """scSE: both, joined."""
+    """scSE: joins cSE and sSE."""
 
-    def __init__(self, channels, rank, aggregation="max", reduction_ratio=2):
+    def __init__(self, channels: int, rank: int, aggregation: str = "max", reduction_ratio: int = 2):
         super().__init__()
         self.channel, self.spatial = ChannelSE(channels, reduction_ratio), SpatialSE(channels, rank)
         self.join = {
@@ -47,9 +47,9 @@ class ChannelSpatialSE(nn.Module):
 
 
 class ProjectExcite(nn.Module):
-    """PE: the projections onto the spatial axes, broadcast, added, and two 1×1 convolutions."""
+    """PE: adds the broadcast projections onto the spatial axes and applies two 1×1 convolutions."""
 
-    def __init__(self, channels, rank, reduction_ratio=2):
+    def __init__(self, channels: int, rank: int, reduction_ratio: int = 2):
         super().__init__()
         self.reduce = _convolution(rank)(channels, channels // reduction_ratio, 1)
         self.expand = _convolution(rank)(channels // reduction_ratio, channels, 1)

@@ -1,5 +1,6 @@
-"""The networks as straight PyTorch modules with the layer names of ours, so that weights carry over."""
+"""The networks as plain PyTorch modules. Layers have the same names as ours, so weights can be copied."""
 
+import keras
 import numpy as np
 import torch
 from torch import nn
@@ -14,11 +15,11 @@ class Network(nn.Module):
     """The PyTorch twin of one of our networks.
 
     Args:
-        model: `UNet`, `SDNet` or `DenseNet` of `recalib_keras.models`, with max-unpooling or transposed convolutions,
+        model: A `UNet`, `SDNet` or `DenseNet` of `recalib_keras.models` with max-unpooling or transposed convolutions,
             batch normalization or none, and blocks after encoders and decoders. Its weights are copied.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         super().__init__()
         self.config = model.get_config()
         self.kind = type(model).__name__

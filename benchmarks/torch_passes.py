@@ -1,22 +1,26 @@
-"""What is timed of the PyTorch peers: passes of a block, and training steps of a network."""
+"""The PyTorch code that is timed: passes of a block, and training steps of a network."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 
-def of_block(module, array, dtype, use_compile, device="cpu"):
+def of_block(
+    module: torch.nn.Module, array: np.ndarray, dtype: str, use_compile: bool, device: str = "cpu"
+) -> dict[tuple[str, str], Callable[[], None]]:
     """Returns the forward and the forward + backward pass of a module in each layout and mode.
 
     Args:
-        module: `torch.nn.Module`.
-        array: float array `(batch, *spatial, channels)`.
+        module: The block.
+        array: Its input, floats `(batch, *spatial, channels)`.
         dtype: `"float32"` or `"bfloat16"`.
-        use_compile: whether to try torch.compile besides.
+        use_compile: Whether to try torch.compile as well.
         device: `"cpu"` or `"cuda"`.
 
     Returns:
-        Dict of functions by `(how, pass)`.
+        Functions by `(how, pass)`.
     """
     candidates = {}
     kind = getattr(torch, dtype)
@@ -31,13 +35,21 @@ def of_block(module, array, dtype, use_compile, device="cpu"):
     return candidates
 
 
-def training_step(twin, x, y, layout, precision, mode, device="cpu"):
+def training_step(
+    twin: torch.nn.Module,
+    x: np.ndarray,
+    y: np.ndarray,
+    layout: str,
+    precision: str,
+    mode: str,
+    device: str = "cpu",
+) -> Callable[[], None]:
     """Returns a function that does one step of Adam.
 
     Args:
-        twin: `benchmarks.torch_networks.Network`.
-        x: float array `(batch, *spatial, 1)`.
-        y: integer array of the same shape.
+        twin: The network, a `benchmarks.torch_networks.Network`.
+        x: The images, floats `(batch, *spatial, 1)`.
+        y: The classes, integers of the same shape.
         layout: `"contiguous"` or `"channels_last"`.
         precision: `"float32"`, or `"bfloat16"` by autocast.
         mode: `"eager"` or `"compiled"`.
@@ -46,7 +58,7 @@ def training_step(twin, x, y, layout, precision, mode, device="cpu"):
     kept = {2: torch.channels_last, 3: torch.channels_last_3d}[x.ndim - 2]
     memory = kept if layout == "channels_last" else torch.contiguous_format
     image = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).to(device).contiguous(memory_format=memory)
-    truth = torch.from_numpy(y[..., 0]).long().to(device)
+    classes = torch.from_numpy(y[..., 0]).long().to(device)
     twin = twin.to(device, memory_format=memory)
     optimizer = torch.optim.Adam(twin.parameters(), 1e-3)
     run = _compiled(twin) if mode == "compiled" else twin
@@ -55,7 +67,7 @@ def training_step(twin, x, y, layout, precision, mode, device="cpu"):
         optimizer.zero_grad()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             probabilities = run(image)
-        _loss(probabilities.float(), truth).backward()
+        _loss(probabilities.float(), classes).backward()
         optimizer.step()
         _wait(device)
 
@@ -63,7 +75,7 @@ def training_step(twin, x, y, layout, precision, mode, device="cpu"):
 
 
 def _compiled(module):
-    torch._dynamo.config.recompile_limit = 64  # of many layouts, types and networks; the default gives up after 8
+    torch._dynamo.config.recompile_limit = 64  # for many layouts, types and networks; the default is 8
     return torch.compile(module)
 
 
@@ -86,9 +98,9 @@ def _wait(device):
         torch.cuda.synchronize()
 
 
-def _loss(probabilities, truth):
-    """One minus the mean foreground Dice, plus the cross-entropy, as in `DiceCrossEntropy`."""
-    one_hot = F.one_hot(truth, probabilities.shape[1]).movedim(-1, 1).float()
+def _loss(probabilities, classes):
+    """Returns one minus the mean Dice without the background, plus the cross-entropy, as in `DiceCrossEntropy`."""
+    one_hot = F.one_hot(classes, probabilities.shape[1]).movedim(-1, 1).float()
     axes = [0, *range(2, probabilities.ndim)]
     overlap, total = (one_hot * probabilities).sum(axes), one_hot.sum(axes) + probabilities.sum(axes)
-    return 1 - (2 * overlap / (total + 1e-5))[1:].mean() + F.nll_loss(torch.log(probabilities + 1e-7), truth)
+    return 1 - (2 * overlap / (total + 1e-5))[1:].mean() + F.nll_loss(torch.log(probabilities + 1e-7), classes)

@@ -1,9 +1,9 @@
-"""Training steps beside PyTorch and straight Keras: `python -m benchmarks.train_step [--quick]`.
+"""Compares training steps with PyTorch and straight Keras: `python -m benchmarks.train_step [--quick]`.
 
-One step is forward, loss, backward and Adam on a batch of a preset's window. PyTorch counts at its best of
-{float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}; straight Keras
-is the same network of stock layers in float32 without XLA. "convolutions" is the time of our step's convolutions
-alone: each forward and with its gradients, one after the other, with nothing between them.
+One step is forward, loss, backward and Adam on one batch at the window of a preset. PyTorch runs at its best of
+{float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}. Straight Keras
+is the same network from Keras's own layers, in float32 without XLA. "convolutions" is the time of our step's
+convolutions alone: each one forward and with its gradients, one after the other, and nothing between them.
 """
 
 import argparse
@@ -35,13 +35,13 @@ COLUMNS = (
 )
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two rounds, to see that it runs")
-    parser.add_argument("--compile", action="store_true", help="let PyTorch compile, too (needs a C++ compiler)")
+    parser.add_argument("--quick", action="store_true", help="two rounds, only to check that it runs")
+    parser.add_argument("--compile", action="store_true", help="also compile PyTorch (needs a C++ compiler)")
     arguments = parser.parse_args()
-    keep_memory()  # as in every training; PyTorch gains by it as well
+    keep_memory()  # as in every training; it makes PyTorch faster, too
     rows = []
     for name, (network, shape, settings) in NETWORKS.items():
         rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def _keras_step(network, settings, x, y, dtype):
 
 
 def _convolutions(network, settings, shape):
-    """Returns a function that runs all convolutions of a step on random maps, and nothing else."""
+    """Returns a function that runs only the convolutions of a step, on random maps."""
     model = getattr(models, network)(shape[1:], 3, dtype="mixed_bfloat16", **settings)
     passes = []
     for layer in model.layers:
@@ -99,7 +99,7 @@ def _convolutions(network, settings, shape):
 
 
 def _passes_of(layer, is_first):
-    """Returns a function of kernel, input and the output's gradient: forward, and the gradients of both."""
+    """Returns a function of kernel, input and the output's gradient that runs forward and computes both gradients."""
     is_transposed = "Transpose" in layer.__class__.__name__
 
     @tf.function

@@ -1,9 +1,9 @@
-"""What workers gain and what the launcher costs: `python -m benchmarks.tuning [--trials 24] [--repeats 3] [--quick]`.
+"""Measures the gain by workers and the cost of the launcher: `python -m benchmarks.tuning [--trials 24] [--quick]`.
 
-The same study, whose trials are real but small trainings on scans made here (of about six seconds on one core), is run
-by keras-tuner alone in one process, by `recalib tune` in its own process, and by `recalib tune --workers` 1 and 2. Each
-worker has one core, and the chief none of its own. A time is that of the whole command, start-up included; the ways
-take turns, in half an hour altogether.
+The same study runs with keras-tuner alone in one process, with `recalib tune` in one process, and with `recalib tune
+--workers` 1 and 2. Its trials are real but small trainings of about six seconds on one core, on scans that this script
+makes. Each worker has one core; the chief has no core of its own. A time is that of the whole command, start-up
+included. The four ways take turns; all rounds take half an hour.
 """
 
 import argparse
@@ -56,12 +56,12 @@ learning_rate = {{ min = 1e-3, max = 1e-2, scale = "log" }}
 COLUMNS = ("how", "workers", "cores", "seconds", "min", "max", "of one worker", "of keras-tuner alone")
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="two trials, once, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two trials, once, only to check that it runs")
     parser.add_argument("--alone", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     trials, repeats = (2, 1) if arguments.quick else (arguments.trials, arguments.repeats)
@@ -106,7 +106,7 @@ def _measure(folder, trials, repeats):
 
 
 def _run(words, cores):
-    """Runs a command on the first cores of those that this process may use."""
+    """Runs a command on the first few of the cores that this process may use."""
     chosen = sorted(os.sched_getaffinity(0))[:cores]
     subprocess.run(
         [sys.executable, *map(str, words)],
@@ -118,7 +118,7 @@ def _run(words, cores):
 
 
 def _keras_tuner_alone(folder, trials):
-    """Runs the study without this package's chief: a tuner of keras-tuner in this process, the same trainings."""
+    """Runs the same trainings without this package's chief: with a tuner of keras-tuner in this process."""
     from recalib_keras.core.backend import start_backend
 
     start_backend(1)
@@ -146,8 +146,8 @@ def _keras_tuner_alone(folder, trials):
     Tuner(oracle, directory=str(folder), project_name=f"alone-{time.time_ns()}").search()
 
 
-def write_scans(folder, count):
-    """Writes noisy scans of a ball with a brighter core somewhere in a box."""
+def write_scans(folder: Path, count: int) -> None:
+    """Writes noisy scans of a ball with a brighter core, at a random place in a box, and their label maps."""
     import nibabel as nib
 
     rng = np.random.default_rng(0)

@@ -1,18 +1,23 @@
-"""What a whole-brain preset makes of the MNI152 template: `python -m benchmarks.whole_brain [--preset NAME]`.
+"""Tests a whole-brain preset on the MNI152 template: `python -m benchmarks.whole_brain [--preset NAME]`.
 
-The template (ICBM 2009, T1, brain only, 1 mm) is no training scan, and its maps of grey and white matter are no work of
-ours. Reported are the Dice of both tissues; how far the labels stay the same (mean Dice of all structures against those
-of the scan as it is) when the scan is turned, resampled, cropped, padded, mirrored, or changed in its intensities;
-which scans get a warning, the template itself among them, which should get none; and the time and the peak memory of
-the whole command, `recalib segment`, start-up included, for the template and for a generated scan of a whole head: the
-first time, when engines are tried, and from then on.
+The template (ICBM 2009, T1, brain only, 1 mm) is not a training scan, and its maps of grey and white matter are not
+ours. The benchmark reports:
+
+- the Dice of both tissues;
+- how well the labels agree with those of the unchanged template (mean Dice of all structures) when the scan is turned,
+  resampled, cropped, padded, mirrored, or changed in its intensities;
+- which scans get a warning; the template should get none;
+- the time and the peak memory of the command `recalib segment`, start-up included, for the template and for a generated
+  scan of a whole head: for the first time, when engines are tried, and after that.
 """
 
 import argparse
 import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -26,18 +31,18 @@ from recalib_keras.inference import Segmenter
 from recalib_keras.training import held_out
 from recalib_keras.volumes import Grid, Volume
 
-# FreeSurfer's numbers of what the template's tissue maps call grey and white.
+# FreeSurfer's labels of the structures that the template's tissue maps call grey and white matter.
 GREY = (3, 42, 8, 47, 10, 49, 11, 50, 12, 51, 17, 53, 18, 54, 26, 58)
 WHITE = (2, 41, 7, 46)
-MIXED = (16, 28, 60)  # brain-stem and ventral diencephalon: both in anatomy, or neither
+MIXED = (16, 28, 60)  # brain-stem and ventral diencephalon contain grey and white matter
 SPACINGS = ((0.7, 0.7, 0.7), (1.5, 1.5, 1.5), (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), (1.0, 1.0, 3.0))
-GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise in shares of the 99th percentile
-CUT = 20  # voxels that a cropped scan lacks above and below
-PADDED = 256  # voxels along each axis of a scan that FreeSurfer has conformed
+GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise as a share of the 99th percentile
+CUT = 20  # voxels that are cropped above and below
+PADDED = 256  # voxels along each axis of a scan that FreeSurfer conformed
 COLUMNS = {"labels": ("what", "Dice", "warning"), "command": ("what", "seconds", "peak MB")}
 
 
-def main():
+def main() -> None:
     """Measures, prints a table of each part and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="unet3d")
@@ -45,7 +50,7 @@ def main():
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--orientations", type=int, default=48, metavar="N", help="how many of the 48 to try")
     parser.add_argument(
-        "--part", choices=COLUMNS, help="the labels alone, on any machine, or the command, on an idle one"
+        "--part", choices=COLUMNS, help="only the labels (on any machine), or only the command (on an idle machine)"
     )
     arguments = parser.parse_args()
     for part, measure in {"labels": _labels, "command": _command}.items():
@@ -56,7 +61,7 @@ def main():
 
 
 def _labels(arguments):
-    """Yields rows of what the labels of the template are like, as it is and changed."""
+    """Yields the rows of the labels: of the template, of the changed template, and of scans with warnings."""
     segmenter = Segmenter(arguments.preset, weights=arguments.weights, flips=arguments.flip)
     scan = volumes.read(template())
     labels = segmenter(scan).labels
@@ -67,7 +72,7 @@ def _labels(arguments):
 
 
 def _command(arguments):
-    """Yields rows of the seconds and the peak memory of `recalib segment`: at first, trying engines, and then."""
+    """Yields the seconds and the peak memory of `recalib segment`: when it tries engines first, and after that."""
     for what, image in {"the template": template(), "a whole head": _head(arguments)}.items():
         if image is None:
             continue
@@ -82,17 +87,17 @@ def _command(arguments):
 
 
 def _head(arguments):
-    """Returns a generated scan of a whole head that training held out, or None where its label map is not at hand."""
+    """Returns a generated validation scan of a whole head, or None if its label map is missing."""
     if "RECALIB_DATA" not in os.environ:
         return None
     scan, _ = held_out(arguments.preset, arguments.weights, os.environ["RECALIB_DATA"])[0].read()
     return nib.Nifti1Image(scan.array, scan.grid.affine)
 
 
-def tissues(scan, labels):
+def tissues(scan: Volume, labels: np.ndarray) -> dict[str, float]:
     """Returns the Dice of grey and white matter against the template's own maps.
 
-    What is labelled as brain-stem or ventral diencephalon counts for nothing, or all of it as white matter.
+    Voxels labelled as brain-stem or ventral diencephalon are excluded, or (last score) all count as white matter.
     """
     from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 
@@ -100,20 +105,20 @@ def tissues(scan, labels):
         volumes.read(load(resolution=1)).on(scan.grid).array
         for load in (load_mni152_gm_template, load_mni152_wm_template)
     )
-    truth = np.argmax([np.clip(1 - grey - white, 0, None), grey, white], axis=0)
+    ground_truth = np.argmax([np.clip(1 - grey - white, 0, None), grey, white], axis=0)
     counts = ~np.isin(labels, MIXED)
     found, most = (
         np.select([np.isin(labels, GREY), np.isin(labels, white)], [1, 2], 0) for white in (WHITE, WHITE + MIXED)
     )
     return {
-        "grey matter": dice(found[counts], truth[counts], 1),
-        "white matter": dice(found[counts], truth[counts], 2),
-        "white matter, with the brain-stem": dice(most, truth, 2),
+        "grey matter": dice(found[counts], ground_truth[counts], 1),
+        "white matter": dice(found[counts], ground_truth[counts], 2),
+        "white matter, with the brain-stem": dice(most, ground_truth, 2),
     }
 
 
-def changes(segmenter, scan, labels, orientations):
-    """Yields what was changed, and the mean Dice of all structures between the labels then and before."""
+def changes(segmenter: Any, scan: Volume, labels: np.ndarray, orientations: int) -> Iterator[tuple[str, float]]:
+    """Yields the name of each change, and the mean Dice of all structures between the labels after and before it."""
     reference = Volume(labels, scan.grid)
 
     def same(changed, truth=reference):
@@ -140,8 +145,8 @@ def changes(segmenter, scan, labels, orientations):
     yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
 
 
-def warnings_of(segmenter, scan):
-    """Yields names of scans, and what `recalib segment` warns of: nothing, it should be, for the first two."""
+def warnings_of(segmenter: Any, scan: Volume) -> Iterator[tuple[str, str]]:
+    """Yields names of scans and the warnings of `recalib segment`; the first two scans should have none."""
     low, high = scan.array.min(), scan.array.max()
     half = tuple(slice(size // 2 if axis == 2 else 0, size) for axis, size in enumerate(scan.grid.shape))
     upper = Volume(scan.array[half], scan.grid.cropped(half))
@@ -170,8 +175,8 @@ def _padded(volume):
     return Volume(np.pad(volume.array, pairs), Grid((PADDED,) * 3, affine))
 
 
-def _mean_dice(segmenter, found, truth):
-    return float(np.nanmean([dice(found, truth, label.id) for label in segmenter.labels[1:]]))
+def _mean_dice(segmenter, found, ground_truth):
+    return float(np.nanmean([dice(found, ground_truth, label.id) for label in segmenter.labels[1:]]))
 
 
 def _cropped(volume, box):
@@ -179,7 +184,7 @@ def _cropped(volume, box):
 
 
 def _other_side(segmenter, labels):
-    """Returns labels in which each structure that has a counterpart on the other side has its number."""
+    """Returns the labels with each label replaced by that of the same structure on the other side."""
     exchanged = np.arange(1 + max(label.id for label in segmenter.labels))
     for label in segmenter.labels:
         exchanged[label.id] = label.id if label.mirror is None else label.mirror

@@ -1,8 +1,8 @@
-"""What a training step on a whole head takes: `python -m benchmarks.whole_head [--quick]`.
+"""Measures the time of a training step on a whole head: `python -m benchmarks.whole_head [--quick]`.
 
-By the network, the size of the voxels, the patch size (see `recalib_keras.models.EncoderDecoder`) and the number of
-maps: what the window and the networks of the whole-brain presets were chosen by, beside what voxels of a size allow
-(`benchmarks.resolution`).
+The time depends on the network, the size of the voxels, the patch size (see `recalib_keras.models.EncoderDecoder`) and
+the number of feature maps. The window and the networks of the whole-brain presets were chosen by these times and by the
+best possible Dice of each voxel size (`benchmarks.resolution`).
 """
 
 import argparse
@@ -30,10 +30,10 @@ TRIED = (
 COLUMNS = ("network", "block", "voxels mm", "window", "patch size", "maps", "parameters", "step")
 
 
-def main():
+def main() -> None:
     """Measures, prints a table and writes it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the first of them, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="only the first row, to check that it runs")
     arguments = parser.parse_args()
     tried = TRIED[:1] if arguments.quick else TRIED
     rows = [row(*settings, repeats=1 if arguments.quick else 7) for settings in tried]

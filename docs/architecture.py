@@ -1,6 +1,6 @@
-"""Draws `architecture.svg`, the figure of the README: the networks, and the pipeline of the recalibration blocks.
+"""Draws the figure of the README, `architecture.svg`: the networks and the recalibration blocks.
 
-Run it as `python -m docs.architecture`.
+Run it with `python -m docs.architecture`.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ TARGET = Path(__file__).with_suffix(".svg")
 WIDTH, HEIGHT, PIXELS_PER_INCH = 800, 588, 100
 
 INK, MUTED, LINE = "#1f2933", "#5f6b7a", "#8793a1"
-# The colours of Okabe and Ito, which colour-blind readers can tell apart too.
+# The colours of Okabe and Ito: colour-blind readers can distinguish them.
 CONVOLUTIONS, RECALIBRATION, CLASSIFIER = "#cfe3f3", "#e69f00", "#bfe3d5"
 GATES = matplotlib.colormaps["YlOrBr"]
 
@@ -29,7 +29,7 @@ ENCODER_LEFT, DECODER_LEFT, TOP, STEP_DOWN, STEP_IN = 108, 532, 544, 58, 30
 BOTTLENECK_LEFT = (ENCODER_LEFT + DECODER_LEFT) / 2
 PIPELINE_TOP = 276
 
-# Block, and what it does at each of the three steps (papers: see the docstrings in recalib_keras/layers).
+# Each block, and what it does in each of the three steps (papers: see the docstrings in recalib_keras/layers).
 PIPELINE = (
     ("cSE", "mean over space", "C → C/r → C", "one gate a channel"),
     ("sSE", "1×1 convolution, C → 1", "nothing", "one gate a position"),
@@ -42,11 +42,14 @@ GATES_LEFT, CELL, TINTS = 678, 7, 6
 
 def main() -> None:
     """Writes the figure."""
-    # Text stays text: the file is small, and can be searched and read aloud.
+    # Text stays text, so the file is small, and readers can search it or have it read aloud.
     settings = {"svg.fonttype": "none", "svg.hashsalt": "recalib-keras", "font.size": 8.5, "text.color": INK}
     with matplotlib.rc_context(settings):
         figure = draw()
-        metadata = {"Date": None, "Creator": "docs/architecture.py"}  # the same file from every version and day
+        metadata = {
+            "Date": None,
+            "Creator": "docs/architecture.py",
+        }  # the same file with every version of matplotlib, on every day
         atomic_write(TARGET, lambda temporary: figure.savefig(temporary, format="svg", metadata=metadata))
 
 
@@ -100,7 +103,7 @@ def _draw_classifier(axes):
 
 
 def _draw_block(axes, left, y, name, is_optional=False):
-    """Draws a block of convolutions, and the recalibration block behind it, dashed if it is left out by default."""
+    """Draws a block of convolutions and its recalibration block, which is dashed if it is optional."""
     _box(axes, left, y, BLOCK, TALL, CONVOLUTIONS)
     axes.text(left + BLOCK / 2, y, name, ha="center", va="center")
     if is_optional:
@@ -110,7 +113,7 @@ def _draw_block(axes, left, y, name, is_optional=False):
 
 
 def _draw_scan(axes, left, y, has_labels):
-    """Draws a little scan, and what is found in it."""
+    """Draws a small scan, or its labels."""
     side, centre = 56, (left + 28, y)
     axes.add_patch(Rectangle((left, y - side / 2), side, side, facecolor=INK))
     axes.add_patch(Ellipse(centre, 42, 50, facecolor="#9aa5b1"))
@@ -177,7 +180,7 @@ def _draw_row(axes, y, texts, gates):
         is_name = column == COLUMNS[0]
         axes.text(column + (0 if is_name else 4), y, text, va="center", weight="bold" if is_name else "normal")
     levels = np.rint(np.stack(gates) * (TINTS - 1)).astype(int)
-    for level in np.unique(levels):  # all cells of one tint are one shape, for a small file
+    for level in np.unique(levels):  # one shape for all cells of one tint makes the file small
         cells = [
             Outline.unit_rectangle().vertices * (CELL - 0.6)
             + (GATES_LEFT + channel * (4 * CELL + 6) + column * CELL, y - 2 * CELL + row * CELL)
@@ -189,7 +192,7 @@ def _draw_row(axes, y, texts, gates):
 
 
 def _example_gates():
-    """Returns gates `(4, 4)` of three channels for each block, in the order of `PIPELINE`."""
+    """Returns the gates of three channels, `(3, 4, 4)`, for each block in the order of `PIPELINE`."""
     random = np.random.default_rng(2)
     channels = np.broadcast_to(np.array([0.25, 0.9, 0.55])[:, None, None], (3, 4, 4))
     positions = np.broadcast_to(random.random((4, 4)), (3, 4, 4))
@@ -225,7 +228,7 @@ def _arrow(axes, start, end, color=INK, linestyle="-", connection="arc3"):
 
 
 def _elbow(axes, level_end, bottleneck_end, is_upward=False):
-    """Draws the arrow between the last level and the bottleneck, round one corner."""
+    """Draws the arrow between the last level and the bottleneck, around one corner."""
     if is_upward:
         _arrow(axes, bottleneck_end, level_end, connection="angle,angleA=0,angleB=90,rad=0")
     else:

@@ -1,4 +1,4 @@
-"""Writes the README's tables of presets from their descriptions: `python -m docs.presets_table`."""
+"""Writes the README's tables of presets from the presets' descriptions: `python -m docs.presets_table`."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ BLOCKS = {"": "plain", "cse": "cSE", "sse": "sSE", "scse": "scSE", "pe": "PE"}
 
 
 def tables() -> str:
-    """Returns the Markdown: for each weight set a table of networks by blocks, each score a link to its card.
+    """Returns the Markdown: a table for each weight set. Rows are networks, columns are blocks; scores link to cards.
 
-    Weight sets of an ensemble have no entry of their own; the ensemble has the score of its report.
+    Weight sets of an ensemble are not listed; the ensemble is, with the score of its report.
     """
     found = [entry for name in zoo.names() for entry in _entries(zoo.info(name))]
     return "\n".join(_table(weights, found) for weights in dict.fromkeys(weights for weights, *_ in found))
 
 
 def _entries(preset):
-    """Yields the name of each weight set and ensemble of a preset, the preset, the mean Dice, and what it segments."""
+    """Yields each weight set and ensemble of a preset: its name, the preset, the mean Dice, and its title or None."""
     members = {name for shares in preset.ensembles.values() for name in shares}
     for weights, described in preset.weight_sets.items():
         if weights not in members:
@@ -46,7 +46,7 @@ def _table(weights, entries):
 
 
 def with_tables(readme: str) -> str:
-    """Returns the README's text with new tables between its two marks."""
+    """Returns the README's text with new tables between the two marks."""
     before, rest = readme.split(START)
     _, after = rest.split(END)
     return before + START + tables() + END + after

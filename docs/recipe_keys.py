@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def _record(hint):
-    """Returns the record that a type hint names, alone, in a list or as an alternative to None; else None."""
+    """Returns the record in a type hint (alone, in a tuple, or as an alternative to None), else None."""
     return next((kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)), None)
 
 
@@ -64,7 +64,7 @@ def _summary(text):
 
 
 def _meanings(text):
-    """Returns what a docstring's Args say of each name; one entry may explain several names."""
+    """Returns the text of each name in a docstring's Args; one entry may explain several names."""
     found = re.search(r"^Args:\n((?:    .*\n?|\n)*)", text, flags=re.MULTILINE)
     entries = re.split(r"\n(?=\S)", textwrap.dedent(found.group(1)).strip()) if found else []
     meanings = {}

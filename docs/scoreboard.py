@@ -77,7 +77,7 @@ def _table(weights, reports):
 
 
 def _against_plain(reports):
-    """Returns for each preset whose network is there without a block how it compares with that, in words."""
+    """Returns the sign of the difference and the p-value of each preset that has a rival without a block."""
     words = {}
     for plain in (name for name in reports if "_" not in name):
         rivals = [name for name in reports if name.startswith(f"{plain}_")]

@@ -1,12 +1,15 @@
-"""Segment the MNI152 template, a T1 MRI of a whole brain: labels, a table of volumes and a picture, in `demo-output/`.
+"""Segments the MNI152 template, a T1 MRI of a whole brain; writes labels, volumes and a picture to `demo-output/`.
 
-Needs no download and no GPU: the template lies inside the nilearn package, the weights inside this one.
+Needs no download and no GPU: the template is part of the nilearn package, the weights are part of this one.
 """
 
 import csv
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from nibabel.spatialimages import SpatialImage
 
 from recalib_keras import volumes
 from recalib_keras.cli.main import main as recalib
@@ -14,21 +17,23 @@ from recalib_keras.cli.main import main as recalib
 OUTPUT = Path("demo-output")
 
 
-def main():
-    """Segments the template."""
+def main() -> int:
+    """Segments the template and returns the exit code."""
     print("The MNI152 template, 1 mm")
     return segment(template(), "mni152", "densenet3d_pe", "whole_brain", print_volumes)
 
 
-def segment(image, name, preset, weights, show):
+def segment(
+    image: SpatialImage, name: str, preset: str, weights: str, show: Callable[[list[dict[str, str]]], None]
+) -> int:
     """Writes an image, segments it with the command, and prints where the results are.
 
     Args:
-        image: A nibabel image.
+        image: The scan.
         name: The name of its file, without the suffix.
         preset: The name of the preset.
         weights: The name of the weight set.
-        show: Called with the rows of the table of volumes, dicts.
+        show: A function that prints the rows of the table of volumes.
 
     Returns:
         The exit code of the command.
@@ -50,7 +55,7 @@ def segment(image, name, preset, weights, show):
     return 0
 
 
-def template():
+def template() -> SpatialImage:
     """Returns the MNI152 T1 template (ICBM 2009, brain only) as a nibabel image, 1 mm."""
     try:
         from nilearn.datasets import load_mni152_template
@@ -59,8 +64,8 @@ def template():
     return load_mni152_template(resolution=1)
 
 
-def print_volumes(rows):
-    """Prints volumes, left and right beside each other."""
+def print_volumes(rows: Sequence[dict[str, str]]) -> None:
+    """Prints the volumes, left and right side by side."""
     rows = {row["structure"]: row for row in rows}
     cm3 = {name: float(row["mm3"]) / 1000 for name, row in rows.items()}
     print(f"{'cm³':<28}{'left':>8}{'right':>8}  asymmetry")
@@ -71,7 +76,7 @@ def print_volumes(rows):
             print(f"{structure:<28}{sides}{float(row['asymmetry_percent']):9.1f} %")
         elif not name.startswith("right "):
             print(f"{name:<28}{cm3[name]:12.2f}")
-    # Its brain mask holds 1.9 litres; usual are about 1.4.
+    # The template's brain mask has 1.9 litres; a usual brain has about 1.4.
     print(f"{'together':<28}{sum(cm3.values()):12.2f}    (the template's head is larger than life)")
 
 

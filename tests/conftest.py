@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Keeps what engines compile away from the user's own cache, in child processes too."""
+    """Gives the tests and their child processes a separate cache, so that the user's cache does not change."""
     before = os.environ.get("RECALIB_CACHE")
     os.environ["RECALIB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
@@ -23,7 +23,7 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data_root():
-    """The folder of real scans (`RECALIB_DATA`, else `../shared/data`); the test is skipped where there is none."""
+    """The folder of real scans (`RECALIB_DATA`, else `../shared/data`); without it, the test is skipped."""
     root = Path(os.environ.get("RECALIB_DATA", REPOSITORY.parent / "shared" / "data"))
     if not root.is_dir():
         pytest.skip(f"needs the real scans: {root} does not exist (set RECALIB_DATA)")
@@ -40,7 +40,7 @@ def bright_preset(tmp_path_factory):
 
 @pytest.fixture
 def oblique_affine():
-    """An affine of unequal spacing (1, 1.5 and 2 mm), rotated by 0.3 rad about z, as scanners make them."""
+    """An affine like those of scanners: unequal spacing (1, 1.5 and 2 mm), rotated by 0.3 rad about z."""
     turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.diag([-1.0, 1.5, 2.0])

@@ -2,8 +2,8 @@
 
     python -m tests.doors
 
-A room may import rooms of the levels before its own, never one of its own level or of a later one. Imports inside
-functions count too. CONTRIBUTING.md lists the same levels.
+A room may import rooms of earlier levels, but no other room of its own level and none of a later level. Imports inside
+functions count, too. CONTRIBUTING.md lists the same levels.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "recalib_keras"
-# The rooms, from the ground up.
+# The rooms, lowest level first.
 LEVELS = (
     ("core",),
     ("layers", "volumes", "transforms", "pipeline"),
@@ -26,7 +26,7 @@ LEVELS = (
 )
 # Modules beside the rooms, at the top of the package: they name classes of any room and import none.
 BESIDE = {"registration"}
-# Rooms that know less than their level allows.
+# Rooms that may import less than their level allows.
 NARROWER = {"layers": {"core"}, "models": {"core", "layers"}}
 
 
@@ -37,13 +37,13 @@ def problems(root: Path = ROOT) -> list[str]:
 
 
 def read_imports(root: Path) -> dict[str, set[str]]:
-    """Returns for each module of the package the modules of the package that it imports."""
+    """Returns for each module of the package which modules of the package it imports."""
     files = {_module(path, root): path for path in _files(root)}
     return {module: set(_imported(path, files)) for module, path in files.items()}
 
 
 def forbidden(imports: dict[str, set[str]]) -> list[str]:
-    """Returns a line for each import of a room that does not lie on an earlier level."""
+    """Returns a line for each import of a room that is not on an earlier level."""
     level_of = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
     found = []
     for module, targets in sorted(imports.items()):
@@ -109,7 +109,7 @@ def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:
 
 
 def _without_typing(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yields all nodes but those below `if TYPE_CHECKING:`, which are never run."""
+    """Yields all nodes except those below `if TYPE_CHECKING:`, which never run."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""The peers that benchmarks measure against compute the same as our networks."""
+"""The networks that benchmarks compare with compute the same as ours."""
 
 import keras
 import numpy as np
@@ -36,8 +36,8 @@ def test_torch_twin_gives_the_same_probabilities(network, recalibration, shape):
     np.testing.assert_allclose(np.moveaxis(theirs, 1, -1), ours, atol=1e-5)
 
 
-def test_sliding_window_of_the_peer_gives_the_same_labels():
-    """Of a volume that windows with half of overlap cover evenly, so that those of both lie at the same places."""
+def test_monai_sliding_window_gives_the_same_labels():
+    """Windows with half of overlap cover this volume evenly, so the windows of both lie at the same places."""
     pytest.importorskip("monai")
     pytest.importorskip("nilearn")
     from benchmarks.inference import _agreement, _image, _monai
@@ -56,7 +56,7 @@ def test_sliding_window_of_the_peer_gives_the_same_labels():
 def test_memory_of_a_block_is_measured(whose):
     from benchmarks import memory
 
-    # The map, its gradient, and less than ten more: what comes before the block's own work does not count.
+    # At least the map and its gradient, but no memory from before the block's own work (one map has 67 MB).
     assert 2 * 67 < memory._in_process(what="block", block="sSE", size=64, whose=whose) < 12 * 67
 
 

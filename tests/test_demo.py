@@ -1,4 +1,4 @@
-"""The README's first command, and the other examples."""
+"""The README's first command and the other examples."""
 
 import re
 
@@ -10,12 +10,12 @@ PAIRS = 14
 MIDDLE = ["3rd ventricle", "4th ventricle", "brain-stem", "cerebrospinal fluid"]
 
 
-def leaves_what_it_names(said, folder):
+def assert_named_files_exist(said, folder):
     for kind in ("labels", "volumes", "picture"):
         assert (folder / re.search(rf"^{kind} +(\S+)$", said, re.MULTILINE)[1]).stat().st_size > 0
 
 
-def test_it_tells_every_structure_of_the_brain_and_leaves_what_it_names(tmp_path, monkeypatch, capsys):
+def test_demo_prints_every_structure_and_writes_the_files_it_names(tmp_path, monkeypatch, capsys):
     pytest.importorskip("nilearn")
     monkeypatch.chdir(tmp_path)
     assert not demo.main()
@@ -31,13 +31,13 @@ def test_it_tells_every_structure_of_the_brain_and_leaves_what_it_names(tmp_path
     together = middle.pop("together")
     assert list(middle) == MIDDLE
     assert together == pytest.approx(sum(map(sum, pairs.values())) + sum(middle.values()), abs=0.2)
-    # The template's tissue maps and those of other tools: a brain of 1.9 litres with its fluid.
+    # By the template's tissue maps and by other tools, the brain with its fluid has 1.9 litres.
     assert 1600 < together < 2000
     assert all(4 < side < 7.5 for side in pairs["hippocampus"]) and 20 < middle["brain-stem"] < 35
-    leaves_what_it_names(said, tmp_path)
+    assert_named_files_exist(said, tmp_path)
 
 
-def test_it_tells_both_parts_of_the_hippocampus_and_leaves_what_it_names(tmp_path, monkeypatch, capsys):
+def test_hippocampus_prints_both_parts_and_writes_the_files_it_names(tmp_path, monkeypatch, capsys):
     pytest.importorskip("nilearn")
     monkeypatch.chdir(tmp_path)
     assert not hippocampus.main()
@@ -46,4 +46,4 @@ def test_it_tells_both_parts_of_the_hippocampus_and_leaves_what_it_names(tmp_pat
     assert list(volumes) == ["anterior hippocampus", "posterior hippocampus", "together"]
     assert all(1 < volume < 4 for part, volume in volumes.items() if part != "together")
     assert volumes["together"] == pytest.approx(sum(list(volumes.values())[:2]), abs=0.011)
-    leaves_what_it_names(said, tmp_path)
+    assert_named_files_exist(said, tmp_path)

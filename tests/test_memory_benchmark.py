@@ -1,4 +1,4 @@
-"""The scans of the memory benchmark are what its table says, and the stand-in for a network knows their labels."""
+"""The scans of the memory benchmark match its table, and the replacement for the network finds their labels."""
 
 import nibabel as nib
 import numpy as np
@@ -33,7 +33,7 @@ def test_the_file_of_a_ct_has_its_intercept(tmp_path):
     assert set(np.unique(image.dataobj)) == {0, 1, 2, 3, 4}
 
 
-def test_the_row_of_a_scan_says_what_was_asked_for(tmp_path):
+def test_the_row_of_a_scan_describes_its_settings(tmp_path):
     settings = {"name": "scan.nii.gz", "intercept": memory.AIR, "spacing": 2.0, "normalization": "percentile"}
     row = memory._scan_row(tmp_path, (40, 32, 24), 3, **settings)
     assert tuple(row) == memory.SCAN_COLUMNS

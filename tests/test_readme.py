@@ -1,4 +1,4 @@
-"""What README.md says is what the project does."""
+"""The statements of README.md are true."""
 
 import re
 
@@ -47,7 +47,7 @@ def test_own_block_of_the_readme_works():
     assert names["PeakGate"](use_identity_start=True)(x).shape == x.shape
 
 
-def test_links_lead_somewhere():
+def test_links_have_targets():
     links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []

@@ -1,4 +1,4 @@
-"""The doors between rooms: the real package obeys them, and a package that does not is caught."""
+"""The doors between rooms: the package obeys them, and violations are reported."""
 
 import ast
 from pathlib import Path
@@ -13,7 +13,7 @@ def test_the_package_obeys_the_doors():
 
 @pytest.fixture
 def package(tmp_path):
-    """Returns a function that writes a module of a made-up package and returns its problems."""
+    """Returns a function that writes modules of a made-up package and returns its problems."""
     for folder in ("zoo", "tuning"):
         (tmp_path / folder).mkdir()
 
@@ -27,23 +27,23 @@ def package(tmp_path):
     return write
 
 
-def test_an_import_of_a_room_above_is_caught(package):
+def test_an_import_of_a_higher_room_is_reported(package):
     found = package(volumes__grid="from recalib_keras.zoo import preset", core__files="")
     assert found == ["recalib_keras.volumes.grid: expected imports from core, got recalib_keras.zoo"]
 
 
-def test_an_import_inside_a_function_is_caught(package):
+def test_an_import_inside_a_function_is_reported(package):
     found = package(layers__block="def f():\n    import recalib_keras.volumes.grid", volumes__grid="")
     assert found == ["recalib_keras.layers.block: expected imports from core, got recalib_keras.volumes.grid"]
 
 
-def test_an_import_of_a_room_of_the_same_level_is_caught(package):
+def test_an_import_of_a_room_of_the_same_level_is_reported(package):
     found = package(synthesis__maps="from recalib_keras.inference import gates", inference__gates="")
     assert len(found) == 1
     assert "got recalib_keras.inference.gates" in found[0]
 
 
-def test_a_circle_is_caught(package):
+def test_a_circle_is_reported(package):
     found = package(
         core__a="from recalib_keras.core import b",
         core__b="def f():\n    from recalib_keras.core.a import x",
@@ -51,12 +51,12 @@ def test_a_circle_is_caught(package):
     assert found == ["circle of imports: recalib_keras.core.a → recalib_keras.core.b → recalib_keras.core.a"]
 
 
-def test_imports_for_type_checkers_alone_are_free(package):
+def test_imports_for_type_checkers_alone_are_allowed(package):
     text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from recalib_keras.zoo import Preset"
     assert package(core__records=text) == []
 
 
-def test_an_unknown_room_is_caught(package):
+def test_an_unknown_room_is_reported(package):
     assert "add it to LEVELS" in package(attic__things="")[0]
 
 

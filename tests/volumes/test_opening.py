@@ -107,7 +107,7 @@ def test_too_few_axes(tmp_path, shape):
 
 def test_4d_without_a_volume(nibabel_data):
     refused(
-        r"a 4-D image of 2 volumes; choose one from 0 to 1: --volume I, in Python volume=I, in a recipe volume = I under \[data\]",
+        r"a 4-D image of 2 volumes; choose one from 0 to 1: --volume I, in Python volume=I, in a recipe volume = I",
         nibabel_data / "example4d.nii.gz",
     )
 
