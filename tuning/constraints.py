@@ -1,6 +1,7 @@
-"""Which mixes of a network's arguments can be built, told without building them."""
+"""Decides which mixes of a network's arguments can be built, without building them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.layers.channel_spatial_se import check_aggregation
@@ -8,18 +9,25 @@ from recalib_keras.models import architecture
 from recalib_keras.models.architecture import Architecture
 
 NONE = "none"  # what a study calls a network without blocks
+Mix = Mapping[str, Any]  # the mapping of a recipe
 
 
-def argument(recipe, name, default=None):
-    """Returns an argument of the network of a recipe, a mapping; `default` if it does not say."""
+def argument(recipe: Mix, name: str, default: Any = None) -> Any:
+    """Returns an argument of the recipe's network.
+
+    Args:
+        recipe: The mapping of a recipe.
+        name: The argument.
+        default: What to return if the recipe does not give it.
+    """
     return architecture.with_current_names(recipe["network"].get("arguments", {})).get(name, default)
 
 
-def block(recipe):
+def block(recipe: Mix) -> type | None:
     """Returns the class of the recipe's recalibration block, or None.
 
     Raises:
-        RecordError: for an unknown name.
+        RecordError: The name is unknown.
     """
     name = argument(recipe, "recalibration")
     try:
@@ -28,61 +36,61 @@ def block(recipe):
         raise RecordError(f"{error}; in a study, {NONE!r} is a network without blocks") from None
 
 
-def takes(block_class, name):
-    """Returns whether a block knows an argument of this name."""
+def takes(block_class: type | None, name: str) -> bool:
+    """Returns whether a block has an argument of this name."""
     return block_class is not None and name in architecture.block_arguments(block_class)
 
 
-def block_argument(recipe, name):
-    """Returns an argument of the recipe's block, its default if the recipe does not say; None if it takes none."""
+def block_argument(recipe: Mix, name: str) -> Any:
+    """Returns an argument of the recipe's block, or its default; None if the block has no such argument."""
     defaults = architecture.block_arguments(block(recipe)) if block(recipe) is not None else {}
     return {**defaults, **argument(recipe, "recalibration_args", {})}.get(name)
 
 
-def levels(recipe):
+def levels(recipe: Mix) -> int:
     """Returns the number of levels.
 
     Raises:
-        RecordError: if it is none.
+        RecordError: It is invalid.
     """
     found = argument(recipe, "levels", Architecture.levels)
     _raise(architecture.check_levels, found)
     return found
 
 
-def positions(recipe):
-    """Returns where the blocks stand, `P5` and its like spelled out.
+def positions(recipe: Mix) -> tuple[str, ...]:
+    """Returns the positions of the blocks, with `P1` to `P6` resolved.
 
     Raises:
-        RecordError: for an unknown place.
+        RecordError: A position is unknown.
     """
     chosen = argument(recipe, "positions", Architecture.positions)
     _raise(architecture.resolve_positions, chosen)
     return architecture.resolve_positions(chosen)
 
 
-def has_encoder_block(recipe):
-    """Returns whether a block stands in an encoder."""
+def has_encoder_block(recipe: Mix) -> bool:
+    """Returns whether an encoder has a block."""
     return any(place.startswith("encoder") for place in positions(recipe))
 
 
-def channels(recipe):
+def channels(recipe: Mix) -> int:
     """Returns the smallest number of channels that a block of the recipe's network sees."""
     filters = argument(recipe, "filters") or architecture.DEFAULT_FILTERS[len(_sizes(recipe))]
     widths = architecture.widths(filters, levels(recipe))
     return architecture.smallest_width(positions(recipe), widths, len(recipe["labels"]))
 
 
-def ratio_problem(recipe) -> str | None:
-    """Returns why the reduction ratio cannot be, or None."""
+def ratio_problem(recipe: Mix) -> str | None:
+    """Returns why the reduction ratio is invalid, or None."""
     if block(recipe) is None or not positions(recipe):
         return None
     chosen = argument(recipe, "recalibration_args", {})
     return _problem(architecture.check_reduction_ratio, block(recipe), chosen, channels(recipe))
 
 
-def aggregation_problem(recipe) -> str | None:
-    """Returns why the aggregation cannot be, or None."""
+def aggregation_problem(recipe: Mix) -> str | None:
+    """Returns why the aggregation is invalid, or None."""
     if not takes(block(recipe), "aggregation"):
         return None
     aggregation, classes = block_argument(recipe, "aggregation"), len(recipe["labels"])
@@ -91,8 +99,8 @@ def aggregation_problem(recipe) -> str | None:
     return _problem(check_aggregation, aggregation, bool(block_argument(recipe, "use_identity_start")))
 
 
-def levels_problem(recipe) -> str | None:
-    """Returns why the levels cannot be, or None."""
+def levels_problem(recipe: Mix) -> str | None:
+    """Returns why the levels are invalid, or None."""
     count, filters = levels(recipe), argument(recipe, "filters")
     found = _problem(architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1))
     if found is None and filters is not None:
@@ -102,10 +110,10 @@ def levels_problem(recipe) -> str | None:
     return found
 
 
-def problem(recipe):
-    """Returns why the network of a recipe, a mapping, cannot be built, or None.
+def problem(recipe: Mix) -> str | None:
+    """Returns why the network of a recipe cannot be built, or None.
 
-    Every rule is one of the networks' own; here it is known before anything is built.
+    The rules are those of the networks themselves, applied before anything is built.
     """
     return levels_problem(recipe) or ratio_problem(recipe) or aggregation_problem(recipe)
 
@@ -125,7 +133,7 @@ def _problem(check: Callable[..., object], *arguments) -> str | None:
 
 
 def _raise(check, *arguments):
-    """Raises what a check finds as the error of a recipe."""
+    """Raises the error of a check as a `RecordError`."""
     found = _problem(check, *arguments)
     if found is not None:
         raise RecordError(found)

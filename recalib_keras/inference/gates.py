@@ -1,5 +1,6 @@
-"""The gates by which a network's recalibration blocks rescale their feature maps, for a look inside."""
+"""The gates with which a network's recalibration blocks rescale their feature maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -11,6 +12,7 @@ from recalib_keras.evaluation.figures.slices import centre_of
 from recalib_keras.inference.sliding_window.predict import as_network_sees
 from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.volumes import Grid, Volume
+from recalib_keras.zoo import Input
 
 ENDING = "_recalibration"  # of the names that networks give to their blocks
 # What the papers show: the two blocks at full resolution.
@@ -22,11 +24,11 @@ class BlockGates:
     """The gates of one block for one window of a scan.
 
     Args:
-        layer: name of the block in the network.
-        block: name of its class, such as `"ProjectExcite"`.
-        spatial: `recalib_keras.volumes.Volume` of one gate a position, or None if the block has the same gates
-            everywhere. Gates of each channel and position are averaged over the channels.
-        channels: float array of one gate a channel, or None if the block has no gates for channels as a whole.
+        layer: Name of the block in the network.
+        block: Name of its class, such as `"ProjectExcite"`.
+        spatial: One gate for each position, or None if the block has the same gates everywhere. Gates for each channel
+            and position are averaged over the channels.
+        channels: One gate for each channel, float, or None if the block has no gates for whole channels.
     """
 
     layer: str
@@ -37,12 +39,12 @@ class BlockGates:
 
 @dataclass(frozen=True)
 class GateMaps:
-    """What a network saw, and the gates with which it answered.
+    """A window of a scan, and the gates of a network's blocks for it.
 
     Args:
-        image: `Volume`, a window of the scan, oriented, resampled and normalised for the network.
-        labels: `Volume` of label numbers on the same grid, or None.
-        blocks: tuple of `BlockGates`, their maps on the same grid too.
+        image: The window, oriented, resampled and normalised for the network.
+        labels: Label numbers on the same grid, or None.
+        blocks: The gates of each block, their maps on the same grid.
     """
 
     image: Volume
@@ -50,21 +52,27 @@ class GateMaps:
     blocks: tuple[BlockGates, ...]
 
 
-def gate_maps(model, expects, scan, labels=None, names=None):
-    """Returns the gates that a network's blocks have for a scan, as `GateMaps`.
+def gate_maps(
+    model: keras.Model,
+    expects: Input,
+    scan: Volume,
+    labels: np.ndarray | None = None,
+    names: Sequence[str] | None = None,
+) -> GateMaps:
+    """Returns the gates that a network's blocks have for a scan.
 
-    One window of the scan is looked at, since the blocks pool over their whole input: the window around the structures
-    in `labels`, or around the centre of the scan. A 2-D network sees the slice through that point.
+    The network sees one window of the scan, because the blocks pool over their whole input: the window around the
+    structures in `labels`, or around the centre of the scan. A 2-D network sees the slice through that point.
 
     Args:
-        model: `keras.Model`, such as `recalib_keras.zoo.load` returns.
-        expects: `recalib_keras.zoo.Input`, what it expects to see.
-        scan: `recalib_keras.volumes.Volume`.
-        labels: integer array of label numbers on the scan's grid, or None.
-        names: names of blocks; defaults to the first encoder's and the last decoder's.
+        model: Network, such as `recalib_keras.zoo.load` returns.
+        expects: What it expects to see.
+        scan: The scan.
+        labels: Label numbers on the scan's grid, integers.
+        names: Names of blocks. Defaults to the first encoder's and the last decoder's.
 
     Raises:
-        ValueError: if the network has no such blocks.
+        ValueError: If the network has no such blocks.
         TypeError: If a layer has no `gates`; see `recalib_keras.layers.Recalibration.gates`.
     """
     names = shown_blocks(model) if names is None else names
@@ -88,39 +96,39 @@ def gate_maps(model, expects, scan, labels=None, names=None):
     )
 
 
-def shown_blocks(model):
-    """Returns the names of the first encoder's and the last decoder's block, or else of the first and the last.
+def shown_blocks(model: keras.Model) -> list[str]:
+    """Returns the names of the first encoder's and the last decoder's block, or else of the first and the last block.
 
     Args:
-        model: one of `recalib_keras.models`.
+        model: One of `recalib_keras.models`.
 
     Raises:
-        ValueError: if it has no blocks.
+        ValueError: If it has no blocks.
     """
     names = [layer.name for layer in model.layers if layer.name.endswith(ENDING)]
     if not names:
         raise ValueError(
-            f"expected a network with recalibration blocks, got {model.name!r} without any, hence without gates; "
-            "choose a preset with them: its name ends in _cse, _sse, _scse or _pe"
+            f"expected a network with recalibration blocks, got {model.name!r} without any, so without gates; "
+            "choose a preset whose name ends in _cse, _sse, _scse or _pe"
         )
     chosen = [name for name in (FIRST_ENCODER, LAST_DECODER) if name in names] or [names[0], names[-1]]
     return list(dict.fromkeys(chosen))
 
 
-def block_gates(model, inputs, names):
+def block_gates(model: keras.Model, inputs: np.ndarray, names: Sequence[str]) -> dict[str, list[np.ndarray]]:
     """Returns the gates of some blocks of a model, exactly those that its forward pass applies.
 
     Args:
-        model: functional `keras.Model`, such as those of `recalib_keras.models`.
-        inputs: array `(batch, *spatial, channels)`.
-        names: names of its blocks.
+        model: Functional model, such as those of `recalib_keras.models`.
+        inputs: Array `(batch, *spatial, channels)`.
+        names: Names of its blocks.
 
     Returns:
-        Dict from name to a list of float arrays `(batch, *spatial, channels)`, as from
+        For each name a list of float arrays `(batch, *spatial, channels)`, as from
         `recalib_keras.layers.Recalibration.gates`.
 
     Raises:
-        ValueError: if the model has no layer of a name.
+        ValueError: If the model has no layer of a name.
         TypeError: If a layer has no `gates`.
     """
     blocks = [model.get_layer(name) for name in names]
@@ -130,7 +138,7 @@ def block_gates(model, inputs, names):
                 f"expected {block.name!r} to be a subclass of `recalib_keras.layers.Recalibration`, or a layer with a "
                 f"method `gates(inputs)`, got a {type(block).__name__}"
             )
-    # A dict, since of a list of one output Keras returns the output alone.
+    # A dict, because Keras returns the output itself for a list of one output.
     features = keras.Model(model.input, {block.name: block.input for block in blocks})(inputs, training=False)
     found = {}
     for block in blocks:
@@ -140,7 +148,7 @@ def block_gates(model, inputs, names):
 
 
 def _window(shape, window, centre):
-    """Returns the slices of the window nearest to a voxel, and the padding that it needs where the scan is smaller."""
+    """Returns the slices of the window nearest to a voxel, and its padding where the scan is smaller."""
     cut, padding = [], []
     for size, wanted, middle in zip(shape, window, centre):
         start = min(max(0, middle - wanted // 2), max(0, size - wanted))
@@ -151,7 +159,7 @@ def _window(shape, window, centre):
 
 
 def _part(volume, cut):
-    """Returns a part of a volume, in its place."""
+    """Returns a part of a volume, at its place."""
     array = volume.array[cut]
     affine = volume.grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in cut]
@@ -159,7 +167,7 @@ def _part(volume, cut):
 
 
 def _as_maps(gates, seen, padding, expects):
-    """Returns a block's gates as a map in the place of the window, or None, and as numbers by channel, or None."""
+    """Returns a block's gates as a map on the window's grid, or None, and as numbers by channel, or None."""
     spatial = channels = None
     for gate in gates:
         gate = gate[0]
@@ -172,7 +180,7 @@ def _as_maps(gates, seen, padding, expects):
 
 
 def _placed(values, seen, padding, window):
-    """Returns a map on the grid of the window, the padding cut off; a gate of a deeper block fills several voxels."""
+    """Returns a map on the window's grid without the padding; a gate of a deeper block fills several voxels."""
     if values.shape == tuple(window):
         inner = tuple(slice(before, before + size) for (before, _), size in zip(padding, seen.array.shape))
         return Volume(values[inner], seen.grid)
