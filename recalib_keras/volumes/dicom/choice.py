@@ -132,7 +132,7 @@ def _split(frames, path):
         for tags in itertools.combinations(values, size):
             volumes = _volumes(zip(*(values[tag] for tag in tags), strict=True), frames, places, there)
             if volumes:
-                return volumes, tags
+                return volumes, [tag if isinstance(tag, str) else tag[-1] for tag in tags]
     raise _duplicates(frames, places, path)
 
 
@@ -148,7 +148,7 @@ def _places(frames):
 def _varying(frames, most):
     """Returns by tag its values in the frames, for tags that have several values but no more than there are volumes."""
     sources = ENHANCED if frames[0].groups else CLASSIC
-    found = {tag if isinstance(tag, str) else tag[-1]: [_value(frame, tag) for frame in frames] for tag in sources}
+    found: dict[Any, list] = {tag: [_value(frame, tag) for frame in frames] for tag in sources}
     if frames[0].groups:
         found |= _dimensions(frames)
     return {tag: values for tag, values in found.items() if 1 < len(set(values)) <= most}

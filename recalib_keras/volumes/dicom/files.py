@@ -80,9 +80,8 @@ def image_headers(path: Path) -> list[tuple[Path, Dataset]]:
         raise _no_images(path)
     kinds = {_kind(file, header) for file, header in images}
     for file, header in found:
-        # pydicom reads a truncated file up to its end.
-        if "Rows" not in header and _kind(file, header) in kinds | {None}:
-            raise _damaged(file, "it ends inside its header")
+        if "Rows" not in header and _lost_its_image(file, _kind(file, header), kinds, images):
+            raise _damaged(file, "it ends inside its header, or lacks Rows")
     return images
 
 
@@ -192,6 +191,14 @@ def _kind(path, header):
     """Returns what the file says it is (CT image, MR image, report, directory, …); None if it ends before that."""
     meta = tag_value(header.file_meta, "MediaStorageSOPClassUID", str, path, default=None)
     return meta or tag_value(header, "SOPClassUID", str, path, default=None)
+
+
+def _lost_its_image(path, kind, kinds, images):
+    """Returns whether a DICOM object without pixels should have some; pydicom reads a truncated file up to its end."""
+    if kind is None or kind in kinds:
+        return True
+    is_known = kind in import_pydicom().uid.UID_dictionary
+    return not is_known and _is_named_like_a_slice(path, images)
 
 
 def _is_named_like_a_slice(path, images):

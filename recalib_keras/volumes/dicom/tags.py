@@ -134,5 +134,7 @@ def _in_words(kind, count, bounds):
 
 
 def _shown(values):
+    if any(hasattr(value, "walk") for value in values):
+        return "a sequence"
     text = repr(values[0]) if len(values) == 1 else "[" + ", ".join(str(value) for value in values[:12]) + "]"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -193,7 +193,7 @@ def test_a_single_slice_is_not_given_by_its_file(series):
 def test_a_label_map_is_no_dicom_file(series):
     folder = series()
     (folder / "IM0").rename(folder / "IM0.dcm")
-    with pytest.raises(VolumeError, match="expected a label map in one file .*, got a DICOM file"):
+    with pytest.raises(VolumeError, match=r"expected a label map in one file .*, got a DICOM file"):
         read_labels(folder / "IM0.dcm")
 
 
@@ -207,8 +207,8 @@ def test_what_is_no_regular_file(tmp_path):
 
 
 def test_an_impossible_size_is_refused_before_memory_is_allocated(series):
-    folder = series(Rows=65535, Columns=65535)
-    refused(r"IM\d: .*Rows, Columns and BitsAllocated make 8,589,672,450 bytes, the file has [1-9],?\d\d\d", folder)
+    folder = series(Rows=6000, Columns=8000)
+    refused(r"IM\d: .*Rows, Columns and BitsAllocated make 96,000,000 bytes, the file has [1-9]\d\d\)", folder)
 
 
 @pytest.mark.parametrize("spacing", [[1e-6, 1e-6], [5000, 5000], [0, 1], [-1, 1]])

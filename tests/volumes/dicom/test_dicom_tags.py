@@ -22,7 +22,7 @@ def raw(keyword, vr, value):
         ("DS", b"nan ", "nan"),
         ("DS", b"inf ", "inf"),
         ("DS", b"1\\2 ", r"2: \[1, 2\]"),
-        ("SQ", b"\xfe\xff\x00\xe0\x00\x00\x00\x00", "Dataset|Sequence"),
+        ("SQ", b"\xfe\xff\x00\xe0\x00\x00\x00\x00", "a sequence"),
         ("FD", b"abc", "damaged"),
     ],
 )
@@ -61,8 +61,8 @@ def test_items_of_a_sequence():
     assert len(tag_items(dataset, "PlanePositionSequence", "a")) == 0
     dataset.PlanePositionSequence = [pydicom.Dataset()]
     assert len(tag_items(dataset, "PlanePositionSequence", "a")) == 1
+    dataset.Rows = 4
     with pytest.raises(VolumeError, match="a: Rows: expected a sequence of datasets, got 4"):
-        dataset.Rows = 4
         tag_items(dataset, "Rows", "a")
 
 
