@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import os
 import shutil
 import traceback
@@ -115,11 +114,11 @@ def read_lines(folder: str | os.PathLike, objective: str) -> list[dict[str, Any]
 
 
 def _line(logged, objective):
+    from recalib_keras.training.early_stopping import score_of  # here, since it loads Keras
+
     line = {key: logged[key] for key in ("epoch", "loss", "seconds")}
-    if "dice" in logged:
-        score = logged["dice"] if objective == "dice" else logged["dice_by_structure"].get(objective, 0.0)
-        line["score"] = score if math.isfinite(score) else 0.0
-    return line
+    score = score_of(logged, objective)
+    return line if score is None else {**line, "score": score}
 
 
 def end_of(lines: Sequence[Mapping[str, Any]], task: Mapping[str, Any]) -> str:
@@ -129,13 +128,12 @@ def end_of(lines: Sequence[Mapping[str, Any]], task: Mapping[str, Any]) -> str:
         lines: See `read_lines`.
         task: See `Plan.task`.
     """
-    scores = [line["score"] for line in lines if "score" in line]
+    from recalib_keras.training.early_stopping import DICE, has_stalled
+
     if lines and lines[-1]["epoch"] >= task["epochs"]:
         return "epochs"
-    patience = task["patience"]
-    if patience and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience]):
-        return NO_BETTER
-    return ""
+    scores = [{DICE: line["score"]} for line in lines if "score" in line]
+    return NO_BETTER if has_stalled(scores, task["patience"]) else ""
 
 
 def start_from_past(task: Mapping[str, Any], seed: int, trials_folder: str | os.PathLike) -> None:

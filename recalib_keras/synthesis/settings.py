@@ -111,7 +111,7 @@ class Synthesis:
 
     def __post_init__(self):
         for key in PROBABILITIES:
-            self._check(key, 0 <= getattr(self, key) <= 1, "from 0 to 1")
+            self._check(key, 0 <= getattr(self, key) <= 1, "to be from 0 to 1")
         for key in set(vars(self)) - {*PROBABILITIES, *RANGES}:
             self._check(key, getattr(self, key) >= 0, "to be at least 0")
         for key in RANGES:
@@ -119,7 +119,7 @@ class Synthesis:
             self._check(key, 0 <= low <= high, "to be two numbers from 0 up, the smaller one first")
         self._check("partial_volume", self.partial_volume in PLACES_IN_VOXEL, "to be 1, 2, 4 or 8")
         is_resolved = FEWEST_NODES <= self.elastic_nodes <= MOST_NODES
-        self._check("elastic_nodes", is_resolved, f"from {FEWEST_NODES} to {MOST_NODES}")
+        self._check("elastic_nodes", is_resolved, f"to be from {FEWEST_NODES} to {MOST_NODES}")
 
     def _check(self, key, is_right, expected):
         if not is_right:

@@ -19,8 +19,8 @@ def test_settings_come_from_a_table_of_a_recipe():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"flip": 1.1}, "expected `flip` from 0 to 1, got 1.1"),
-        ({"skull_stripping": -0.1}, "expected `skull_stripping` from 0 to 1, got -0.1"),
+        ({"flip": 1.1}, "expected `flip` to be from 0 to 1, got 1.1"),
+        ({"skull_stripping": -0.1}, "expected `skull_stripping` to be from 0 to 1, got -0.1"),
         ({"noise": -1.0}, "expected `noise` to be at least 0, got -1.0"),
         ({"crop_depth": float("nan")}, "expected `crop_depth` to be at least 0, got nan"),
         (
@@ -29,8 +29,8 @@ def test_settings_come_from_a_table_of_a_recipe():
         ),
         ({"deviation_range": (-1.0, 3.0)}, "expected `deviation_range` to be two numbers"),
         ({"partial_volume": 3}, "expected `partial_volume` to be 1, 2, 4 or 8, got 3"),
-        ({"elastic_nodes": 3}, "expected `elastic_nodes` from 4 to 16, got 3"),
-        ({"elastic_nodes": 17}, "expected `elastic_nodes` from 4 to 16, got 17"),
+        ({"elastic_nodes": 3}, "expected `elastic_nodes` to be from 4 to 16, got 3"),
+        ({"elastic_nodes": 17}, "expected `elastic_nodes` to be from 4 to 16, got 17"),
     ],
 )
 def test_values_out_of_range_are_errors(values, message):

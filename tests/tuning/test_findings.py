@@ -54,7 +54,7 @@ def test_baseline_chosen_by_the_data():
 def test_no_interval():
     said = text(made_up(Difference(-0.1, UNKNOWN, BETWEEN_TRIALS), by_seed=False))
     assert "\n`b` cannot be compared with `a`: the trials are too few." in said and "hold together" not in said
-    assert text(made_up()).endswith("Only one value has a complete trial, so there is nothing to compare.\n")
+    assert text(made_up()).endswith("Only one value has a comparable trial, so there is nothing to compare.\n")
 
 
 def test_difference_shown_elsewhere():

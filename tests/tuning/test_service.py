@@ -99,7 +99,7 @@ def test_gives_up_a_missing_chief():
     ):
         remote.join("w", "study")
     assert time.monotonic() - start < 10
-    assert remote.report("w", "study", "0", 1, {}) == {"go_on": True}  # a trial goes on without it
+    assert remote.report("w", "study", "0", 1, {}) == {"go_on": True}  # a trial continues without it
     assert remote.leave("w", "study") == {}
     remote.close()
 

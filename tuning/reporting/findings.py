@@ -97,7 +97,7 @@ def _state(trials):
 
 def _conclusion(comparison):
     if not comparison.others:
-        return "Only one value has a complete trial, so there is nothing to compare."
+        return "Only one value has a comparable trial, so there is nothing to compare."
     baseline = next(level.value for level in comparison.levels if level.is_baseline)
     said = []
     for verdict, words in VERDICTS.items():

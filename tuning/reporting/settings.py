@@ -29,7 +29,7 @@ def settings(plan: Plan, trial: Trial, data_root: str | os.PathLike | None = Non
     varied = {dimension.key for dimension in plan.space.dimensions}
 
     def of(key, write=str):
-        return VARIED if key in varied else write(functools.reduce(getattr, key.find_split("."), recipe))
+        return VARIED if key in varied else write(functools.reduce(getattr, key.split("."), recipe))
 
     return {
         "data": f"{of('data.source')} ({of('data.licence')})",

@@ -143,6 +143,11 @@ def test_a_flip_mirrors_the_axis_and_swaps_paired_classes_only(window, rng):
         assert np.array_equal(twice_labels, labels)
 
 
+def test_refuses_to_flip_without_a_mirror(rng):
+    with pytest.raises(ValueError, match="expected `mirror` for settings that flip, got None"):
+        draw(Augmentation(flip=1), 1, (5, 4), rng)
+
+
 def test_classes_without_sides_are_only_mirrored(rng):
     images, labels = rng.normal(size=(1, 5, 4)).astype("float32"), rng.integers(0, 3, (1, 5, 4)).astype("uint8")
     always = draw(Augmentation(flip=1), 1, (5, 4), rng, Mirror(axis=1))
@@ -300,11 +305,11 @@ def test_deviations_are_in_the_units_they_say(rng):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rotation": -1.0}, "rotation must be at least 0, not -1.0"),
-        ({"bias_field": float("nan")}, "bias_field must be at least 0, not nan"),
-        ({"flip": 1.5}, "flip must be from 0 to 1, not 1.5"),
-        ({"elastic_nodes": 1}, "elastic_nodes must be at least 2, not 1"),
-        ({"low_resolution": 0.5}, "low_resolution must be 0, or at least 1 voxel, not 0.5"),
+        ({"rotation": -1.0}, "expected `rotation` to be at least 0, got -1.0"),
+        ({"bias_field": float("nan")}, "expected `bias_field` to be at least 0, got nan"),
+        ({"flip": 1.5}, "expected `flip` to be from 0 to 1, got 1.5"),
+        ({"elastic_nodes": 1}, "expected `elastic_nodes` to be at least 2, got 1"),
+        ({"low_resolution": 0.5}, "expected `low_resolution` to be 0, or at least 1 voxel, got 0.5"),
     ],
 )
 def test_refuses_settings_that_mean_nothing(values, message):
