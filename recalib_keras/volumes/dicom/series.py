@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,26 +56,30 @@ def check_alike(frames: Sequence[Frame], path: Path) -> None:
     Raises:
         VolumeError: Some differ. Names them.
     """
-    for what, values in (
-        ("shape", [frame.shape for frame in frames]),
-        ("ImageOrientationPatient", [frame.orientation for frame in frames]),
-        ("PixelSpacing", [frame.spacing for frame in frames]),
-        ("PhotometricInterpretation (whether low values are bright)", [(frame.is_inverted,) for frame in frames]),
-    ):
-        values = np.array(values, dtype=np.float64)
-        # Rounded only to count them: two values that rounding parts are compared below.
-        counts = Counter(tuple(value) for value in np.round(values, 3).tolist())
-        usual = np.array(counts.most_common(1)[0][0])
-        usual = values[np.abs(values - usual).max(axis=1).argmin()]
-        odd = np.flatnonzero(np.abs(values - usual).max(axis=1) > TOLERANCE)
-        if odd.size:
-            names = listed([frames[index].name for index in odd], MOST_NAMED)
-            raise VolumeError(
-                file=path,
-                expected=f"slices of one {what}, {_shown(usual)} as in {len(frames) - odd.size} of {len(frames)}",
-                received=f"{_shown(values[odd[0]])} in {names}",
-                remedy="move the slices that do not belong (a scout view, for instance) out of the folder",
-            )
+    values: dict[str, list] = {
+        "shape": [frame.shape for frame in frames],
+        "ImageOrientationPatient": [frame.orientation for frame in frames],
+        "PixelSpacing": [frame.spacing for frame in frames],
+        "PhotometricInterpretation (whether low values are bright)": [(frame.is_inverted,) for frame in frames],
+    }
+    for what, found in values.items():
+        _check_equal(what, np.array(found, dtype=np.float64), frames, path)
+
+
+def _check_equal(what, values, frames, path):
+    # Rounded only to count them: equal values that rounding parts are compared below.
+    counts = Counter(tuple(value) for value in np.round(values, 3).tolist())
+    usual = np.array(counts.most_common(1)[0][0])
+    usual = values[np.abs(values - usual).max(axis=1).argmin()]
+    odd = np.flatnonzero(np.abs(values - usual).max(axis=1) > TOLERANCE)
+    if odd.size:
+        names = listed([frames[index].name for index in odd], MOST_NAMED)
+        raise VolumeError(
+            file=path,
+            expected=f"slices of one {what}, {_shown(usual)} as in {len(frames) - odd.size} of {len(frames)}",
+            received=f"{_shown(values[odd[0]])} in {names}",
+            remedy="move the slices that do not belong (a scout view, for instance) out of the folder",
+        )
 
 
 def _shown(values):
@@ -89,8 +94,9 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
     Args:
         frames: All frames of the folder.
     """
-    kept, by_uid = [], defaultdict(list)
-    copies = {}
+    kept: list[Frame] = []
+    by_uid: dict[Any, list[Frame]] = defaultdict(list)
+    copies: dict[tuple[Path, Path], bool] = {}
     for frame in frames:
         uid = _instance(frame)
         twins = [other for other in by_uid[uid] if _has_same_place(frame, other)] if uid else []

@@ -60,6 +60,11 @@ def test_files_of_other_kinds_are_ignored(series, pixels, name, content):
     assert np.array_equal(read(folder).array, pixels.transpose(2, 1, 0))
 
 
+def test_a_file_with_the_ending_of_dicom_alone(tmp_path):
+    (tmp_path / "slice.dcm").write_bytes(b"whatever")
+    refused("slice.dcm: expected a DICOM file, got one that cannot be read", tmp_path / "slice.dcm")
+
+
 def test_a_file_that_may_not_be_read_is_named(series, monkeypatch):
     folder = series()
 
