@@ -12,7 +12,7 @@ from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.memory import memory_for
 from recalib_keras.volumes.dicom.files import DEFLATED, PLAIN_SYNTAXES, import_pydicom, read_whole
 from recalib_keras.volumes.dicom.frames import VALUES, Frame
-from recalib_keras.volumes.dicom.tags import tag_items, tag_value
+from recalib_keras.volumes.dicom.tags import tag_bytes, tag_items, tag_value
 
 # Rescale slopes and intercepts beyond this are damage; float32 holds the product with any stored number.
 MOST = 1e15
@@ -106,10 +106,11 @@ def _decoded(frame):
 
 
 def _check_surplus(dataset, frame):
-    """Refuses pixels of which most would be ignored: the size in the header then is wrong."""
-    held, row = len(dataset.get("PixelData") or b""), _decoded_bytes(frame) // frame.shape[0]
-    if held > _decoded_bytes(frame) + max(row, 1):
-        reason = f"{held:,} bytes, where Rows, Columns and BitsAllocated make {_decoded_bytes(frame):,}"
+    """Refuses more pixels than the header says; up to a row of zeros, or one byte, may fill up the end."""
+    stored, needed = tag_bytes(dataset, "PixelData", frame.file), _decoded_bytes(frame)
+    surplus = stored[needed:]
+    if len(surplus) > 1 and (any(surplus) or len(surplus) > needed // frame.shape[0]):
+        reason = f"{len(stored):,} bytes, where Rows, Columns and BitsAllocated make {needed:,}"
         raise _undecodable(frame, reason, EXPORT_AGAIN)
 
 
@@ -134,7 +135,9 @@ def is_compressed(frame: Frame) -> bool:
 
 
 def _syntax(frame):
-    return getattr(frame.header.file_meta, "TransferSyntaxUID", None)
+    """Returns the transfer syntax of a frame's file; None if the file does not say."""
+    syntax = tag_value(frame.header.file_meta, "TransferSyntaxUID", str, frame.file, default=None)
+    return None if syntax is None else import_pydicom().uid.UID(syntax)
 
 
 def _undecodable(frame, reason, remedy):

@@ -13,7 +13,7 @@ from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.messages import listed
 from recalib_keras.volumes.dicom.files import read_whole
 from recalib_keras.volumes.dicom.frames import Frame
-from recalib_keras.volumes.dicom.tags import tag_value
+from recalib_keras.volumes.dicom.tags import tag_bytes, tag_value
 
 # Slices share a direction (cosines) and a spacing (mm) if no number differs by more than this.
 TOLERANCE = 1e-3
@@ -123,10 +123,16 @@ def _is_copy(frame, twin, known):
     files = frame.file, twin.file
     if files not in known:
         one, other = (read_whole(file) for file in files)
-        known[files] = all(one.get(tag) == other.get(tag) for tag in PIXELS) and any(tag in one for tag in PIXELS)
-        if not known[files] and one.file_meta.get("TransferSyntaxUID") != other.file_meta.get("TransferSyntaxUID"):
-            known[files] = _same_values(one, other)
+        one_bytes, other_bytes = (
+            [tag_bytes(dataset, tag, file) for tag in PIXELS] for dataset, file in zip((one, other), files, strict=True)
+        )
+        is_same = one_bytes == other_bytes and any(one_bytes)
+        known[files] = is_same or (_syntax(one, files[0]) != _syntax(other, files[1]) and _same_values(one, other))
     return known[files]
+
+
+def _syntax(dataset, path):
+    return tag_value(dataset.file_meta, "TransferSyntaxUID", str, path, default=None)
 
 
 def _same_values(one, other):

@@ -81,6 +81,23 @@ def tag_items(dataset: Dataset, keyword: str, file: str | os.PathLike) -> Sequen
     return value
 
 
+def tag_bytes(dataset: Dataset, keyword: str, file: str | os.PathLike) -> bytes:
+    """Returns the bytes of a tag such as `"PixelData"`; none if the tag is missing.
+
+    Args:
+        dataset: What pydicom read.
+        keyword: The tag's name.
+        file: The file, for messages.
+
+    Raises:
+        VolumeError: The value is damaged, or no bytes.
+    """
+    value = _raw(dataset, keyword, file)
+    if value is None or isinstance(value, bytes):
+        return value or b""
+    raise unusable(file, keyword, "bytes", _shown([value]))
+
+
 def unusable(file: str | os.PathLike, keyword: str, expected: str, received: str) -> VolumeError:
     """Returns the error about a tag whose value cannot be used.
 

@@ -170,6 +170,25 @@ def test_truncated_pixels(series, lost, name):
     assert error.remedy.startswith(("export it again", "export or copy it again"))
 
 
+@pytest.mark.parametrize("vr", [b"O\0", b"SQ", b"DS", b"??"])
+@pytest.mark.filterwarnings("ignore")
+def test_pixels_of_a_damaged_kind(series, vr):
+    folder = series()
+    content = (folder / "IM0").read_bytes()
+    (folder / "IM0").write_bytes(content.replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00" + vr))
+    refused("IM0: .*expected", folder)
+
+
 def test_more_pixels_than_the_header_says(series):
     refused(r"IM\d: expected readable pixels, got .*40 bytes, where Rows, Columns and BitsAllocated make 24",
             series(Rows=3))  # fmt: skip
+
+
+@pytest.mark.parametrize(("tail", "is_read"), [(bytes(8), True), (b"\1\0", False), (bytes(10), False)])
+def test_what_fills_up_the_end(series, pixels, tail, is_read):
+    stored = pixels.astype("<i2")
+    folder = series(change=lambda index: {"PixelData": stored[index].tobytes() + tail})
+    if is_read:
+        assert np.array_equal(read(folder).array, pixels.transpose(2, 1, 0))
+    else:
+        refused("IM0: .* bytes, where Rows, Columns and BitsAllocated make 40", folder)
