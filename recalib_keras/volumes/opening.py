@@ -110,7 +110,7 @@ def _check_file(path):
     if not path.name.lower().endswith(SCAN_SUFFIXES):
         raise VolumeError(
             file=path,
-            expected=f"a file that ends in {extensions()} or a folder of DICOM slices",
+            expected=f"a file that ends in {extensions()}, a folder of DICOM slices or a multi-frame .dcm file",
             received=f"an unsupported ending {path.suffix!r}",
             remedy="convert the scan, or for a DICOM slice give its folder",
         )

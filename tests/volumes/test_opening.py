@@ -28,7 +28,7 @@ def test_empty_file(tmp_path, name):
     refused("an empty file", tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "figure.png", "slice.dcm", "scan", "scan.gz", "scan.nii.bz2"])
+@pytest.mark.parametrize("name", ["notes.txt", "figure.png", "scan", "scan.gz", "scan.nii.bz2"])
 def test_unsupported_ending(tmp_path, name):
     (tmp_path / name).write_bytes(b"whatever")
     refused("unsupported ending", tmp_path / name)
