@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import nibabel as nib
 import numpy as np
@@ -113,9 +113,12 @@ def _load(path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool])
     """Returns array, grid and header. The array becomes float32 unless `is_kept(dtype)`."""
     name = _name(path)
     with quiet_nibabel():
-        in_memory = isinstance(path, nib.spatialimages.SpatialImage)
-        image, header = (path, path.header) if in_memory else open_image(Path(path))
-        check_dtype(image.get_data_dtype() if is_proxy(image.dataobj) else image.dataobj.dtype, name)
+        if in_memory := isinstance(path, nib.spatialimages.SpatialImage):
+            image, header = path, path.header
+        else:
+            image, header = open_image(Path(path))
+        voxels: Any = image.dataobj
+        check_dtype(image.get_data_dtype() if is_proxy(voxels) else voxels.dtype, name)
         select = select_volume(image.shape, volume, name)
         if not in_memory:
             _check_length(image, name)
@@ -256,7 +259,7 @@ def _not_whole(value, name):
     )
 
 
-def _is_dicom(path):
+def _is_dicom(path: Source) -> TypeGuard[str | os.PathLike]:
     if isinstance(path, nib.spatialimages.SpatialImage):
         return False
     mode = file_mode(path)
