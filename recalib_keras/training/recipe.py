@@ -4,15 +4,16 @@ The docstring of `Recipe` is part of the reference of recipe files; see `recalib
 """
 
 import functools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
 
-from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_text
+from recalib_keras.core.checks import LARGEST_SEED, MOST_IN_TITLE, Range, check_name, check_ranges, check_text
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
@@ -28,6 +29,8 @@ from recalib_keras.training.recipe_tables import (
 )
 from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
 from recalib_keras.zoo.preset import Input, Network
+
+LARGEST_BATCH = 2**30  # voxels: 4 GiB for the images alone
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,10 @@ class Recipe:
     ensemble: Membership | None = None
     default: bool = False
     storage: str = "float32"
-    seed: int = 0
+    seed: Annotated[int, Range(0, LARGEST_SEED)] = 0
 
     def __post_init__(self):
+        check_ranges(self)
         check_name(self.preset, "preset")
         check_name(self.weights, "weights")
         check_text(self.title, "title", MOST_IN_TITLE)
@@ -94,6 +98,7 @@ class Recipe:
         check_labels(self.labels)
         counterpart_classes(self.labels)
         self._check_merge()
+        self._check_batch()
         if self.ensemble is not None and self.ensemble.name == self.weights:
             raise RecordError(
                 expected="`ensemble.name` to differ from the name of its member, `weights`", received=repr(self.weights)
@@ -116,6 +121,15 @@ class Recipe:
                 received="it among the labels",
                 remedy=f"take it out of `labels`, or, if the recipe extends another, set data.merge = {{ {number} = "
                 f"{number} }}",
+            )
+
+    def _check_batch(self):
+        voxels = math.prod(self.input.window) * self.input.depth * self.schedule.batch_size
+        if voxels > LARGEST_BATCH:
+            raise RecordError(
+                expected=f"`input.window` times `schedule.batch_size` to be at most {LARGEST_BATCH:,} voxels",
+                received=f"{voxels:,}",
+                remedy="set a smaller window or batch_size",
             )
 
     def _check_synthesis(self):
