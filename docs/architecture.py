@@ -46,10 +46,8 @@ def main() -> None:
     settings = {"svg.fonttype": "none", "svg.hashsalt": "recalib-keras", "font.size": 8.5, "text.color": INK}
     with matplotlib.rc_context(settings):
         figure = draw()
-        metadata = {
-            "Date": None,
-            "Creator": "docs/architecture.py",
-        }  # the same file with every version of matplotlib, on every day
+        # The same file with every version of matplotlib, on every day.
+        metadata = {"Date": None, "Creator": "docs/architecture.py"}
         atomic_write(TARGET, lambda temporary: figure.savefig(temporary, format="svg", metadata=metadata))
 
 

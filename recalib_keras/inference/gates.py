@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras import volumes
+from recalib_keras import layers, volumes
 from recalib_keras.evaluation.figures.slices import centre_of
 from recalib_keras.inference.sliding_window.predict import as_network_sees
 from recalib_keras.inference.sliding_window.windows import cut
@@ -73,7 +73,7 @@ def gate_maps(
 
     Raises:
         ValueError: If the network has no such blocks.
-        TypeError: If a layer has no `gates`; see `recalib_keras.layers.Recalibration.gates`.
+        TypeError: If a layer is no recalibration block; see `recalib_keras.layers.Recalibration.gates`.
     """
     names = shown_blocks(model) if names is None else names
     conformed = scan.conform(expects.orientation, expects.spacing)
@@ -129,14 +129,14 @@ def block_gates(model: keras.Model, inputs: np.ndarray, names: Sequence[str]) ->
 
     Raises:
         ValueError: If the model has no layer of a name.
-        TypeError: If a layer has no `gates`.
+        TypeError: If a layer is no recalibration block, or does not define its gates.
     """
     blocks = [model.get_layer(name) for name in names]
     for block in blocks:
-        if not hasattr(block, "gates"):
+        if not isinstance(block, layers.Recalibration):
             raise TypeError(
-                f"expected {block.name!r} to be a subclass of `recalib_keras.layers.Recalibration`, or a layer with a "
-                f"method `gates(inputs)`, got a {type(block).__name__}"
+                f"expected {block.name!r} to be a recalibration block, a subclass of "
+                f"`recalib_keras.layers.Recalibration`, got a {type(block).__name__}"
             )
     # A dict, because Keras returns the output itself for a list of one output.
     features = keras.Model(model.input, {block.name: block.input for block in blocks})(inputs, training=False)

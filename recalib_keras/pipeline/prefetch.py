@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 
@@ -24,7 +24,9 @@ class Prefetch:
 
     def __init__(self, function: Callable[[int], Any], count: int, workers: int = 2, most: int = 4):
         self._function, self._count, self._most = function, count, most
-        self._pool, self._lock, self._begun = ThreadPoolExecutor(workers), threading.Lock(), {}
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(workers)
+        self._begun: dict[int, Future] = {}
 
     def __getitem__(self, index: int) -> Any:
         with self._lock:

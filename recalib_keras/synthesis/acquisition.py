@@ -42,9 +42,9 @@ class Acquisition(NamedTuple):
 
     bias: np.ndarray | None = None
     to_slices: tuple[np.ndarray, ...] | None = None
-    noise: np.ndarray | None = None
+    noise: np.ndarray | np.floating | None = None
     to_voxels: tuple[np.ndarray, ...] | None = None
-    gammas: np.ndarray | None = None
+    gammas: np.ndarray | np.floating | None = None
     has_signal: tuple[np.ndarray, ...] | None = None
     in_view: tuple[np.ndarray, ...] | None = None
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.datasets import Inspection, LabelledScan
-from recalib_keras.datasets.problems import noted
+from recalib_keras.datasets.problems import Problem, noted
 from recalib_keras.synthesis.geometry import HEAD
 from recalib_keras.synthesis.label_maps import LabelMaps
 from recalib_keras.synthesis.label_table import LabelTable
@@ -55,9 +55,10 @@ class GeneratedScan(LabelledScan):
 
     def inspect(self) -> Inspection:
         """Returns an `Inspection`; intensities are on the scale of the table's prior."""
-        problems = []
+        problems: list[Problem] = []
         with noted(problems, self.labels):
-            return Inspection(*_generate(self), problems)
+            image, labels = _generate(self)
+            return Inspection(image, labels, problems)
         return Inspection(None, None, problems)
 
 

@@ -140,7 +140,7 @@ def draw_displacement(largest: float, most_nodes: int, extent: Sequence[float], 
         rng: Source of the random numbers.
     """
     rank = len(extent)
-    count = rng.integers(FEWEST_NODES, most_nodes, endpoint=True)
+    count = int(rng.integers(FEWEST_NODES, most_nodes, endpoint=True))
     deviation = rng.uniform(0, largest)
     velocity = rng.normal(0, deviation, (rank,) + (count,) * rank) * unit_deviation(count, (GRID,) * rank)
     for axis in range(1, rank + 1):

@@ -191,7 +191,7 @@ class LabelTable:
     @property
     def mirrors(self) -> np.ndarray:
         """Index of each label's counterpart on the other side, or its own, `(labels,)`."""
-        places = {entry.label: place for place, entry in enumerate(self.labels)}
+        places: dict[int | None, int] = {entry.label: place for place, entry in enumerate(self.labels)}
         wanted = [MIRRORS.get(entry.label) if entry.mirror is None else entry.mirror for entry in self.labels]
         return np.array([places.get(number, place) for place, number in enumerate(wanted)])
 

@@ -33,8 +33,8 @@ class Mask(NamedTuple):
     """
 
     kept: np.ndarray
-    shares: np.ndarray
-    fills: np.ndarray
+    shares: np.ndarray | np.floating
+    fills: np.ndarray | np.floating
 
 
 def draw_mask(settings: Synthesis, table: LabelTable, rng: np.random.Generator) -> Mask | None:

@@ -74,14 +74,14 @@ def preview(
             f"expected at least 1 sample and voxels of up to {LARGEST_SPACING:g} mm, got {samples} and {spacing:g} mm"
         )
     import_matplotlib()  # before the maps are read, so that it is reported at once if it is missing
-    table = LabelTable.read(_beside(label_maps[0]) if table is None else table)
-    maps = LabelMaps.read(label_maps, table)
+    labels = LabelTable.read(_beside(label_maps[0]) if table is None else table)
+    maps = LabelMaps.read(label_maps, labels)
     window = [max(1, round(size / spacing)) for size in HEAD]
-    random_scan = RandomScan(table, window, settings, spacing, maps.spacing)
+    random_scan = RandomScan(labels, window, settings, spacing, maps.spacing)
     examples = GeneratedExamples(maps, random_scan, samples, seed=seed)
     images, classes = zip(*(map(ops.convert_to_numpy, examples[step]) for step in range(samples)))
     spacings = random_scan.frame.spacing
-    return save_figure(draw(np.concatenate(images), np.concatenate(classes), table.structures, spacings), path)
+    return save_figure(draw(np.concatenate(images), np.concatenate(classes), labels.structures, spacings), path)
 
 
 def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], spacing: Sequence[float]) -> Figure:
@@ -100,8 +100,8 @@ def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], s
     """
     import_matplotlib()
     numbers = np.array([structure.id for structure in structures])
-    spacing = np.array(spacing, dtype="float64")
-    sizes = np.array(images.shape[1:4]) * spacing
+    steps = np.array(spacing, dtype="float64")
+    sizes = np.array(images.shape[1:4]) * steps
     figure, rows = _layout(sizes, len(images))
     for row, image, of_voxels in zip(rows, np.asarray(images)[..., 0], np.asarray(classes)[..., 0]):
         centre = centre_of(of_voxels != 0)
@@ -112,7 +112,7 @@ def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], s
                 show_slice(axes, view, np.take(image, centre[view.axis], view.axis), sizes, limits)
             outlined.set_autoscale_on(False)  # an outline at the border must not move it
             labels = numbers[np.take(of_voxels, centre[view.axis], view.axis)]
-            show_structures(outlined, labels, structures[1:], spacing[list(view.shown)], linewidth=0.6, opacity=0)
+            show_structures(outlined, labels, structures[1:], steps[list(view.shown)], linewidth=0.6, opacity=0)
             if row is rows[0]:
                 letter_ends(plain, view)
     return figure

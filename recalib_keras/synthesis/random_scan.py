@@ -100,14 +100,15 @@ class RandomScan(keras.layers.Layer):
         settings: Synthesis,
         spacing: float | Sequence[float] = 1.0,
         map_spacing: float | Sequence[float] = 1.0,
-        classes: Sequence[int] | None = None,
+        classes: Sequence[int] | np.ndarray | None = None,
         lateral_axis: int | None = 0,
         normalization: str = "zscore",
         **kwargs: Any,
     ):
         super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
         window = tuple(window)
-        spacings = [_for_each_axis(window, name, x) for name, x in (("spacing", spacing), ("map_spacing", map_spacing))]
+        scan_spacing = _for_each_axis(window, "spacing", spacing)
+        spacing_of_map = _for_each_axis(window, "map_spacing", map_spacing)
         _check_flip(settings, lateral_axis)
         if normalization not in METHODS:
             raise ValueError(f"expected `normalization` to be one of {', '.join(METHODS)}, got {normalization!r}")
@@ -119,9 +120,9 @@ class RandomScan(keras.layers.Layer):
             )
         self.table = table
         self.settings = settings
-        self.frame = Frame(window, *spacings, lateral_axis)
+        self.frame = Frame(window, scan_spacing, spacing_of_map, lateral_axis)
         self.normalization = normalization
-        self._compiled = None
+        self._compiled: Callable[[Tensor, Draw], tuple[Tensor, Tensor]] | None = None
 
     @classmethod
     def for_input(
@@ -199,9 +200,9 @@ class RandomScan(keras.layers.Layer):
         classes = majority([of_labels(draw.classes, one) for one in (labels, *places)])
         if draw.mask is not None:
             image, classes = apply_mask(image, classes, labels, draw.mask, self.frame.spacing)
-        if draw.acquisition.in_view is not None:
-            image = zero_outside(image, draw.acquisition.has_signal)
-            classes = zero_outside(classes, draw.acquisition.in_view)
+        has_signal, in_view = draw.acquisition.has_signal, draw.acquisition.in_view
+        if has_signal is not None and in_view is not None:
+            image, classes = zero_outside(image, has_signal), zero_outside(classes, in_view)
         return ops.expand_dims(normalize(image, self.normalization), -1), ops.expand_dims(classes, -1)
 
     def compiled(self) -> Callable[[Tensor, Draw], tuple[Tensor, Tensor]]:

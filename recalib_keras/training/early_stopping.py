@@ -1,7 +1,7 @@
 """When a training ends before its last epoch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 DICE = "dice"
@@ -38,5 +38,19 @@ def has_stalled(history: Iterable[Mapping[str, Any]], patience: int, objective: 
         >>> has_stalled([{"dice": 0.5}, {"dice": 0.7}, {}, {"dice": 0.6}, {"dice": 0.7}], patience=2)
         True
     """
-    scores = [score for score in (score_of(line, objective) for line in history) if score is not None]
+    scores = (score_of(line, objective) for line in history)
+    return have_stalled([score for score in scores if score is not None], patience)
+
+
+def have_stalled(scores: Sequence[float], patience: int) -> bool:
+    """Returns whether none of the last scores is higher than the best one before them.
+
+    Args:
+        scores: The scores of all validations, in order.
+        patience: How many validations may pass without a higher score; 0 for any number.
+
+    Example:
+        >>> have_stalled([0.5, 0.7, 0.6, 0.7], patience=2), have_stalled([0.5, 0.7, 0.6, 0.7], patience=3)
+        (True, False)
+    """
     return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])

@@ -42,7 +42,7 @@ def test_channels_come_last_whatever_the_data_format():
 
 
 def test_layers_without_gates_are_refused():
-    message = "expected 'encoder_1_relu_1' to be a subclass of .*Recalibration.*`gates.inputs.`, got a ReLU"
+    message = "expected 'encoder_1_relu_1' to be a recalibration block, .*Recalibration`, got a ReLU"
     with pytest.raises(TypeError, match=message):
         block_gates(network(), feature_map((1, 8, 8, 8, 1)), ["encoder_1_relu_1"])
 

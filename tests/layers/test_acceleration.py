@@ -9,7 +9,12 @@ from gradients import layer_gradients
 from recalib_keras import layers
 from recalib_keras.layers import acceleration
 
+only_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow compiles parts of a model"
+)
 
+
+@only_tensorflow
 @every_block
 def test_fused_block_equals_plain_one(block, monkeypatch):
     inputs = feature_map(3)
@@ -34,6 +39,7 @@ class PoolAndUnpool(keras.layers.Layer):
         return self.unpool(*self.pool(inputs))
 
 
+@only_tensorflow
 @pytest.mark.parametrize(
     "make", [PoolAndUnpool, lambda: layers.UpSampling("nearest"), lambda: layers.UpSampling("linear")]
 )
@@ -48,7 +54,7 @@ def test_fused_resizing_equals_the_plain_one(make, monkeypatch):
     np.testing.assert_allclose(by_inputs, layer_gradients(plain, inputs, cotangent)[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow compiles parts of a model")
+@only_tensorflow
 def test_results_in_bfloat16_are_rounded_as_tensorflow_rounds():
     import tensorflow as tf
 
@@ -75,7 +81,7 @@ def test_functions_of_several_tensors_and_types():
     np.testing.assert_array_equal(numpy(following), indices + 1)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow compiles parts of a model")
+@only_tensorflow
 def test_tensorflow_compiles_and_falls_back_under_a_strategy():
     import tensorflow as tf
 

@@ -28,6 +28,12 @@ def image(rank):
     return (values * np.linspace(0.5, 2, 6) + np.linspace(-3, 3, 6)).astype("float32")
 
 
+def skip_repeated(is_repeated):
+    """Skips a case where Keras's own layer computes: there few cases show that it is called as it should be."""
+    if is_repeated and keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras's own layer computes on this backend, as other cases show")
+
+
 def images(rank):
     """Returns a random tensor of `rank` axes whose examples and channels have different means and widths."""
     values = np.random.default_rng(0).normal(size=(3, *SIZES[: rank - 2], 6))
@@ -66,6 +72,7 @@ def check_same(pair, inputs, resolution, **call_arguments):
 @every_mode
 @pytest.mark.parametrize("policy", RESOLUTION)
 def test_batch_normalization_equals_keras(rank, training, policy):
+    skip_repeated(rank != 5 or policy != "float32")
     inputs = image(rank)
     check_same(built_pair(inputs.shape, dtype=policy), inputs, RESOLUTION[policy], training=training)
 
@@ -86,6 +93,7 @@ def test_batch_normalization_equals_keras(rank, training, policy):
     ids=str,
 )
 def test_batch_options_equal_keras(options, training):
+    skip_repeated(not training)
     inputs = image(5)
     check_same(built_pair(inputs.shape, **options), inputs, 1e-5, training=training)
 
@@ -211,6 +219,7 @@ def check_same_instances(pair, inputs, resolution):
 @every_rank
 @pytest.mark.parametrize("policy", INSTANCE_RESOLUTION)
 def test_instance_normalization_equals_keras(rank, policy):
+    skip_repeated(rank != 5 or policy != "float32")
     inputs = images(rank)
     ours = built(layers.InstanceNormalization(dtype=policy), inputs.shape)
     check_same_instances(

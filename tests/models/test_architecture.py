@@ -35,6 +35,7 @@ def test_defaults_depend_on_the_rank(input_shape, filters, kernel_size):
         *("batch", "unpool"),
     )
     assert found.widths == (filters,) * 5
+    assert (found.levels, found.positions) == (4, ("encoder", "decoder"))
     given = Architecture(input_shape, 2, kernel_size=5, normalization="group", upsampling="linear")
     assert given.completed(7, "batch", "unpool") == given
 

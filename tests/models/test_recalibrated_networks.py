@@ -1,5 +1,7 @@
 """Every network takes every block in every place."""
 
+import functools
+
 import numpy as np
 import pytest
 from networks import BLOCK_ARGUMENTS, NETWORKS, every_network, every_rank, image, outputs_of, randomize, tiny
@@ -19,18 +21,29 @@ def block_names(model):
     return [layer.name for layer in model.layers if layer.name.endswith("_recalibration")]
 
 
+def check_places(model, positions, recalibration):
+    expected = [f"{stage}_recalibration" for place in models.POSITIONS[positions] for stage in STAGES[place]]
+    assert sorted(block_names(model)) == sorted(expected)
+    for block in expected:
+        assert type(model.get_layer(block)) is models.RECALIBRATIONS[recalibration]
+
+
 @every_network
 @every_rank
 @pytest.mark.parametrize("recalibration", BLOCKS)
-def test_blocks_stand_where_the_positions_say(network, spatial_rank, recalibration):
-    """P6 and each position alone; classifiers of four classes have four maps, as much as the blocks need."""
-    for name in ["P6", "P1"] if spatial_rank == 3 else ["P1", "P2", "P3", "P4", "P5", "P6"]:
-        model = tiny(network, spatial_rank, recalibration=recalibration, positions=name, num_classes=4)
-        assert model.output_shape == (None, *(8,) * spatial_rank, 4)
-        expected = [f"{stage}_recalibration" for place in models.POSITIONS[name] for stage in STAGES[place]]
-        assert sorted(block_names(model)) == sorted(expected)
-        for block in expected:
-            assert type(model.get_layer(block)) is models.RECALIBRATIONS[recalibration]
+def test_every_block_fits_every_place(network, spatial_rank, recalibration):
+    """Classifiers of four classes have four maps, as many as the blocks need."""
+    model = tiny(network, spatial_rank, recalibration=recalibration, positions="P6", num_classes=4)
+    assert model.output_shape == (None, *(8,) * spatial_rank, 4)
+    check_places(model, "P6", recalibration)
+
+
+@every_network
+@every_rank
+def test_blocks_are_where_the_positions_say(network, spatial_rank):
+    for name in ["P1"] if spatial_rank == 3 else ["P1", "P2", "P3", "P4", "P5"]:
+        model = tiny(network, spatial_rank, recalibration="cse", positions=name, num_classes=4)
+        check_places(model, name, "cse")
 
 
 def test_blocks_stand_at_single_stages():
@@ -85,11 +98,15 @@ def test_outputs_are_probabilities_and_blocks_take_part(network, spatial_rank, r
 @every_network
 def test_added_parameters_are_those_of_the_paper(network, recalibration, added):
     """TMI 2019, Table I: four levels of 64 maps, blocks after encoders and decoders, r = 2, no biases."""
-    plain = network((16, 16, 1), 28, kernel_size=1)
     recalibrated = network(
         (16, 16, 1), 28, kernel_size=1, recalibration=recalibration, recalibration_args={"use_bias": False}
     )
-    assert recalibrated.count_params() - plain.count_params() == added
+    assert recalibrated.count_params() - parameters_of_plain(network) == added
+
+
+@functools.cache
+def parameters_of_plain(network):
+    return network((16, 16, 1), 28, kernel_size=1).count_params()
 
 
 @every_rank
@@ -138,12 +155,20 @@ def test_identity_start_changes_nothing(network, spatial_rank):
     np.testing.assert_allclose(outputs_of(recalibrated, inputs), outputs_of(plain, inputs), rtol=1e-6, atol=1e-7)
 
 
-@every_network
-@every_rank
-@pytest.mark.parametrize("upsampling", ["transpose", "unpool"])
+@pytest.mark.parametrize(
+    ("network", "spatial_rank", "upsampling"),
+    [
+        ("unet", 2, "transpose"),
+        ("unet", 3, "unpool"),
+        ("sdnet", 3, "transpose"),
+        ("sdnet", 2, "unpool"),
+        ("densenet", 2, "transpose"),
+        ("densenet", 3, "unpool"),
+    ],
+)
 def test_concatenated_blocks_double_the_maps_and_all_still_fits(network, spatial_rank, upsampling):
     model = tiny(
-        network,
+        NETWORKS[network],
         spatial_rank,
         levels=2,
         filters=(4, 2, 6),

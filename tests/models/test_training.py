@@ -74,12 +74,13 @@ def test_config_names_every_argument_and_restores_the_network():
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_config_holds_the_networks_own_defaults(network):
-    config = NETWORKS[network]((16, 16, 1), 2).get_config()
+    """Only a small network is built; the defaults of all others are in `test_architecture.py`."""
     expected = {"unet": (3, "none", "transpose"), "sdnet": (7, "batch", "unpool"), "densenet": (5, "batch", "unpool")}
-    assert (config["kernel_size"], config["normalization"], config["upsampling"]) == expected[network]
-    assert (config["filters"], config["levels"], config["positions"]) == (64, 4, ("encoder", "decoder"))
-    volumetric = NETWORKS[network]((16, 16, 16, 1), 2).get_config()
-    assert (volumetric["filters"], volumetric["kernel_size"]) == (32, 3)
+    for rank in (2, 3):
+        config = NETWORKS[network]((8,) * rank + (1,), 2, levels=1, filters=4).get_config()
+        assert (config["normalization"], config["upsampling"]) == expected[network][1:]
+        assert config["kernel_size"] == (expected[network][0] if rank == 2 else 3)
+        assert config["positions"] == ("encoder", "decoder")
 
 
 @keras.saving.register_keras_serializable(package="tests")

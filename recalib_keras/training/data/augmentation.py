@@ -111,6 +111,9 @@ def draw(
         spacings: `(batch, n)`, voxel sizes of each example along the axes of the window, in any unit; None if voxels
             are cubes.
         depth: How many slices are stacked to a window, along a last axis; 1 for windows without that axis.
+
+    Raises:
+        ValueError: If the settings flip without a `mirror`.
     """
     rank = len(window)
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
@@ -120,7 +123,9 @@ def draw(
     scales = np.exp(rng.normal(0, settings.scaling, (batch_size, 1, rank)))
     nodes = noise = sides = bias = resolutions = None
     if settings.flip:
-        scales[is_flipped, 0, mirror.axis] *= -1
+        if mirror is None:
+            raise ValueError("expected `mirror` for settings that flip, got None; give Mirror.of(input, labels)")
+        scales[np.flatnonzero(is_flipped), 0, mirror.axis] *= -1
         if mirror.classes is not None:
             sides = np.where(is_flipped[:, None], mirror.classes, np.arange(len(mirror.classes))).astype("int32")
     if settings.elastic:

@@ -128,13 +128,14 @@ def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.ran
         count: How many changed samples.
         rng: Source of the random numbers.
     """
-    window = random_window(scan, recipe.input, 1.0, rng)
+    image, of_voxels = random_window(scan, recipe.input, 1.0, rng)
     mirror = augmentation.Mirror.of(recipe.input, recipe.labels)
     spacings = [window_spacing(scan, recipe.input)] * count
     change = draw_change(recipe, count, rng, mirror, spacings)
-    copies = (np.repeat(array[None], count, axis=0) for array in window)
-    changed = (ops.convert_to_numpy(tensor) for tensor in augmentation.apply(*copies, change))
-    images, classes = as_examples(*(np.stack([first, *others]) for first, others in zip(window, changed)), recipe.input)
+    copies, of_copies = (np.repeat(array[None], count, axis=0) for array in (image, of_voxels))
+    changed, of_changed = (ops.convert_to_numpy(x) for x in augmentation.apply(copies, of_copies, change))
+    images, classes = np.stack([image, *changed]), np.stack([of_voxels, *of_changed])
+    images, classes = as_examples(images, classes, recipe.input)
     images = _turned(images[..., recipe.input.context], recipe.input)
     classes = _turned(classes[..., 0], recipe.input)
     others = tuple(axis for axis in range(3) if axis != view.axis)
@@ -187,7 +188,7 @@ def draw(rows: Sequence[Samples], recipe: Recipe, view: View) -> Figure:
     sides = np.array(rows[0].images.shape[1:]) * spacing
     figure, panels = _layout(len(rows), len(rows[0].images), sides, structures)
     for row, line in zip(rows, panels):
-        limits = grey_limits(row.images[:1])
+        limits = grey_limits([row.images[0]])
         for axes, image, labels in zip(line, row.images, row.labels):
             show_slice(axes, view, image, np.insert(sides, view.axis, 0), limits)
             _outline(axes, labels, structures, spacing)

@@ -143,6 +143,11 @@ def test_a_flip_mirrors_the_axis_and_swaps_paired_classes_only(window, rng):
         assert np.array_equal(twice_labels, labels)
 
 
+def test_refuses_to_flip_without_a_mirror(rng):
+    with pytest.raises(ValueError, match="expected `mirror` for settings that flip, got None"):
+        draw(Augmentation(flip=1), 1, (5, 4), rng)
+
+
 def test_classes_without_sides_are_only_mirrored(rng):
     images, labels = rng.normal(size=(1, 5, 4)).astype("float32"), rng.integers(0, 3, (1, 5, 4)).astype("uint8")
     always = draw(Augmentation(flip=1), 1, (5, 4), rng, Mirror(axis=1))
