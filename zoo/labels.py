@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from recalib_keras.core.checks import Range, check_ranges, check_text
+from recalib_keras.core.checks import Range, check_ranges, check_text, repeated
 from recalib_keras.core.errors import RecordError
 
 # Label maps are stored as integers of at most 32 bits.
@@ -49,8 +49,7 @@ def check_labels(labels: Sequence[Label]) -> None:
     if not labels:
         raise RecordError(expected="labels, the background first", received="none", remedy="add them")
     for key in ("id", "name"):
-        values = [getattr(label, key) for label in labels]
-        twice = next((value for value in values if values.count(value) > 1), None)
+        twice = repeated(getattr(label, key) for label in labels)
         if twice is not None:
             raise RecordError(expected=f"labels that differ in {key}", received=f"{twice!r} more than once")
     for label in labels[1:]:
@@ -86,4 +85,5 @@ def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
                 received=f"{label.id} ({label.name!r}), whose mirror {other} {found}",
                 remedy="correct `mirror` of the labels",
             )
-    return tuple(ids.index(mirrors[number]) for number in ids)
+    classes = {number: index for index, number in enumerate(ids)}
+    return tuple(classes[mirrors[number]] for number in ids)

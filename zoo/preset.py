@@ -225,7 +225,7 @@ class Preset:
             if name in self.weight_sets or not set(shares) <= set(self.weight_sets):
                 raise RecordError(
                     expected=f"an ensemble of the weight sets {', '.join(self.weight_sets)} under another name",
-                    received=f"{name!r} of {', '.join(shares)}",
+                    received=f"{name!r} of {listed(shares)}",
                 )
             if not shares or not all(0 < share <= 1e6 for share in shares.values()):
                 raise RecordError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,24 @@ def check_range(number: float, what: str, lowest: float, highest: float = math.i
 
 def _in_words(number):
     return f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+
+
+def repeated(values: Iterable[Hashable]) -> Any:
+    """Returns the first value that comes a second time, or None; quick for any number of values.
+
+    Args:
+        values: The values; none of them is None.
+
+    Example:
+        >>> repeated(["a", "b", "a", "b"])
+        'a'
+    """
+    seen = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 def shown(value: object) -> str:

@@ -105,7 +105,11 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "schedule: expected `steps_per_epoch` from 1 to 1,000,000, got 0",
         ),
         ("validate_every = 3", "training_scans = 0", "data: expected `training_scans` from 1 to 1,000,000, got 0"),
-        ("validate_every = 3", "merge = { core = 1 }", "data: expected label numbers from 0 to 2,147,483,647 as keys of `merge`, got 'core'"),
+        (
+            "validate_every = 3",
+            "merge = { core = 1 }",
+            "data: expected label numbers from 0 to 2,147,483,647 as keys of `merge`, got 'core'",
+        ),
         (
             "validate_every = 3",
             "merge = { 53 = 17 }",
@@ -173,9 +177,7 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(
-        RecordError, match=r"none.toml: expected a recipe that can be read, got 'No such file or directory'"
-    ):
+    with pytest.raises(RecordError, match=r"none.toml: expected a recipe that can be read, got no such file"):
         Recipe.read(tmp_path / "none.toml")
 
 

@@ -136,9 +136,9 @@ def test_a_file_without_a_weight_set(write):
         ({"input": {"window": [8, 8]}}, "input: window: expected 3 values"),
         (
             {"input": {"window": [8, 8, 0]}},
-            "input: expected window of three sizes, one of them 1 for a 2-D network",
+            "input: expected `window` from 1 to 4,096, got 0",
         ),
-        ({"input": {"window": [8, -8, 8]}}, "input: expected window of three sizes"),
+        ({"input": {"window": [8, -8, 8]}}, "input: expected `window` from 1 to 4,096, got -8"),
         ({"input": {"window": [1, 1, 8]}}, "input: expected window of three sizes"),
         (
             {"input": {"window": [8, 8, 8], "orientation": "ras"}},
