@@ -22,7 +22,20 @@ def one_line(message: object) -> str:
         >>> one_line("red\x1b[31m.nii")
         'red\\x1b[31m.nii'
     """
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], " ".join(str(message).split()))
+    return printable(" ".join(str(message).split()))
+
+
+def printable(text: str) -> str:
+    r"""Returns a text, such as a path, as a single line that any terminal shows: control characters as their codes.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> printable("two\nlines.nii")
+        'two\\nlines.nii'
+    """
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:

@@ -7,13 +7,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from recalib_keras.core.checks import Range, check_name, check_ranges, shown
+from recalib_keras.core.checks import Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo.labels import LARGEST_ID
 
 MOST = 1_000_000
 COUNT, SHARE, FACTOR = Range(1, MOST), Range(0, 1), Range(0, 1_000_000)
+MOST_IN_TEXT = 1000
 LABEL_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -47,6 +48,8 @@ class Data:
 
     def __post_init__(self):
         check_ranges(self)
+        for key in ("folder", "source", "licence"):
+            check_text(getattr(self, key), f"`{key}`", MOST_IN_TEXT)
         for key in self.merge:
             # Of the ways to write a number, one: 02 would be a second key for 2.
             if not LABEL_NUMBER.fullmatch(key) or int(key) > LARGEST_ID:
