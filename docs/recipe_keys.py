@@ -7,6 +7,7 @@ import textwrap
 import typing
 from pathlib import Path
 
+from recalib_keras.core.checks import ranges_of
 from recalib_keras.training.recipe import Recipe
 
 PAGE = Path(__file__).with_name("recipes.md")
@@ -51,11 +52,13 @@ def _section(title, record, skip_tables=False):
     text = inspect.getdoc(record)
     meanings = _meanings(text)
     hints = typing.get_type_hints(record)
-    lines = [f"## {title}", "", _summary(text), "", "| key | default | meaning |", "|---|---|---|"]
+    ranges = ranges_of(record)
+    lines = [f"## {title}", "", _summary(text), "", "| key | default | range | meaning |", "|---|---|---|---|"]
     for field in dataclasses.fields(record):
         is_table = _record(hints[field.name]) is not None
         if not (skip_tables and is_table):
-            lines.append(f"| `{field.name}` | {_default(field)} | {meanings.get(field.name, '')} |")
+            cells = (f"`{field.name}`", _default(field), str(ranges.get(field.name, "")), meanings.get(field.name, ""))
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

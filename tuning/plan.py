@@ -44,7 +44,7 @@ class Plan:
         self.base, path = study.base_recipe()
         recipe = from_mapping(Recipe, self.base, str(path))
         self.fingerprint = fingerprint(self.base)
-        self.space = Space(study.space, self.base, f"{study.name}: space")
+        self.space = Space(study.space, self.base, f"{study.where}: space")
         self.seeds = study.seeds or (recipe.seed,)
         self.epochs = study.epochs or self.space.base["schedule"]["epochs"]
         self._check(recipe)
@@ -96,11 +96,11 @@ class Plan:
 
     def _check(self, recipe):
         """Checks every option by itself, so that a study does not fail at the first trial that draws a bad one."""
-        where = f"{self.study.name}: space"
+        where = f"{self.study.where}: space"
         self._check_schedule(where)
         self._check_objective([label.name for label in recipe.labels[1:]])
         for seed in self.seeds:
-            from_mapping(Recipe, {**self.base, "seed": seed}, f"{self.study.name}: seeds")
+            from_mapping(Recipe, {**self.base, "seed": seed}, f"{self.study.where}: seeds")
         for values in self._samples():
             mapping = self.space.recipe(values)
             from_mapping(Recipe, mapping, f"{where}: {values}" if values else where)
@@ -114,7 +114,7 @@ class Plan:
         objective = self.study.objective
         if objective not in ("dice", *structures):
             raise RecordError(
-                f"{self.study.name}: expected objective to be 'dice' or one of {structures}, got {objective!r}"
+                f"{self.study.where}: expected objective to be 'dice' or one of {structures}, got {objective!r}"
                 f"{did_you_mean(objective, structures) and '; ' + did_you_mean(objective, structures)}"
             )
 
@@ -122,9 +122,8 @@ class Plan:
         options = {dimension.name: [*map(label, dimension.options or ())] for dimension in self.space.dimensions}
         for name, value in self.study.baseline.items():
             if label(value) not in options.get(name, ()):
-                raise RecordError(
-                    f"{self.study.name}: expected baseline to give one of the options {options}, got {name} = {value!r}"
-                )
+                expected = f"baseline to give one of the options {options}"
+                raise RecordError(file=self.study.where, expected=expected, received=f"{name} = {value!r}")
 
     def _check_schedule(self, where):
         """Checks that the study does not vary what it decides itself."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.errors import StudyError
-from recalib_keras.core.files import write_text
+from recalib_keras.core.files import read_file, write_text
 from recalib_keras.core.messages import one_line
 from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
@@ -118,8 +118,13 @@ def history(folder: str | os.PathLike, trial: Trial) -> dict[str, list[dict[str,
     if not path.exists():
         return {}
     try:
-        return {seed: [dict(line) for line in lines] for seed, lines in json.loads(path.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return {
+            seed: [dict(line) for line in lines]
+            for seed, lines in json.loads(read_file(path, "the history of a trial", StudyError)).items()
+        }
+    except StudyError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
         raise StudyError(
             file=path,
             expected="the history of a trial",

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from recalib_keras.core.errors import RecordError, StudyError
-from recalib_keras.core.files import write_text
+from recalib_keras.core.files import check_lock_file, read_file, write_text
 from recalib_keras.core.records import from_mapping
 from recalib_keras.tuning.trials import COMPLETED, RUNNING, Trial
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.plan import Plan
 
+DAMAGED = "the state is damaged: restore a copy of the file, or start again with --overwrite"
 STATE, LOCK, FORMAT = "state.json", "chief.lock", 1
 # What every state holds, and of which type.
 CONTENT = {
@@ -48,8 +49,7 @@ class State:
         self.path = Path(folder) / STATE
         Path(folder).mkdir(parents=True, exist_ok=True)
         lock = Path(folder) / LOCK
-        if lock.is_symlink() or (lock.exists() and not lock.is_file()):
-            raise StudyError(file=lock, expected="a lock file", received="a folder or a link", remedy="move it away")
+        check_lock_file(lock, StudyError)
         self._lock = filelock.FileLock(lock, timeout=0)
         try:
             self._lock.acquire()
@@ -95,14 +95,10 @@ def read(folder: str | os.PathLike) -> dict[str, Any]:
         raise StudyError(
             f"expected a study in {folder}, got a folder without {STATE}; run the study first, see recalib tune --help"
         )
-    if not path.is_file():
-        raise damaged(path, "something that is no file")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(
-            file=path, expected="a file that can be read", received=error.strerror, remedy="check its permissions"
-        ) from None
+        content = json.loads(read_file(path, "the state of a study", StudyError, DAMAGED))
+    except StudyError:
+        raise
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"no JSON ({error})") from None
     _check(content, path)
@@ -152,7 +148,7 @@ def damaged(path: Path, received: str) -> StudyError:
         file=path,
         expected="the state of a study",
         received=received,
-        remedy="the state is damaged: restore a copy of the file, or start again with --overwrite",
+        remedy=DAMAGED,
     )
 
 

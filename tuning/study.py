@@ -26,7 +26,7 @@ BOUNDS = {
     "seed": (0, LARGEST_SEED - 1),
 }
 # Keys that change neither which trials there are nor what they score.
-NOT_DECIDING = ("trials", "title", "baseline", "name", "folder")
+NOT_DECIDING = ("trials", "title", "baseline", "name", "folder", "file")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Study:
     baseline: dict[str, Any] = field(default_factory=dict)
     name: str = field(default="study", init=False, compare=False)
     folder: Path = field(default=Path(), init=False, compare=False)
+    file: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self):
         if (self.recipe is None) == (self.preset is None):
@@ -102,7 +103,13 @@ class Study:
         study = from_mapping(cls, read_mapping(path, "study", "TOML"), str(path))
         object.__setattr__(study, "name", path.stem)
         object.__setattr__(study, "folder", path.parent)
+        object.__setattr__(study, "file", path)
         return study
+
+    @property
+    def where(self) -> str:
+        """The file of the study, or its name, for messages."""
+        return self.name if self.file is None else str(self.file)
 
     @property
     def question(self) -> dict[str, Any]:
@@ -130,7 +137,8 @@ class Study:
         from recalib_keras.training.recipe import read_toml
 
         path = self.folder / self.recipe if self.recipe is not None else preset_recipe(self.preset, self.weights)
-        return read_toml(path), path
+        key = "recipe" if self.recipe is not None else "preset"
+        return read_toml(path, f"check `{key}` in {self.where}"), path
 
 
 def preset_recipe(preset: str | os.PathLike, weights: str = "default") -> Path:

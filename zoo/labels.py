@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from recalib_keras.core.checks import check_range, check_text
+from recalib_keras.core.checks import Range, check_ranges, check_text, repeated
 from recalib_keras.core.errors import RecordError
 
 # Label maps are stored as integers of at most 32 bits.
@@ -19,23 +20,21 @@ class Label:
     Args:
         id: The number it has in label maps.
         name: In words: one line of at most 100 characters.
-        color: Red, green and blue, 0 to 255 each.
+        color: Red, green and blue.
         mirror: Number of its counterpart on the other side of the body, for structures that come in pairs.
 
     Raises:
         RecordError: A value is outside its range.
     """
 
-    id: int
+    id: Annotated[int, Range(0, LARGEST_ID)]
     name: str
-    color: tuple[int, int, int] = (0, 0, 0)
+    color: Annotated[tuple[int, int, int], Range(0, 255)] = (0, 0, 0)
     mirror: int | None = None
 
     def __post_init__(self):
-        check_range(self.id, "id", 0, LARGEST_ID)
+        check_ranges(self)
         check_text(self.name, "name")
-        for value in self.color:
-            check_range(value, "color", 0, 255)
 
 
 def check_labels(labels: Sequence[Label]) -> None:
@@ -50,8 +49,7 @@ def check_labels(labels: Sequence[Label]) -> None:
     if not labels:
         raise RecordError(expected="labels, the background first", received="none", remedy="add them")
     for key in ("id", "name"):
-        values = [getattr(label, key) for label in labels]
-        twice = next((value for value in values if values.count(value) > 1), None)
+        twice = repeated(getattr(label, key) for label in labels)
         if twice is not None:
             raise RecordError(expected=f"labels that differ in {key}", received=f"{twice!r} more than once")
     for label in labels[1:]:
@@ -87,4 +85,5 @@ def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
                 received=f"{label.id} ({label.name!r}), whose mirror {other} {found}",
                 remedy="correct `mirror` of the labels",
             )
-    return tuple(ids.index(mirrors[number]) for number in ids)
+    classes = {number: index for index, number in enumerate(ids)}
+    return tuple(classes[mirrors[number]] for number in ids)

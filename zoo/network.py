@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from recalib_keras.core.checks import check_range, shown
+from recalib_keras.core.checks import Range, check_range, check_ranges, numbers_in, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import check_keys
@@ -18,7 +18,7 @@ NORMALIZATIONS = ("zscore", "percentile", "ct", "none")
 LARGEST_WINDOW = 4096
 SPACING_RANGE = (0.01, 30.0)  # mm
 MOST_CONTEXT = 32
-LARGEST_ARGUMENT = 1e6
+LARGEST_ARGUMENT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Input:
     """What the network expects to see.
 
     Args:
-        window: Three sizes in voxels along the axes of `orientation`, 1 to 4096 each; a size of 1 is the axis that a
-            2-D network slices along.
+        window: Three sizes in voxels along the axes of `orientation`; a size of 1 is the axis that a 2-D network
+            slices along.
         orientation: Three letters, such as `"RAS"`.
-        spacing: Three voxel sizes in mm, 0.01 to 30 each, or None to take each scan as it is.
+        spacing: Three voxel sizes in mm, or None to take each scan as it is.
         normalization: Name of one of `recalib_keras.volumes.METHODS`.
         context: How many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
             "FastSurfer", NeuroImage 2020).
@@ -38,16 +38,17 @@ class Input:
         RecordError: A value is outside its range.
     """
 
-    window: tuple[int, int, int]
+    window: Annotated[tuple[int, int, int], Range(1, LARGEST_WINDOW)]
     orientation: str = "RAS"
-    spacing: tuple[float, float, float] | None = None
+    spacing: Annotated[tuple[float, float, float] | None, Range(*SPACING_RANGE)] = None
     normalization: str = "zscore"
-    context: int = 0
+    context: Annotated[int, Range(0, MOST_CONTEXT)] = 0
 
     def __post_init__(self):
-        if not all(1 <= size <= LARGEST_WINDOW for size in self.window) or sum(size == 1 for size in self.window) > 1:
+        check_ranges(self)
+        if sum(size == 1 for size in self.window) > 1:
             raise RecordError(
-                expected=f"window of three sizes from 1 to {LARGEST_WINDOW}, one of them 1 for a 2-D network",
+                expected="window of three sizes, one of them 1 for a 2-D network",
                 received=shown(self.window),
             )
         if sorted("".join(pair for pair in SIDES if letter in pair) for letter in self.orientation) != sorted(SIDES):
@@ -55,16 +56,14 @@ class Input:
                 expected="orientation of three letters, one each of L or R, P or A and I or S, such as 'RAS'",
                 received=shown(self.orientation),
             )
-        for size in self.spacing or ():
-            check_range(size, "spacing (mm)", *SPACING_RANGE)
         if self.normalization not in NORMALIZATIONS:
             hint = did_you_mean(self.normalization, NORMALIZATIONS) or None
             known = ", ".join(map(repr, NORMALIZATIONS))
             raise RecordError(expected=f"normalization to be one of {known}", received=shown(self.normalization),
                               remedy=hint)  # fmt: skip
-        if not 0 <= self.context <= MOST_CONTEXT or (self.context and self.slice_axis is None):
+        if self.context and self.slice_axis is None:
             raise RecordError(
-                expected=f"context from 0 to {MOST_CONTEXT} slices, and 0 for a 3-D window",
+                expected="`context` to be 0 for a 3-D window",
                 received=f"{shown(self.context)} with the window {self.window}",
             )
 
@@ -123,7 +122,7 @@ class Network:
         object.__setattr__(self, "arguments", architecture.with_current_names(self.arguments))
         for key, value in self.arguments.items():
             for number in numbers_in(value):
-                check_range(number, f"arguments: {key}", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
+                check_range(number, f"`arguments: {key}`", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
 
     def check(self) -> None:
         """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.
@@ -158,16 +157,3 @@ class Network:
             raise RecordError(
                 expected=f"arguments that fit {self.architecture}", received=f"network.arguments that do not ({error})"
             ) from None
-
-
-def numbers_in(value: Any) -> list[float]:
-    """Returns all numbers in a value as JSON or TOML hold it, those of lists and tables included.
-
-    Args:
-        value: Any JSON or TOML value.
-    """
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [number for item in value for number in numbers_in(item)]
-    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []

@@ -13,13 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_range, check_text, shown
+from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_range, check_text, numbers_in, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels
-from recalib_keras.zoo.network import Input, Network, numbers_in
+from recalib_keras.zoo.network import Input, Network
 from recalib_keras.zoo.table import aligned, table
 
 FILE_NAME = "preset.json"
@@ -225,7 +225,7 @@ class Preset:
             if name in self.weight_sets or not set(shares) <= set(self.weight_sets):
                 raise RecordError(
                     expected=f"an ensemble of the weight sets {', '.join(self.weight_sets)} under another name",
-                    received=f"{name!r} of {', '.join(shares)}",
+                    received=f"{name!r} of {listed(shares)}",
                 )
             if not shares or not all(0 < share <= 1e6 for share in shares.values()):
                 raise RecordError(

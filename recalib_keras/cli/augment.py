@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.messages import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,4 +40,4 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         view=arguments.view,
     )
-    print(f"picture in {path}")
+    print(printable(f"picture in {path}"))

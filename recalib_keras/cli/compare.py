@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recalib_keras.cli.messages import print_line
-from recalib_keras.core.messages import listed
+from recalib_keras.core.messages import listed, printable
 
 if TYPE_CHECKING:
     from recalib_keras.evaluation import Difference, Report
@@ -91,10 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n\n".join(_table(*key, rows, arguments.confidence) for key, rows in tables.items()))
     if arguments.output is not None:
         evaluation.write_comparison(differences, arguments.output)
-        print(f"\ncomparison in {arguments.output}")
+        print(f"\n{printable(f'comparison in {arguments.output}')}")
     if arguments.boxplots is not None:
         evaluation.boxplots(reports, arguments.boxplots, measures=arguments.measures)
-        print(f"box plots in {arguments.boxplots}")
+        print(printable(f"box plots in {arguments.boxplots}"))
     return 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recalib_keras.cli.messages import print_line
 from recalib_keras.core.backend import start_backend
-from recalib_keras.core.messages import counted, listed
+from recalib_keras.core.messages import counted, listed, printable
 
 # How many shapes, spacings and orientations are listed; the rest is counted.
 MOST_KINDS = 6
@@ -140,7 +140,7 @@ def _build(arguments, review):
         )
     splits = ", ".join(f"{name} ({split.num_examples})" for name, split in builder.info.splits.items())
     name = "/".join(filter(None, (builder.name, builder.builder_config_name)))
-    print(f"built {builder.data_dir}: {splits}; load it with")
+    print(printable(f"built {builder.data_dir}: {splits}; load it with"))
     print("  import tensorflow_datasets as tfds")
     print(f'  scans = tfds.load("{name}:{builder.version}", data_dir="{arguments.build}")')
 

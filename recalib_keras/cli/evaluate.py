@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recalib_keras.cli.messages import in_words, print_line
 from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments, named_weights
+from recalib_keras.core.messages import printable
 
 if TYPE_CHECKING:
     from recalib_keras.evaluation import Case, StructureLike
@@ -277,7 +278,7 @@ def _write(arguments, report, scans):
         return
     if arguments.output.suffix == ".csv":
         report.write(arguments.output)
-        print(f"report in {arguments.output}")
+        print(printable(f"report in {arguments.output}"))
         return
     structures = scans.structures or evaluation.unnamed_structures(report.labels.values())
     evaluation.write_tables(report, arguments.output)
@@ -287,7 +288,7 @@ def _write(arguments, report, scans):
         chosen = evaluation.best_median_worst(report)
         typical = chosen.get("median", next(iter(chosen.values())))
         scans.draw_gates(next(case for case in scans.cases if case.name == typical), arguments.output / "gates.png")
-    print(f"report in {arguments.output}")
+    print(printable(f"report in {arguments.output}"))
 
 
 def _progress(cases):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recalib_keras.cli.messages import ERRORS, format_line, print_line
 from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
+from recalib_keras.core.messages import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +107,8 @@ def _report(batch, segmenter, outcomes, is_single):
         engines = ", ".join(sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines}))
         remarks = [f"by {engines}"] * bool(report.segmented)
         remarks += [f"{len(report.found)} existed already"] * bool(report.found)
-        print(f"labels of {counted(done, 'scan')} in {where}, volumes in {batch.table.path} ({', '.join(remarks)})")
+        how = ", ".join(remarks)
+        print(printable(f"labels of {counted(done, 'scan')} in {where}, volumes in {batch.table.path} ({how})"))
     if is_single:
         return  # its error is the command's
     for outcome in report.failed:

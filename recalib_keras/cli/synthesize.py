@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.messages import printable
 
 if TYPE_CHECKING:
     from recalib_keras.synthesis import Synthesis
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         spacing=arguments.spacing,
     )
-    print(f"picture in {path}")
+    print(printable(f"picture in {path}"))
 
 
 def read_settings(text: str) -> Synthesis:

@@ -10,6 +10,7 @@ from typing import Any
 from recalib_keras.cli.messages import ERRORS, print_line
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.messages import printable
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -124,7 +125,8 @@ def _train(path, arguments, distribution):
         if recipe.schedule.patience and weight_set.score["epochs"] < recipe.schedule.epochs:
             print(f"ended early: none of the last validations scored higher (patience {recipe.schedule.patience})")
         preset = publish(recipe, path, weight_set, folder, arguments.publish or folder)
-        print(f"mean Dice {weight_set.score['dice']:.4f} on {weight_set.score['scans']}; preset written to {preset}")
+        score = weight_set.score
+        print(printable(f"mean Dice {score['dice']:.4f} on {score['scans']}; preset written to {preset}"))
 
 
 def _default_folder(recipe, seed):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from recalib_keras.cli.options import add_data_argument
 from recalib_keras.core.backend import start_backend
+from recalib_keras.core.messages import printable
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.chief import Chief
@@ -112,7 +113,7 @@ def _lead(arguments, study, folder):
     if arguments.publish:
         from recalib_keras.tuning.reporting.report import publish
 
-        print(f"small results copied to {publish(results, arguments.publish)}")
+        print(printable(f"small results copied to {publish(results, arguments.publish)}"))
     return 0 if results.best is not None else 1
 
 
@@ -189,12 +190,12 @@ def _print_summary(results, folder):
     ended = sum(trial.status in ("completed", "pruned", "failed") for trial in results.trials)
     best = results.best
     if best is None:
-        print(f"{ended} trials, none complete; see {folder / 'trials.csv'}")
+        print(printable(f"{ended} trials, none complete; see {folder / 'trials.csv'}"))
         return
     from recalib_keras.tuning.display import values
 
     print(f"{ended} trials; best {best.score:.4f} (trial {best.id}): {values(best)}")
-    print(f"results in {folder}: report.md, trials.csv, best.toml, figures, tensorboard")
+    print(printable(f"results in {folder}: report.md, trials.csv, best.toml, figures, tensorboard"))
 
 
 class _Display:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import math
 import re
+import typing
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from recalib_keras.core.errors import RecordError
 
@@ -17,6 +21,66 @@ MOST_IN_TITLE = 200
 # They break a card (HTML, tables of Markdown).
 MARKUP = "<>|"
 MOST_SHOWN = 80
+LARGEST_SEED = 2**32 - 1  # of NumPy's generators
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a key of a record may have, both ends included: `epochs: Annotated[int, Range(1, 100)]`.
+
+    In a list or a table, it holds for every number.
+
+    Args:
+        lowest: The smallest number allowed.
+        highest: The largest number allowed.
+    """
+
+    lowest: float
+    highest: float = math.inf
+
+    def __str__(self):
+        if self.highest == math.inf:
+            return f"at least {_in_words(self.lowest)}"
+        return f"from {_in_words(self.lowest)} to {_in_words(self.highest)}"
+
+
+def ranges_of(record_class: type) -> dict[str, Range]:
+    """Returns the range of each key of a dataclass whose type names one.
+
+    Args:
+        record_class: The dataclass.
+    """
+    hints = typing.get_type_hints(record_class, include_extras=True)
+    found = {key: [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Range)]
+             for key, hint in hints.items()}  # fmt: skip
+    return {key: ranges[0] for key, ranges in found.items() if ranges}
+
+
+def check_ranges(record: Any) -> None:
+    """Checks the numbers of a dataclass against the ranges that its types name.
+
+    Args:
+        record: An instance of it.
+
+    Raises:
+        RecordError: A number lies outside its range.
+    """
+    for key, allowed in ranges_of(type(record)).items():
+        for number in numbers_in(getattr(record, key)):
+            check_range(number, f"`{key}`", allowed.lowest, allowed.highest)
+
+
+def numbers_in(value: object) -> Iterator[float]:
+    """Yields every number in a value, in lists and tables at any depth; true and false are none.
+
+    Args:
+        value: A value as JSON or TOML has it.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from numbers_in(item)
 
 
 def check_name(name: object, what: str) -> None:
@@ -79,8 +143,29 @@ def check_range(number: float, what: str, lowest: float, highest: float = math.i
     """
     # An integer too large for a float is compared, not converted.
     if not lowest <= number <= highest or number in (math.inf, -math.inf):
-        bounds = f"at least {lowest:,g}" if highest == math.inf else f"from {lowest:,g} to {highest:,g}"
-        raise RecordError(expected=f"{what} {bounds}", received=shown(number))
+        raise RecordError(expected=f"{what} {Range(lowest, highest)}", received=shown(number))
+
+
+def _in_words(number):
+    return f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+
+
+def repeated(values: Iterable[Hashable]) -> Any:
+    """Returns the first value that comes a second time, or None; quick for any number of values.
+
+    Args:
+        values: The values; none of them is None.
+
+    Example:
+        >>> repeated(["a", "b", "a", "b"])
+        'a'
+    """
+    seen = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 def shown(value: object) -> str:

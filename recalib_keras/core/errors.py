@@ -12,6 +12,7 @@ from typing import Self
 
 from recalib_keras.core.messages import one_line
 
+MOST_OF_NAME = 300  # letters of a path or a key that a message shows
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
@@ -76,7 +77,11 @@ class RecalibError(Exception):
 
 
 def _prefix(file, part):
-    return "".join(f"{os.fspath(place)}: " for place in (file, part) if place is not None)
+    return "".join(f"{_shortened(os.fspath(place))}: " for place in (file, part) if place is not None)
+
+
+def _shortened(name):
+    return name if len(name) <= MOST_OF_NAME else f"{name[:MOST_OF_NAME]}…"
 
 
 class WriteError(RecalibError, OSError):

@@ -1,12 +1,74 @@
-"""Write files atomically: a reader sees the old file or the new one, never half of it."""
+"""Read regular files only, and write files atomically: a reader sees the old file or the new one, never half of it."""
 
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recalib_keras.core.errors import WriteError
+from recalib_keras.core.errors import RecalibError, WriteError
+
+MOST_BYTES = 2**28  # of a recipe, a table, a state: far more than any of them needs
+NAMES_OF_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+def read_file(
+    path: str | os.PathLike, expected: str, kind: type[RecalibError], remedy: str = "check the path"
+) -> bytes:
+    """Returns the content of a regular file; refuses what would block or never end, such as a pipe or a device.
+
+    Args:
+        path: The file.
+        expected: What it should be, for the message.
+        kind: The class of the error.
+        remedy: How to fix it, for the message.
+
+    Raises:
+        RecalibError: There is no such file, it is no regular one or far too large, or the system refuses to read it.
+
+    Example:
+        >>> try:
+        ...     read_file("/dev/null", "a recipe that can be read", RecalibError)
+        ... except RecalibError as error:
+        ...     print(error)
+        /dev/null: expected a recipe that can be read, got a device; check the path
+    """
+    try:
+        status = os.stat(path)
+        received = None if stat.S_ISREG(status.st_mode) else _kind_of(status.st_mode)
+        if status.st_size > MOST_BYTES:
+            received = f"a file of {status.st_size:,} bytes"
+        if received is None:
+            return Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        received = "no such file"
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        received = repr(getattr(error, "strerror", None) or str(error))
+    raise kind(file=path, expected=expected, received=received, remedy=remedy)
+
+
+def check_lock_file(path: str | os.PathLike, kind: type[RecalibError]) -> None:
+    """Checks that a lock file can be made: locking empties the file that it opens, or that a link points to.
+
+    Args:
+        path: The lock file, which may be missing.
+        kind: The class of the error.
+
+    Raises:
+        RecalibError: There is a link, a folder, a pipe or a device instead.
+    """
+    try:
+        status = os.lstat(path)
+    except OSError:  # missing, or in a folder that is refused when the lock is made
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise kind(file=path, expected="a lock file", received=_kind_of(status.st_mode), remedy="move it away")
+
+
+def _kind_of(mode):
+    kind = stat.S_IFMT(mode)
+    return "a link" if kind == stat.S_IFLNK else NAMES_OF_KINDS.get(kind, "a device")
 
 
 def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:

@@ -1,11 +1,17 @@
 """The wording of messages: one line, lists of names, suggestions for a mistyped name."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# Control characters, and the bytes of file names that are not in UTF-8, which no stream can print.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 
 
 def one_line(message: object) -> str:
     r"""Returns a text or an error with every line break and run of blanks as a single space.
+
+    Other control characters, which a terminal would obey, are shown as their codes.
 
     Args:
         message: A text, or an error whose text is meant.
@@ -13,8 +19,23 @@ def one_line(message: object) -> str:
     Example:
         >>> one_line("expected 3 axes,\n    got 2")
         'expected 3 axes, got 2'
+        >>> one_line("red\x1b[31m.nii")
+        'red\\x1b[31m.nii'
     """
-    return " ".join(str(message).split())
+    return printable(" ".join(str(message).split()))
+
+
+def printable(text: str) -> str:
+    r"""Returns a text, such as a path, as a single line that any terminal shows: control characters as their codes.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> printable("two\nlines.nii")
+        'two\\nlines.nii'
+    """
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:

@@ -9,10 +9,11 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
+from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.files import read_file
 from recalib_keras.core.messages import did_you_mean
 
 PARSERS = {"JSON": json.loads, "TOML": tomllib.loads}
@@ -20,13 +21,14 @@ PARSERS = {"JSON": json.loads, "TOML": tomllib.loads}
 Record = TypeVar("Record")
 
 
-def read_mapping(path: str | os.PathLike, what: str, language: str) -> Any:
+def read_mapping(path: str | os.PathLike, what: str, language: str, remedy: str = "check the path") -> Any:
     """Returns the content of a JSON or TOML file.
 
     Args:
         path: The file.
         what: What it describes, for messages, such as `"recipe"`.
         language: `"JSON"` or `"TOML"`.
+        remedy: What to do if the file cannot be read, for messages.
 
     Returns:
         A dict, as a rule: JSON files may hold other values. `from_mapping` checks that.
@@ -34,16 +36,7 @@ def read_mapping(path: str | os.PathLike, what: str, language: str) -> Any:
     Raises:
         RecordError: The file cannot be read, or is not written in the language.
     """
-    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device may never end
-        kind = "a folder" if Path(path).is_dir() else "a pipe or device"
-        raise RecordError(file=path, expected=f"the file of a {what}", received=kind, remedy="give a file")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RecordError(
-            file=path, expected=f"a {what} that can be read", received=repr(reason), remedy="check the path"
-        ) from None
+    content = read_file(path, f"a {what} that can be read", RecordError, remedy)
     try:
         return PARSERS[language](content.decode())
     except (ValueError, RecursionError) as error:  # raised by either parser, and by the decoding
@@ -116,7 +109,7 @@ class _Place:
 
 def _record(record_class, mapping, place):
     if not isinstance(mapping, Mapping):
-        raise place.error("a table of keys and values", repr(mapping))
+        raise place.error("a table of keys and values", shown(mapping))
     hints = typing.get_type_hints(record_class)
     fields = {field.name: field for field in dataclasses.fields(record_class) if field.init}
     _check_keys(mapping, fields, place)
@@ -137,7 +130,7 @@ def _check_keys(mapping, known, place):
     for key in mapping:
         if key not in known:
             hint = did_you_mean(key, known, otherwise=f"known keys: {', '.join(known)}")
-            raise place.error("known keys", f"the unknown key {key!r}", hint)
+            raise place.error("known keys", f"the unknown key {shown(key)}", hint)
 
 
 def _has_default(field):
@@ -158,13 +151,13 @@ def _converted(expected, value, place):
         return _as_float(value, place)
     if expected is typing.Any or _is_instance(value, origin or expected):
         return value
-    raise place.error(_described(expected), repr(value))
+    raise place.error(_described(expected), shown(value))
 
 
 def _converted_items(kinds, values, place):
     is_open = kinds[-1] is Ellipsis
     if not is_open and len(values) != len(kinds):
-        raise place.error(f"{len(kinds)} values", repr(values))
+        raise place.error(f"{len(kinds)} values", shown(values))
     kinds = kinds[:1] * len(values) if is_open else kinds
     return tuple(_converted(kind, item, place.item(f"[{i}]")) for i, (kind, item) in enumerate(zip(kinds, values)))
 

@@ -20,8 +20,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recalib_keras.core.checks import repeated
 from recalib_keras.core.errors import RecalibError
-from recalib_keras.core.files import atomic_write
+from recalib_keras.core.files import atomic_write, read_file
 from recalib_keras.core.messages import listed
 
 DIGITS, SMALL = 4, 1e-3  # of numbers closer to 0, such as p-values, the leading digits count
@@ -32,6 +33,7 @@ _CODE = r"(?:x[01][0-9a-f]|x5c|x7f|x[89][0-9a-f]|udc[89a-f][0-9a-f])"
 _TO_ESCAPE = re.compile(rf"[\x00-\x1f\x7f-\x9f\udc80-\udcff]|\\(?={_CODE})")
 _ESCAPED = re.compile(rf"\\{_CODE}")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+MOST_OF_CELL = 40  # letters of a cell that a message shows
 SAVE_AS_UTF_8 = "save it as 'CSV UTF-8'"
 
 
@@ -169,13 +171,7 @@ def _text(path: Path, what: str) -> str:
     def refused(received: str, remedy: str) -> TableError:
         return TableError(file=path, expected=what, received=received, remedy=remedy)
 
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
-        raise refused(kind, "check the path")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise refused(f"{error.strerror!r} on reading it", "check who may read it") from None
+    content = read_file(path, what, TableError)
     if content.startswith(_UTF_16):
         raise refused("text in UTF-16", SAVE_AS_UTF_8)
     if b"\0" in content:
@@ -190,10 +186,16 @@ def _text(path: Path, what: str) -> str:
 def _check_columns(names: Sequence[str], needed: Sequence[str], path: Path, what: str) -> None:
     missing = [name for name in needed if name not in names]
     if missing:
-        received = f"no column {', '.join(missing)}" + (f" among {listed(names)}" if names else " in an empty file")
+        received = f"no column {', '.join(missing)}" + (
+            f" among {listed(map(_shortened, names))}" if names else " in an empty file"
+        )
         remedy = "name the columns in the first line, with commas between them"
         raise TableError(file=path, expected=what, received=received, remedy=remedy)
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        received = f"several columns with the name {twice[0]!r}"
+    twice = repeated(names)
+    if twice is not None:
+        received = f"several columns with the name {_shortened(twice)!r}"
         raise TableError(file=path, expected=what, received=received, remedy="rename or remove all but one")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MOST_OF_CELL else f"{name[:MOST_OF_CELL]}…"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.checks import check_text
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.files import read_file
 from recalib_keras.core.messages import one_line
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
@@ -81,11 +83,13 @@ def read_json(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     Args:
         path: The file.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}, []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_file(path, "a JSON file that can be read", RecordError))
+    except RecordError as error:
+        return {}, [Problem.of(path, error)]
+    except (ValueError, RecursionError) as error:
         return {}, [Problem(path, "a JSON file that can be read", one_line(error))]
     if not isinstance(content, dict):
         return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}")]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recalib_keras.core.messages import one_line
+from recalib_keras.core.messages import listed
+from recalib_keras.core.tables import TableError, read_csv
 from recalib_keras.datasets.problems import Problem
 
 if TYPE_CHECKING:
@@ -98,15 +98,15 @@ def with_patients(survey: Survey, folder: Path) -> Survey:
 def _rows(path):
     """Returns what to change of each scan, by name, and a list of problems."""
     rows, problems = {}, []
+    what = "the columns name, patient and, optionally, part"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        return {}, [Problem(path, "a table of comma-separated values", one_line(error))]
-    if table and not {"name", "patient"} <= table[0].keys() <= {*COLUMNS}:
-        return {}, [Problem(path, "the columns name, patient and, optionally, part", ", ".join(map(str, table[0])))]
-    for number, row in enumerate(table, start=2):
-        name, patient, part = ((row.get(column) or "").strip() for column in COLUMNS)
+        table = read_csv(path, COLUMNS[:2], what, allow_short_rows=True)
+    except TableError as error:
+        return {}, [Problem.of(path, error)]
+    if not {*table.columns} <= {*COLUMNS}:
+        return {}, [Problem(path, what, listed(table.columns))]
+    for number, row in zip(table.numbers, table.rows):
+        name, patient, part = (row.get(column, "").strip() for column in COLUMNS)
         if not name or not patient or part not in PARTS or name in rows:
             expected = "a unique name, a patient, and train, test or no part"
             problems.append(Problem(path, expected, f"{row} in line {number}"))

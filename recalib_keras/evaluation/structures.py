@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from recalib_keras.core.checks import repeated
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.files import read_file
+
 # Okabe & Ito, "Color universal design", 2008: these colours differ for any kind of colour vision. Their yellow is too
 # pale for lines on white, their black too dark for outlines on a scan.
 FIRST_COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167))
@@ -122,25 +126,26 @@ def read_structures(path: str | os.PathLike) -> list[Structure]:
             one.
 
     Raises:
-        ValueError: If the file is none of these, or has a number or a name twice.
-        OSError: If the file cannot be read.
+        RecordError: If the file cannot be read, is none of these, or has a number or a name twice.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: expected a file with names of labels, got no regular file; check the path")
+    content = read_file(path, "a file with names of labels", RecordError)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8-sig")
         entries = _from_json(json.loads(text)) if path.suffix == ".json" else _from_table(text)
-    except (UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected names of labels in a colour table (lines such as '17 Left-Hippocampus 220 216 20 0') "
-            f"or a dataset.json, got something else ({error}); give such a file"
+    except (UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise RecordError(
+            file=path,
+            expected="names of labels in a colour table (lines such as '17 Left-Hippocampus 220 216 20 0') or a "
+            "dataset.json",
+            received=f"something else ({error})",
+            remedy="give such a file",
         ) from None
     entries = [entry for entry in entries if entry[0] != 0]
     for kind, values in (("number", [number for number, _, _ in entries]), ("name", [name for _, name, _ in entries])):
-        twice = sorted({value for value in values if values.count(value) > 1})
-        if twice:
-            raise ValueError(f"{path}: expected each {kind} once, got {twice[0]!r} twice; remove one")
+        twice = repeated(values)
+        if twice is not None:
+            raise RecordError(file=path, expected=f"each {kind} once", received=f"{twice!r} twice", remedy="remove one")
     return [
         Structure(number, name, color or distinct_color(index)) for index, (number, name, color) in enumerate(entries)
     ]

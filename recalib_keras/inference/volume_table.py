@@ -8,6 +8,7 @@ from typing import NamedTuple
 import filelock
 
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.files import check_lock_file
 from recalib_keras.core.tables import read_csv, write_csv
 from recalib_keras.evaluation import StructureVolume
 
@@ -50,7 +51,9 @@ class VolumeTable:
 
     def __init__(self, path: Path):
         self.path = path
-        self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS)
+        lock = path.with_name(f".{path.name}.lock")
+        check_lock_file(lock, RecordError)
+        self._lock = filelock.FileLock(lock, timeout=LOCK_SECONDS)
         self._read()
 
     def rows_of(self, labelled: Labelled) -> list[dict[str, str]]:

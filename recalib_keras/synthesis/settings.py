@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Annotated
 
+from recalib_keras.core.checks import Range, check_ranges
 from recalib_keras.core.errors import RecordError
 
-PROBABILITIES = (
-    "flip",
-    "anywhere",
-    "within_brain",
-    "random_contrast",
-    "asymmetry",
-    "skull_stripping",
-    "partial_skull",
-    "constant_background",
-    "thick_slices",
-    "crop",
-)
 RANGES = ("mean_range", "deviation_range")
 PLACES_IN_VOXEL = (1, 2, 4, 8)
 # Along each axis: a cubic B-spline needs four, and the grid that deformations are integrated on resolves no more.
 FEWEST_NODES, MOST_NODES = 4, 16
+SHARE = Range(0, 1)
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,7 @@ class Synthesis:
         shearing: Standard deviation of the shear of each axis along each other.
         translation: Standard deviation of the shift along each axis.
         elastic: Largest standard deviation of a smooth, invertible displacement along each axis.
-        elastic_nodes: Largest number of nodes of the grid it is drawn on, along each axis; from 4 to 16.
+        elastic_nodes: Largest number of nodes of the grid it is drawn on, along each axis.
         anywhere: Probability that the window lies anywhere on the head instead of around the brain.
         within_brain: Probability that the centre of a window around the brain lies anywhere in the brain instead of in
             its centre, for windows that are smaller than the brain.
@@ -79,47 +70,42 @@ class Synthesis:
         Medical Image Analysis 86, 2023: the way from label maps to scans.
     """
 
-    flip: float = 0.0
-    rotation: float = 0.0
-    scaling: float = 0.0
-    shearing: float = 0.0
-    translation: float = 0.0
-    elastic: float = 0.0
-    elastic_nodes: int = 8
-    anywhere: float = 0.0
-    within_brain: float = 0.0
-    random_contrast: float = 0.0
-    asymmetry: float = 0.0
-    prior_spread: float = 0.0
-    texture: float = 0.0
-    texture_scale: float = 0.0
-    mean_range: tuple[float, float] = (0.0, 255.0)
-    deviation_range: tuple[float, float] = (0.0, 35.0)
+    flip: Annotated[float, SHARE] = 0.0
+    rotation: Annotated[float, Range(0, 180)] = 0.0
+    scaling: Annotated[float, Range(0, 2)] = 0.0
+    shearing: Annotated[float, Range(0, 2)] = 0.0
+    translation: Annotated[float, Range(0, 1000)] = 0.0
+    elastic: Annotated[float, Range(0, 100)] = 0.0
+    elastic_nodes: Annotated[int, Range(FEWEST_NODES, MOST_NODES)] = 8
+    anywhere: Annotated[float, SHARE] = 0.0
+    within_brain: Annotated[float, SHARE] = 0.0
+    random_contrast: Annotated[float, SHARE] = 0.0
+    asymmetry: Annotated[float, SHARE] = 0.0
+    prior_spread: Annotated[float, Range(0, 100)] = 0.0
+    texture: Annotated[float, Range(0, 100)] = 0.0
+    texture_scale: Annotated[float, Range(0, 100)] = 0.0
+    mean_range: Annotated[tuple[float, float], Range(0, 10_000)] = (0.0, 255.0)
+    deviation_range: Annotated[tuple[float, float], Range(0, 10_000)] = (0.0, 35.0)
     partial_volume: int = 1
-    skull_stripping: float = 0.0
-    partial_skull: float = 0.0
-    constant_background: float = 0.0
-    background_value: float = 0.0
-    blur: float = 0.0
-    thick_slices: float = 0.0
-    slice_thickness: float = 6.0
-    noise: float = 0.0
-    bias_field: float = 0.0
-    gamma: float = 0.0
-    crop: float = 0.0
-    crop_depth: float = 30.0
+    skull_stripping: Annotated[float, SHARE] = 0.0
+    partial_skull: Annotated[float, SHARE] = 0.0
+    constant_background: Annotated[float, SHARE] = 0.0
+    background_value: Annotated[float, Range(0, 10_000)] = 0.0
+    blur: Annotated[float, Range(0, 100)] = 0.0
+    thick_slices: Annotated[float, SHARE] = 0.0
+    slice_thickness: Annotated[float, Range(0, 100)] = 6.0
+    noise: Annotated[float, Range(0, 10_000)] = 0.0
+    bias_field: Annotated[float, Range(0, 5)] = 0.0
+    gamma: Annotated[float, Range(0, 5)] = 0.0
+    crop: Annotated[float, SHARE] = 0.0
+    crop_depth: Annotated[float, Range(0, 1000)] = 30.0
 
     def __post_init__(self):
-        for key in PROBABILITIES:
-            self._check(key, 0 <= getattr(self, key) <= 1, "to be from 0 to 1")
-        for key in set(vars(self)) - {*PROBABILITIES, *RANGES}:
-            self._check(key, getattr(self, key) >= 0, "to be at least 0")
+        check_ranges(self)
         for key in RANGES:
             low, high = getattr(self, key)
-            self._check(key, 0 <= low <= high, "to be two numbers from 0 up, the smaller one first")
+            self._check(key, low <= high, "to be two numbers, the smaller one first")
         self._check("partial_volume", self.partial_volume in PLACES_IN_VOXEL, "to be 1, 2, 4 or 8")
-        is_resolved = FEWEST_NODES <= self.elastic_nodes <= MOST_NODES
-        self._check("elastic_nodes", is_resolved, f"to be from {FEWEST_NODES} to {MOST_NODES}")
 
     def _check(self, key, is_right, expected):
         if not is_right:

@@ -1,6 +1,10 @@
 """The card of a preset: its purpose, training data and scores in words, made from its description."""
 
+from recalib_keras.core.messages import one_line
 from recalib_keras.zoo.preset import Preset
+
+# What Markdown would take for a table or HTML.
+MARKUP = {"|": "\\|", "<": "&lt;", ">": "&gt;"}
 
 CARD = """# {name}
 
@@ -64,6 +68,11 @@ def card(preset: Preset) -> str:
     return CARD.format(name=preset.name, sections="".join([*ensembles, *sections]))
 
 
+def _plain(text):
+    """Returns a text in one line that Markdown shows as it is, in a table too."""
+    return "".join(MARKUP.get(character, character) for character in one_line(text))
+
+
 def _members(shares):
     """Returns the members of an ensemble and the share of each, in words."""
     total = sum(shares.values())
@@ -80,13 +89,15 @@ def _window(expects):
 
 
 def _architecture(network):
-    arguments = ", ".join(f"`{key}={value!r}`" for key, value in network.arguments.items())
+    arguments = ", ".join(_plain(f"`{key}={value!r}`") for key, value in network.arguments.items())
     return f"`{network.architecture}` ({arguments})"
 
 
 def _how_long(described):
     start = (
-        f", starting from the weights of `{described.data['starts_from']}`" if "starts_from" in described.data else ""
+        f", starting from the weights of `{_plain(described.data['starts_from'])}`"
+        if "starts_from" in described.data
+        else ""
     )
     score = described.score
     device = f" on {score['device']}" if "device" in score else ""
@@ -99,24 +110,26 @@ def _section(name, weights, described, is_default):
         name=name,
         weights=weights,
         default=_mark(is_default),
-        title=described.title,
+        title=_plain(described.title),
         architecture=_architecture(described.network),
         parameters=described.parameters,
-        labels=", ".join(f"{label.id} {label.name}" for label in described.labels),
+        labels=_plain(", ".join(f"{label.id} {label.name}" for label in described.labels)),
         window=_window(expects),
         spacing=f"{' × '.join(f'{size:g}' for size in expects.spacing)} mm"
         if expects.spacing
         else "the scan's spacing",
         orientation=expects.orientation,
         normalization=expects.normalization,
-        source=described.data["source"],
-        licence=described.data["licence"],
+        source=_plain(described.data["source"]),
+        licence=_plain(described.data["licence"]),
         how_long=_how_long(described),
         file=described.file,
         sha256=described.sha256,
-        scans=score["scans"],
+        scans=_plain(score["scans"]),
         dice=score["dice"],
         dice_sd=score["dice_sd"],
         caution=SYNTHETIC if described.data.get("synthetic") else "",
-        by_structure="\n".join(f"| {label} | {value:.4f} |" for label, value in score["dice_by_structure"].items()),
+        by_structure="\n".join(
+            f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items()
+        ),
     )

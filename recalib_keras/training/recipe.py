@@ -4,15 +4,15 @@ The docstring of `Recipe` is part of the reference of recipe files; see `recalib
 """
 
 import functools
+import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
 
-from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_text
+from recalib_keras.core.checks import LARGEST_SEED, MOST_IN_TITLE, Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
@@ -28,6 +28,9 @@ from recalib_keras.training.recipe_tables import (
 )
 from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
 from recalib_keras.zoo.preset import Input, Network
+
+MOST_FILES = 100  # that a recipe may extend, and they in turn
+LARGEST_BATCH = 2**30  # voxels: 4 GiB for the images alone
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,10 @@ class Recipe:
     ensemble: Membership | None = None
     default: bool = False
     storage: str = "float32"
-    seed: int = 0
+    seed: Annotated[int, Range(0, LARGEST_SEED)] = 0
 
     def __post_init__(self):
+        check_ranges(self)
         check_name(self.preset, "preset")
         check_name(self.weights, "weights")
         check_text(self.title, "title", MOST_IN_TITLE)
@@ -94,6 +98,7 @@ class Recipe:
         check_labels(self.labels)
         counterpart_classes(self.labels)
         self._check_merge()
+        self._check_batch()
         if self.ensemble is not None and self.ensemble.name == self.weights:
             raise RecordError(
                 expected="`ensemble.name` to differ from the name of its member, `weights`", received=repr(self.weights)
@@ -116,6 +121,15 @@ class Recipe:
                 received="it among the labels",
                 remedy=f"take it out of `labels`, or, if the recipe extends another, set data.merge = {{ {number} = "
                 f"{number} }}",
+            )
+
+    def _check_batch(self):
+        voxels = math.prod(self.input.window) * self.input.depth * self.schedule.batch_size
+        if voxels > LARGEST_BATCH:
+            raise RecordError(
+                expected=f"`input.window` times `schedule.batch_size` to be at most {LARGEST_BATCH:,} voxels",
+                received=f"{voxels:,}",
+                remedy="set a smaller window or batch_size",
             )
 
     def _check_synthesis(self):
@@ -162,33 +176,48 @@ class Recipe:
         return tomli_w.dumps(to_mapping(self))
 
 
-def read_toml(path: str | os.PathLike, extended_by: Sequence[Path] = ()) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike, remedy: str = "check the path") -> dict[str, Any]:
     """Returns the mapping of a TOML file, with the files that it extends included.
 
     Args:
         path: The file.
-        extended_by: Files that lead here by `extends`, as resolved paths.
+        remedy: What to do if the file cannot be read, for messages.
 
     Raises:
-        RecordError: A file is missing, is not TOML, or extends itself; or `extends` is not a path or a list of paths.
+        RecordError: A file is missing, is not TOML, or extends itself; `extends` is not a path or a list of paths; or
+            more than 100 files are read.
     """
-    path = Path(path)
-    if path.resolve() in extended_by:
+    return _with_bases(Path(path), (), [], remedy)
+
+
+def _with_bases(path, extended_by, read, remedy):
+    """Returns the mapping of a file; `extended_by` are the files that lead here, `read` all that were read so far."""
+    read.append(path)
+    if len(read) > MOST_FILES:
+        raise RecordError(
+            file=read[0],
+            expected=f"a recipe that extends at most {MOST_FILES} files in all",
+            received="more",
+            remedy="write the keys of some of them into one file",
+        )
+    mapping = read_mapping(path, "recipe", "TOML", remedy)
+    chain = (*extended_by, path.resolve())
+    if chain[-1] in extended_by:
         raise RecordError(
             file=path,
             expected="a recipe that does not extend itself",
             received="a circle of files",
             remedy="take `extends` out of one of them",
         )
-    mapping = read_mapping(path, "recipe", "TOML")
     bases = mapping.pop("extends", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise RecordError(
-            file=path, expected="`extends` to be the path of a recipe, or a list of paths", received=repr(bases)
+            file=path, expected="`extends` to be the path of a recipe, or a list of paths", received=shown(bases)
         )
-    chain = (*extended_by, path.resolve())
-    return functools.reduce(_laid_over, [*(read_toml(path.parent / base, chain) for base in bases), mapping])
+    remedy = f"check `extends` in {path}"
+    above = [_with_bases(path.parent / base, chain, read, remedy) for base in bases]
+    return functools.reduce(_laid_over, [*above, mapping])
 
 
 def _laid_over(base, mapping):

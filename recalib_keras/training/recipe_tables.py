@@ -3,11 +3,19 @@
 Their docstrings are the reference of recipe files: `python -m docs.recipe_keys` writes docs/recipes.md from them.
 """
 
+import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from recalib_keras.core.checks import check_name
+from recalib_keras.core.checks import Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.zoo.labels import LARGEST_ID
+
+MOST = 1_000_000
+COUNT, SHARE, FACTOR = Range(1, MOST), Range(0, 1), Range(0, 1_000_000)
+MOST_IN_TEXT = 1000
+LABEL_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True)
@@ -32,18 +40,21 @@ class Data:
     source: str
     licence: str
     dataset: str = "msd"
-    volume: int | None = None
-    validate_every: int = 5
+    volume: Annotated[int | None, Range(0, 100_000)] = None
+    validate_every: Annotated[int, COUNT] = 5
     held_out: tuple[str, ...] = ()
-    training_scans: int | None = None
-    merge: dict[str, int] = field(default_factory=dict)
+    training_scans: Annotated[int | None, COUNT] = None
+    merge: Annotated[dict[str, int], Range(0, LARGEST_ID)] = field(default_factory=dict)
 
     def __post_init__(self):
-        check_positive(self, "validate_every")
-        if self.training_scans is not None:
-            check_positive(self, "training_scans")
-        if not all(key.isdecimal() for key in self.merge):
-            raise RecordError(expected="label numbers as keys of `merge`", received=", ".join(self.merge))
+        check_ranges(self)
+        for key in ("folder", "source", "licence"):
+            check_text(getattr(self, key), f"`{key}`", MOST_IN_TEXT)
+        for key in self.merge:
+            # Of the ways to write a number, one: 02 would be a second key for 2.
+            if not LABEL_NUMBER.fullmatch(key) or int(key) > LARGEST_ID:
+                expected = f"label numbers from 0 to {LARGEST_ID:,} as keys of `merge`"
+                raise RecordError(expected=expected, received=shown(key))
 
 
 @dataclass(frozen=True)
@@ -68,25 +79,22 @@ class Augmentation:
             changes nothing, like 0.
     """
 
-    flip: float = 0.0
-    rotation: float = 0.0
-    scaling: float = 0.0
-    translation: float = 0.0
-    elastic: float = 0.0
-    elastic_nodes: int = 5
-    gamma: float = 0.0
-    contrast: float = 0.0
-    brightness: float = 0.0
-    noise: float = 0.0
-    blur: float = 0.0
-    bias_field: float = 0.0
-    low_resolution: float = 0.0
+    flip: Annotated[float, SHARE] = 0.0
+    rotation: Annotated[float, Range(0, 180)] = 0.0
+    scaling: Annotated[float, Range(0, 2)] = 0.0
+    translation: Annotated[float, Range(0, 1000)] = 0.0
+    elastic: Annotated[float, Range(0, 1000)] = 0.0
+    elastic_nodes: Annotated[int, Range(2, 64)] = 5
+    gamma: Annotated[float, Range(0, 5)] = 0.0
+    contrast: Annotated[float, Range(0, 5)] = 0.0
+    brightness: Annotated[float, Range(0, 1000)] = 0.0
+    noise: Annotated[float, Range(0, 1000)] = 0.0
+    blur: Annotated[float, Range(0, 100)] = 0.0
+    bias_field: Annotated[float, Range(0, 5)] = 0.0
+    low_resolution: Annotated[float, Range(0, 100)] = 0.0
 
     def __post_init__(self):
-        check_not_negative(self, *(key for key in vars(self) if key not in ("flip", "elastic_nodes")))
-        check_share(self, "flip")
-        if self.elastic_nodes < 2:
-            raise RecordError(expected="`elastic_nodes` to be at least 2", received=str(self.elastic_nodes))
+        check_ranges(self)
         if 0 < self.low_resolution < 1:
             raise RecordError(
                 expected="`low_resolution` to be 0, or at least 1 voxel", received=str(self.low_resolution)
@@ -104,13 +112,13 @@ class Loss:
             `"inverse_frequency"`, both counted in the training scans; see `recalib_keras.training.class_weights`.
     """
 
-    dice: float = 1.0
-    cross_entropy: float = 1.0
+    dice: Annotated[float, FACTOR] = 1.0
+    cross_entropy: Annotated[float, FACTOR] = 1.0
     class_weights: str = "none"
 
     def __post_init__(self):
         check_choice(self, "class_weights", ("none", "median_frequency", "inverse_frequency"))
-        check_not_negative(self, "dice", "cross_entropy")
+        check_ranges(self)
         if self.dice + self.cross_entropy == 0:
             raise RecordError(expected="`dice` or `cross_entropy` to be greater than 0", received="0 for both")
 
@@ -133,19 +141,18 @@ class Optimizer:
         decay_epochs: Epochs between two steps of `"step"`.
     """
 
-    learning_rate: float
+    learning_rate: Annotated[float, Range(1e-12, 1000)]
     name: str = "adam"
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float = 1.0
+    momentum: Annotated[float, SHARE] = 0.0
+    weight_decay: Annotated[float, Range(0, 1000)] = 0.0
+    clip_norm: Annotated[float, Range(0, 1e9)] = 1.0
     decay: str = "cosine"
-    warmup_epochs: float = 1.0
-    decay_factor: float = 0.1
-    decay_epochs: int = 10
+    warmup_epochs: Annotated[float, Range(0, MOST)] = 1.0
+    decay_factor: Annotated[float, Range(1e-6, 10)] = 0.1
+    decay_epochs: Annotated[int, COUNT] = 10
 
     def __post_init__(self):
-        check_positive(self, "learning_rate", "decay_factor", "decay_epochs")
-        check_not_negative(self, "momentum", "weight_decay", "clip_norm", "warmup_epochs")
+        check_ranges(self)
         check_choice(self, "name", ("adam", "adamw", "muon", "sgd"))
         check_choice(self, "decay", ("cosine", "step", "constant"))
         if self.momentum and self.name != "sgd":
@@ -174,24 +181,20 @@ class Schedule:
             instead of the last weights. 0 for none.
     """
 
-    epochs: int
-    batch_size: int
-    steps_per_epoch: int | None = None
-    examples_per_scan: int = 1
-    foreground: float = 0.0
-    validate_every: int = 1
-    patience: int = 0
-    variety_epochs: int = 0
+    epochs: Annotated[int, COUNT]
+    batch_size: Annotated[int, Range(1, 65_536)]
+    steps_per_epoch: Annotated[int | None, COUNT] = None
+    examples_per_scan: Annotated[int, Range(1, 100_000)] = 1
+    foreground: Annotated[float, SHARE] = 0.0
+    validate_every: Annotated[int, COUNT] = 1
+    patience: Annotated[int, Range(0, MOST)] = 0
+    variety_epochs: Annotated[int, Range(0, MOST)] = 0
     precision: str = "mixed_bfloat16"
-    average: float = 0.0
+    average: Annotated[float, SHARE] = 0.0
 
     def __post_init__(self):
-        check_positive(self, "epochs", "batch_size", "examples_per_scan", "validate_every")
-        if self.steps_per_epoch is not None:
-            check_positive(self, "steps_per_epoch")
-        check_not_negative(self, "patience", "variety_epochs")
+        check_ranges(self)
         check_choice(self, "precision", ("mixed_bfloat16", "float32"))
-        check_share(self, "foreground", "average")
 
 
 @dataclass(frozen=True)
@@ -213,10 +216,10 @@ class FineTuning:
 
     weights: str = "default"
     freeze_encoder: bool = False
-    body_rate: float = 1.0
+    body_rate: Annotated[float, Range(1e-6, 1000)] = 1.0
 
     def __post_init__(self):
-        check_positive(self, "body_rate")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -229,32 +232,11 @@ class Membership:
     """
 
     name: str
-    share: float = 1.0
+    share: Annotated[float, Range(1e-6, 1_000_000)] = 1.0
 
     def __post_init__(self):
         check_name(self.name, "name")
-        check_positive(self, "share")
-
-
-def check_positive(record: object, *keys: str) -> None:
-    """Raises a `RecordError` if one of a record's values is not greater than 0 (NaN is not)."""
-    for key in keys:
-        if not getattr(record, key) > 0:
-            raise RecordError(expected=f"`{key}` to be greater than 0", received=str(getattr(record, key)))
-
-
-def check_not_negative(record: object, *keys: str) -> None:
-    """Raises a `RecordError` if one of a record's values is not at least 0 (NaN is not)."""
-    for key in keys:
-        if not getattr(record, key) >= 0:
-            raise RecordError(expected=f"`{key}` to be at least 0", received=str(getattr(record, key)))
-
-
-def check_share(record: object, *keys: str) -> None:
-    """Raises a `RecordError` if one of a record's values is not from 0 to 1."""
-    for key in keys:
-        if not 0 <= getattr(record, key) <= 1:
-            raise RecordError(expected=f"`{key}` to be from 0 to 1", received=str(getattr(record, key)))
+        check_ranges(self)
 
 
 def check_choice(record: object, key: str, choices: tuple[str, ...]) -> None:
@@ -262,4 +244,4 @@ def check_choice(record: object, key: str, choices: tuple[str, ...]) -> None:
     value = getattr(record, key)
     if value not in choices:
         expected = f"`{key}` to be one of {', '.join(map(repr, choices))}"
-        raise RecordError(expected=expected, received=repr(value), remedy=did_you_mean(value, choices) or None)
+        raise RecordError(expected=expected, received=shown(value), remedy=did_you_mean(value, choices) or None)

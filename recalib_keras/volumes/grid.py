@@ -245,7 +245,7 @@ def in_millimetres(spacing: Sequence[float]) -> str:
 
 def _check_shape(shape):
     if len(shape) != 3 or min(shape) < 1:
-        raise VolumeError(expected="a shape of three positive numbers", received=str(shape))
+        raise VolumeError(expected="a shape of three positive numbers", received=str(shape), remedy=REPAIR)
 
 
 def _check_affine(affine):

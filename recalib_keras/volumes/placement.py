@@ -24,6 +24,8 @@ QUATERNION_EXCESS = 1e-3
 AGREEMENT, TURN = 0.25, 1.5e-3
 # Voxels smaller or larger than this (mm), or a scan longer than this (mm), come of a wrong unit or a damaged header.
 SPACINGS, LONGEST = (0.01, 30.0), 5000.0
+# A scan farther than this (mm) from the origin comes of a damaged header, too.
+FARTHEST = 1e6
 DIRECTIONS = ("left-right", "back-front", "foot-head")
 
 
@@ -68,7 +70,8 @@ def check_extent(grid: Grid) -> None:
         grid: The grid of a scan.
 
     Raises:
-        VolumeError: A voxel is smaller than 0.01 mm or larger than 30 mm, or an axis is longer than 5 m.
+        VolumeError: A voxel is smaller than 0.01 mm or larger than 30 mm, an axis is longer than 5 m, or the scan lies
+            more than 1 km from the origin.
     """
     smallest, largest = SPACINGS
     extent = [size * spacing for size, spacing in zip(grid.shape, grid.spacing, strict=True)]
@@ -76,6 +79,12 @@ def check_extent(grid: Grid) -> None:
         expected, received = f"voxels of {smallest:g} to {largest:g} mm", in_millimetres(grid.spacing)
     elif max(extent) > LONGEST:
         expected, received = f"a scan of at most {LONGEST / 1000:g} m", f"one of {in_millimetres(extent)}"
+    elif np.abs(grid.affine[:3, 3]).max() > FARTHEST:
+        raise VolumeError(
+            expected=f"a scan within {FARTHEST / 1e6:g} km of the origin",
+            received=f"an offset of {in_millimetres(grid.affine[:3, 3])}",
+            remedy="correct the offset in the header",
+        )
     else:
         return
     raise VolumeError(

@@ -69,7 +69,7 @@ def test_the_seed_and_the_settings_decide(heads, tmp_path):
         (["--settings", "wild"], "expected mild or varied, or a file of settings, got wild, which does not exist"),
         (
             ["--table", "none.json"],
-            "none.json: expected a table of labels that can be read, got 'No such file or directory'",
+            "none.json: expected a table of labels that can be read, got no such file",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path)
             'title = "scans"\n[schedule]\nepochs = 1',
             r"\.toml: expected a recipe with a table \[synthesis\], got one without",
         ),
-        ('extends = "none.toml"', "none.toml: expected a recipe that can be read, got 'No such file or directory'"),
+        ('extends = "none.toml"', "none.toml: expected a recipe that can be read, got no such file"),
         ('extends = "settings.toml"', "expected a recipe that does not extend itself, got a circle of files"),
     ],
 )

@@ -145,7 +145,7 @@ def test_invalid_files_are_named(language, content, tmp_path):
 
 def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(
-        RecordError, match=rf"^{tmp_path}: expected a thing that can be read, got 'Is a directory'; check the path$"
+        RecordError, match=rf"^{tmp_path}: expected a thing that can be read, got a folder; check the path$"
     ):
         read_mapping(tmp_path, "thing", "JSON")
 

@@ -112,6 +112,6 @@ def test_errors_name_file_and_cause(tmp_path, content, message):
 
 def test_only_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
-    for name, received in (("pipe.csv", "no regular file"), (".", "a folder"), ("none.csv", "no such file")):
+    for name, received in (("pipe.csv", "a pipe"), (".", "a folder"), ("none.csv", "no such file")):
         with pytest.raises(TableError, match=f"expected a table, got {received}; check the path"):
             read_csv(tmp_path / name)

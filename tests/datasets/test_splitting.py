@@ -85,7 +85,7 @@ def test_patients_alone_keep_parts_as_they_are(with_table):
         (["name,patient", "a,"], "in line 2"),
         (["name,patient", "a,P1", "a,P2"], "in line 3"),
         (["name,patient,part", "a,P1,validation"], "expected .* train, test or no part"),
-        (["scan,patient", "a,P1"], "expected the columns name, patient .*, got scan, patient"),
+        (["scan,patient", "a,P1"], "expected the columns name, patient .*, got no column name among scan, patient"),
         (["name,patient", "a,P1,train"], "expected the columns"),
     ],
 )
@@ -99,7 +99,8 @@ def test_a_wrong_table_is_refused(lines, told, with_table):
 def test_a_table_that_is_no_text(msd_folder):
     folder = msd_folder("a")
     (folder / "scans.csv").write_bytes(b"name,patient\n\xff\xfe,\x00")
-    assert "expected a table of comma-separated values" in str(survey(folder).problems[0])
+    expected = "expected the columns name, patient and, optionally, part, got a file with NUL bytes"
+    assert expected in str(survey(folder).problems[0])
 
 
 def test_a_patient_in_both_parts_is_refused(with_table):

@@ -100,7 +100,7 @@ def test_lists_of_the_prior_are_equally_long():
 def test_unreadable_tables_are_errors(tmp_path):
     with pytest.raises(
         RecordError,
-        match=r"generation\.json: expected a table of labels that can be read, got 'No such file or directory'",
+        match=r"generation\.json: expected a table of labels that can be read, got no such file",
     ):
         LabelTable.read(tmp_path)
     path = tmp_path / "table.json"

@@ -19,18 +19,18 @@ def test_settings_come_from_a_table_of_a_recipe():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"flip": 1.1}, "expected `flip` to be from 0 to 1, got 1.1"),
-        ({"skull_stripping": -0.1}, "expected `skull_stripping` to be from 0 to 1, got -0.1"),
-        ({"noise": -1.0}, "expected `noise` to be at least 0, got -1.0"),
-        ({"crop_depth": float("nan")}, "expected `crop_depth` to be at least 0, got nan"),
+        ({"flip": 1.1}, "expected `flip` from 0 to 1, got 1.1"),
+        ({"skull_stripping": -0.1}, "expected `skull_stripping` from 0 to 1, got -0.1"),
+        ({"noise": -1.0}, "expected `noise` from 0 to 10,000, got -1.0"),
+        ({"crop_depth": float("nan")}, "expected `crop_depth` from 0 to 1,000, got nan"),
         (
             {"mean_range": (9.0, 3.0)},
-            r"`mean_range` to be two numbers from 0 up, the smaller one first, got \(9.0, 3.0\)",
+            r"`mean_range` to be two numbers, the smaller one first, got \(9.0, 3.0\)",
         ),
-        ({"deviation_range": (-1.0, 3.0)}, "expected `deviation_range` to be two numbers"),
+        ({"deviation_range": (-1.0, 3.0)}, "expected `deviation_range` from 0 to 10,000, got -1.0"),
         ({"partial_volume": 3}, "expected `partial_volume` to be 1, 2, 4 or 8, got 3"),
-        ({"elastic_nodes": 3}, "expected `elastic_nodes` to be from 4 to 16, got 3"),
-        ({"elastic_nodes": 17}, "expected `elastic_nodes` to be from 4 to 16, got 17"),
+        ({"elastic_nodes": 3}, "expected `elastic_nodes` from 4 to 16, got 3"),
+        ({"elastic_nodes": 17}, "expected `elastic_nodes` from 4 to 16, got 17"),
     ],
 )
 def test_values_out_of_range_are_errors(values, message):

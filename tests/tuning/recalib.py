@@ -6,6 +6,7 @@ that depends on its learning rate and seed. Files in the data folder control it:
 - `hold`: text `TRIAL EPOCH`; a worker waits in that epoch until the file is gone, and writes its id to `held-TRIAL`.
 - `size`: number of bytes of a checkpoint.
 - `die`: number of a trial that kills its worker.
+- `pace`: seconds that an epoch takes.
 """
 
 import json
@@ -32,6 +33,8 @@ def execute(task, seed, folder, data_root, on_line):
             note.write(f"{task['trial']} {seed} {epoch}\n")
         size = int((control / "size").read_text()) if (control / "size").exists() else 10
         (folder / execution.CHECKPOINT).write_bytes(bytes(size))
+        if (control / "pace").exists():
+            time.sleep(float((control / "pace").read_text()))
         line = {"epoch": epoch, "loss": 1 / epoch, "seconds": 0.01, "dice": score(task["recipe"], seed, epoch)}
         with (folder / execution.LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")

@@ -115,7 +115,7 @@ def test_results_of_a_damaged_state(folder, make_study):
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_state_that_is_no_file(make, tmp_path):
     make(tmp_path / STATE)
-    with pytest.raises(StudyError, match=r"state.json: expected the state of a study, got something that is no file"):
+    with pytest.raises(StudyError, match=r"state.json: expected the state of a study, got a (folder|pipe)"):
         read(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_state_that_is_no_file(make, tmp_path):
 def test_lock_that_is_no_file(make, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     make(tmp_path / "chief.lock")
-    with pytest.raises(StudyError, match=r"chief.lock: expected a lock file, got a folder or a link; move it away"):
+    with pytest.raises(StudyError, match=r"chief.lock: expected a lock file, got a (folder|link); move it away"):
         State(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

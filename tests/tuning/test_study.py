@@ -41,7 +41,7 @@ def test_refuses_a_pipe_at_once(what, tmp_path):
         path = write(tmp_path / "study.toml", f'recipe = "{name}"\n[space]\n')
         write(tmp_path / "recipe.toml", 'extends = "pipe.toml"\n')
         what = "recipe"
-    with pytest.raises(RecordError, match=f"pipe.toml: expected the file of a {what}, got a pipe or device"):
+    with pytest.raises(RecordError, match=f"pipe.toml: expected a {what} that can be read, got a pipe"):
         Study.read(path).base_recipe()
 
 
@@ -104,9 +104,7 @@ def test_refuses_bad_files(text, message, tmp_path):
 
 
 def test_names_a_missing_file(tmp_path):
-    with pytest.raises(
-        RecordError, match=r"none\.toml: expected a study that can be read, got 'No such file or directory'"
-    ):
+    with pytest.raises(RecordError, match=r"none\.toml: expected a study that can be read, got no such file"):
         Study.read(tmp_path / "none.toml")
 
 

@@ -277,7 +277,7 @@ def test_merged_numbers_are_no_problem(balls, tmp_path):
             "noises = 5.0",
             "synthesis: expected known keys, got the unknown key 'noises'; did you mean 'noise'?",
         ),
-        ("variety_epochs = 2", "variety_epochs = -1", "expected `variety_epochs` to be at least 0, got -1"),
+        ("variety_epochs = 2", "variety_epochs = -1", "expected `variety_epochs` from 0 to 1,000,000, got -1"),
         ("[synthesis]\nflip = 0.5", "[synthesis_]\nflip = 0.5", "unknown key 'synthesis_'"),
     ],
 )
