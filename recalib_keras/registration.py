@@ -60,7 +60,7 @@ class Placeholder:
         """Returns an instance of the class; Keras calls this to load one."""
         return self.load().from_config(config)
 
-    def load(self) -> type:
+    def load(self) -> type[Any]:
         """Imports the class, which registers itself, and returns it."""
         import keras
 
@@ -79,7 +79,8 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
         specs = (finder.find_spec(fullname, path, target) for finder in others)
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+            loader: Any = spec.loader
+            execute = loader.exec_module
 
             def execute_and_register(module: ModuleType) -> None:
                 execute(module)
@@ -87,7 +88,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
                     sys.meta_path.remove(self)
                 _register()
 
-            spec.loader.exec_module = execute_and_register
+            loader.exec_module = execute_and_register
         return spec
 
 

@@ -55,7 +55,8 @@ class Chief:
         overwrite: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.study, self.lease, self.failure = study, lease, None
+        self.study, self.lease = study, lease
+        self.failure: Exception | None = None
         self.plan = Plan(study)
         self._ledger = Ledger(self.plan, folder, keep_leases, overwrite)
         self._clock, self._looked = clock, clock()

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
@@ -119,9 +119,10 @@ class Range:
                 received=f"{self.count} by a step of {self.step or 1}",
                 remedy="give a larger `step`",
             )
+        count = cast("int", self.count)  # infinity is refused
         if self.scale == "linear" or self.step is None:
-            return tuple(clean(self.min + index * (self.step or 1)) for index in range(self.count))
-        return tuple(clean(self.min * self.step**index) for index in range(self.count))
+            return tuple(clean(self.min + index * (self.step or 1)) for index in range(count))
+        return tuple(clean(self.min * self.step**index) for index in range(count))
 
 
 @dataclass(frozen=True)

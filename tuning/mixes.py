@@ -6,18 +6,23 @@ import contextlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
 from recalib_keras.tuning.space import Space
+
+if TYPE_CHECKING:
+    from keras_tuner import Oracle as _Oracle
+else:
+    _Oracle = object
 
 OBJECTIVE = "dice"  # what the algorithms call the score, whatever it is
 # After this many draws without a new mix, everything possible counts as tried.
 DRAWS = 2000
 
 
-class Possible:
+class Possible(_Oracle):
     """What all oracles of this package share; a class to mix into one of keras-tuner's.
 
     keras-tuner writes its state in several files, and not atomically. Here the oracle writes nothing: the chief keeps

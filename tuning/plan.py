@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from recalib_keras.core.errors import RecordError
@@ -52,7 +52,7 @@ class Plan:
     @property
     def validates_once(self) -> bool:
         """Whether a training is scored by its last epoch only, and not by the best of several."""
-        every = [self.space.base["schedule"].get("validate_every", 1)]
+        every: Sequence[Any] = [self.space.base["schedule"].get("validate_every", 1)]
         for dimension in self.space.dimensions:
             if dimension.key == VALIDATE_EVERY:
                 every = dimension.options or [dimension.range.min]
@@ -142,8 +142,8 @@ class Plan:
 
     def _samples(self) -> Iterator[dict[str, Any]]:
         """Yields mixes that have every option once, options of the network once with every block."""
-        blocks = next((dimension for dimension in self.space.dimensions if dimension.name == "recalibration"), None)
-        blocks = [{blocks.name: option} for option in blocks.options] if blocks else [{}]
+        varied = next((dimension for dimension in self.space.dimensions if dimension.name == "recalibration"), None)
+        blocks: list[dict[str, Any]] = [{varied.name: option} for option in varied.options] if varied else [{}]
         for block in blocks:
             yield block
             for dimension in self.space.dimensions:

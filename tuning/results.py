@@ -151,8 +151,8 @@ def table(plan: Plan, trials: Iterable[Trial]) -> str:
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
         values = [label(trial.values[name]) if name in trial.values else "" for name in names]
         minutes = round(trial.minutes, 2)
-        rest = [trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
-        writer.writerow([trial.id, trial.status, *map(_number, scores), *values, *rest])
+        last = [trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
+        writer.writerow([trial.id, trial.status, *map(_number, scores), *values, *last])
     return text.getvalue()
 
 

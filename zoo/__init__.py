@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
@@ -122,7 +122,7 @@ def load(
         5
     """
     is_file = weights is not None and str(weights).endswith(".safetensors")
-    described = weight_set(name, "default" if weights is None or is_file else weights)
+    described = weight_set(name, "default" if weights is None or is_file else cast("str", weights))
     model = described.build(num_classes, input_shape, dtype)
     if weights is None:
         return model

@@ -12,7 +12,11 @@ from recalib_keras.core.messages import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
-        "scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI or MGZ file, or a folder with one DICOM series"
+        "scans",
+        nargs="+",
+        type=Path,
+        metavar="SCAN",
+        help="NIfTI, MGZ or multi-frame DICOM file, or a folder with one DICOM series",
     )
     parser.add_argument(
         "-o",

@@ -138,7 +138,8 @@ class _Report:
     """A progress bar of steps on a terminal, and a line for each epoch."""
 
     def __init__(self, recipe: Any):
-        self.preset, self.epochs, self.bar = recipe.preset, recipe.schedule.epochs, None
+        self.preset, self.epochs = recipe.preset, recipe.schedule.epochs
+        self.bar: Any = None
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Advances the bar by a step."""

@@ -120,8 +120,8 @@ def check_text(text: object, what: str, most: int = MOST_IN_LABEL) -> None:
     Raises:
         RecordError: The text is not allowed.
     """
-    is_line = isinstance(text, str) and text.strip() and text.isprintable()
-    if not is_line or len(text) > most or any(character in text for character in MARKUP):
+    is_line = isinstance(text, str) and text.strip() and text.isprintable() and len(text) <= most
+    if not is_line or any(character in str(text) for character in MARKUP):
         raise RecordError(
             expected=f"{what} to be one line of at most {most} printable characters without {' '.join(MARKUP)}",
             received=shown(text),

@@ -70,9 +70,9 @@ def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str
         >>> listed(["a", "b", "c"], most=2)
         'a, b and 1 more'
     """
-    items = [str(item) for item in items]
-    rest = len(items) - most
-    return separator.join(items[:most]) + (f" and {rest} more" if rest > 0 else "")
+    texts = [str(item) for item in items]
+    rest = len(texts) - most
+    return separator.join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def counted(count: int, noun: str) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recalib_keras.core.checks import repeated
-from recalib_keras.core.errors import RecalibError
+from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import atomic_write, read_file
 from recalib_keras.core.messages import listed
 
@@ -37,7 +37,7 @@ MOST_OF_CELL = 40  # letters of a cell that a message shows
 SAVE_AS_UTF_8 = "save it as 'CSV UTF-8'"
 
 
-class TableError(RecalibError, ValueError):
+class TableError(RecordError):
     """A CSV file cannot be read as the table it should be."""
 
 

@@ -61,7 +61,7 @@ class LocalInfo(tfds.core.DatasetInfo):
         """Does nothing."""
 
 
-class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """What all builders share: `recalib_keras.datasets` finds, checks and reads the scans.
 
     Attributes:

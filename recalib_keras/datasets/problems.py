@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from recalib_keras.core.errors import RecalibError, VolumeError
 from recalib_keras.core.messages import counted, one_line
@@ -52,7 +52,8 @@ class Problem:
             return cls(Path(file), "a file that can be read", _reason(error).removeprefix(f"{file}: "))
         part = getattr(error, "part", None)
         where = "" if part is None else f" for {part}"
-        return cls(Path(error.file or file), f"{expected}{where}", error.received, error.remedy)
+        ours: Any = error
+        return cls(Path(ours.file or file), f"{expected}{where}", ours.received, ours.remedy)
 
 
 class DatasetError(VolumeError):

@@ -226,13 +226,13 @@ def mean_over_structures(values: np.ndarray) -> np.ndarray:
     return np.ma.masked_invalid(values).mean(axis=1).filled(NAN)
 
 
-def _statistics(values):
+def _statistics(values: np.ndarray) -> tuple[float, float, float, int]:
     """Returns mean, deviation, median and number of the values that are not NaN."""
-    values = values[~np.isnan(values)].tolist()
-    if not values:
+    known = values[~np.isnan(values)].tolist()
+    if not known:
         return NAN, NAN, NAN, 0
-    deviation = statistics.stdev(values) if len(values) > 1 else NAN
-    return statistics.fmean(values), deviation, statistics.median(values), len(values)
+    deviation = statistics.stdev(known) if len(known) > 1 else NAN
+    return statistics.fmean(known), deviation, statistics.median(known), len(known)
 
 
 def _row(cells, path, number):

@@ -260,7 +260,7 @@ def _cached_segmenter(preset, weights, description, **settings):
 
 
 def segment(
-    scan: Scan,
+    scan: str | os.PathLike | nib.spatialimages.SpatialImage,
     preset: str | os.PathLike,
     weights: Weights = "default",
     volume: int | None = None,
@@ -300,14 +300,14 @@ def segment(
     """
     described = zoo.info(preset)
     key = weights if isinstance(weights, str) else tuple(described.shares(weights).items())
-    source, scan = scan, volumes.read(scan, volume=volume, keep_integers=True)
+    image = volumes.read(scan, volume=volume, keep_integers=True)
     with _one_at_a_time:
         segmenter = _cached_segmenter(
             str(preset), key, described.to_json(), engine=engine, precision=precision, flips=flips
         )
-        segmentation = segmenter(scan)
+        segmentation = segmenter(image)
     if segmentation.warnings:
-        name = f"{source}: " if isinstance(source, (str, os.PathLike)) else ""
+        name = f"{scan}: " if isinstance(scan, (str, os.PathLike)) else ""
         warnings.warn(name + "; ".join(segmentation.warnings), UnfamiliarScanWarning, stacklevel=2)
     return segmentation.image()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -159,7 +159,7 @@ class Recalibration(keras.layers.Layer):
         """The type of tensors as large as the feature map: the compute type, or the wide one inside a fused block."""
         return self.wide_dtype if self.is_fused and acceleration.can_fuse() else self.compute_dtype
 
-    def branch(self, block_class: type[Recalibration], *args: Any, **kwargs: Any) -> Recalibration:
+    def branch(self, block_class: Callable[..., Recalibration], *args: Any, **kwargs: Any) -> Recalibration:
         """Returns a block that is part of this one, with the same bias, start, data format and dtype policy."""
         return block_class(
             *args,

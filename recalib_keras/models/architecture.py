@@ -217,7 +217,8 @@ def block_arguments(block: type) -> Mapping[str, Any]:
     `dtype` and `name`, which the network gives to its blocks, are left out.
     """
     found = {}
-    for base in block.__mro__:
+    bases: Sequence[Any] = block.__mro__
+    for base in bases:
         parameters = inspect.signature(base.__init__).parameters.values()
         for one in parameters:
             if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):

@@ -71,7 +71,8 @@ class DiceCrossEntropy(keras.losses.Loss):
         Returns:
             `"loss"`, `"dice_loss"` and `"cross_entropy"`.
         """
-        voxels, sums = 0, 0.0
+        voxels = 0
+        sums: Any = 0.0
         for y_true, y_pred in batches:
             logits = _log(y_pred)
             voxels += ops.size(logits) // logits.shape[-1]

@@ -2,17 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo.weights import is_head
 
+if TYPE_CHECKING:
+    from keras.optimizers import Optimizer as _Optimizer
+else:
+    _Optimizer = object
+
 Tensor = Any  # of the backend in use, which Keras has no type for
 
 
-class _RecipeOptimizer:
+class _RecipeOptimizer(_Optimizer):
     """The additions to a Keras optimizer, as a mixin.
 
     Args:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras import datasets, zoo
 from recalib_keras.datasets.label_mapping import renumber
@@ -125,7 +125,7 @@ class PresetEvaluation:
     @functools.cached_property
     def _network(self) -> keras.Model:
         """The network whose gates are drawn: the one that segments, or the first of the default ensemble."""
-        engines = self.segmenter.engines
+        engines: Sequence[Any] = self.segmenter.engines  # those of Keras have a `model`
         if len(engines) == 1:
             return engines[0].model
         if self.weights == "default":

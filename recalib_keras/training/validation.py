@@ -3,7 +3,7 @@
 import dataclasses
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,13 +55,17 @@ def validate(
 
 
 def held_out(
-    preset: str | os.PathLike, weights: str, data_root: str | os.PathLike, part: str = "validation"
+    preset: str | os.PathLike,
+    weights: str | Sequence[str] | Mapping[str, float],
+    data_root: str | os.PathLike,
+    part: str = "validation",
 ) -> list[LabelledScan]:
     """Returns the labelled scans that the training of a preset's weights did not learn from.
 
     Args:
         preset: Name or folder of a preset.
-        weights: Name of a weight set, or of an ensemble whose members have the same scans; or `"default"`.
+        weights: Name of a weight set, or of an ensemble whose members have the same scans; or `"default"`; or names,
+            or shares by name, of weight sets that have the same scans.
         data_root: Folder that the recipe's data folder is relative to.
         part: `"validation"` for the scans by which the best epoch was chosen, or `"test"` for the official test part
             of the data set, which the training did not use at all.

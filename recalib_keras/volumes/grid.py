@@ -68,7 +68,8 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxels along each array axis, in mm."""
-        return tuple(float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
+        x, y, z = (float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return x, y, z
 
     @property
     def orientation(self) -> str:

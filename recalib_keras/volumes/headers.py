@@ -116,7 +116,7 @@ def millimetres(header: Any) -> float:
 @contextlib.contextmanager
 def quiet_nibabel() -> Iterator[None]:
     """Keeps nibabel's remarks on bad headers off stderr: errors and warnings of this package say what matters."""
-    refuse_all = logging.Filter()
+    refuse_all: Any = logging.Filter()
     refuse_all.filter = lambda record: False
     nibabel_logger.addFilter(refuse_all)
     try:

@@ -12,6 +12,8 @@ LABEL_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES
 # `.img` and `.hdr` lie side by side and are one scan.
 PAIR_SUFFIXES = (".img", ".hdr")
 SCAN_SUFFIXES = (*LABEL_SUFFIXES, *PAIR_SUFFIXES)
+# A file of these may hold one scan (multi-frame) or a slice of it; many DICOM files have no ending at all.
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 def stem(path: Path) -> str:
@@ -25,7 +27,7 @@ def stem(path: Path) -> str:
         ('head.T1', 'series.7')
     """
     name = path.name
-    suffix = next((suffix for suffix in SCAN_SUFFIXES if name.lower().endswith(suffix)), "")
+    suffix = next((suffix for suffix in SCAN_SUFFIXES + DICOM_SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)]
 
 

@@ -102,7 +102,7 @@ def _image_class(path, block):
     for image_class in PAIRS if name.endswith(PAIR_SUFFIXES) else SINGLE:
         if image_class.header_class.may_contain_header(block):
             return image_class
-    raise ValueError(f"no header of its kind in its first {len(block)} bytes")
+    raise ValueError("its first bytes are not a header of this format")
 
 
 def _check_file(path):
@@ -110,7 +110,7 @@ def _check_file(path):
     if not path.name.lower().endswith(SCAN_SUFFIXES):
         raise VolumeError(
             file=path,
-            expected=f"a file that ends in {extensions()} or a folder of DICOM slices",
+            expected=f"a file that ends in {extensions()}, a folder of DICOM slices or a multi-frame .dcm file",
             received=f"an unsupported ending {path.suffix!r}",
             remedy="convert the scan, or for a DICOM slice give its folder",
         )

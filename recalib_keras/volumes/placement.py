@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -51,7 +51,7 @@ def grid_of(image: nib.spatialimages.SpatialImage, header: Any, name: str) -> Gr
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= millimetres(image.header)
     try:
-        grid = Grid(image.shape[:3], affine)
+        grid = Grid(cast("tuple[int, int, int]", image.shape[:3]), affine)
         check_extent(grid)
     except VolumeError as error:
         raise error.at(name) from None

@@ -1,4 +1,4 @@
-"""Reading of a scan or a label map: NIfTI, MGH/MGZ, Analyze or a folder of DICOM slices."""
+"""Reading of a scan or a label map: NIfTI, MGH/MGZ, Analyze, a folder of DICOM slices or a multi-frame DICOM file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import nibabel as nib
 import numpy as np
@@ -18,18 +18,18 @@ from nibabel.openers import ImageOpener
 from recalib_keras.core.errors import VolumeError, warn_of_scan
 from recalib_keras.core.memory import memory_for
 from recalib_keras.volumes import dicom
+from recalib_keras.volumes.dicom.files import is_dicom_file
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.headers import check_voxel_size, is_nifti, is_plain_analyze, is_unplaced, quiet_nibabel
 from recalib_keras.volumes.opening import (
     COMPRESSED,
     check_dtype,
-    check_volume_index,
     extensions,
     file_mode,
     open_image,
     select_volume,
 )
-from recalib_keras.volumes.placement import check_extent, grid_of, sides_are_guessed
+from recalib_keras.volumes.placement import grid_of, sides_are_guessed
 from recalib_keras.volumes.volume import Volume
 
 # Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
@@ -51,9 +51,10 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
     """Reads one three-dimensional scan.
 
     Args:
-        path: A `.nii`, `.nii.gz`, `.mgz`, `.mgh`, `.hdr` or `.img` file, a folder with one DICOM series, or a nibabel
-            image, whose affine is used as it is.
-        volume: Which volume of a 4-D file to read, counted from 0. A fourth axis of length 1 needs none.
+        path: A `.nii`, `.nii.gz`, `.mgz`, `.mgh`, `.hdr` or `.img` file, a folder with one DICOM series, a multi-frame
+            `.dcm` file, or a nibabel image, whose affine is used as it is.
+        volume: Which volume of a 4-D file or of a DICOM series of several to read, counted from 0. A fourth axis of
+            length 1 needs none.
         keep_integers: Whether integers of 8 or 16 bits that need no scaling keep their type, in a half or a quarter of
             the memory.
 
@@ -67,9 +68,10 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
     Warns:
         ScanWarning: Single voxels are NaN or infinite (they become the smallest finite value). Or left and right are
             uncertain: NIfTI whose qform and sform disagree or are both missing, Analyze without a .mat file that gives
-            them, MGH whose `goodRASFlag` is 0 (the voxel size is then assumed to be 1 mm, too).
+            them, MGH whose `goodRASFlag` is 0 (the voxel size is then assumed to be 1 mm, too). DICOM: see
+            `recalib_keras.volumes.read_series`.
     """
-    if _is_folder(path):
+    if _is_dicom(path):
         array, grid, header = _load_series(path, volume)
     else:
         is_kept = _is_small_integer if keep_integers else lambda dtype: False
@@ -90,25 +92,20 @@ def read_labels(path: Source, volume: int | None = None) -> Volume:
     Raises:
         VolumeError: The file cannot be read, or a value is no whole number.
     """
-    if _is_folder(path):
+    if _is_dicom(path):
         raise VolumeError(
             file=path,
             expected=f"a label map in one file ({extensions()})",
-            received="a folder",
+            received="a folder" if Path(path).is_dir() else "a DICOM file",
             remedy="give the file itself",
         )
     array, grid, header = _load(path, volume, is_kept=lambda dtype: True)
     return Volume(_whole_numbers(array, _name(path)), grid, header, _source(path))
 
 
-def _load_series(folder, volume):
-    with memory_for(0, "a series of DICOM slices", NEED_LESS, folder, VolumeError):
-        scan = dicom.read_series(folder)
-    check_volume_index(volume, 1, str(folder))
-    try:
-        check_extent(scan.grid)
-    except VolumeError as error:
-        raise error.at(folder) from None
+def _load_series(path, volume):
+    with memory_for(0, "a series of DICOM slices", NEED_LESS, path, VolumeError):
+        scan = dicom.read_series(path, volume)
     return scan.array, scan.grid, scan.header
 
 
@@ -116,9 +113,12 @@ def _load(path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool])
     """Returns array, grid and header. The array becomes float32 unless `is_kept(dtype)`."""
     name = _name(path)
     with quiet_nibabel():
-        in_memory = isinstance(path, nib.spatialimages.SpatialImage)
-        image, header = (path, path.header) if in_memory else open_image(Path(path))
-        check_dtype(image.get_data_dtype() if is_proxy(image.dataobj) else image.dataobj.dtype, name)
+        if in_memory := isinstance(path, nib.spatialimages.SpatialImage):
+            image, header = path, path.header
+        else:
+            image, header = open_image(Path(path))
+        voxels: Any = image.dataobj
+        check_dtype(image.get_data_dtype() if is_proxy(voxels) else voxels.dtype, name)
         select = select_volume(image.shape, volume, name)
         if not in_memory:
             _check_length(image, name)
@@ -259,11 +259,11 @@ def _not_whole(value, name):
     )
 
 
-def _is_folder(path):
+def _is_dicom(path: Source) -> TypeGuard[str | os.PathLike]:
     if isinstance(path, nib.spatialimages.SpatialImage):
         return False
     mode = file_mode(path)
-    return mode is not None and stat.S_ISDIR(mode)
+    return mode is not None and (stat.S_ISDIR(mode) or is_dicom_file(path))
 
 
 def _source(path):

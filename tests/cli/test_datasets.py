@@ -102,8 +102,8 @@ def test_every_problem_takes_a_line(datasets, folder, capsys):
     expected = [
         "labelsTr/c: expected a label map",
         "d.nii.gz: expected a scan",
-        "expected the shape",
-        "expected the affine",
+        "labelsTr/a.nii.gz: expected the grid of its scan",
+        "labelsTr/b.nii.gz: expected the grid of its scan",
     ]
     assert [word in line for word, line in zip(expected, lines)] == [True] * 4
     assert lines[-1] == f"recalib datasets: 4 problems in {folder}"

@@ -114,7 +114,7 @@ def test_the_settings_of_an_extending_recipe_stand_over_those_extended(tmp_path)
             r"\.toml: expected a recipe with a table \[synthesis\], got one without",
         ),
         ('extends = "none.toml"', "none.toml: expected a recipe that can be read, got no such file"),
-        ('extends = "settings.toml"', "extends itself"),
+        ('extends = "settings.toml"', "expected a recipe that does not extend itself, got a circle of files"),
     ],
 )
 def test_bad_settings_are_one_error(text, message, heads, tmp_path):

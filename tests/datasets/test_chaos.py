@@ -167,6 +167,23 @@ def test_bad_slices_hide_no_bad_mask(write_case, write_png, tmp_path):
     assert len(problems) == 2 and "got a gap of 14.00 mm" in str(problems[0]) and "[63] too" in str(problems[1])
 
 
+def test_a_damaged_slice_is_named_with_its_tag(write_case):
+    folder = write_case("ct", marked(255))
+    path = folder / "Train_Sets/CT/1/DICOM_anon/IMG-0004-00002.dcm"
+    path.write_bytes(path.read_bytes().replace(b"0.75\\0.5", b"0.75\\abc"))
+    problems = check(find_scans(folder, "chaos/ct"))
+    assert [problem.file.name for problem in problems] == [path.name]
+    assert "expected 2 numbers from 0.01 to 30 for PixelSpacing, got [0.75, abc]" in str(problems[0])
+
+
+def test_slices_exported_twice_have_one_mask(write_case):
+    folder = write_case("ct", marked(255))
+    images = folder / "Train_Sets/CT/1/DICOM_anon"
+    shutil.copy(images / "IMG-0004-00002.dcm", images / "IMG-0004-00002 (1).dcm")
+    labels = find_scans(folder, "chaos/ct")[0].read()[1].array
+    assert np.count_nonzero(labels, axis=(0, 1)).tolist() == (np.argsort(PLACES) + 1).tolist()
+
+
 def test_a_missing_folder_is_told(write_case):
     folder = write_case("mr_t2", marked(63))
     shutil.rmtree(folder / "Train_Sets/MR/1/T2SPIR/Ground")

@@ -12,6 +12,8 @@ from recalib_keras.volumes.names import one_per_scan, partner, stem
         ("a.b.nii", "a.b"),
         ("A.NII.GZ", "A"),
         ("a.mgz", "a"),
+        ("a.dcm", "a"),
+        ("IM1.IMA", "IM1"),
         ("series", "series"),
         ("CT.1.2.840", "CT.1.2.840"),
         ("notes.gz", "notes.gz"),

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recalib_keras.volumes import METHODS, normalization, normalize, normalizer
+from recalib_keras.core import memory
+from recalib_keras.volumes import METHODS, VolumeError, normalization, normalize, normalizer
 
 
 def test_zscore_has_mean_0_and_deviation_1(rng):
@@ -108,3 +109,17 @@ def test_deviation_does_not_depend_on_the_pieces_it_is_taken_in(shape, rng, monk
 def test_unknown_method_of_a_normalizer():
     with pytest.raises(ValueError, match="did you mean 'zscore'"):
         normalizer(np.zeros(3), "z-score")
+
+
+@pytest.mark.parametrize("free", [0, 2**40])
+def test_too_little_memory_for_the_statistics_is_one_line(free, monkeypatch):
+    def exhausted(_):
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    monkeypatch.setitem(METHODS, "zscore", exhausted)
+    expected = (
+        "^a.nii: expected room for the statistics of 1,000 voxels, got too little memory .*; crop the scan, or use"
+    )
+    with pytest.raises(VolumeError, match=expected):
+        normalizer(np.arange(1000.0), "zscore", name="a.nii")

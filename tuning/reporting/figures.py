@@ -81,7 +81,8 @@ def parallel_coordinates(results: Results, trials: Sequence[Trial]) -> Figure:
     for trial in sorted(trials, key=lambda trial: trial.score):
         heights = [scale.height(trial) for scale in scales]
         heights.append((trial.score - low) / (high - low) if high > low else 0.5)
-        axes.plot(range(len(heights)), heights, color=colouring.to_rgba(trial.score), alpha=0.8, linewidth=1.4)
+        color = colouring.to_rgba(trial.score)  # type: ignore[arg-type]
+        axes.plot(range(len(heights)), heights, color=color, alpha=0.8, linewidth=1.4)
     ends = ((0, low), (1, high)) if high > low else ((0.5, low),)
     for place, ticks in enumerate([*(scale.ticks() for scale in scales), [(h, f"{score:.3f}") for h, score in ends]]):
         _draw_axis(axes, place, ticks)

@@ -130,7 +130,8 @@ def find(folder: Path) -> Survey:
     files = [path for path in visible_files(folder) if NAME.fullmatch(path.name)]
     if not files:
         raise FileNotFoundError(f"expected Subject_01.mat, Subject_02.mat, ... in {folder}, got none of them")
-    scans, problems = [], []
+    scans: list[LabelledScan] = []
+    problems = []
     for path in files:
         with noted(problems, path):
             layers = _variable(path, LAYERS)

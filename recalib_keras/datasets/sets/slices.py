@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from recalib_keras.datasets.folders import visible_files
 from recalib_keras.volumes import Grid, VolumeError
+from recalib_keras.volumes.dicom import series_frames
 
 
 def placed_slices(folder: Path, grid: Grid) -> list[tuple[Path, int]]:
@@ -20,37 +19,13 @@ def placed_slices(folder: Path, grid: Grid) -> list[tuple[Path, int]]:
         grid: The grid that `recalib_keras.volumes.read` gave for it.
 
     Raises:
-        VolumeError: A file's position cannot be read.
+        VolumeError: A file cannot be read, or a value in it is damaged.
     """
-    paths, positions = [], []
-    for path in sorted(visible_files(folder), key=by_number):
-        position = _position(path)
-        if position is not None:
-            paths.append(path)
-            # DICOM counts x to the left and y to the back, the grid to the right and to the front.
-            positions.append((-position[0], -position[1], position[2], 1))
-    voxels = np.linalg.solve(grid.affine, np.array(positions, dtype=np.float64).T)
-    return list(zip(paths, np.rint(voxels[2]).astype(int).tolist()))
-
-
-def _position(path):
-    """Returns where a DICOM slice lies (mm), or None for files that reading a series skips."""
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's remarks on odd but harmless tags
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-        except pydicom.errors.InvalidDicomError:
-            return None
-        if "Rows" not in header:
-            return None
-        try:  # pydicom converts a value when it is asked for
-            x, y, z = (float(value) for value in header.ImagePositionPatient)
-        except (AttributeError, TypeError, ValueError) as error:
-            expected = "the slice's position, three numbers in ImagePositionPatient"
-            raise VolumeError(file=path, expected=expected, received=str(error), remedy="export it again") from error
-        return x, y, z
+    frames = sorted(series_frames(folder), key=lambda frame: by_number(frame.file))
+    # DICOM counts x to the left and y to the back, the grid to the right and to the front.
+    positions = np.array([(*frame.position * (-1, -1, 1), 1) for frame in frames])
+    voxels = np.linalg.solve(grid.affine, positions.T)
+    return list(zip((frame.file for frame in frames), np.rint(voxels[2]).astype(int).tolist()))
 
 
 def by_number(path: Path) -> list[int | str]:

@@ -103,7 +103,7 @@ def find(folder: Path) -> Survey:
     images, masks, problems = _files_by_name(folder)
     if not images:
         raise FileNotFoundError(f"expected scans named like 10000100_1_CTce_ThAb.nii.gz below {folder}, got none")
-    scans = []
+    scans: list[LabelledScan] = []
     for name, image in sorted(images.items()):
         paths = [masks.get((name, organ)) for organ in ORGANS]
         problems += [

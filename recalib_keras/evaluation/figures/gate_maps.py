@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def draw_gates(
     centre = centre_of(np.zeros(image.array.shape, bool) if mapped is None else np.isin(mapped.array, ids))
     flat = [axis for axis, size in enumerate(image.array.shape) if size == 1]
     views = [view for view in VIEWS if not flat or view.axis == flat[0]]
-    strips = [("image", title, image)]
+    strips: list[tuple[str, str, Any]] = [("image", title, image)]
     for block in blocks:
         name = block.layer.removesuffix("_recalibration").replace("_", " ")
         if block.spatial is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from recalib_keras.evaluation.structures import StructureLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 # A few bright vessels, or metal in a CT, must not darken the rest.
@@ -119,7 +120,7 @@ def letter_ends(axes: Axes, view: View) -> None:
     from matplotlib.patheffects import withStroke
 
     left, right, low, high = view.ends
-    extent = axes.get_position().size * axes.figure.get_size_inches()
+    extent = axes.get_position().size * cast("Figure", axes.figure).get_size_inches()
     for letter, x, y in ((left, 0, 0.5), (right, 1, 0.5), (low, 0.5, 0), (high, 0.5, 1)):
         if extent[1 if x == 0.5 else 0] < 4 * LETTER:  # too small for two letters
             continue

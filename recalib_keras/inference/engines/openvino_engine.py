@@ -33,7 +33,7 @@ class OpenVINOEngine:
     name = "openvino"
 
     def __init__(self, compiled: bytes, precision: str, threads: int | None = None):
-        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision]}  # the bytes do not hold it
+        settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": HINTS[precision]}  # the bytes do not hold it
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:

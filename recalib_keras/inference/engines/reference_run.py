@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,12 @@ def run_reference(
         windows: `(batch, *spatial, channels)`.
         threads: See there.
     """
-    request = {"preset": str(preset), "weights": weights, "precisions": list(precisions), "threads": threads}
+    request: dict[str, Any] = {
+        "preset": str(preset),
+        "weights": weights,
+        "precisions": list(precisions),
+        "threads": threads,
+    }
     if "tensorflow" in sys.modules or not sys.executable:
         return run_here(windows, **request)
     with tempfile.TemporaryDirectory() as folder:

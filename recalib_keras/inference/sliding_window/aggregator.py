@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class Aggregator:
         plane = np.multiply.outer(*(span.weights for span in across))[..., None]
         for index, row_weight in enumerate(rows.weights):
             sums = self._sums[(rows.start + index) % len(self._sums)]
-            sums[outer] += probabilities[(rows.offset + index, *inner)] * (plane * np.float32(weight * row_weight))
+            seen: Any = (rows.offset + index, *inner)
+            sums[outer] += probabilities[seen] * (plane * np.float32(weight * row_weight))
 
     def finish(self) -> None:
         """Passes on all remaining rows."""

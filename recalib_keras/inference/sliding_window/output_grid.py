@@ -187,7 +187,7 @@ class MostProbable:
     """
 
     def __init__(self, labels: np.ndarray, block: Block, observe: Observer | None = None):
-        self.needs = block
+        self.needs: Block = block
         self._labels = labels[(slice(None), *(slice(low, high) for low, high in block[1:]))]
         self._observe = observe
 
@@ -212,7 +212,7 @@ class InterpolatedMostProbable:
     """
 
     def __init__(self, labels: np.ndarray, axes: Sequence[OutputAxis], block: Block, observe: Observer | None = None):
-        self.needs = tuple(
+        self.needs: Block = tuple(
             (max(0, low - axis.margin), min(axis.size, high + axis.margin)) for axis, (low, high) in zip(axes, block)
         )
         parts = [axis.within(*ends) for axis, ends in zip(axes, block)]

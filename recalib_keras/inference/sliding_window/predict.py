@@ -42,7 +42,7 @@ class View:
     window: tuple[int, int, int]
     weight: float = 1.0
     voxels_per_batch: int | None = None
-    margin: tuple[int, int, int] = (0, 0, 0)
+    margin: tuple[int, ...] = (0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def cut(
     place: Sequence[int],
     window: Sequence[int],
     margin: Sequence[int] = (0, 0, 0),
-    mode: str = "edge",
+    mode: Literal["edge", "constant"] = "edge",
 ) -> np.ndarray:
     """Returns the window of an image that starts at a place. Beyond the image, its edge is repeated.
 

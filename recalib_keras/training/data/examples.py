@@ -216,7 +216,10 @@ def random_window(
     axis = expects.slice_axis
     if axis is None:
         return image, classes
-    return tuple(np.moveaxis(array, axis, -1) if expects.context else array.squeeze(axis) for array in (image, classes))
+    image, classes = (
+        np.moveaxis(array, axis, -1) if expects.context else array.squeeze(axis) for array in (image, classes)
+    )
+    return image, classes
 
 
 def window_spacing(scan: Scan, expects: Input) -> list[float]:

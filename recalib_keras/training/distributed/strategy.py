@@ -153,7 +153,7 @@ def over_devices(count: int) -> Distribution:
     )
 
 
-def over_hosts(addresses: Sequence[str], host: int, devices: int | None = None, timeout: float = 300) -> Distribution:
+def over_hosts(addresses: Sequence[str], host: int, devices: int | None = None, timeout: int = 300) -> Distribution:
     """Joins the other hosts, and returns the distribution over all of them. Needs JAX, before it computes anything.
 
     Every host runs the same command with the same files, apart from its number. The run's folder must be on a disk
