@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.errors import DivergedError
+from recalib_keras.core.messages import counted, one_line
 
 # Files that `recalib_keras.training` leaves in a run's folder.
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "best.safetensors"
@@ -171,12 +172,14 @@ def is_of_this_place(error: BaseException | None) -> bool:
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Returns an error in a line, and its traceback.
+    """Returns an error in a line, and its traceback. Of an error with several lines, the line has the first.
 
     Args:
         error: The error.
     """
-    return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+    first, *others = getattr(error, "lines", [str(error)])
+    rest = f"; and {counted(len(others), 'line')} more" if others else ""
+    return one_line(f"{type(error).__name__}: {first}{rest}"), "".join(traceback.format_exception(error))
 
 
 def _outcome(task, seed, folder, message):

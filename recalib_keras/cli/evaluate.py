@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from recalib_keras.cli.messages import in_words, print_line
 from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments, named_weights
-from recalib_keras.core.messages import printable
+from recalib_keras.core.messages import listed, printable
 
 if TYPE_CHECKING:
     from recalib_keras.evaluation import Case, StructureLike
@@ -211,14 +211,14 @@ def _label_map_scans(arguments):
     if missing:
         raise ValueError(
             f"{arguments.label_names}: expected names of all --labels, got none for "
-            f"{', '.join(map(str, missing))}; add them"
+            f"{listed(missing, most=10)}; add them"
         )
     return _Scans(cases, [structure for structure in named if structure.id in arguments.labels])
 
 
 def _print_unmatched(names):
     listing = f"{len(names)} ground-truth files have no prediction and are excluded from all means"
-    print_line("evaluate", f"{listing}: {', '.join(names)}")
+    print_line("evaluate", f"{listing}: {listed(names, most=10)}")
 
 
 def _preset_scans(arguments):
@@ -242,7 +242,7 @@ def _preset_scans(arguments):
     if arguments.gates:
         chosen.check_gates()
     if chosen.missing:
-        names = ", ".join(label.name for label in chosen.missing)
+        names = listed((label.name for label in chosen.missing), most=10)
         print_line("evaluate", f"{folder} has no labels with these names, so they are not measured: {names}")
     return _Scans(chosen.cases, chosen.structures, chosen.draw_gates if arguments.gates else None)
 

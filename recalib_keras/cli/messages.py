@@ -32,16 +32,18 @@ def format_line(command: str, message: object) -> str:
     return f"recalib {command}: {one_line(message)}"
 
 
-def print_line(command: str, message: object) -> None:
+def print_line(command: str, message: object, about: object = None) -> None:
     """Prints a message as a line on stderr, at once. An error with several `lines` is printed as those.
 
     Args:
         command: Name of the command, such as `"segment"`.
         message: A text or an error.
+        about: What goes in front of each line, such as the recipe that failed; nothing where the line begins with it.
     """
+    prefix = "" if about is None else f"{about}: "
     text = in_words(command, message) if isinstance(message, BaseException) else message
-    for line in getattr(message, "lines", [text]):
-        print(format_line(command, line), file=sys.stderr, flush=True)
+    for line in map(one_line, getattr(message, "lines", [text])):
+        print(format_line(command, line if line.startswith(prefix) else prefix + line), file=sys.stderr, flush=True)
 
 
 def in_words(command: str, error: BaseException) -> str:

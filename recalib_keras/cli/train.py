@@ -77,7 +77,7 @@ def run(arguments: Namespace) -> int:
             if len(arguments.recipes) == 1:
                 raise
             failures += 1
-            print_line("train", f"{path}: {error}")
+            print_line("train", error, path)
     if failures:
         print_line("train", f"{failures} of {len(arguments.recipes)} recipes failed")
     return 1 if failures else 0
@@ -102,7 +102,7 @@ def _run_among_hosts(arguments):
         for path in arguments.recipes:
             _train(path, arguments, distribution)
     except (*ERRORS, MemoryError, KeyboardInterrupt) as error:
-        print_line("train", f"host {distribution.host}: {str(error) or 'stopped'}")
+        print_line("train", error if str(error) else "stopped", f"host {distribution.host}")
         sys.stdout.flush()
         os._exit(130 if isinstance(error, KeyboardInterrupt) else 2)
     return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recalib_keras import volumes
+from recalib_keras.core.messages import listed
 from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.structures import StructureLike, unnamed_structures
@@ -50,7 +51,7 @@ def find_cases(
 
     Raises:
         ValueError: If one is a folder and another is not, there is no prediction, a prediction has no ground truth or
-            no image (the message lists all), or two files have the same name.
+            no image (the message lists the first ten), or two files have the same name.
     """
     first, second, third = Path(predictions), Path(truths), None if images is None else Path(images)
     for path in (second, third):
@@ -138,7 +139,7 @@ def _partners(found, folder, kind):
     missing = sorted(found.keys() - partners.keys())
     if missing:
         raise ValueError(
-            f"expected a {kind} in {folder} for each prediction, got none for {', '.join(missing)}; add them"
+            f"expected a {kind} in {folder} for each prediction, got none for {listed(missing, most=10)}; add them"
         )
     return partners
 

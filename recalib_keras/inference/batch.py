@@ -78,7 +78,7 @@ def segment_all(
 ) -> BatchReport:
     """Segments scans into a folder. Run it again to resume: scans that have labels already are not segmented again.
 
-    Each label map and the table are written atomically. A scan that fails does not stop the others.
+    Each label map and the table are written atomically, the rows of a label map just before it. A scan that fails does not stop the others.
 
     Args:
         scans: See `Batch`.
@@ -174,25 +174,29 @@ class Batch:
         made_by = segmenter.name + ("" if self.volume is None else f", volume {self.volume}")
         made_by += ", averaged with the mirror image" * segmenter.flips
         labelled = Labelled(os.path.abspath(scan), relative(labels, self.table.path.parent), made_by)
-        if labels.exists() and not self.overwrite:
-            segmentation, warning = self._existing(segmenter, scan, labels, labelled)
-            outcome = ScanOutcome(scan, labels, False, segmentation.volumes, (warning,) * bool(warning))
-        else:
-            segmentation = self._segmented(segmenter, scan, labels, progress)
-            outcome = ScanOutcome(scan, labels, True, segmentation.volumes, segmentation.warnings)
-        entropies = {} if segmentation.uncertainty is None else segmentation.uncertainty.by_structure
-        self.table.replace(labelled, outcome.volumes, entropies, "; ".join(outcome.warnings))
-        return outcome
+        if not labels.exists() or self.overwrite:
+            return self._segmented(segmenter, scan, labelled, labels, progress)
+        segmentation, warning = self._existing(segmenter, scan, labels, labelled)
+        self.table.replace(labelled, segmentation.volumes, {}, warning)
+        return ScanOutcome(scan, labels, False, segmentation.volumes, (warning,) * bool(warning))
 
-    def _segmented(self, segmenter, path, labels, progress):
-        """Segments a scan and writes its label map, and its picture if that is wanted."""
+    def _segmented(self, segmenter, path, labelled, labels, progress):
+        """Segments a scan and writes its rows and its label map, and its picture if that is wanted."""
         scan = volumes.read(path, volume=self.volume, keep_integers=True)
         segmentation = segmenter(scan, progress=progress)
         scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
-        volumes.save(segmentation.image(), labels)
+        entropies = {} if segmentation.uncertainty is None else segmentation.uncertainty.by_structure
+        # The rows first: a batch that is killed before the label map is in place segments the scan again. The other
+        # way round, the label map would be kept, and what only the segmentation knows would be lost.
+        self.table.replace(labelled, segmentation.volumes, entropies, "; ".join(segmentation.warnings))
+        try:
+            volumes.save(segmentation.image(), labels)
+        except Exception:
+            self.table.replace(labelled, (), {}, "")
+            raise
         if self.draw_overlays:
             self._draw(scan, segmentation, labels)
-        return segmentation
+        return ScanOutcome(path, labels, True, segmentation.volumes, segmentation.warnings)
 
     def _existing(self, segmenter, path, labels, labelled):
         """Returns the segmentation that exists already and its warning; draws its picture if that is missing."""

@@ -141,7 +141,7 @@ class Optimizer:
         decay_epochs: Epochs between two steps of `"step"`.
     """
 
-    learning_rate: Annotated[float, Range(1e-12, 1000)]
+    learning_rate: Annotated[float, Range(1e-12, 1e30)]
     name: str = "adam"
     momentum: Annotated[float, SHARE] = 0.0
     weight_decay: Annotated[float, Range(0, 1000)] = 0.0

@@ -171,6 +171,18 @@ def test_an_error_of_many_problems_takes_a_line_for_each(capsys):
     assert len(lines) == 11 and lines[-1] == "recalib train: and 2 more problems"
 
 
+def test_each_line_of_an_error_says_what_it_is_about(capsys):
+    print_line(
+        "train", DatasetError([Problem(Path(f"{number}.nii"), "a scan", "none") for number in range(2)]), "a.toml"
+    )
+    print_line("train", "a.toml: expected x, got y", "a.toml")
+    assert capsys.readouterr().err.splitlines() == [
+        "recalib train: a.toml: 0.nii: expected a scan, got none",
+        "recalib train: a.toml: 1.nii: expected a scan, got none",
+        "recalib train: a.toml: expected x, got y",
+    ]
+
+
 def test_the_hippocampus_set(datasets, data_root, capsys):
     assert datasets("msd", data_root / "hippocampus") == 0
     output = capsys.readouterr().out

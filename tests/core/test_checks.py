@@ -1,8 +1,10 @@
 import math
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import pytest
 
-from recalib_keras.core.checks import check_name, check_range, check_text, shown
+from recalib_keras.core.checks import Range, check_name, check_range, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
 
 
@@ -57,3 +59,28 @@ def test_a_range_without_an_upper_end(number):
 def test_long_values_are_cut_off():
     assert shown("ab") == "'ab'" and len(shown("x" * 999)) == 83
     assert shown(10**5000) == "an integer of 16610 bits"
+
+
+@dataclass(frozen=True)
+class Bounded:
+    sizes: Annotated[tuple[int, ...], Range(1, 4096)] = ()
+    rate: Annotated[float, Range(1e-6)] = 1.0
+    merge: Annotated[dict, Range(0, 2**31 - 1)] = field(default_factory=dict)
+    free: int = 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sizes": (1, 4097)}, "`sizes` from 1 to 4,096, got 4097"),
+        ({"sizes": (10**5000,)}, "`sizes` from 1 to 4,096, got an integer of 16610 bits"),
+        ({"rate": 0.0}, "`rate` at least 1e-06, got 0.0"),
+        ({"rate": float("nan")}, "`rate` at least 1e-06, got nan"),
+        ({"rate": float("inf")}, "`rate` at least 1e-06, got inf"),
+        ({"merge": {"1": -1}}, "`merge` from 0 to 2,147,483,647, got -1"),
+    ],
+)
+def test_ranges_of_types(values, message):
+    check_ranges(Bounded(sizes=(1, 4096), rate=1e300, free=-(10**9)))
+    with pytest.raises(RecordError, match=f"^expected {message}$"):
+        check_ranges(Bounded(**values))

@@ -6,8 +6,16 @@ import tomllib
 
 import pytest
 
-from recalib_keras.core.errors import WriteError
-from recalib_keras.core.files import atomic_write, write_bytes, write_json, write_text, write_toml
+from recalib_keras.core.errors import RecordError, WriteError
+from recalib_keras.core.files import (
+    atomic_write,
+    check_lock_file,
+    read_file,
+    write_bytes,
+    write_json,
+    write_text,
+    write_toml,
+)
 
 
 def files(folder):
@@ -150,3 +158,36 @@ def test_content_that_cannot_be_written_keeps_the_old_file(tmp_path, write, cont
     with pytest.raises(TypeError):
         write(tmp_path / "file", content)
     assert files(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_reads_regular_files_only(tmp_path):
+    (tmp_path / "good.toml").write_bytes(b"x = 1")
+    assert read_file(tmp_path / "good.toml", "a recipe", RecordError) == b"x = 1"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 2**40)
+    for path, received in (
+        (tmp_path / "pipe", "a pipe"),
+        (tmp_path, "a folder"),
+        ("/dev/zero", "a device"),
+        (tmp_path / "none", "no such file"),
+        (tmp_path / "good.toml" / "x", "no such file"),
+        (tmp_path / "loop", "'Too many levels of symbolic links'"),
+        (tmp_path / "large", "a file of 1,099,511,627,776 bytes"),
+        (tmp_path / ("x" * 300), "'File name too long'"),
+        (f"{tmp_path}/a\0b", "'embedded null byte'"),
+    ):
+        with pytest.raises(RecordError, match=f"expected a recipe, got {received}; check the path$"):
+            read_file(path, "a recipe", RecordError)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("notes.txt")])
+def test_refuses_a_lock_that_is_no_file(make, tmp_path):
+    check_lock_file(tmp_path / "lock", RecordError)
+    (tmp_path / "notes.txt").write_text("mine")
+    check_lock_file(tmp_path / "notes.txt", RecordError)
+    make(tmp_path / "lock")
+    with pytest.raises(RecordError, match=r"lock: expected a lock file, got a (folder|pipe|link); move it away"):
+        check_lock_file(tmp_path / "lock", RecordError)
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -7,6 +7,7 @@ import resource
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -129,7 +130,9 @@ def _work(pipe, cases):
             return
         folder = Path(tempfile.mkdtemp(prefix="corpus-"))
         try:
-            path = case.write(folder)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                path = case.write(folder)
             start = time.monotonic()
             status, why = readers.read(case, path)
             pipe.send((status, why, time.monotonic() - start))

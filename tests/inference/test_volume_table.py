@@ -47,3 +47,11 @@ def test_a_warning_holds_as_long_as_the_labels_do(table):
     known = table.rows_of(labelled("a"))
     assert warning_of(known, FOUND) == "odd"
     assert warning_of(known, [StructureVolume("bright", 7, 25, 50.0)]) is None and warning_of([], FOUND) is None
+
+
+def test_a_lock_that_is_a_link_leaves_the_file_behind_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".volumes.csv.lock").symlink_to("notes.txt")
+    with pytest.raises(RecordError, match=r"volumes.csv.lock: expected a lock file, got a link; move it away"):
+        VolumeTable(tmp_path / "volumes.csv")
+    assert (tmp_path / "notes.txt").read_text() == "mine"

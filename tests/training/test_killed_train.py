@@ -50,4 +50,4 @@ def test_a_killed_training_loses_nothing(command, tmp_path):
             folder = tmp_path / f"run-{kills}"
     finish([*command, folder], log)
     assert_same_run(folder, reference)
-    assert (folder / "preset.json").read_bytes() and not list(folder.glob(".*"))
+    assert (folder / "tiny3d" / "preset.json").read_bytes() and not list(folder.glob(".*"))

@@ -1,8 +1,10 @@
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 from training.synthetic import RECIPE, write_recipe
 
 from recalib_keras import datasets, zoo
@@ -49,7 +51,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
         (
             "learning_rate = 0.06",
             "learning_rate = nan",
-            "optimizer: expected `learning_rate` from 1e-12 to 1,000, got nan",
+            "optimizer: expected `learning_rate` from 1e-12 to 1e+30, got nan",
         ),
         ("validate_every = 3", "validate_every = 0", "data: expected `validate_every` from 1 to 1,000,000, got 0"),
         (
@@ -292,3 +294,36 @@ def test_recipes_without_a_preset_can_be_trained_too(name):
     before = model.get_layer("encoder_1_conv_1").get_weights()[0].copy()
     start_from(model, recipe)
     assert not np.array_equal(model.get_layer("encoder_1_conv_1").get_weights()[0], before)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e300", "10_000_000_000", str(10**400)])
+@pytest.mark.parametrize(
+    "key", ["epochs", "batch_size", "steps_per_epoch", "examples_per_scan", "learning_rate", "seed"]
+)
+def test_absurd_numbers_are_refused_with_the_range(key, value, tmp_path):
+    mapping = tomllib.loads(RECIPE)
+    table = {"seed": mapping, "learning_rate": mapping["optimizer"]}.get(key, mapping["schedule"])
+    table[key] = tomllib.loads(f"x = {value}")["x"]
+    path = tmp_path / "recipe.toml"
+    path.write_text(tomli_w.dumps(mapping))
+    expected = rf"(expected `{key}` from .* to .*|{key}: expected (an integer|a number below 1.8e308)), got "
+    with pytest.raises(RecordError, match=rf"^{path}: .*{expected}"):
+        Recipe.read(path)
+
+
+def test_a_batch_beyond_memory_is_refused(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace("[12, 12, 12]", "[1024, 1024, 1024]"))
+    expected = "`input.window` times `schedule.batch_size` to be at most 1,073,741,824 voxels, got 2,147,483,648; set a"
+    with pytest.raises(RecordError, match=expected):
+        Recipe.read(path)
+
+
+def test_a_recipe_that_extends_too_many_files(tmp_path):
+    for number in range(200):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    (tmp_path / "200.toml").write_text(RECIPE)
+    expected = "0.toml: expected a recipe that extends at most 100 files in all, got more; write the keys"
+    with pytest.raises(RecordError, match=expected):
+        Recipe.read(tmp_path / "0.toml")
+    assert Recipe.read(tmp_path / "150.toml").preset == "tiny3d"

@@ -1,13 +1,11 @@
 """A study that is killed at random moments loses nothing: no complete trial is lost, and none is counted twice."""
 
-import json
 import sys
-import time
 
 import numpy as np
 import pytest
 from killing import KILLS, finish, run_and_kill
-from study_processes import RATES, ended, is_alive, trials_of
+from study_processes import RATES, ended, trials_of
 
 from recalib_keras.tuning.state import read
 
@@ -32,21 +30,6 @@ def _scores(folder):
 def _state(folder):
     path = folder / "state.json"
     return path.read_bytes() if path.exists() else b""
-
-
-def _wait_for_orphans(folder):
-    """Workers end with their launcher, a moment later."""
-    end = time.monotonic() + 60
-    logs = [folder / "workers"]
-    while time.monotonic() < end and any(map(is_alive, _workers(folder))):
-        time.sleep(0.05)
-    return logs
-
-
-def _workers(folder):
-    state = json.loads(_state(folder) or b"{}")
-    names = [str(name).rpartition("-")[2] for name in state.get("workers", ())]
-    return [int(name) for name in names if name.isdecimal()]
 
 
 @pytest.mark.slow

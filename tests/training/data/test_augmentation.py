@@ -305,10 +305,10 @@ def test_deviations_are_in_the_units_they_say(rng):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rotation": -1.0}, "expected `rotation` to be at least 0, got -1.0"),
-        ({"bias_field": float("nan")}, "expected `bias_field` to be at least 0, got nan"),
-        ({"flip": 1.5}, "expected `flip` to be from 0 to 1, got 1.5"),
-        ({"elastic_nodes": 1}, "expected `elastic_nodes` to be at least 2, got 1"),
+        ({"rotation": -1.0}, "expected `rotation` from 0 to 180, got -1.0"),
+        ({"bias_field": float("nan")}, "expected `bias_field` from 0 to 5, got nan"),
+        ({"flip": 1.5}, "expected `flip` from 0 to 1, got 1.5"),
+        ({"elastic_nodes": 1}, "expected `elastic_nodes` from 2 to 64, got 1"),
         ({"low_resolution": 0.5}, "expected `low_resolution` to be 0, or at least 1 voxel, got 0.5"),
     ],
 )
