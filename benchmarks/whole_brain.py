@@ -6,6 +6,7 @@ ours. The benchmark reports:
 - the Dice of both tissues;
 - how well the labels agree with those of the unchanged template (mean Dice of all structures) when the scan is turned,
   resampled, cropped, padded, mirrored, or changed in its intensities;
+- how well they agree when the scan is stored on a grid that is tilted by 10 to 45 degrees about each axis;
 - which scans get a warning; the template should get none;
 - the time and the peak memory of the command `recalib segment`, start-up included, for the template and for a generated
   scan of a whole head: for the first time, when engines are tried, and after that.
@@ -15,7 +16,8 @@ import argparse
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,12 @@ SPACINGS = ((0.7, 0.7, 0.7), (1.5, 1.5, 1.5), (2.0, 2.0, 2.0), (3.0, 3.0, 3.0), 
 GAMMAS, NOISES = (0.7, 1.4), (0.03, 0.06)  # noise as a share of the 99th percentile
 CUT = 20  # voxels that are cropped above and below
 PADDED = 256  # voxels along each axis of a scan that FreeSurfer conformed
-COLUMNS = {"labels": ("what", "Dice", "warning"), "command": ("what", "seconds", "peak MB")}
+TILTS = (10, 20, 30, 45)  # degrees
+COLUMNS = {
+    "labels": ("what", "Dice", "warning"),
+    "oblique": ("what", "Dice", "seconds"),
+    "command": ("what", "seconds", "peak MB"),
+}
 
 
 def main() -> None:
@@ -50,10 +57,10 @@ def main() -> None:
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--orientations", type=int, default=48, metavar="N", help="how many of the 48 to try")
     parser.add_argument(
-        "--part", choices=COLUMNS, help="only the labels (on any machine), or only the command (on an idle machine)"
+        "--part", choices=COLUMNS, help="only the labels or oblique scans, or only the command (on an idle machine)"
     )
     arguments = parser.parse_args()
-    for part, measure in {"labels": _labels, "command": _command}.items():
+    for part, measure in {"labels": _labels, "oblique": _oblique, "command": _command}.items():
         if arguments.part in (None, part):
             rows = list(measure(arguments))
             timing.show(rows, COLUMNS[part])
@@ -69,6 +76,13 @@ def _labels(arguments):
         yield from ({"what": what, "Dice": value} for what, value in found)
     for what, warning in warnings_of(segmenter, scan):
         yield {"what": what, "warning": warning or "none"}
+
+
+def _oblique(arguments):
+    """Yields the agreement and the seconds for each tilted grid."""
+    segmenter = Segmenter(arguments.preset, weights=arguments.weights, flips=arguments.flip)
+    for what, agreement, seconds in oblique(segmenter, volumes.read(template())):
+        yield {"what": what, "Dice": agreement, "seconds": seconds}
 
 
 def _command(arguments):
@@ -143,6 +157,35 @@ def changes(segmenter: Any, scan: Volume, labels: np.ndarray, orientations: int)
     yield f"padded to {PADDED} voxels along each axis", same(*wide)
     found = segmenter(Volume(np.ascontiguousarray(scan.array[::-1]), scan.grid)).labels[::-1]
     yield "left and right exchanged", _mean_dice(segmenter, _other_side(segmenter, found), labels)
+
+
+def oblique(
+    segmenter: Any, scan: Volume, tilts: Sequence[float] = TILTS, axes: Sequence[int] = (0, 1, 2)
+) -> Iterator[tuple[str, float, float]]:
+    """Yields the name of each tilted grid, the mean Dice of the scan stored there with the straight one, and seconds.
+
+    The labels of the straight scan are resampled to the tilted grid, nearest voxel.
+    """
+    reference = Volume(segmenter(scan).labels, scan.grid)
+    for axis, degrees in itertools.product(axes, tilts):
+        stored = scan.on(tilted(scan.grid, degrees, axis))
+        start = time.perf_counter()
+        labels = segmenter(stored).labels
+        seconds = time.perf_counter() - start
+        agreement = _mean_dice(segmenter, labels, reference.on(stored.grid, order=0).array)
+        yield f"stored at {degrees}° about {'xyz'[axis]}", agreement, seconds
+
+
+def tilted(grid: Grid, degrees: float, axis: int) -> Grid:
+    """Returns a grid of 1 mm that is turned about an axis of the world and holds all of another one."""
+    one, two = (other for other in range(3) if other != axis)
+    angle, affine = np.deg2rad(degrees), np.eye(4)
+    affine[one, one] = affine[two, two] = np.cos(angle)
+    affine[one, two], affine[two, one] = -np.sin(angle), np.sin(angle)
+    shape = np.ceil(np.abs(np.linalg.solve(affine[:3, :3], grid.affine[:3, :3])) @ grid.shape)
+    centre = grid.affine @ [*((np.array(grid.shape) - 1) / 2), 1]
+    affine[:3, 3] = centre[:3] - affine[:3, :3] @ ((shape - 1) / 2)
+    return Grid(shape, affine)
 
 
 def warnings_of(segmenter: Any, scan: Volume) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from recalib_keras import layers, volumes
+from recalib_keras import layers
 from recalib_keras.evaluation.figures.slices import centre_of
+from recalib_keras.inference.preprocessing import preprocessed
 from recalib_keras.inference.sliding_window.predict import as_network_sees
 from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.volumes import Grid, Volume
@@ -76,11 +77,10 @@ def gate_maps(
         TypeError: If a layer is no recalibration block; see `recalib_keras.layers.Recalibration.gates`.
     """
     names = shown_blocks(model) if names is None else names
-    conformed = scan.conform(expects.orientation, expects.spacing)
-    image = Volume(volumes.normalize(conformed.array, expects.normalization), conformed.grid)
+    image = preprocessed(scan, expects)
     mapped = None
     if labels is not None:
-        mapped = Volume(np.asarray(labels), scan.grid).conform(expects.orientation, expects.spacing, order=0)
+        mapped = Volume(np.asarray(labels), scan.grid).on(image.grid, order=0)
     centre = [size // 2 for size in image.array.shape] if mapped is None else centre_of(mapped.array > 0)
     part, padding = _window(image.array.shape, expects.window, centre)
     place = [span.start - before for span, (before, _) in zip(part, padding)]

@@ -1,9 +1,12 @@
 """A scan as a network expects it: oriented, resampled and normalised, window by window where possible."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
+from recalib_keras.core.errors import warn_of_scan
 from recalib_keras.inference.sliding_window.output_grid import output_grid
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input
@@ -15,6 +18,9 @@ class PreprocessedScan:
     If only the axes of a scan must change, it is never copied as a whole: each slice is turned and normalised when it
     is needed, by the statistics of the whole scan.
 
+    An oblique scan is resampled to the axes of the world if the network expects a spacing, see `Grid.conformed`. Beyond
+    its field of view, its edge is continued; the statistics are those of its own voxels.
+
     Attributes:
         grid: Grid that the network sees.
         oriented: Grid of the scan's own voxels in the orientation that the network expects.
@@ -23,17 +29,22 @@ class PreprocessedScan:
     Args:
         scan: The scan.
         expects: What the network expects.
+
+    Warns:
+        ScanWarning: The scan is tilted and the network expects no spacing; or see `volumes.normalizer`.
     """
 
     def __init__(self, scan: Volume, expects: Input):
         self.oriented: Grid = scan.grid.oriented(expects.orientation)
-        self.grid: Grid = self.oriented if expects.spacing is None else self.oriented.resampled(expects.spacing)
+        self.grid: Grid = scan.grid.conformed(expects.orientation, expects.spacing)
         self.output_grid = output_grid(self.grid, self.oriented)
         if self.grid.matches(self.oriented):
             self._array = _oriented(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
-        self._normalize = volumes.normalizer(self._array, expects.normalization, scan.array, scan.source)
+        _warn_if_tilted(scan.grid, expects, scan.source)
+        own = scan.array if scan.grid.is_oblique else self._array
+        self._normalize = volumes.normalizer(own, expects.normalization, scan.array, scan.source)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,6 +54,31 @@ class PreprocessedScan:
     def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
         """Returns the normalised voxels of three slices."""
         return self._normalize(self._array[part])
+
+
+def preprocessed(scan: Volume, expects: Input) -> Volume:
+    """Returns a whole scan oriented, resampled and normalised as a network expects, for training and figures.
+
+    Args:
+        scan: The scan.
+        expects: What the network expects.
+
+    Warns:
+        ScanWarning: See `PreprocessedScan`.
+    """
+    _warn_if_tilted(scan.grid, expects, scan.source)
+    conformed = scan.conform(expects.orientation, expects.spacing)
+    own = scan if scan.grid.is_oblique else conformed
+    return replace(conformed, array=volumes.normalizer(own.array, expects.normalization)(conformed.array))
+
+
+def _warn_if_tilted(grid, expects, source):
+    if grid.is_oblique and expects.spacing is None:
+        warn_of_scan(
+            f"the axes of the scan are tilted by {grid.tilt:.0f} degrees; the network sees it tilted, because it "
+            "expects no spacing, so that scans are not resampled",
+            source,
+        )
 
 
 def _oriented(scan, orientation):

@@ -19,6 +19,12 @@ MOST_VOXELS = 2**32
 # Label map and scan share a grid if no voxel is off by more than this part of the smallest voxel edge. Programs round
 # affines, some to three digits. A shift by half a voxel is a fault.
 SAME_PLACE = 0.25
+# A scan whose axes are off those of the world by more (degrees) is oblique. Patients lie no straighter than this, and
+# networks are trained on heads turned by more; below, straight axes are not worth the blur of another interpolation.
+MOST_TILT = 5.0
+# Straightened grids start at multiples of so many voxels. Networks that see voxels in pairs give other labels for a
+# scan that is shifted by one voxel (mean Dice 0.93; by four voxels, 0.996).
+ALIGNED = 4
 REPAIR = "repair the scan's header"
 
 _UNTURNED = np.array([[0, 1], [1, 1], [2, 1]])
@@ -81,6 +87,67 @@ class Grid:
         """Volume of one voxel, in mm³."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
 
+    @property
+    def tilt(self) -> float:
+        """The largest angle between an array axis and the nearest axis of the world (x, y or z), in degrees.
+
+        Example:
+            >>> turned = [[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]
+            >>> round(Grid((4, 4, 4), turned).tilt, 1)
+            36.9
+        """
+        cosines = np.abs(self.affine[:3, :3] / self.spacing).max(axis=0)
+        return float(np.degrees(np.arccos(np.minimum(cosines, 1))).max())
+
+    @property
+    def is_oblique(self) -> bool:
+        """Whether the axes are tilted by more than 5 degrees."""
+        return self.tilt > MOST_TILT
+
+    def conformed(self, orientation: str, spacing: float | Sequence[float] | None) -> Grid:
+        """Returns the grid that a network sees a scan on.
+
+        Args:
+            orientation: Three letters, see `oriented`.
+            spacing: Voxel size in mm along the axes of the new orientation, one number or three. None keeps the voxels,
+                and with them the tilt of an oblique scan. Otherwise an oblique scan gets the grid `upright`, all others
+                keep their axes, see `resampled`.
+
+        Raises:
+            VolumeError: See `oriented` and `resampled`.
+        """
+        if spacing is None:
+            return self.oriented(orientation)
+        return self.upright(orientation, spacing) if self.is_oblique else self.oriented(orientation).resampled(spacing)
+
+    def upright(self, orientation: str, spacing: float | Sequence[float]) -> Grid:
+        """Returns the smallest grid along the axes of the world that holds the whole field of view.
+
+        It starts at a multiple of four voxels from the world's origin, so that its voxels do not depend on the tilt.
+
+        Args:
+            orientation: Three letters, see `oriented`.
+            spacing: Voxel size in mm along the axes of the new orientation, one number or three.
+
+        Raises:
+            VolumeError: See `oriented` and `resampled`.
+
+        Example:
+            >>> turned = [[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]]
+            >>> str(Grid((10, 10, 4), turned).upright("SAR", 1))
+            '15 x 18 x 17 voxels of 1 x 1 x 1 mm, SAR'
+        """
+        axes, signs = _orientation_axes(orientation).T
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[:, axes.astype(int)] * signs * _check_spacing(spacing)
+        step = np.linalg.solve(affine[:3, :3], self.affine[:3])
+        centre, reach = step @ [*((np.array(self.shape) - 1) / 2), 1], np.abs(step[:, :3]) @ self.shape / 2
+        first = ALIGNED * np.floor((centre - reach + 0.5) / ALIGNED)
+        last = np.ceil(centre + reach - 0.5)
+        self._check_number(last - first + 1, spacing)
+        affine[:3, 3] = affine[:3, :3] @ first
+        return Grid(last - first + 1, affine)
+
     def oriented(self, orientation: str) -> Grid:
         """Returns the same voxels with their axes permuted and flipped to point along `orientation`.
 
@@ -109,12 +176,7 @@ class Grid:
         ratio = _check_spacing(spacing) / self.spacing
         ratio[np.abs(ratio - 1) <= SAME_SPACING] = 1.0
         size = np.maximum(1, np.floor(self.shape / ratio + 0.5))
-        if size.prod() > MOST_VOXELS:
-            raise VolumeError(
-                expected=f"at most {MOST_VOXELS:,} voxels",
-                received=f"a resampling from {self.spacing} mm to {spacing} mm that makes {size.prod():,.0f}",
-                remedy="check the scan's voxel size and its unit, or ask for a larger spacing",
-            )
+        self._check_number(size, spacing)
         affine = self.affine.copy()
         affine[:3, :3] *= ratio
         # Voxel 0 lies half a new voxel inside the edge of a field of view centred on the old one's centre.
@@ -207,6 +269,14 @@ class Grid:
         if turned.shape != other.shape:
             return f"one of {self}"
         return f"voxels up to {turned.displacement(other):.3g} mm elsewhere"
+
+    def _check_number(self, size, spacing):
+        if size.prod() > MOST_VOXELS:
+            raise VolumeError(
+                expected=f"at most {MOST_VOXELS:,} voxels",
+                received=f"a resampling from {self.spacing} mm to {spacing} mm that makes {size.prod():,.0f}",
+                remedy="check the scan's voxel size and its unit, or ask for a larger spacing",
+            )
 
     def _displacements(self, other):
         # An affine map that is right at all corners is right at every voxel between them.

@@ -1,5 +1,6 @@
-"""Resampling: an array of voxels moves from one grid to another. Large grids are done slab by slab."""
+"""Resampling: an array of voxels moves from one grid to another. Large grids are done part by part."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from recalib_keras.volumes.grid import Box, Grid, corner_indices, in_millimetres
 # Voxel centres closer than this (in voxels) coincide: far below what interpolation could show.
 COINCIDENT = 1e-3
 NEAREST, LINEAR = 0, 1
-# Larger grids are done in slabs of about this many voxels, so that the copies in between stay small.
+# Larger grids are done in parts of about this many voxels, so that the copies in between stay small.
 LARGE = 2**24
 # SciPy cuts a Gaussian off after this many sigma.
 TRUNCATED = 4
@@ -76,13 +77,16 @@ def _in_parts(array, source, target, order):
     if not _is_large(source, target) or _is_turned(source, target):
         return _resample(array, source, target, order)
     values = np.empty(target.shape, array.dtype if order == NEAREST else np.float32)
-    for part, box in slabs(source, target, _smoothing_reach(source, target)):
+    for part, box in parts(source, target, _smoothing_reach(source, target)):
         values[part] = _resample(array[box], source.cropped(box), target.cropped(part), order)
     return values
 
 
-def slabs(source: Grid, target: Grid, reach: float) -> Iterator[tuple[Box, Box]]:
-    """Yields the parts of `target` along its first axis, each with the box of `source` that it is computed from.
+def parts(source: Grid, target: Grid, reach: float) -> Iterator[tuple[Box, Box]]:
+    """Yields the parts of `target`, each with the box of `source` that it is computed from.
+
+    Parts are slabs along the first axis; blocks if the grids are rotated against each other, because the box around a
+    slab would then be most of the source.
 
     Args:
         source: The grid that values are taken from.
@@ -90,10 +94,15 @@ def slabs(source: Grid, target: Grid, reach: float) -> Iterator[tuple[Box, Box]]
         reach: How far (in source voxels) a value depends on its neighbours.
     """
     count = max(1, -(-max(math.prod(source.shape), math.prod(target.shape)) // LARGE))
-    rows = -(-target.shape[0] // count)
-    for start in range(0, target.shape[0], rows):
-        part = (slice(start, min(start + rows, target.shape[0])), slice(0, target.shape[1]), slice(0, target.shape[2]))
+    is_parallel = _axis_order(np.linalg.solve(source.affine, target.affine), target.shape) is not None
+    counts = (count, 1, 1) if is_parallel else (math.ceil(count ** (1 / 3)),) * 3
+    for part in itertools.product(*(_cuts(size, along) for size, along in zip(target.shape, counts, strict=True))):
         yield part, _needed(source, target.cropped(part), math.ceil(reach) + 1)
+
+
+def _cuts(size, count):
+    side = -(-size // count)
+    return [slice(start, min(start + side, size)) for start in range(0, size, side)]
 
 
 def _is_large(*grids):

@@ -52,13 +52,14 @@ class Volume:
     ) -> Volume:
         """Returns the scan with its axes along `orientation` and, if `spacing` is given, with voxels of that size.
 
+        With a spacing, an oblique scan is turned to the axes of the world, see `Grid.conformed`.
+
         Args:
             orientation: Three letters, see `Grid.oriented`.
             spacing: Voxel size in mm along the axes of the new orientation, one number or three. None keeps the scan's.
             order: 1 for linear interpolation (images), 0 for the nearest voxel (labels).
         """
-        grid = self.grid.oriented(orientation)
-        return self.on(grid if spacing is None else grid.resampled(spacing), order)
+        return self.on(self.grid.conformed(orientation, spacing), order)
 
     def on(self, grid: Grid, order: int = 1) -> Volume:
         """Returns the scan on another grid, see `resample`. Voxels outside the scan get the value of its edge.

@@ -211,3 +211,57 @@ def test_the_affine_is_a_copy_that_cannot_be_written():
     assert grid.spacing == (1, 1, 1)
     with pytest.raises(ValueError, match="read-only"):
         grid.affine[0, 0] = 9
+
+
+def turned(degrees, axis, spacing=(-1.0, 1.5, 2.0)):
+    angle, affine = np.deg2rad(degrees), np.eye(4)
+    one, two = (other for other in range(3) if other != axis)
+    affine[one, one] = affine[two, two] = np.cos(angle)
+    affine[one, two], affine[two, one] = -np.sin(angle), np.sin(angle)
+    affine[:3, :3] = affine[:3, :3] * spacing
+    affine[:3, 3] = 40, -30, 12
+    return Grid((10, 11, 12), affine)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(("degrees", "tilt"), [(0, 0), (4.9, 4.9), (30, 30), (45, 45), (60, 30), (90, 0), (-7, 7)])
+def test_tilt_is_the_angle_to_the_nearest_axes(degrees, tilt, axis):
+    grid = turned(degrees, axis)
+    assert grid.tilt == pytest.approx(tilt, abs=1e-5) and grid.is_oblique == (tilt > 5)
+    assert grid.oriented("SAR").tilt == pytest.approx(tilt, abs=1e-5)
+
+
+def test_sheared_axes_are_tilted_too():
+    """As in CT with a tilted gantry: slices are shifted against each other."""
+    affine = np.eye(4)
+    affine[1, 2] = np.tan(np.deg2rad(20))
+    assert Grid((4, 4, 4), affine).tilt == pytest.approx(20)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("spacing", [0.5, 1.0, (1.0, 3.0, 1.2), 7.0])
+@pytest.mark.parametrize("code", ["RAS", "LIA", "SPR"])
+def test_upright_holds_the_field_of_view(code, spacing, axis):
+    grid = turned(30, axis)
+    new = grid.upright(code, spacing)
+    assert new.tilt == 0 and new.orientation == code
+    assert new.spacing == pytest.approx(np.broadcast_to(spacing, 3))
+    first = np.linalg.solve(new.affine[:3, :3], new.affine[:3, 3]) / 4
+    np.testing.assert_allclose(first, np.rint(first), atol=1e-9)  # a multiple of four voxels
+    ends = np.array(list(product(*((-0.5, size - 0.5) for size in grid.shape), (1,)))).T
+    places = np.linalg.solve(new.affine, grid.affine @ ends)[:3]
+    low, high = places.min(axis=1) + 0.5, np.array(new.shape) - 0.5 - places.max(axis=1)
+    assert (low > -0.01).all() and (high > -0.01).all() and (low < 4).all() and (high < 1).all()  # and hardly more
+
+
+def test_only_an_oblique_grid_is_set_upright():
+    straight, oblique = turned(4.9, 0), turned(5.1, 0)
+    assert straight.conformed("SAR", 1.0).matches(straight.oriented("SAR").resampled(1.0), tolerance=0)
+    assert oblique.conformed("SAR", 1.0).matches(oblique.upright("SAR", 1.0), tolerance=0)
+    for grid in (straight, oblique):
+        assert grid.conformed("SAR", None).matches(grid.oriented("SAR"), tolerance=0)
+
+
+def test_upright_refuses_more_voxels_than_anyone_means():
+    with pytest.raises(VolumeError, match="expected at most 4,294,967,296 voxels"):
+        turned(30, 0).upright("RAS", 0.001)

@@ -154,11 +154,11 @@ def test_refuses_another_order():
         resample(np.zeros(grid.shape), grid, grid, order=3)
 
 
-# Slab by slab
+# Part by part
 
 
 @pytest.fixture
-def small_slabs(monkeypatch):
+def small_parts(monkeypatch):
     """Makes every grid of more than 500 voxels a large one."""
     return lambda: monkeypatch.setattr(resampling, "LARGE", 500)
 
@@ -183,19 +183,19 @@ TARGETS = [0.6, 1.1, 2.3, (3.1, 1.0, 0.9), "oblique", "far away"]
 
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("order", [0, 1])
-def test_resampling_in_slabs_is_resampling(kind, order, source, oblique_affine, rng, small_slabs):
+def test_resampling_in_parts_is_resampling(kind, order, source, oblique_affine, rng, small_parts):
     array, wanted = rng.normal(size=source.shape).astype("float32"), target(source, oblique_affine, kind)
     whole = resample(array, source, wanted, order)
-    small_slabs()
+    small_parts()
     parts = resample(array, source, wanted, order)
     assert parts.dtype == whole.dtype
     np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
-def test_every_voxel_lies_in_one_slab(source, small_slabs):
-    small_slabs()
+def test_every_voxel_lies_in_one_part(source, small_parts):
+    small_parts()
     wanted, seen = source.resampled(0.7), np.zeros(source.resampled(0.7).shape, int)
-    for part, box in resampling.slabs(source, wanted, 2):
+    for part, box in resampling.parts(source, wanted, 2):
         seen[part] += 1
         assert all(0 <= cut.start < cut.stop <= size for cut, size in zip(box, source.shape))
         assert wanted.cropped(part).shape == seen[part].shape

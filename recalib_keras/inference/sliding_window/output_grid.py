@@ -1,22 +1,20 @@
-"""The grid that labels are wanted on: the one that the networks see, or the scan's own with other voxel sizes."""
+"""The grid that labels are wanted on: the one that the networks see, or the scan's own with other voxels or axes."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
-from recalib_keras.inference.sliding_window.windows import Block
+from recalib_keras.inference.sliding_window.oblique_grid import ObliqueGrid
+from recalib_keras.inference.sliding_window.windows import Block, Observer
 from recalib_keras.volumes import Grid
 
 # Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4
 # Rows are interpolated in parts of about so many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
-
-# Called with the classes `(Y, Z)` of a row and the sums of probabilities `(Y, Z, num_classes)` they come from.
-Observer = Callable[[np.ndarray, np.ndarray], None]
 
 
 class LabelRows(Protocol):
@@ -38,7 +36,7 @@ class LabelRows(Protocol):
 
 
 class OutputGrid(Protocol):
-    """Where labels are wanted.
+    """Where labels are wanted. Voxels that no block holds are background.
 
     Attributes:
         shape: Three sizes in voxels.
@@ -109,16 +107,19 @@ class ResampledGrid:
         return InterpolatedMostProbable(labels, self.axes, block, observe)
 
 
-def output_grid(seen: Grid, wanted: Grid) -> SameGrid | ResampledGrid:
+def output_grid(seen: Grid, wanted: Grid) -> SameGrid | ResampledGrid | ObliqueGrid:
     """Returns where the voxels of one grid lie among those of another.
 
     Args:
         seen: Grid that the networks see.
-        wanted: Grid of the same orientation that labels are wanted on.
+        wanted: Grid of the same orientation that labels are wanted on. Its axes may be oblique; then it lies within
+            the field of view of `seen`.
     """
     if seen.matches(wanted):
         return SameGrid(seen.shape)
     to_seen = np.linalg.solve(seen.affine, wanted.affine)
+    if wanted.is_oblique and not seen.is_oblique:
+        return ObliqueGrid(to_seen, wanted.shape, seen.shape)
     steps, starts = np.diag(to_seen)[:3], to_seen[:3, 3]
     return ResampledGrid(
         [

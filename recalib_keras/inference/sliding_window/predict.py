@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
-from recalib_keras.inference.sliding_window.output_grid import LabelRows, Observer, OutputGrid, SameGrid
-from recalib_keras.inference.sliding_window.windows import OVERLAP, Image, WindowGrid, cut
+from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
+from recalib_keras.inference.sliding_window.windows import OVERLAP, Image, Observer, WindowGrid, cut
 from recalib_keras.zoo import Input
 
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
@@ -91,7 +91,7 @@ class SlidingWindow:
         """
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
-        labels = np.empty(output.shape, np.min_scalar_type(self.num_classes - 1))
+        labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
         blocks = partition(image.shape, grids, self.num_classes, self._memory(grids))
         tasks = [task for block in blocks for task in _tasks(output.rows(labels, block, self.observe), grids)]
         for _, predicted in itertools.groupby(self._predicted(image, tasks), key=lambda pair: id(pair[0].rows)):

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +15,9 @@ GAUSSIAN_SIGMA = 1 / 8
 Block = Sequence[tuple[int, int]]
 # Anything with a `shape` of three sizes that gives an array for three slices.
 Image = Any
+# Called with classes, such as those of a row `(Y, Z)`, and the sums of probabilities `(Y, Z, num_classes)` they come
+# from.
+Observer = Callable[[np.ndarray, np.ndarray], None]
 
 
 class Span(NamedTuple):

@@ -7,6 +7,7 @@ import pytest
 from training.synthetic import changed
 
 from recalib_keras.datasets import DatasetError, LabelledScan
+from recalib_keras.inference.preprocessing import PreprocessedScan
 from recalib_keras.training.data.examples import Examples, Scan, read_scan
 from recalib_keras.training.recipe_tables import Augmentation
 from recalib_keras.zoo import Input, Label
@@ -197,3 +198,18 @@ def test_refuses_a_number_that_is_no_label(write, image):
     labels[0, 0, :3] = (18, 17, 3)
     with pytest.raises(DatasetError, match=r"expected the labels \[0, 53, 17\], got \[3, 18\] too; add them to the"):
         read_scan(write(image, labels), Input((8, 8, 8)), LABELS)
+
+
+def test_beyond_an_oblique_scan_its_edge_and_no_structure_continue(write):
+    """The network sees it straight, as in use: see `recalib_keras.inference.preprocessing`."""
+    affine = np.array([[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    image = np.random.default_rng(0).normal(50, 10, (10, 12, 6)).astype("float32")
+    expects = Input((8, 8, 8), "SAR", (1.0, 1.0, 1.0), "zscore")
+    labelled = write(image, np.full(image.shape, 53, "uint8"), affine)
+    scan = read_scan(labelled, expects, (Label(9, "background"), *LABELS[1:]))
+    seen = PreprocessedScan(labelled.read()[0], expects)
+    assert np.array_equal(scan.image, seen[:, :, :]) and scan.image.shape == (6, 16, 16)
+    places = np.einsum("ij,jxyz->ixyz", np.linalg.solve(affine, seen.grid.affine)[:3, :3], np.indices(seen.shape))
+    places += np.linalg.solve(affine, seen.grid.affine)[:3, 3, None, None, None]
+    inside = np.all([(place > -0.5) & (place < size - 0.5) for place, size in zip(places, image.shape)], axis=0)
+    assert np.array_equal(scan.classes, inside.astype("uint8")) and not inside.all()
