@@ -300,7 +300,7 @@ def corner_indices(shape: Sequence[int]) -> np.ndarray:
     return np.vstack([corners, np.ones(corners.shape[1])])
 
 
-def in_millimetres(spacing: Sequence[float]) -> str:
+def in_millimetres(spacing: Sequence[float] | np.ndarray) -> str:
     """Returns a voxel size in words.
 
     Args:

@@ -24,7 +24,9 @@ class ObliqueGrid:
     """
 
     def __init__(self, to_seen: np.ndarray, shape: Sequence[int], seen: Sequence[int]):
-        self.to_seen, self.shape, self.seen = to_seen, tuple(shape), tuple(seen)
+        self.to_seen = to_seen
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.seen: tuple[int, ...] = tuple(seen)
 
     def part(self, box: Block) -> "ObliqueGrid":
         """Returns the grid of the voxels around a box; see `OutputGrid`."""
@@ -60,9 +62,9 @@ class ObliqueMostProbable:
     """
 
     def __init__(self, labels: np.ndarray, grid: ObliqueGrid, block: Block, observe: Observer | None = None):
-        self.needs = tuple((max(0, low - 1), min(size, high + 1)) for size, (low, high) in zip(grid.seen, block))
+        self.needs: Block = tuple((max(0, low - 1), min(size, high + 1)) for size, (low, high) in zip(grid.seen, block))
         self._labels, self._grid, self._block, self._observe = labels, grid, block, observe
-        self._before = None
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
