@@ -78,7 +78,8 @@ def segment_all(
 ) -> BatchReport:
     """Segments scans into a folder. Run it again to resume: scans that have labels already are not segmented again.
 
-    Each label map and the table are written atomically, the rows of a label map just before it. A scan that fails does not stop the others.
+    Each label map and the table are written atomically, the rows of a label map just before it. A scan that fails does
+    not stop the others.
 
     Args:
         scans: See `Batch`.
