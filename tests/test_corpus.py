@@ -62,7 +62,7 @@ def test_faults_are_noticed_and_the_other_cases_run(monkeypatch):
 def test_a_wrong_grid_is_noticed():
     (_, good), *_ = choose(1, 0, ["orientation"])
     wrong = Case("moved", good.write, places=(Place(good.places[0].shape, good.places[0].affine + 0.1),))
-    assert [one.status for one in run([("orientation", good), ("orientation", wrong)])] == ["read", "failed"]
+    assert [one.status for one in run([("orientation", good), ("orientation", wrong)], workers=1)] == ["read", "failed"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping
@@ -114,7 +115,7 @@ class Plan:
         objective = self.study.objective
         if objective not in ("dice", *structures):
             raise RecordError(
-                f"{self.study.where}: expected objective to be 'dice' or one of {structures}, got {objective!r}"
+                f"{self.study.where}: expected objective to be 'dice' or one of {structures}, got {shown(objective)}"
                 f"{did_you_mean(objective, structures) and '; ' + did_you_mean(objective, structures)}"
             )
 
@@ -123,7 +124,7 @@ class Plan:
         for name, value in self.study.baseline.items():
             if label(value) not in options.get(name, ()):
                 expected = f"baseline to give one of the options {options}"
-                raise RecordError(file=self.study.where, expected=expected, received=f"{name} = {value!r}")
+                raise RecordError(file=self.study.where, expected=expected, received=f"{name} = {shown(value)}")
 
     def _check_schedule(self, where):
         """Checks that the study does not vary what it decides itself."""

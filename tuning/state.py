@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
+from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError, StudyError
 from recalib_keras.core.files import check_lock_file, read_file, write_text
 from recalib_keras.core.records import from_mapping
@@ -160,7 +161,7 @@ def _check(content, path):
         raise StudyError(
             file=path,
             expected=f"a state of format {FORMAT}",
-            received=f"format {content.get('format')!r}",
+            received=f"format {shown(content.get('format'))}",
             remedy="use the version of recalib-keras that wrote it, or start again with --overwrite",
         )
     for key, kind in CONTENT.items():
@@ -195,7 +196,7 @@ def _check_drawn(trials, content, path):
         raise damaged(path, "running trials that no worker has")
     for trial, item in zip(trials, content["drawn"]):
         score = item.get("score")
-        if trial.status == COMPLETED and not (isinstance(score, (int, float)) and math.isfinite(score)):
+        if trial.status == COMPLETED and not (isinstance(score, (int, float)) and abs(score) < math.inf):
             raise damaged(path, f"trial {trial.id}, complete but without a score in the search")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
@@ -81,13 +82,13 @@ class Study:
         if self.algorithm not in ALGORITHMS:
             hint = did_you_mean(self.algorithm, ALGORITHMS) or None
             names = ", ".join(map(repr, ALGORITHMS))
-            raise RecordError(expected=f"algorithm to be one of {names}", received=repr(self.algorithm), remedy=hint)
+            raise RecordError(expected=f"algorithm to be one of {names}", received=shown(self.algorithm), remedy=hint)
         for key, (least, most) in BOUNDS.items():
             _check_bounds(key, getattr(self, key), least, most)
         for seed in self.seeds:
             _check_bounds("seeds", seed, 0, LARGEST_SEED)
         if len(set(self.seeds)) < len(self.seeds):
-            raise RecordError(expected="seeds to be different numbers", received=str(list(self.seeds)))
+            raise RecordError(expected="seeds to be different numbers", received=shown(list(self.seeds)))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Study:

@@ -67,7 +67,7 @@ def dicom_cases(rng: np.random.Generator) -> Iterator[Case]:
         *((tag, vr, value, False) for tag, vr in TEXTS.items() for value in ODD_TEXTS),
     ]
     cases = [_tag(*one, everywhere) for one in odd for everywhere in (True, False)]
-    cases += [_without(tag) for tag in (*NUMBERS, *CODES, *TEXTS)]
+    cases += [_without(*one) for tags in (NUMBERS, CODES, TEXTS) for one in tags.items()]
     yield from shuffled(rng, [*cases, *_folders()])
     while True:
         yield _damaged(int(rng.integers(2**32)))
@@ -105,24 +105,31 @@ def _tag(tag, vr, value, leaves_alone, everywhere):
     )
 
 
-def _replaced(data, tag, vr, value):
-    """Returns a file with other bytes in one element, which pydicom would refuse to write."""
+def _element(data, tag, vr):
+    """Returns where an element begins and ends in the bytes of a file."""
     number = pydicom.tag.Tag(tag)
     start = data.index(struct.pack("<HH", number.group, number.element) + vr.encode(), 132)
     if vr == "OW":
-        (length,) = struct.unpack("<I", data[start + 8 : start + 12])
-        return data[: start + 8] + struct.pack("<I", len(value)) + value + data[start + 12 + length :]
-    (length,) = struct.unpack("<H", data[start + 6 : start + 8])
-    return data[: start + 6] + struct.pack("<H", len(value)) + value + data[start + 8 + length :]
+        return start, start + 12 + struct.unpack("<I", data[start + 8 : start + 12])[0]
+    return start, start + 8 + struct.unpack("<H", data[start + 6 : start + 8])[0]
 
 
-def _without(tag):
+def _replaced(data, tag, vr, value):
+    """Returns a file with other bytes in one element, which pydicom would refuse to write."""
+    start, end = _element(data, tag, vr)
+    length = bytes(2) + struct.pack("<I", len(value)) if vr == "OW" else struct.pack("<H", len(value))
+    return data[: start + 6] + length + value + data[end:]
+
+
+def _without(tag, vr):
     def write(folder):
-        slices = _good()
-        for dataset in slices:
-            if tag in dataset:
-                del dataset[tag]
-        return _write(folder, slices)
+        is_written = tag in _good()[0]
+        folder = _write(folder, _good())
+        for path in folder.iterdir() if is_written else ():
+            data = path.read_bytes()
+            start, end = _element(data, tag, vr)
+            path.write_bytes(data[:start] + data[end:])
+        return folder
 
     return Case(f"without {tag}", write)
 
