@@ -43,12 +43,12 @@ def bars():
 @pytest.mark.parametrize("degrees", TILTS)
 def test_an_oblique_scan_has_the_labels_of_the_straight_one(degrees, axis, upright_segmenter, bars):
     straight = Volume(upright_segmenter(bars).labels, bars.grid)
-    assert 8000 < (straight.array == 7).sum() < 13000
+    assert 6000 < (straight.array == 7).sum() < 9000
     stored = bars.on(tilted(bars.grid, degrees, axis))
     assert stored.grid.tilt == pytest.approx(degrees)
     labels = upright_segmenter(stored).labels
     assert labels.shape == stored.grid.shape
-    assert dice(labels, straight.on(stored.grid, order=0).array, 7) > 0.93
+    assert dice(labels, straight.on(stored.grid, order=0).array, 7) > 0.96
 
 
 @pytest.mark.parametrize("code", ["LIA", "PSR"])

@@ -208,7 +208,7 @@ def test_beyond_an_oblique_scan_its_edge_and_no_structure_continue(write):
     labelled = write(image, np.full(image.shape, 53, "uint8"), affine)
     scan = read_scan(labelled, expects, (Label(9, "background"), *LABELS[1:]))
     seen = PreprocessedScan(labelled.read()[0], expects)
-    assert np.array_equal(scan.image, seen[:, :, :]) and scan.image.shape == (6, 16, 16)
+    assert np.array_equal(scan.image, seen[:, :, :]) and scan.image.shape[0] == 6
     places = np.einsum("ij,jxyz->ixyz", np.linalg.solve(affine, seen.grid.affine)[:3, :3], np.indices(seen.shape))
     places += np.linalg.solve(affine, seen.grid.affine)[:3, 3, None, None, None]
     inside = np.all([(place > -0.5) & (place < size - 0.5) for place, size in zip(places, image.shape)], axis=0)
