@@ -296,7 +296,7 @@ def test_recipes_without_a_preset_can_be_trained_too(name):
     assert not np.array_equal(model.get_layer("encoder_1_conv_1").get_weights()[0], before)
 
 
-@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e300", "10_000_000_000", str(10**400)])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e300", str(10**40), str(10**400)])
 @pytest.mark.parametrize(
     "key", ["epochs", "batch_size", "steps_per_epoch", "examples_per_scan", "learning_rate", "seed"]
 )

@@ -102,7 +102,7 @@ def test_fingerprint_of_the_recipe(make_study, recipe_folder):
     ("space", "keys", "message"),
     [
         ({"learning_rate": ["fast", "slow"]}, {}, "optimizer: learning_rate: expected a number, got 'fast'"),
-        ({"learning_rate": [0.01, -1.0]}, {}, "optimizer: expected `learning_rate` from 1e-12 to 1e+30, got -1.0"),
+        ({"learning_rate": [0.01, -1.0]}, {}, r"optimizer: expected `learning_rate` from 1e-12 to 1e\+30, got -1.0"),
         ({"optimizer.learning_rat": [0.1, 0.2]}, {}, "did you mean 'learning_rate'"),
         ({"network.arguments.filter": [4, 8]}, {}, "network.arguments: expected .* 'filter'; did you mean 'filters'"),
         (
