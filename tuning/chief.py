@@ -195,7 +195,7 @@ class Chief:
             self._changed.wait(seconds)
 
     def give_up(self, error: Exception) -> None:
-        """Ends the study as it is on disk; workers are told to stop.
+        """Ends the study as it is on disk; workers stop.
 
         Args:
             error: Why.

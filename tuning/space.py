@@ -28,7 +28,7 @@ class Space:
     """The recipes that a study chooses among.
 
     A dimension takes part in a trial only where it matters: the arguments of a block where the block has them,
-    `positions` where there is a block, `skip` where a block stands in the encoder. Reduction ratios above the number
+    `positions` if there is a block, `skip` if an encoder has a block. Reduction ratios above the number
     of channels, aggregations that the network refuses, and levels that do not fit the window, the filters or the
     positions are never chosen.
 

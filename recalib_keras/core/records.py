@@ -68,7 +68,7 @@ def check_keys(mapping: Iterable[str], known: Iterable[str], part: str) -> None:
     Args:
         mapping: The mapping, or its keys.
         known: Names of the keys that it may have.
-        part: Where the mapping stands in its file, for messages, such as `"network.arguments"`.
+        part: Where the mapping is in its file, for messages, such as `"network.arguments"`.
 
     Raises:
         RecordError: An unknown key; the message names the nearest known one.

@@ -86,7 +86,7 @@ def write_csv(
 
 
 def as_cell(value: object, decimals: int | None = None) -> object:
-    r"""Returns a value as it stands in a CSV file; see `write_csv`.
+    r"""Returns a value as a CSV file holds it; see `write_csv`.
 
     Example:
         >>> as_cell("=1+1"), as_cell(-1), as_cell("-1"), as_cell("two\nlines")

@@ -18,7 +18,7 @@ from recalib_keras.volumes.headers import stored_header, stored_mgh
 from recalib_keras.volumes.names import MGH_SUFFIXES, PAIR_SUFFIXES, SCAN_SUFFIXES, partner
 from recalib_keras.volumes.placement import repair
 
-# So many letters of a name that is too long stand in the message.
+# The message shows so many letters of a name that is too long.
 SHOWN = 80
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = (".gz", ".mgz")
