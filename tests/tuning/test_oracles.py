@@ -61,7 +61,11 @@ def test_grid_keeps_the_order_of_the_study(make_study):
 
 
 def test_size_of_a_large_grid_is_computed(make_study, monkeypatch):
-    space = {"batch_size": {"min": 1, "max": 10**9}, "schedule.examples_per_scan": {"min": 1, "max": 10**6}}
+    space = {
+        "schedule.steps_per_epoch": {"min": 1, "max": 10**6},
+        "schedule.patience": {"min": 1, "max": 10**4},
+        "schedule.examples_per_scan": {"min": 1, "max": 10**5},
+    }
     start = time.monotonic()
     oracle, drawn_from = oracle_of(make_study(space, algorithm="grid", trials=5))
     asked = []

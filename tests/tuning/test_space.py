@@ -194,7 +194,7 @@ def test_ranges_keep_their_type():
             {"filters": [[4, 8, 16], [4, 8, 16, 16]]},
             "expected filters to matter, got a dimension that has no effect, or no possible value",
         ),
-        ({"levels": ["few", "many"]}, "expected `levels` to be an integer, got 'few'"),
+        ({"levels": ["few", "many"]}, "levels: expected integers of at least 1, got 'few'"),
         ({"recalibration": "cse", "reduction_ratio": 8}, "the number of channels, 4, got 8"),
         (
             {"optimizer.learning_rate.first": [1, 2]},
