@@ -1,6 +1,7 @@
 """The doors between rooms: the package obeys them, and violations are reported."""
 
 import ast
+import configparser
 import itertools
 from pathlib import Path
 
@@ -80,3 +81,12 @@ def test_public_functions_are_typed():
         if argument.arg not in ("self", "cls") and argument.annotation is None
     ]
     assert untyped == []
+
+
+def test_the_wheel_holds_every_package():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    folders = [path.parent for room in (PACKAGE, "zoo", "tuning") for path in (ROOT / room).rglob("__init__.py")]
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    names = {name if name.startswith(PACKAGE) else f"{PACKAGE}.{name}" for name in names}
+    assert set(parser["options"]["packages"].split()) == names
