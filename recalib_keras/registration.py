@@ -28,6 +28,7 @@ CLASSES = {
     **dict.fromkeys(("MaxPoolingWithIndices", "MaxUnpooling", "UpSampling"), "layers.resizing"),
     **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), "layers.space_to_depth"),
     "DenseNet": "models.densenet",
+    "FeaturePyramid": "models.feature_pyramid",
     "SDNet": "models.sdnet",
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",
