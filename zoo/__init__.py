@@ -10,7 +10,9 @@ from typing import Any, cast
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
+from recalib_keras.zoo.places import preset_folder
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
+from recalib_keras.zoo.saving import Labels, save_preset
 from recalib_keras.zoo.weights import WeightsError
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "info",
     "load",
     "names",
+    "save",
     "weight_set",
 ]
 
@@ -44,10 +47,11 @@ def info(name: str | os.PathLike) -> Preset:
     """Returns the description of a preset with its weight sets, their labels, spacing and scores. It prints as a table.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes.
+        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes. The path
+            of that file does too, and the folder above if it holds no other preset.
 
     Raises:
-        ValueError: The name is unknown; the nearest known one is named.
+        ValueError: The name is unknown (the nearest known one is named), or the path is that of no preset.
         RecordError: The `preset.json` in the folder is no valid description.
 
     Example:
@@ -57,11 +61,9 @@ def info(name: str | os.PathLike) -> Preset:
     """
     if str(name) in names():  # before a folder that happens to have the same name
         return Preset.read(_presets() / name)
-    if _holds_preset(Path(name)):
-        return Preset.read(name)
-    if Path(name).name != str(name):
-        folder = Path(name).absolute()
-        raise ValueError(f"expected a preset's folder, got {folder}, which has no {FILE_NAME}; check the path")
+    folder = preset_folder(name)
+    if folder is not None:
+        return Preset.read(folder)
     hint = did_you_mean(name, names(), otherwise=f"known presets: {', '.join(names())}")
     raise ValueError(f"expected the name of a preset, got {str(name)!r}; {hint}")
 
@@ -134,12 +136,55 @@ def load(
     return model
 
 
+def save(
+    model: Any,
+    folder: str | os.PathLike,
+    like: str | os.PathLike,
+    labels: Labels | None = None,
+    *,
+    weights: str = "default",
+    name: str = "fine_tuned",
+    title: str | None = None,
+    source: str = "not stated",
+    licence: str | None = None,
+) -> Path:
+    """Makes a preset of a network that was fine-tuned by `model.fit`, for `load`, `segment` and `evaluate`.
+
+    The new weight set is the first, and so the default, of the preset in the folder. Other weight sets there stay; one
+    of the same name is replaced.
+
+    Args:
+        model: A network that `load` returned for `like` and `weights`, with any number of classes.
+        folder: The preset's folder, made if it is missing. Its name is the preset's.
+        like: The preset that the network was loaded from, whose orientation, spacing and normalisation it expects.
+        labels: For each class, the background first: its name, or a `Label` with its number and colour; or a dict from
+            numbers in label maps to names. Classes that are named only get the numbers 0, 1, …. Defaults to the labels
+            of `like`, if the network still has as many classes.
+        weights: The weight set of `like` that the network was loaded with.
+        name: Name of the new weight set.
+        title: What it segments, in words; by default its structures.
+        source: What it was trained on, for the card.
+        licence: The licence of that, under which the weights come.
+
+    Returns:
+        The folder, with `preset.json`, the weights, and a card, `README.md`.
+
+    Raises:
+        ValueError: The model is not the network of `like`, or the labels are not those of its classes.
+        WriteError: A file cannot be written.
+
+    Example:
+        model = zoo.load("unet3d_pe", num_classes=2)
+        model.fit(...)
+        zoo.save(model, "presets/lesions", like="unet3d_pe", labels=["background", "lesion"])
+        recalib_keras.segment("scan.nii.gz", preset="presets/lesions")
+    """
+    described = weight_set(like, weights)
+    preset = info(like)
+    known = next(key for key, each in preset.weight_sets.items() if each == described)
+    details = {"name": name, "title": title, "source": source, "licence": licence}
+    return save_preset(model, folder, preset, known, labels, **details)
+
+
 def _presets():
     return Path(str(resources.files(__name__) / "presets"))
-
-
-def _holds_preset(folder):
-    try:
-        return (folder / FILE_NAME).is_file()
-    except OSError:  # a name that is too long for the file system
-        return False

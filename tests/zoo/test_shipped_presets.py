@@ -12,7 +12,7 @@ from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.report import MEAN
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import Recipe, held_out
-from recalib_keras.training.card import card
+from recalib_keras.zoo.card import card
 from recalib_keras.volumes import METHODS, Volume
 
 RECIPES = Path(__file__).parents[2] / "zoo" / "recipes"
