@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.places import preset_folder
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
-from recalib_keras.zoo.saving import Labels, save_preset
 from recalib_keras.zoo.weights import WeightsError
+
+if TYPE_CHECKING:
+    from recalib_keras.zoo.listing import PresetTable
+    from recalib_keras.zoo.saving import Labels
 
 __all__ = [
     "Input",
@@ -25,6 +29,7 @@ __all__ = [
     "WeightSet",
     "WeightsError",
     "info",
+    "list",
     "load",
     "names",
     "save",
@@ -32,7 +37,7 @@ __all__ = [
 ]
 
 
-def names() -> list[str]:
+def names() -> builtins.list[str]:
     """Returns the names of all presets, sorted.
 
     Example:
@@ -41,6 +46,55 @@ def names() -> list[str]:
         True
     """
     return sorted(folder.name for folder in _presets().iterdir() if (folder / FILE_NAME).is_file())
+
+
+def list(
+    pattern: str = "*",
+    task: str | None = None,
+    licence: str | None = None,
+    architecture: str | None = None,
+    block: str | None = None,
+    better_than: str | None = None,
+    alpha: float = 0.05,
+) -> PresetTable:
+    """Returns the presets with their weights, tasks, scores, sizes and licences, as a table with the best scores first.
+
+    It prints as a table, in notebooks too. Its items have what it shows as attributes: `zoo.list()[0].dice`.
+
+    What a preset's name alone stands for is marked by `*`: the first weight set of its `preset.json`, or the ensemble
+    that it is part of. In this zoo that is the whole brain wherever a preset has weights for it. `load`, `segment`,
+    `evaluate` and the command take the same.
+
+    Args:
+        pattern: Of names, such as `"*3d_pe"`.
+        task: Such as `"whole_brain"`; a pattern, too.
+        licence: Of the weights, in any case and spacing, such as `"apache-2.0"`, `"cc-by-nc-3.0"` or `"cc-by-*"`.
+            Without a version, any version. An ensemble passes if all its members do.
+        architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
+        block: Recalibration block, such as `"pe"`, or `"plain"` for none.
+        better_than: Keeps what is significantly better than `"plain"`, the same network without a block, or than a
+            preset of this name, on the scans that both were measured on: a larger mean Dice, and `p < alpha` in
+            Wilcoxon's signed-rank test of each scan's mean Dice, with Holm's correction over the blocks of the network,
+            or over all presets with such weights. These are the tests of the scoreboard. The scans have also chosen
+            the best epoch, and most presets were trained once: a difference may be one of runs. Defaults to no test,
+            because most presets with a block do not pass it.
+        alpha: Level of significance.
+
+    Returns:
+        The table; empty if nothing passes.
+
+    Raises:
+        ValueError: The architecture, the block or the preset of `better_than` is unknown, or `alpha` is no level.
+
+    Example:
+        >>> from recalib_keras import zoo
+        >>> [entry.name for entry in zoo.list("*_pe", task="whole_brain", licence="apache-2.0")]
+        ['densenet3d_pe', 'unet3d_pe']
+    """
+    from recalib_keras.zoo.listing import Shelf
+
+    shelf = Shelf(info(name) for name in names())
+    return shelf.select(pattern, task, licence, architecture, block, better_than, alpha)
 
 
 def info(name: str | os.PathLike) -> Preset:
@@ -179,8 +233,9 @@ def save(
         zoo.save(model, "presets/lesions", like="unet3d_pe", labels=["background", "lesion"])
         recalib_keras.segment("scan.nii.gz", preset="presets/lesions")
     """
-    described = weight_set(like, weights)
-    preset = info(like)
+    from recalib_keras.zoo.saving import save_preset
+
+    described, preset = weight_set(like, weights), info(like)
     known = next(key for key, each in preset.weight_sets.items() if each == described)
     details = {"name": name, "title": title, "source": source, "licence": licence}
     return save_preset(model, folder, preset, known, labels, **details)
