@@ -29,6 +29,7 @@ CLASSES = {
     **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), "layers.space_to_depth"),
     "DenseNet": "models.densenet",
     "FeaturePyramid": "models.feature_pyramid",
+    **dict.fromkeys(("SliceWise", "WeightedAverage", "WholeVolume"), "models.ensemble"),
     "SDNet": "models.sdnet",
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import os
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,8 +18,12 @@ from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, R
 from recalib_keras.zoo.weights import WeightsError
 
 if TYPE_CHECKING:
+    from recalib_keras.models import FeaturePyramid
+    from recalib_keras.zoo.labels import Labels
     from recalib_keras.zoo.listing import PresetTable
-    from recalib_keras.zoo.saving import Labels
+    from recalib_keras.zoo.preprocessing import SeenScan, Source
+
+Weights = str | Sequence[str] | Mapping[str, float]
 
 __all__ = [
     "Input",
@@ -28,11 +34,15 @@ __all__ = [
     "ReferenceRange",
     "WeightSet",
     "WeightsError",
+    "features",
+    "freeze",
     "info",
     "list",
     "load",
     "names",
+    "preprocess",
     "save",
+    "unfreeze",
     "weight_set",
 ]
 
@@ -150,25 +160,33 @@ def weight_set(name: str | os.PathLike, weights: str = "default") -> WeightSet:
 
 def load(
     name: str | os.PathLike,
-    weights: str | os.PathLike | None = "default",
+    weights: Weights | os.PathLike | None = "default",
     num_classes: int | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     dtype: Any = None,
 ) -> Any:
     """Returns a network with its pretrained weights: a plain `keras.Model`, built from code.
 
+    An ensemble is one model, too: from a volume to the average of its members' probabilities, 2-D networks slice by
+    slice. It is for prediction; fine-tune its members.
+
     Args:
         name: One of `names()`, or the path of a folder that holds a `preset.json`.
-        weights: `"default"` for the preset's first weight set, the name of another one, the path of a safetensors
-            file for the default's network, or `None` for fresh weights.
+        weights: `"default"` for the preset's first weight set or the ensemble that it is part of (see `list`), the
+            name of another weight set or ensemble, several weight sets by name or with their shares, the path of a
+            safetensors file for the first weight set's network, or `None` for fresh weights of that network.
         num_classes: Number of classes, the background included. A number that differs from the weights' keeps the
-            body and starts a new classifier. Defaults to the weight set's.
+            body and starts a new classifier. Defaults to the weight set's. An ensemble has no such choice.
         input_shape: `(*spatial, channels)`; spatial sizes may be `None`. Defaults to the preset's window, which the
             blocks were trained to pool over.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to Keras's global one.
 
+    Returns:
+        The network. `model.preprocess(scan)` prepares a scan for it, see `preprocess`.
+
     Raises:
-        ValueError: The preset or weight set is unknown.
+        ValueError: The preset or weight set is unknown; or `num_classes` is given for an ensemble: the message has the
+            calls that load its members.
         WeightsError: The weights' SHA-256 is not the preset's, or they do not fit the network; lists which layers and
             shapes differ.
 
@@ -177,17 +195,140 @@ def load(
         >>> zoo.load("densenet3d_pe", num_classes=5).output_shape[-1]
         5
     """
-    is_file = weights is not None and str(weights).endswith(".safetensors")
-    described = weight_set(name, "default" if weights is None or is_file else cast("str", weights))
-    model = described.build(num_classes, input_shape, dtype)
-    if weights is None:
-        return model
-    tensors = _weights.read(Path(weights)) if is_file else described.read_weights()
-    if num_classes is None or _weights.has_same_classes(model, tensors):
-        _weights.assign(model, tensors)
+    is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(".safetensors"))
+    first = next(iter(info(name).weight_sets))
+    shares = {first: 1.0} if weights is None or is_file else _shares(name, cast("Weights", weights))
+    if len(shares) > 1:
+        model = _ensemble(info(name), shares, num_classes, input_shape, dtype)
     else:
-        _weights.assign(model, tensors, skip=_weights.is_head)
+        described = weight_set(name, *shares)
+        model = described.build(num_classes, input_shape, dtype)
+        if weights is not None:
+            tensors = _weights.read(Path(cast("str", weights))) if is_file else described.read_weights()
+            same = num_classes is None or _weights.has_same_classes(model, tensors)
+            _weights.assign(model, tensors, **({} if same else {"skip": _weights.is_head}))
+    window = _known_sizes(model.input_shape)
+    model.preprocess = functools.partial(preprocess, name, weights=shares, window=window)
     return model
+
+
+def features(
+    name: str | os.PathLike,
+    weights: str | os.PathLike | None = "default",
+    part: str = "encoder",
+    **options: Any,
+) -> FeaturePyramid:
+    """Returns the feature maps of a pretrained network at every level: a `keras.Model` with a dict of named outputs.
+
+    Args:
+        name: See `load`.
+        weights: See `load`; those of one network, no ensemble.
+        part: `"encoder"` for the maps of all encoders and the bottleneck, `"decoder"` for those of the bottleneck and
+            the decoders, `"all"` for both.
+        **options: Other arguments of `load`, such as `input_shape` and `dtype`.
+
+    Returns:
+        The model. Its attributes `strides` and `channels` describe each map.
+
+    Raises:
+        ValueError: See `load`; also an unknown part, or the weights of an ensemble.
+
+    Example:
+        >>> from recalib_keras import zoo
+        >>> zoo.features("unet3d_pe", "hippocampus").strides
+        {'encoder_1': 1, 'encoder_2': 2, 'encoder_3': 4, 'bottleneck': 8}
+    """
+    from recalib_keras import models
+
+    if weights is not None and not isinstance(weights, os.PathLike) and len(shares := _shares(name, weights)) > 1:
+        raise ValueError(
+            f"expected weights of one network of {str(name)!r} for its features, got an ensemble; give one of "
+            f"{', '.join(shares)}"
+        )
+    return models.features(load(name, weights, **options), part)
+
+
+def freeze(model: Any, part: str | Sequence[str]) -> builtins.list[str]:
+    """Freezes a part of a network; compile it afterwards. See `recalib_keras.models.freeze`.
+
+    Args:
+        model: A network.
+        part: `"encoder"`, `"bottleneck"`, `"decoder"`, `"classifier"`, `"body"` (all but the classifier), `"blocks"`,
+            `"all"`, a stage such as `"encoder_1"`, the name of a layer, a pattern of names, or a sequence of these.
+
+    Returns:
+        The names of the layers of this part that have weights.
+
+    Raises:
+        ValueError: The model has no such part.
+    """
+    from recalib_keras import models
+
+    return models.freeze(model, part)
+
+
+def unfreeze(model: Any, part: str | Sequence[str] = "all") -> builtins.list[str]:
+    """Lets a part of a network learn again; compile it afterwards. See `recalib_keras.models.unfreeze`.
+
+    Args:
+        model: A network.
+        part: See `freeze`.
+
+    Returns:
+        The names of the layers of this part that have weights.
+
+    Raises:
+        ValueError: The model has no such part.
+    """
+    from recalib_keras import models
+
+    return models.unfreeze(model, part)
+
+
+def preprocess(
+    name: str | os.PathLike,
+    scan: Source,
+    weights: Weights = "default",
+    *,
+    labels: Labels | None = None,
+    window: tuple[int, ...] | None = None,
+    volume: int | None = None,
+) -> SeenScan:
+    """Returns a scan as a preset's network expects it: orientation, spacing, normalisation, windows; and the way back.
+
+    A loaded network has it as a method: `zoo.load(name).preprocess(scan)`.
+
+    Args:
+        name: One of `names()`, or the path of a preset's folder.
+        scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, a nibabel image, or a
+            `recalib_keras.volumes.Volume`.
+        weights: See `load`.
+        labels: The structure of each class of a network that was loaded with another `num_classes`; see `save`.
+            Defaults to the weight set's.
+        window: Spatial sizes of the network's input, if it was loaded with another `input_shape`.
+        volume: Index of the volume to take from a 4-D file or image.
+
+    Returns:
+        `.windows` for `model.fit` and `model.predict`, `.classes(label_map)` for their ground truth, `.image` for the
+        whole scan, and `.restore(prediction)` for the labels on the scan's own grid.
+
+    Raises:
+        ValueError: The preset or weight set is unknown, or `window` has another number of axes.
+        VolumeError: The scan cannot be read.
+
+    Example:
+        seen = zoo.preprocess("unet3d_pe", "scan.nii.gz", weights="hippocampus")
+        image = seen.restore(model.predict(seen.windows))
+    """
+    from recalib_keras import volumes
+    from recalib_keras.zoo.ensembles import leader
+    from recalib_keras.zoo.labels import as_labels
+    from recalib_keras.zoo.preprocessing import SeenScan
+
+    described = leader(info(name), _shares(name, weights))
+    expects = described.input if window is None else described.input.resized(window)
+    read = scan if isinstance(scan, volumes.Volume) else volumes.read(scan, volume=volume, keep_integers=True)
+    return SeenScan(read, expects, as_labels(labels, described.labels))
 
 
 def save(
@@ -239,6 +380,34 @@ def save(
     known = next(key for key, each in preset.weight_sets.items() if each == described)
     details = {"name": name, "title": title, "source": source, "licence": licence}
     return save_preset(model, folder, preset, known, labels, **details)
+
+
+def _shares(name, weights):
+    """Returns the share of each weight set by its name; all of them exist."""
+    preset = info(name)
+    shares = preset.shares(weights)
+    for each in shares:
+        if each not in preset.weight_sets:
+            weight_set(name, each)  # which says what is wrong
+    return shares
+
+
+def _ensemble(preset, shares, num_classes, input_shape, dtype):
+    from recalib_keras.zoo import ensembles
+
+    if num_classes is not None:
+        calls = ensembles.call_of_members(preset, shares, f"num_classes={num_classes}")
+        raise ValueError(
+            f"expected no `num_classes` for the ensemble of {', '.join(shares)}, whose classes are those of its "
+            f"weights, got {num_classes}; load one of its members: {calls}"
+        )
+    return ensembles.build(preset, shares, input_shape, dtype)
+
+
+def _known_sizes(input_shape):
+    """Returns the spatial sizes of an input; None if one is unknown, so that the preset's window is taken."""
+    sizes = tuple(input_shape[1:-1])
+    return None if None in sizes else sizes
 
 
 def _presets():

@@ -47,6 +47,4 @@ def against(reports: Mapping[str, Report], reference: str, rivals: Iterable[str]
         both = {name: reports[name] for name in (reference, rival)}
         (found[rival],) = compare(both, resamples=0, by_structure=False)
     corrected = holm([difference.p for difference in found.values()])
-    return {
-        name: dataclasses.replace(difference, p_holm=p) for (name, difference), p in zip(found.items(), corrected)
-    }
+    return {name: dataclasses.replace(difference, p_holm=p) for (name, difference), p in zip(found.items(), corrected)}

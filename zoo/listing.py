@@ -205,7 +205,9 @@ class Shelf:
 
     def _tests(self, weights: str, better_than: str) -> Mapping[str, Difference]:
         """Returns the test of each preset's weights of this name, over all presets, whatever is filtered."""
-        reports = {name: report for name in self.presets if (report := _report(self.presets[name], weights)) is not None}
+        reports = {
+            name: report for name in self.presets if (report := _report(self.presets[name], weights)) is not None
+        }
         if better_than == PLAIN:
             return evidence.against_plain(reports)
         if better_than not in reports:

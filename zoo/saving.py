@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.checks import MOST_IN_TITLE, check_name
 from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.core.messages import listed
-from recalib_keras.evaluation.structures import distinct_color
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.card import card
-from recalib_keras.zoo.labels import Label, check_labels
+from recalib_keras.zoo.labels import Labels, as_labels, check_labels
 from recalib_keras.zoo.network import Network
 from recalib_keras.zoo.places import holds_preset
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
 
-Labels = Sequence[str | Label] | Mapping[int, str]
 # What a user may change without changing what the network sees or what its weights are.
 FREE_ARGUMENTS = ("dropout", "classifier_activation")
 
@@ -139,27 +136,11 @@ def _window(model, expects):
 
 def _labels(labels, known, classes):
     """Returns the label of each class, checked."""
-    chosen = known if labels is None else _as_labels(labels, known)
+    chosen = as_labels(labels, known)
     if len(chosen) != classes:
         raise ValueError(
             f"expected {classes} `labels`, one for each class of the model, the background first, got "
             f"{'those of the preset, ' if labels is None else ''}{len(chosen)}; name them all"
         )
     check_labels(chosen)
-    return tuple(chosen)
-
-
-def _as_labels(labels, known):
-    """Returns labels of names; structures of the preset keep their colours."""
-    if isinstance(labels, str):
-        raise ValueError(f"expected `labels` as a list of names, got {labels!r}; put it in a list")
-    numbered = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
-    colors = {label.name: label.color for label in known}
-    return [
-        one if isinstance(one, Label) else Label(number, one, colors.get(one) or _color(index))
-        for index, (number, one) in enumerate(numbered)
-    ]
-
-
-def _color(index):
-    return (0, 0, 0) if index == 0 else distinct_color(index - 1)
+    return chosen

@@ -112,9 +112,7 @@ def _layers_of_one(model, part):
         found = [layer for layer in _all_layers(model) if id(layer) not in head]
     else:
         patterns = PARTS.get(part, (part, f"{part}_*"))
-        found = [
-            layer for layer in _all_layers(model) if any(fnmatch.fnmatchcase(layer.name, one) for one in patterns)
-        ]
+        found = [layer for layer in _all_layers(model) if any(fnmatch.fnmatchcase(layer.name, one) for one in patterns)]
     if not found:
         raise ValueError(f"expected a part of the model {model.name!r}, got {part!r}; {_known_parts(model, part)}")
     return found

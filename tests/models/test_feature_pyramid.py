@@ -61,5 +61,5 @@ def test_an_unknown_part():
 def test_a_model_without_stages():
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(inputs), name="mine")
-    with pytest.raises(ValueError, match="expected a network of recalib_keras.models, .*got 'mine' without any"):
+    with pytest.raises(ValueError, match=r"expected a network of recalib_keras.models, .*got 'mine' without any"):
         models.features(model)
