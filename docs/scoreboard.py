@@ -6,9 +6,9 @@ A report is what `recalib evaluate --preset NAME --data FOLDER -o zoo/presets/NA
 from pathlib import Path
 
 from recalib_keras import zoo
-from recalib_keras.evaluation import Report, compare, summarize
-from recalib_keras.evaluation.paired_statistics import holm
+from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.report import MEAN
+from recalib_keras.zoo.evidence import against_plain
 
 PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"
 HEAD = """# The zoo's scoreboard
@@ -78,18 +78,10 @@ def _table(weights, reports):
 
 def _against_plain(reports):
     """Returns the sign of the difference and the p-value of each preset that has a rival without a block."""
-    words = {}
-    for plain in (name for name in reports if "_" not in name):
-        rivals = [name for name in reports if name.startswith(f"{plain}_")]
-        found = [_difference(reports, plain, rival) for rival in rivals]
-        for rival, difference, p in zip(rivals, found, holm([difference.p for difference in found])):
-            words[rival] = f"{'+' if difference.mean > 0 else '−'} {p:.3g}"
-    return words
-
-
-def _difference(reports, plain, rival):
-    both = {name: reports[name] for name in (plain, rival)}
-    return next(difference for difference in compare(both) if difference.structure == MEAN)
+    return {
+        name: f"{'+' if difference.mean > 0 else '−'} {difference.p_holm:.3g}"
+        for name, difference in against_plain(reports).items()
+    }
 
 
 if __name__ == "__main__":

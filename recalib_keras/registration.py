@@ -28,6 +28,8 @@ CLASSES = {
     **dict.fromkeys(("MaxPoolingWithIndices", "MaxUnpooling", "UpSampling"), "layers.resizing"),
     **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), "layers.space_to_depth"),
     "DenseNet": "models.densenet",
+    "FeaturePyramid": "models.feature_pyramid",
+    **dict.fromkeys(("SliceWise", "WeightedAverage", "WholeVolume"), "models.ensemble"),
     "SDNet": "models.sdnet",
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import builtins
+import functools
 import os
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
+from recalib_keras.zoo.places import preset_folder
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
+
+if TYPE_CHECKING:
+    from recalib_keras.models import FeaturePyramid
+    from recalib_keras.zoo.labels import Labels
+    from recalib_keras.zoo.listing import PresetTable
+    from recalib_keras.zoo.preprocessing import SeenScan, Source
+
+Weights = str | Sequence[str] | Mapping[str, float]
 
 __all__ = [
     "Input",
@@ -22,14 +34,20 @@ __all__ = [
     "ReferenceRange",
     "WeightSet",
     "WeightsError",
+    "features",
+    "freeze",
     "info",
+    "list",
     "load",
     "names",
+    "preprocess",
+    "save",
+    "unfreeze",
     "weight_set",
 ]
 
 
-def names() -> list[str]:
+def names() -> builtins.list[str]:
     """Returns the names of all presets, sorted.
 
     Example:
@@ -40,14 +58,64 @@ def names() -> list[str]:
     return sorted(folder.name for folder in _presets().iterdir() if (folder / FILE_NAME).is_file())
 
 
+def list(
+    pattern: str = "*",
+    task: str | None = None,
+    licence: str | None = None,
+    architecture: str | None = None,
+    block: str | None = None,
+    better_than: str | None = None,
+    alpha: float = 0.05,
+) -> PresetTable:
+    """Returns the presets with their weights, tasks, scores, sizes and licences, as a table with the best scores first.
+
+    It prints as a table, in notebooks too. Its items have what it shows as attributes: `zoo.list()[0].dice`.
+
+    What a preset's name alone stands for is marked by `*`: the first weight set of its `preset.json`, or the ensemble
+    that it is part of. In this zoo that is the whole brain wherever a preset has weights for it. `load`, `segment`,
+    `evaluate` and the command take the same.
+
+    Args:
+        pattern: Of names, such as `"*3d_pe"`.
+        task: Such as `"whole_brain"`; a pattern, too.
+        licence: Of the weights, in any case and spacing, such as `"apache-2.0"`, `"cc-by-nc-3.0"` or `"cc-by-*"`.
+            Without a version, any version. An ensemble passes if all its members do.
+        architecture: `"UNet"`, `"SDNet"` or `"DenseNet"`.
+        block: Recalibration block, such as `"pe"`, or `"plain"` for none.
+        better_than: Keeps what is significantly better than `"plain"`, the same network without a block, or than a
+            preset of this name, on the scans that both were measured on: a larger mean Dice, and `p < alpha` in
+            Wilcoxon's signed-rank test of each scan's mean Dice, with Holm's correction over the blocks of the network,
+            or over all presets with such weights. These are the tests of the scoreboard. The scans have also chosen
+            the best epoch, and most presets were trained once: a difference may be one of runs. Defaults to no test,
+            because most presets with a block do not pass it.
+        alpha: Level of significance.
+
+    Returns:
+        The table; empty if nothing passes.
+
+    Raises:
+        ValueError: The architecture, the block or the preset of `better_than` is unknown, or `alpha` is no level.
+
+    Example:
+        >>> from recalib_keras import zoo
+        >>> [entry.name for entry in zoo.list("*_pe", task="whole_brain", licence="apache-2.0")]
+        ['densenet3d_pe', 'unet3d_pe']
+    """
+    from recalib_keras.zoo.listing import Shelf
+
+    shelf = Shelf(info(name) for name in names())
+    return shelf.select(pattern, task, licence, architecture, block, better_than, alpha)
+
+
 def info(name: str | os.PathLike) -> Preset:
     """Returns the description of a preset with its weight sets, their labels, spacing and scores. It prints as a table.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes.
+        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes. The path
+            of that file does too, and the folder above if it holds no other preset.
 
     Raises:
-        ValueError: The name is unknown; the nearest known one is named.
+        ValueError: The name is unknown (the nearest known one is named), or the path is that of no preset.
         RecordError: The `preset.json` in the folder is no valid description.
 
     Example:
@@ -57,11 +125,9 @@ def info(name: str | os.PathLike) -> Preset:
     """
     if str(name) in names():  # before a folder that happens to have the same name
         return Preset.read(_presets() / name)
-    if _holds_preset(Path(name)):
-        return Preset.read(name)
-    if Path(name).name != str(name):
-        folder = Path(name).absolute()
-        raise ValueError(f"expected a preset's folder, got {folder}, which has no {FILE_NAME}; check the path")
+    folder = preset_folder(name)
+    if folder is not None:
+        return Preset.read(folder)
     hint = did_you_mean(name, names(), otherwise=f"known presets: {', '.join(names())}")
     raise ValueError(f"expected the name of a preset, got {str(name)!r}; {hint}")
 
@@ -94,25 +160,33 @@ def weight_set(name: str | os.PathLike, weights: str = "default") -> WeightSet:
 
 def load(
     name: str | os.PathLike,
-    weights: str | os.PathLike | None = "default",
+    weights: Weights | os.PathLike | None = "default",
     num_classes: int | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     dtype: Any = None,
 ) -> Any:
     """Returns a network with its pretrained weights: a plain `keras.Model`, built from code.
 
+    An ensemble is one model, too: from a volume to the average of its members' probabilities, 2-D networks slice by
+    slice. It is for prediction; fine-tune its members.
+
     Args:
         name: One of `names()`, or the path of a folder that holds a `preset.json`.
-        weights: `"default"` for the preset's first weight set, the name of another one, the path of a safetensors
-            file for the default's network, or `None` for fresh weights.
+        weights: `"default"` for the preset's first weight set or the ensemble that it is part of (see `list`), the
+            name of another weight set or ensemble, several weight sets by name or with their shares, the path of a
+            safetensors file for the first weight set's network, or `None` for fresh weights of that network.
         num_classes: Number of classes, the background included. A number that differs from the weights' keeps the
-            body and starts a new classifier. Defaults to the weight set's.
+            body and starts a new classifier. Defaults to the weight set's. An ensemble has no such choice.
         input_shape: `(*spatial, channels)`; spatial sizes may be `None`. Defaults to the preset's window, which the
             blocks were trained to pool over.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to Keras's global one.
 
+    Returns:
+        The network. `model.preprocess(scan)` prepares a scan for it, see `preprocess`.
+
     Raises:
-        ValueError: The preset or weight set is unknown.
+        ValueError: The preset or weight set is unknown; or `num_classes` is given for an ensemble: the message has the
+            calls that load its members.
         WeightsError: The weights' SHA-256 is not the preset's, or they do not fit the network; lists which layers and
             shapes differ.
 
@@ -121,25 +195,220 @@ def load(
         >>> zoo.load("densenet3d_pe", num_classes=5).output_shape[-1]
         5
     """
-    is_file = weights is not None and str(weights).endswith(".safetensors")
-    described = weight_set(name, "default" if weights is None or is_file else cast("str", weights))
-    model = described.build(num_classes, input_shape, dtype)
-    if weights is None:
-        return model
-    tensors = _weights.read(Path(weights)) if is_file else described.read_weights()
-    if num_classes is None or _weights.has_same_classes(model, tensors):
-        _weights.assign(model, tensors)
+    is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(".safetensors"))
+    first = next(iter(info(name).weight_sets))
+    shares = {first: 1.0} if weights is None or is_file else _shares(name, cast("Weights", weights))
+    if len(shares) > 1:
+        model = _ensemble(info(name), shares, num_classes, input_shape, dtype)
     else:
-        _weights.assign(model, tensors, skip=_weights.is_head)
+        described = weight_set(name, *shares)
+        model = described.build(num_classes, input_shape, dtype)
+        if weights is not None:
+            tensors = _weights.read(Path(cast("str", weights))) if is_file else described.read_weights()
+            same = num_classes is None or _weights.has_same_classes(model, tensors)
+            _weights.assign(model, tensors, **({} if same else {"skip": _weights.is_head}))
+    window = _known_sizes(model.input_shape)
+    model.preprocess = functools.partial(preprocess, name, weights=shares, window=window)
     return model
+
+
+def features(
+    name: str | os.PathLike,
+    weights: str | os.PathLike | None = "default",
+    part: str = "encoder",
+    **options: Any,
+) -> FeaturePyramid:
+    """Returns the feature maps of a pretrained network at every level: a `keras.Model` with a dict of named outputs.
+
+    Args:
+        name: See `load`.
+        weights: See `load`; those of one network, no ensemble.
+        part: `"encoder"` for the maps of all encoders and the bottleneck, `"decoder"` for those of the bottleneck and
+            the decoders, `"all"` for both.
+        **options: Other arguments of `load`, such as `input_shape` and `dtype`.
+
+    Returns:
+        The model. Its attributes `strides` and `channels` describe each map.
+
+    Raises:
+        ValueError: See `load`; also an unknown part, or the weights of an ensemble.
+
+    Example:
+        >>> from recalib_keras import zoo
+        >>> zoo.features("unet3d_pe", "hippocampus").strides
+        {'encoder_1': 1, 'encoder_2': 2, 'encoder_3': 4, 'bottleneck': 8}
+    """
+    from recalib_keras import models
+
+    if weights is not None and not isinstance(weights, os.PathLike) and len(shares := _shares(name, weights)) > 1:
+        raise ValueError(
+            f"expected weights of one network of {str(name)!r} for its features, got an ensemble; give one of "
+            f"{', '.join(shares)}"
+        )
+    return models.features(load(name, weights, **options), part)
+
+
+def freeze(model: Any, part: str | Sequence[str]) -> builtins.list[str]:
+    """Freezes a part of a network; compile it afterwards. See `recalib_keras.models.freeze`.
+
+    Args:
+        model: A network.
+        part: `"encoder"`, `"bottleneck"`, `"decoder"`, `"classifier"`, `"body"` (all but the classifier), `"blocks"`,
+            `"all"`, a stage such as `"encoder_1"`, the name of a layer, a pattern of names, or a sequence of these.
+
+    Returns:
+        The names of the layers of this part that have weights.
+
+    Raises:
+        ValueError: The model has no such part.
+    """
+    from recalib_keras import models
+
+    return models.freeze(model, part)
+
+
+def unfreeze(model: Any, part: str | Sequence[str] = "all") -> builtins.list[str]:
+    """Lets a part of a network learn again; compile it afterwards. See `recalib_keras.models.unfreeze`.
+
+    Args:
+        model: A network.
+        part: See `freeze`.
+
+    Returns:
+        The names of the layers of this part that have weights.
+
+    Raises:
+        ValueError: The model has no such part.
+    """
+    from recalib_keras import models
+
+    return models.unfreeze(model, part)
+
+
+def preprocess(
+    name: str | os.PathLike,
+    scan: Source,
+    weights: Weights = "default",
+    *,
+    labels: Labels | None = None,
+    window: tuple[int, ...] | None = None,
+    volume: int | None = None,
+) -> SeenScan:
+    """Returns a scan as a preset's network expects it: orientation, spacing, normalisation, windows; and the way back.
+
+    A loaded network has it as a method: `zoo.load(name).preprocess(scan)`.
+
+    Args:
+        name: One of `names()`, or the path of a preset's folder.
+        scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, a nibabel image, or a
+            `recalib_keras.volumes.Volume`.
+        weights: See `load`.
+        labels: The structure of each class of a network that was loaded with another `num_classes`; see `save`.
+            Defaults to the weight set's.
+        window: Spatial sizes of the network's input, if it was loaded with another `input_shape`.
+        volume: Index of the volume to take from a 4-D file or image.
+
+    Returns:
+        `.windows` for `model.fit` and `model.predict`, `.classes(label_map)` for their ground truth, `.image` for the
+        whole scan, and `.restore(prediction)` for the labels on the scan's own grid.
+
+    Raises:
+        ValueError: The preset or weight set is unknown, or `window` has another number of axes.
+        VolumeError: The scan cannot be read.
+
+    Example:
+        seen = zoo.preprocess("unet3d_pe", "scan.nii.gz", weights="hippocampus")
+        image = seen.restore(model.predict(seen.windows))
+    """
+    from recalib_keras import volumes
+    from recalib_keras.zoo.ensembles import leader
+    from recalib_keras.zoo.labels import as_labels
+    from recalib_keras.zoo.preprocessing import SeenScan
+
+    described = leader(info(name), _shares(name, weights))
+    expects = described.input if window is None else described.input.resized(window)
+    read = scan if isinstance(scan, volumes.Volume) else volumes.read(scan, volume=volume, keep_integers=True)
+    return SeenScan(read, expects, as_labels(labels, described.labels))
+
+
+def save(
+    model: Any,
+    folder: str | os.PathLike,
+    like: str | os.PathLike,
+    labels: Labels | None = None,
+    *,
+    weights: str = "default",
+    name: str = "fine_tuned",
+    title: str | None = None,
+    source: str = "not stated",
+    licence: str | None = None,
+) -> Path:
+    """Makes a preset of a network that was fine-tuned by `model.fit`, for `load`, `segment` and `evaluate`.
+
+    The new weight set is the first, and so the default, of the preset in the folder. Other weight sets there stay; one
+    of the same name is replaced.
+
+    Args:
+        model: A network that `load` returned for `like` and `weights`, with any number of classes.
+        folder: The preset's folder, made if it is missing. Its name is the preset's.
+        like: The preset that the network was loaded from, whose orientation, spacing and normalisation it expects.
+        labels: For each class, the background first: its name, or a `Label` with its number and colour; or a dict from
+            numbers in label maps to names. Classes that are named only get the numbers 0, 1, …. Defaults to the labels
+            of `like`, if the network still has as many classes.
+        weights: The weight set of `like` that the network was loaded with.
+        name: Name of the new weight set.
+        title: What it segments, in words; by default its structures.
+        source: What it was trained on, for the card.
+        licence: The licence of that, under which the weights come.
+
+    Returns:
+        The folder, with `preset.json`, the weights, and a card, `README.md`.
+
+    Raises:
+        ValueError: The model is not the network of `like`, or the labels are not those of its classes.
+        WriteError: A file cannot be written.
+
+    Example:
+        model = zoo.load("unet3d_pe", num_classes=2)
+        model.fit(...)
+        zoo.save(model, "presets/lesions", like="unet3d_pe", labels=["background", "lesion"])
+        recalib_keras.segment("scan.nii.gz", preset="presets/lesions")
+    """
+    from recalib_keras.zoo.saving import save_preset
+
+    described, preset = weight_set(like, weights), info(like)
+    known = next(key for key, each in preset.weight_sets.items() if each == described)
+    details = {"name": name, "title": title, "source": source, "licence": licence}
+    return save_preset(model, folder, preset, known, labels, **details)
+
+
+def _shares(name, weights):
+    """Returns the share of each weight set by its name; all of them exist."""
+    preset = info(name)
+    shares = preset.shares(weights)
+    for each in shares:
+        if each not in preset.weight_sets:
+            weight_set(name, each)  # which says what is wrong
+    return shares
+
+
+def _ensemble(preset, shares, num_classes, input_shape, dtype):
+    from recalib_keras.zoo import ensembles
+
+    if num_classes is not None:
+        calls = ensembles.call_of_members(preset, shares, f"num_classes={num_classes}")
+        raise ValueError(
+            f"expected no `num_classes` for the ensemble of {', '.join(shares)}, whose classes are those of its "
+            f"weights, got {num_classes}; load one of its members: {calls}"
+        )
+    return ensembles.build(preset, shares, input_shape, dtype)
+
+
+def _known_sizes(input_shape):
+    """Returns the spatial sizes of an input; None if one is unknown, so that the preset's window is taken."""
+    sizes = tuple(input_shape[1:-1])
+    return None if None in sizes else sizes
 
 
 def _presets():
     return Path(str(resources.files(__name__) / "presets"))
-
-
-def _holds_preset(folder):
-    try:
-        return (folder / FILE_NAME).is_file()
-    except OSError:  # a name that is too long for the file system
-        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -37,6 +37,43 @@ class Label:
         check_text(self.name, "name")
 
 
+# Labels as a user may give them.
+Labels = Sequence[str | Label] | Mapping[int, str]
+
+
+def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...]:
+    """Returns the labels that a user means.
+
+    Args:
+        labels: For each class its name, or a `Label`; or a dict from numbers to names. Names alone get the numbers 0,
+            1, …, and the colours that these structures have among the known ones. None for the known ones.
+        known: Labels of the preset.
+
+    Raises:
+        ValueError: It is a single text.
+
+    Example:
+        >>> [(label.id, label.name) for label in as_labels(["background", "lesion"], known=())]
+        [(0, 'background'), (1, 'lesion')]
+    """
+    from recalib_keras.evaluation.structures import distinct_color  # here, because most users never need it
+
+    if labels is None:
+        return tuple(known)
+    if isinstance(labels, str):
+        raise ValueError(f"expected `labels` as a list of names, got {labels!r}; put it in a list")
+    numbered = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
+    colors = {label.name: label.color for label in known}
+    return tuple(
+        one if isinstance(one, Label) else Label(number, one, colors.get(one) or _color(index, distinct_color))
+        for index, (number, one) in enumerate(numbered)
+    )
+
+
+def _color(index, distinct_color):
+    return (0, 0, 0) if index == 0 else distinct_color(index - 1)
+
+
 def check_labels(labels: Sequence[Label]) -> None:
     """Checks that labels differ, and that the background, 0 as a rule, is the first of them.
 
@@ -59,6 +96,50 @@ def check_labels(labels: Sequence[Label]) -> None:
                 received=f"{labels[0].id} ({labels[0].name!r})",
                 remedy=f"put {label.id} ({label.name!r}) first",
             )
+
+
+def matching_classes(
+    known: Sequence[Label], wanted: Sequence[Label], stand_ins: Mapping[int, int] | None = None, title: str = ""
+) -> list[int]:
+    """Returns for each wanted label the class of a network that it gets its probability from.
+
+    Args:
+        known: The label of each class of the network.
+        wanted: Labels of several networks together, those of this one among them.
+        stand_ins: From the number of a label to that of the label whose probability it gets where the network lacks
+            it. Defaults to the labels' `mirror`: a network that cannot tell sides apart counts for either.
+        title: What the network segments, for messages.
+
+    Raises:
+        ValueError: The network has other labels, another background, or neither a label nor a stand-in for it.
+
+    Example:
+        >>> both = [Label(0, "background"), Label(4, "left", mirror=9), Label(9, "right", mirror=4)]
+        >>> matching_classes(both[:2], both)
+        [0, 1, 1]
+    """
+    if stand_ins is None:
+        stand_ins = {label.id: label.mirror for label in wanted if label.mirror is not None}
+    ids = [label.id for label in known]
+    strangers = sorted(set(ids) - {label.id for label in wanted})
+    if strangers:
+        raise ValueError(
+            f"expected members with no labels but those of the member with the most, got {strangers} from {title!r}; "
+            "average networks of the same structures"
+        )
+    sources = [label.id if label.id in ids else stand_ins.get(label.id) for label in wanted]
+    missing = [label.id for label, source in zip(wanted, sources) if source not in ids]
+    if missing:
+        raise ValueError(
+            f"expected all labels of the member with the most, or a stand-in for each, in every member, got none for "
+            f"{missing} in {title!r}; give `stand_ins`, or give the labels a `mirror`"
+        )
+    if ids[0] != wanted[0].id:
+        raise ValueError(
+            f"expected the background {wanted[0].id} in every member, got {ids[0]} from {title!r}; average networks "
+            "with one background"
+        )
+    return [ids.index(source) for source in sources]
 
 
 def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:

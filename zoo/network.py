@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -96,6 +98,46 @@ class Input:
     def shape(self) -> tuple[int, ...]:
         """The network's input shape, `(*spatial, channels)`."""
         return (*(size for size in self.window if size != 1), self.depth)
+
+    def resized(self, sizes: Sequence[int]) -> Input:
+        """Returns the description of the same network for another window.
+
+        Args:
+            sizes: The spatial sizes of its input: three of a 3-D network, two of a 2-D one.
+
+        Raises:
+            ValueError: There are more or fewer.
+            RecordError: A size is outside its range.
+        """
+        axes = [axis for axis in range(len(self.window)) if axis != self.slice_axis]
+        if len(sizes) != len(axes):
+            raise ValueError(f"expected {len(axes)} spatial sizes, as of the window {self.window}, got {tuple(sizes)}")
+        window = [1] * len(self.window)
+        for axis, size in zip(axes, sizes):
+            window[axis] = int(size)
+        return dataclasses.replace(self, window=tuple(window))
+
+
+# What the descriptions of networks that look at one image must have in common.
+COMMON = ("orientation", "spacing", "normalization")
+
+
+def check_same_preprocessing(first: Input, other: Input) -> None:
+    """Checks that two networks can look at one image.
+
+    Args:
+        first: What one of them expects to see.
+        other: What the other one expects.
+
+    Raises:
+        ValueError: They expect another orientation, spacing or normalisation.
+    """
+    for name in COMMON:
+        if getattr(first, name) != getattr(other, name):
+            raise ValueError(
+                f"expected members with the same {name}, got {getattr(first, name)!r} and {getattr(other, name)!r}; "
+                "average networks that were trained on scans preprocessed alike"
+            )
 
 
 @dataclass(frozen=True)

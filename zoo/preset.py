@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import os
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +22,11 @@ from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels
 from recalib_keras.zoo.network import Input, Network
-from recalib_keras.zoo.table import aligned, table
+from recalib_keras.zoo.table import aligned, html_table, rows, table
 
 FILE_NAME = "preset.json"
 MOST_PARAMETERS = 10**11
+WIDTH = 100  # of the lines that a description prints
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -180,11 +183,21 @@ class WeightSet:
         return self.folder / name
 
     def __repr__(self):
+        lines = aligned(self._rows())
+        indent = len("trained on") + 4
+        wrapped = (textwrap.wrap(f"  {line}", WIDTH, subsequent_indent=" " * indent) for line in lines)
+        return "\n".join([self.title or self.file, *(line for each in wrapped for line in each)])
+
+    def _repr_html_(self):
+        return html_table([(self.title or self.file, ""), *self._rows()])
+
+    def _rows(self):
+        """Returns what people want to know, as names and values."""
         spacing = "of any size" if self.input.spacing is None else "of " + _times(self.input.spacing) + " mm"
         arguments = ", ".join(f"{key}={value}" for key, value in self.network.arguments.items())
         names = listed((label.name for label in self.labels), most=4)
         score = {key: value for key, value in self.score.items() if not isinstance(value, dict)}
-        rows = [
+        return [
             ("network", f"{self.network.architecture}({arguments})"),
             ("input", f"{_times(self.input.window)} voxels {spacing}, {self.input.orientation}, "
                       f"{self.input.normalization}"),
@@ -194,7 +207,6 @@ class WeightSet:
             ("score", one_line(", ".join(f"{key} {value}" for key, value in score.items())) or "none"),
             ("weights", f"{self.file}, {self.parameters:,} parameters"),
         ]  # fmt: skip
-        return "\n".join([self.title or self.file, *(f"  {line}" for line in aligned(rows))])
 
 
 @dataclass(frozen=True, repr=False)
@@ -277,7 +289,10 @@ class Preset:
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
 
     def __repr__(self):
-        return table([self])
+        return table(self)
+
+    def _repr_html_(self):
+        return f"<p><b>{html.escape(self.name)}</b></p>{html_table(rows(self))}"
 
 
 def _without_folder(mapping, path):

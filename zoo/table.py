@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recalib_keras.zoo.preset import Preset
 
 COLUMNS = ("preset", "weights", "Dice", "parameters", "licence", "segments")
+MOST_IN_CELL = 60  # letters of what a weight set segments, so that a line fits on a screen
 
 
-def table(presets: Iterable[Preset]) -> str:
-    """Returns the weight sets and ensembles of presets as lines of aligned columns, names of the columns first.
+def rows(preset: Preset) -> list[tuple[str, ...]]:
+    """Returns the names of columns, then the cells of each weight set and ensemble of a preset.
 
     Args:
-        presets: The presets to list.
+        preset: The preset.
     """
-    rows = [COLUMNS]
-    for preset in presets:
-        rows += [_weight_set(preset, name) for name in preset.weight_sets]
-        rows += [_ensemble(preset, name) for name in preset.ensembles]
-    return "\n".join(aligned(rows))
+    of_sets = [_weight_set(preset, name) for name in preset.weight_sets]
+    return [COLUMNS, *of_sets, *(_ensemble(preset, name) for name in preset.ensembles)]
+
+
+def table(preset: Preset) -> str:
+    """Returns the weight sets and ensembles of a preset as lines of aligned columns, names of the columns first.
+
+    Args:
+        preset: The preset.
+    """
+    return "\n".join(aligned([(*cells, _shortened(last)) for *cells, last in rows(preset)]))
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows as a table in HTML, for notebooks.
+
+    Args:
+        rows: The names of the columns, then the cells of each row.
+
+    Example:
+        >>> html_table([("name",), ("a < b",)])
+        '<table><thead><tr><th>name</th></tr></thead><tbody><tr><td>a &lt; b</td></tr></tbody></table>'
+    """
+    head, *body = (
+        "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+        for row, tag in zip(rows, ["th"] + ["td"] * (len(rows) - 1))
+    )
+    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -46,6 +72,10 @@ def licences(preset: Preset, weights: str) -> str:
         weights: Name of one of its weight sets or ensembles.
     """
     return "; ".join(dict.fromkeys(preset.weight_sets[name].licence for name in preset.shares(weights)))
+
+
+def _shortened(text):
+    return text if len(text) <= MOST_IN_CELL else f"{text[: MOST_IN_CELL - 1]}…"
 
 
 def _weight_set(preset, name):

@@ -79,6 +79,7 @@ def compare(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    by_structure: bool = True,
 ) -> list[Difference]:
     """Returns how each two reports differ: for each structure, then for the mean of structures.
 
@@ -93,8 +94,9 @@ def compare(
         reports: At least two reports, by name.
         measure: One of `recalib_keras.evaluation.MEASURES`.
         confidence: Confidence of the bootstrap intervals, from 0 to 1.
-        resamples: Number of bootstrap samples.
+        resamples: Number of bootstrap samples; 0 for no intervals, whose ends are then NaN.
         seed: Seed of the bootstrap.
+        by_structure: Whether to compare each structure, too, and not the mean of structures alone.
 
     Raises:
         ValueError: If the measure is unknown, there are fewer than two reports, or the reports have no scan or no
@@ -106,7 +108,7 @@ def compare(
     scans, structures = in_all(reports)
     values = {name: _selected(report, measure, scans, structures) for name, report in reports.items()}
     found = []
-    for family in (structures, [MEAN]):
+    for family in (structures, [MEAN]) if by_structure else ([MEAN],):
         differences = [
             _difference(values, pair, structure, (measure, structures), (confidence, resamples, seed))
             for structure in family

@@ -77,7 +77,7 @@ def bootstrap_interval(
     """Returns the lower and the upper end of the percentile bootstrap interval of a statistic.
 
     Args:
-        differences: Float array; for fewer than two both ends are NaN.
+        differences: Float array; for fewer than two both ends are NaN, and without resamples.
         statistic: Function with an argument `axis`, such as `numpy.mean` or `numpy.median`.
         confidence: Confidence of the interval, from 0 to 1.
         resamples: Number of samples drawn with replacement.
@@ -86,10 +86,10 @@ def bootstrap_interval(
     Reference:
         Efron, "Bootstrap methods: another look at the jackknife", The Annals of Statistics 1979.
     """
+    if len(differences) < 2 or not resamples:
+        return NAN, NAN
     from scipy import stats
 
-    if len(differences) < 2:
-        return NAN, NAN
     interval = stats.bootstrap(
         (differences,),
         statistic,

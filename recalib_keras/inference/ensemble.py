@@ -7,12 +7,11 @@ import numpy as np
 
 from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.sliding_window.predict import View
-from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.uncertainty import normalized_entropy
+from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import ReferenceRange
-
-# What the members' descriptions must have in common, since they look at one image.
-COMMON = ("orientation", "spacing", "normalization")
+from recalib_keras.zoo.labels import matching_classes
+from recalib_keras.zoo.network import check_same_preprocessing
 
 
 class NetworkEnsemble:
@@ -46,11 +45,11 @@ class NetworkEnsemble:
         described = [network.weight_set for network, _ in self.members]
         self._leader = max(described, key=lambda weight_set: len(weight_set.labels))
         self.input, self.labels = self._leader.input, self._leader.labels
-        mirrors = {label.id: label.mirror for label in self.labels if label.mirror is not None}
-        stand_ins = mirrors if stand_ins is None else stand_ins
-        self._classes = [_classes(weight_set, self.labels, stand_ins) for weight_set in described]
+        self._classes = [
+            np.array(matching_classes(each.labels, self.labels, stand_ins, each.title)) for each in described
+        ]
         for weight_set in described:
-            _check_input(self.input, weight_set.input)
+            check_same_preprocessing(self.input, weight_set.input)
 
     @property
     def reference_range(self) -> ReferenceRange | None:
@@ -89,36 +88,3 @@ def _with_classes(view, classes):
     if np.array_equal(classes, np.arange(len(classes))):
         return view
     return dataclasses.replace(view, predict=lambda windows: view.predict(windows)[..., classes])
-
-
-def _classes(weight_set, labels, stand_ins):
-    """Returns for each label the class of a network that it gets its probability from."""
-    ids = [label.id for label in weight_set.labels]
-    known = {label.id for label in labels}
-    if not set(ids) <= known:
-        raise ValueError(
-            f"expected members with no labels but those of the member with the most, got {sorted(set(ids) - known)} "
-            f"from {weight_set.title!r}; average networks of the same structures"
-        )
-    sources = [label.id if label.id in ids else stand_ins.get(label.id) for label in labels]
-    missing = [label.id for label, source in zip(labels, sources) if source not in ids]
-    if missing:
-        raise ValueError(
-            f"expected all labels of the member with the most, or a stand-in for each, in every member, got none for "
-            f"{missing} in {weight_set.title!r}; give `stand_ins`, or give the labels a `mirror`"
-        )
-    if ids[0] != labels[0].id:
-        raise ValueError(
-            f"expected the background {labels[0].id} in every member, got {ids[0]} from {weight_set.title!r}; average "
-            "networks with one background"
-        )
-    return np.array([ids.index(source) for source in sources])
-
-
-def _check_input(first, other):
-    for name in COMMON:
-        if getattr(first, name) != getattr(other, name):
-            raise ValueError(
-                f"expected members with the same {name}, got {getattr(first, name)!r} and {getattr(other, name)!r}; "
-                "average networks that were trained on scans preprocessed alike"
-            )

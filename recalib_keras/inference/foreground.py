@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from recalib_keras.inference.sliding_window.output_grid import SameGrid
 from recalib_keras.inference.sliding_window.predict import SlidingWindow, View
-from recalib_keras.inference.sliding_window.windows import Block, Image
 from recalib_keras.volumes.normalization import threshold_of_bright
+from recalib_keras.volumes.windows import Block, Image
 
 # The search looks at every fourth voxel along each axis, smoothed by the mean with its neighbours against noise.
 STEP = 4

@@ -9,11 +9,10 @@ from keras import ops
 
 from recalib_keras import layers
 from recalib_keras.evaluation.figures.slices import centre_of
-from recalib_keras.inference.preprocessing import preprocessed
-from recalib_keras.inference.sliding_window.predict import as_network_sees
-from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes.windows import cut
 from recalib_keras.zoo import Input
+from recalib_keras.zoo.preprocessing import as_network_sees, preprocessed
 
 ENDING = "_recalibration"  # of the names that networks give to their blocks
 # What the papers show: the two blocks at full resolution.

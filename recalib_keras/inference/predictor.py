@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from recalib_keras.inference.engines import Engine, KerasEngine, Undecided
-from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
-from recalib_keras.inference.sliding_window.windows import Image
+from recalib_keras.inference.sliding_window.predict import View, central_windows
 from recalib_keras.inference.test_time_flip import with_flip
+from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import WeightSet
 from recalib_keras.zoo.labels import counterpart_classes
+from recalib_keras.zoo.preprocessing import as_network_sees
 
 
 class Predictor:

@@ -1,15 +1,13 @@
 """A scan as a network expects it: oriented, resampled and normalised, window by window where possible."""
 
-from dataclasses import replace
-
 import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.core.errors import warn_of_scan
 from recalib_keras.inference.sliding_window.output_grid import output_grid
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input
+from recalib_keras.zoo.preprocessing import warn_if_tilted
 
 
 class PreprocessedScan:
@@ -42,7 +40,7 @@ class PreprocessedScan:
             self._array = _oriented(scan, expects.orientation)
         else:
             self._array = scan.on(self.grid).array
-        _warn_if_tilted(scan.grid, expects, scan.source)
+        warn_if_tilted(scan.grid, expects, scan.source)
         own = scan.array if scan.grid.is_oblique else self._array
         self._normalize = volumes.normalizer(own, expects.normalization, scan.array, scan.source)
 
@@ -54,31 +52,6 @@ class PreprocessedScan:
     def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
         """Returns the normalised voxels of three slices."""
         return self._normalize(self._array[part])
-
-
-def preprocessed(scan: Volume, expects: Input) -> Volume:
-    """Returns a whole scan oriented, resampled and normalised as a network expects, for training and figures.
-
-    Args:
-        scan: The scan.
-        expects: What the network expects.
-
-    Warns:
-        ScanWarning: See `PreprocessedScan`.
-    """
-    _warn_if_tilted(scan.grid, expects, scan.source)
-    conformed = scan.conform(expects.orientation, expects.spacing)
-    own = scan if scan.grid.is_oblique else conformed
-    return replace(conformed, array=volumes.normalizer(own.array, expects.normalization)(conformed.array))
-
-
-def _warn_if_tilted(grid, expects, source):
-    if grid.is_oblique and expects.spacing is None:
-        warn_of_scan(
-            f"the axes of the scan are tilted by {grid.tilt:.0f} degrees; the network sees it tilted, because it "
-            "expects no spacing, so that scans are not resampled",
-            source,
-        )
 
 
 def _oriented(scan, orientation):

@@ -20,9 +20,9 @@ from recalib_keras.inference.preprocessing import PreprocessedScan
 from recalib_keras.inference.quality_control import UnfamiliarScanWarning
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
-from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Volume
+from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import Label, ReferenceRange, WeightSet
 
 Scan = str | os.PathLike | nib.spatialimages.SpatialImage | Volume

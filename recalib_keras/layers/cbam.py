@@ -64,6 +64,7 @@ class SpatialAttention(Recalibration):
             use_bias=self.use_bias,
             data_format=self.data_format,
             kernel_initializer="zeros" if self.use_identity_start else "glorot_uniform",
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name="neighbourhood",
         )

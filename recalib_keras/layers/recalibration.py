@@ -166,6 +166,7 @@ class Recalibration(keras.layers.Layer):
             use_bias=self.use_bias,
             data_format=self.data_format,
             use_identity_start=self.use_identity_start,
+            trainable=self.trainable,  # a block that was saved frozen makes its parts anew
             dtype=self.dtype_policy,
             **kwargs,
         )
@@ -184,6 +185,7 @@ class Recalibration(keras.layers.Layer):
             use_bias=use_bias,
             data_format=self.data_format,
             kernel_initializer="zeros" if makes_logits and self.use_identity_start else "glorot_uniform",
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

@@ -79,6 +79,7 @@ class SegSE(Recalibration):
             dilation_rate=self.dilation_rate,
             use_bias=self.use_bias,
             data_format=self.data_format,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name="neighbourhood",
         )

@@ -13,14 +13,36 @@ from recalib_keras.models.architecture import BLOCKS, POSITIONS
 if TYPE_CHECKING:
     from recalib_keras.models.densenet import DenseNet
     from recalib_keras.models.encoder_decoder import EncoderDecoder
+    from recalib_keras.models.feature_pyramid import FeaturePyramid, features
+    from recalib_keras.models.freezing import freeze, unfreeze
     from recalib_keras.models.sdnet import SDNet
     from recalib_keras.models.unet import UNet
 
     RECALIBRATIONS: dict[str, type]
 
-__all__ = ["POSITIONS", "RECALIBRATIONS", "DenseNet", "EncoderDecoder", "SDNet", "UNet"]
+__all__ = [
+    "POSITIONS",
+    "RECALIBRATIONS",
+    "DenseNet",
+    "EncoderDecoder",
+    "FeaturePyramid",
+    "SDNet",
+    "UNet",
+    "features",
+    "freeze",
+    "unfreeze",
+]
 
-_MODULES = {"DenseNet": "densenet", "EncoderDecoder": "encoder_decoder", "SDNet": "sdnet", "UNet": "unet"}
+_MODULES = {
+    "DenseNet": "densenet",
+    "EncoderDecoder": "encoder_decoder",
+    "FeaturePyramid": "feature_pyramid",
+    "SDNet": "sdnet",
+    "UNet": "unet",
+    "features": "feature_pyramid",
+    "freeze": "freezing",
+    "unfreeze": "freezing",
+}
 
 
 def __getattr__(name: str) -> Any:

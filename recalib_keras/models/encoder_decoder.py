@@ -16,6 +16,7 @@ from recalib_keras.models.architecture import (
     check_size,
     with_current_names,
 )
+from recalib_keras.models.freezing import frozen_paths, restore_frozen
 from recalib_keras.models.parts import Parts
 
 BlockFunction = Callable[[Tensor, int, Parts, str], Tensor]
@@ -112,12 +113,19 @@ class EncoderDecoder(keras.Model):
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
-        return {**self.architecture.config(), "dtype": self._policy_name, "name": self.name}
+        # Keras keeps the flag `trainable` of each layer in its config; here the layers are made anew from arguments.
+        frozen = frozen_paths(self)
+        remembered = {"frozen": frozen} if frozen else {}
+        return {**self.architecture.config(), "dtype": self._policy_name, "name": self.name, **remembered}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> EncoderDecoder:
         """Returns the network that a config describes; arguments may have the names of earlier versions."""
-        return super().from_config(with_current_names(config), custom_objects)
+        arguments = with_current_names(config)
+        frozen = arguments.pop("frozen", ())
+        model = super().from_config(arguments, custom_objects)
+        restore_frozen(model, frozen)
+        return model
 
 
 @dataclass(frozen=True)

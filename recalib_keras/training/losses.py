@@ -30,9 +30,18 @@ class DiceCrossEntropy(keras.losses.Loss):
         name: Name of the loss.
         **kwargs: Arguments of `keras.losses.Loss`.
 
+    With `sample_weight`, in a call or in `fit`, each voxel counts as often as its weight says in all sums of the Dice
+    loss, whose result is multiplied by the mean weight, and its cross-entropy is multiplied by its weight. So a weight
+    of 0 leaves an example out, and equal weights of 2 double the loss, as with Keras's own losses.
+
     Call arguments:
-        y_true: Classes, integers `(batch, *spatial, 1)`.
+        y_true: Classes, integers `(batch, *spatial)` or `(batch, *spatial, 1)`.
         y_pred: Probabilities `(batch, *spatial, num_classes)`.
+        sample_weight: A weight for each example, `(batch,)`, or for each voxel, `(batch, *spatial)` or
+            `(batch, *spatial, 1)`; none is below 0. None for 1 everywhere.
+
+    Raises:
+        ValueError: If `y_true` or `sample_weight` has another shape.
 
     Reference:
         Milletari et al., "V-Net", 3DV 2016, with the denominator of Drozdzal et al., LABELS 2016; with class weights,
@@ -53,12 +62,21 @@ class DiceCrossEntropy(keras.losses.Loss):
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
         self._terms = fused(functools.partial(_terms, class_weights=self.class_weights), summarize=_sums)
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Returns the loss of a batch, `(1,)`; see the class."""
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """Returns the loss of a batch, reduced; see the class."""
+        # Keras would multiply the loss of the whole batch; the weights belong to the sums over voxels.
+        weighted = y_true if sample_weight is None else (y_true, sample_weight)
+        return super().__call__(weighted, y_pred)
+
+    def call(self, y_true: Tensor | tuple[Tensor, Tensor], y_pred: Tensor) -> Tensor:
+        """Returns the loss of a batch, `(1,)`; see the class. With weights, `y_true` is a pair of classes and those."""
+        y_true, *weights = y_true if isinstance(y_true, tuple) else (y_true,)
+        weights = [_of_voxels(weight, y_pred, "sample_weight") for weight in weights]
+        y_true = ops.cast(_of_voxels(y_true, y_pred, "y_true"), "int32")
         logits = getattr(y_pred, "_keras_logits", None)  # Keras's softmax leaves them here, which saves its inverse
         if logits is None:
             logits = _log(y_pred)
-        dice, cross_entropy = self._terms(ops.cast(y_true, "int32"), ops.cast(logits, "float32"))
+        dice, cross_entropy = self._terms(y_true, ops.cast(logits, "float32"), *weights)
         total = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return ops.expand_dims(total, 0)  # with tf.distribute Keras scales only losses that it still has to reduce
 
@@ -74,7 +92,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         voxels = 0
         sums: Any = 0.0
         for y_true, y_pred in batches:
-            logits = _log(y_pred)
+            y_true, logits = _of_voxels(y_true, y_pred, "y_true"), _log(y_pred)
             voxels += ops.size(logits) // logits.shape[-1]
             sums = sums + np.stack([ops.convert_to_numpy(part) for part in _sums(y_true, logits)], dtype="float64")
         sums = [ops.convert_to_tensor(part, "float32") for part in sums]
@@ -96,25 +114,45 @@ def _log(probabilities):
     return ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
 
 
-def _sums(y_true, logits):
+def _of_voxels(values, y_pred, name):
+    """Returns classes or weights as `(batch, *spatial, 1)`, or weights of whole examples as `(batch, 1, …, 1)`."""
+    shape, rank = values.shape, len(y_pred.shape)
+    if len(shape) == rank and shape[-1] in (1, None):
+        return values
+    if len(shape) == rank - 1:
+        return ops.expand_dims(values, -1)
+    if name == "sample_weight" and set(shape[1:]) <= {1}:
+        return ops.reshape(values, (-1,) + (1,) * (rank - 1))
+    wanted = "(batch,), (batch, *spatial)" if name == "sample_weight" else "(batch, *spatial)"
+    is_one_hot = name == "y_true" and len(shape) == rank
+    hint = "give the number of each voxel's class, such as argmax(y_true, axis=-1)" if is_one_hot else "reshape it"
+    raise ValueError(
+        f"expected `{name}` of shape {wanted} or (batch, *spatial, 1) beside predictions of shape "
+        f"{tuple(y_pred.shape)}, got {tuple(shape)}; {hint}"
+    )
+
+
+def _sums(y_true, logits, weights=1.0):
     """Returns, for each class, sums over all voxels of integer labels `(…, 1)` and float32 logits `(…, classes)`.
 
     Sums of the probability inside the ground truth of the class, of the voxels of its ground truth, of the probability
-    anywhere, and of the cross-entropy inside its ground truth.
+    anywhere, and of the cross-entropy inside its ground truth; each voxel with its weight.
     """
     voxels = tuple(range(len(logits.shape) - 1))
     log_probabilities = ops.log_softmax(logits)
     probabilities = ops.exp(log_probabilities)
-    truth = ops.cast(ops.equal(y_true, ops.arange(logits.shape[-1], dtype="int32")), "float32")
+    truth = ops.cast(ops.equal(y_true, ops.arange(logits.shape[-1], dtype="int32")), "float32") * weights
     return tuple(
         ops.sum(summand, axis=voxels)
-        for summand in (truth * probabilities, truth, probabilities, -truth * log_probabilities)
+        for summand in (truth * probabilities, truth, probabilities * weights, -truth * log_probabilities)
     )
 
 
-def _terms(y_true, logits, sums, class_weights):
-    """Returns the Dice loss and the cross-entropy."""
-    return _terms_of(sums, ops.size(logits) // logits.shape[-1], class_weights)
+def _terms(y_true, logits, *weights_and_sums, class_weights):
+    """Returns the Dice loss and the cross-entropy, from weights, if there are any, and the sums of `_sums`."""
+    *weights, sums = weights_and_sums
+    dice, cross_entropy = _terms_of(sums, ops.size(logits) // logits.shape[-1], class_weights)
+    return (dice * ops.mean(weights[0]) if weights else dice), cross_entropy
 
 
 def _terms_of(sums, number_of_voxels, class_weights):

@@ -129,7 +129,7 @@ class PresetEvaluation:
         if len(engines) == 1:
             return engines[0].model
         if self.weights == "default":
-            return zoo.load(self.preset)
+            return zoo.load(self.preset, next(iter(zoo.info(self.preset).weight_sets)))
         members = ", ".join(zoo.info(self.preset).shares(self.weights))
         raise ValueError(f"expected a single network to show gates of, got several: {members}; choose one by `weights`")
 

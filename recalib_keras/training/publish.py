@@ -8,10 +8,10 @@ from pathlib import Path
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import atomic_write, write_text
-from recalib_keras.training.card import card
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.folder import BEST
 from recalib_keras.training.run.log import LOG
+from recalib_keras.zoo.card import card
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
 
 
@@ -63,6 +63,7 @@ def _with_weights(folder, recipe, weight_set):
         preset,
         weight_sets=first | preset.weight_sets | {recipe.weights: weight_set},
         ensembles=_with_member(preset.ensembles, recipe),
+        folder=folder,
     )
 
 

@@ -109,7 +109,7 @@ def rescore(preset: str | os.PathLike, weights: str, data_root: str | os.PathLik
 
 def _find_validation(described, data_root):
     """Returns the scans of the patients that were held out, even if the data has other patients now."""
-    recipe = Recipe.read(described.recipe_path)
+    recipe = _recipe(described)
     if described.held_out:
         patients = tuple(glob.escape(patient) for patient in described.held_out)
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, held_out=patients))
@@ -117,7 +117,17 @@ def _find_validation(described, data_root):
 
 
 def _find_test(described, data_root):
-    return find_test_scans(Recipe.read(described.recipe_path), data_root)
+    return find_test_scans(_recipe(described), data_root)
+
+
+def _recipe(described):
+    path = described.recipe_path
+    if not path.exists():
+        raise ValueError(
+            f"{path}: expected the recipe of these weights, which says on which scans to measure them, got no such "
+            "file; measure them on a data set of yours: --dataset NAME FOLDER"
+        )
+    return Recipe.read(path)
 
 
 def in_words(validation: Sequence[LabelledScan]) -> str:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from recalib_keras import volumes
-from recalib_keras.inference.preprocessing import PreprocessedScan, preprocessed
+from recalib_keras.inference.preprocessing import PreprocessedScan
 from recalib_keras.volumes import Grid, ScanWarning, Volume
 from recalib_keras.zoo import Input
+from recalib_keras.zoo.preprocessing import preprocessed
 
 ORIENTATIONS = ["".join(code) for axes in product("LR", "PA", "IS") for code in permutations(axes)]
 

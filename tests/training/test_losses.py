@@ -18,6 +18,17 @@ def formula(truth, probabilities, dice_weight=1.0, cross_entropy_weight=1.0, cla
     return dice_weight * dice_loss - cross_entropy_weight * (weights * np.log(of_truth)).mean()
 
 
+def weighted_formula(truth, probabilities, weights):
+    """The loss with a weight for each voxel, a class at a time."""
+    truth, weights, dice = truth[..., 0], np.broadcast_to(weights, truth.shape[:-1]), []
+    for index in range(1, probabilities.shape[-1]):
+        p, t = weights * probabilities[..., index], weights * (truth == index)
+        if t.any():
+            dice.append(2 * (p * (truth == index)).sum() / (p.sum() + t.sum()))
+    of_truth = np.take_along_axis(probabilities, truth[..., None], axis=-1)[..., 0]
+    return weights.mean() * (1 - np.mean(dice)) - (weights * np.log(of_truth)).mean()
+
+
 def loss(truth, probabilities, **kwargs):
     return float(keras.ops.convert_to_numpy(DiceCrossEntropy(**kwargs)(truth, probabilities)))
 
@@ -151,3 +162,58 @@ def test_refuses_an_unknown_method():
         ValueError, match="expected `method` to be 'median_frequency' or 'inverse_frequency', got 'rare'"
     ):
         class_weights("rare", [np.array([0, 1])], 2)
+
+
+@pytest.mark.parametrize("spatial", [(6, 7), (4, 3, 5)])
+def test_labels_may_lack_the_last_axis(spatial, rng):
+    truth, probabilities = rng.integers(0, 3, (2, *spatial, 1)), softmax(rng.normal(size=(2, *spatial, 3)))
+    assert loss(truth[..., 0], probabilities) == loss(truth, probabilities)
+    found, expected = (DiceCrossEntropy().of_all([(each, probabilities)]) for each in (truth[..., 0], truth))
+    assert found == expected
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 6, 7), (3, 6, 7, 1)])
+def test_weights_of_examples_and_of_voxels(shape, rng):
+    truth, probabilities = rng.integers(0, 3, (3, 6, 7, 1)), softmax(rng.normal(size=(3, 6, 7, 3)))
+    weights = rng.uniform(0, 2, shape)
+    of_voxels = weights.reshape(3, *(shape[1:3] if len(shape) > 2 else (1, 1)))
+    found = DiceCrossEntropy()(truth, probabilities, sample_weight=weights)
+    assert float(found) == pytest.approx(weighted_formula(truth, probabilities, of_voxels), rel=1e-5)
+
+
+def test_equal_weights_are_a_factor_and_zero_leaves_out(rng):
+    truth, probabilities = rng.integers(0, 3, (4, 6, 7)), softmax(rng.normal(size=(4, 6, 7, 3)))
+    weighted = DiceCrossEntropy()
+    assert float(weighted(truth, probabilities, np.full(4, 2.0))) == pytest.approx(2 * loss(truth, probabilities))
+    half = float(weighted(truth, probabilities, np.array([1.0, 1.0, 0.0, 0.0])))
+    assert half == pytest.approx(0.5 * loss(truth[:2], probabilities[:2]))
+    assert float(weighted(truth, probabilities, np.zeros(4))) == 0
+
+
+@pytest.mark.parametrize("weights", [[3.0, 0.0], [0.0, 3.0]])
+def test_fit_learns_from_the_examples_that_count(weights, rng):
+    """One step by an example alone moves the weights as far as one of both with the other's weight at 0."""
+    images, truth = rng.normal(size=(2, 4, 4, 1)).astype("float32"), rng.integers(0, 3, (2, 4, 4))
+    chosen = int(np.argmax(weights))
+    kernels = []
+    for examples, weight in ((slice(None), np.array(weights)), (slice(chosen, chosen + 1), np.array([1.5]))):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 1, activation="softmax")])
+        model.compile(keras.optimizers.SGD(1.0), DiceCrossEntropy())
+        model.fit(images[examples], truth[examples], sample_weight=weight, verbose=0)
+        kernels.append(model.get_weights()[0])
+    np.testing.assert_allclose(*kernels, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("truth", "weights", "message"),
+    [
+        ((2, 6, 7, 3), None, r"expected `y_true` of shape .*got \(2, 6, 7, 3\); give the number of .* argmax"),
+        ((2, 6), None, r"expected `y_true` of shape .*\(2, 6, 7, 3\), got \(2, 6\)"),
+        ((2, 6, 7), (2, 6), r"expected `sample_weight` of shape \(batch,\), .*got \(2, 6\); reshape it"),
+    ],
+)
+def test_other_shapes_are_refused(truth, weights, message):
+    predictions = np.full((2, 6, 7, 3), 1 / 3, "float32")
+    with pytest.raises(ValueError, match=message):
+        DiceCrossEntropy()(np.zeros(truth), predictions, None if weights is None else np.ones(weights))

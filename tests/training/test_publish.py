@@ -6,9 +6,9 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.training import Recipe, held_out, publish, rescore
-from recalib_keras.training.card import card
 from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.zoo import Preset
+from recalib_keras.zoo.card import card
 
 
 @pytest.fixture

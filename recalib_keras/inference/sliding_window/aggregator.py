@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recalib_keras.inference.sliding_window.output_grid import LabelRows
-from recalib_keras.inference.sliding_window.windows import Block, Span, WindowGrid
+from recalib_keras.volumes.windows import Block, Span, WindowGrid
 
 
 class Aggregator:

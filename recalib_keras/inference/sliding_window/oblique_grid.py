@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recalib_keras.inference.sliding_window.windows import Block, Observer
+from recalib_keras.volumes.windows import Block, Observer
 
 # Labels are made for about so many voxels or from so many probabilities at a time.
 VOXELS_AT_ONCE, VALUES_AT_ONCE = 2**18, 2**20

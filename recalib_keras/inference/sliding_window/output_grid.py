@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from recalib_keras.inference.sliding_window.oblique_grid import ObliqueGrid
-from recalib_keras.inference.sliding_window.windows import Block, Observer
 from recalib_keras.volumes import Grid
+from recalib_keras.volumes.windows import Block, Observer
 
 # Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4

@@ -10,8 +10,7 @@ import numpy as np
 
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
-from recalib_keras.inference.sliding_window.windows import OVERLAP, Image, Observer, WindowGrid, cut
-from recalib_keras.zoo import Input
+from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut
 
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
 # every batch is filled up, so that small scans would take longer.
@@ -147,17 +146,6 @@ def central_windows(
     grid = WindowGrid(image.shape, window)
     places = grid.central_places(windows_at_a_time(window, most_voxels))
     return np.stack([cut(image, place, window, margin) for place in places]).astype("float32")[..., None]
-
-
-def as_network_sees(windows: np.ndarray, expects: Input) -> np.ndarray:
-    """Returns windows as a network takes them, `(batch, *expects.shape)`: slices become channels.
-
-    Args:
-        windows: `(batch, *seen, 1)`; those of a 3-D network are returned unchanged.
-        expects: What the network expects.
-    """
-    axis = expects.slice_axis
-    return windows if axis is None else np.ascontiguousarray(np.moveaxis(windows[..., 0], axis + 1, -1))
 
 
 class _Task(NamedTuple):

@@ -11,15 +11,14 @@ import keras
 import numpy as np
 
 from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, LabelMapping, Problem
-from recalib_keras.inference.preprocessing import preprocessed
-from recalib_keras.inference.sliding_window.windows import cut
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.augmentation import Mirror
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.recipe_tables import Schedule
-from recalib_keras.volumes import Grid
+from recalib_keras.volumes.windows import cut
 from recalib_keras.zoo.labels import Label
+from recalib_keras.zoo.preprocessing import classes_on, preprocessed
 from recalib_keras.zoo.preset import Input
 
 Tensor = Any  # of the backend in use, which Keras has no type for
@@ -64,18 +63,8 @@ def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -
     if problems:
         raise DatasetError(problems)
     image = preprocessed(image, expects)
-    if truth.grid.is_oblique:
-        truth = _with_rim(truth, labels[0].id)
-    classes = _to_classes(labels)(truth.on(image.grid, order=0).array)
+    classes = classes_on(truth, image.grid, [label.id for label in labels])
     return Scan(labelled.name, image.array, classes, labelled.image, expects.spacing or image.grid.spacing)
-
-
-def _with_rim(volume, value):
-    """Returns a volume with one more voxel of a value on all sides, which continues beyond its field of view."""
-    affine = volume.grid.affine.copy()
-    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    array = np.pad(volume.array, 1, constant_values=value)
-    return dataclasses.replace(volume, array=array, grid=Grid(array.shape, affine))
 
 
 def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.inference.sliding_window.aggregator import partition
-from recalib_keras.inference.sliding_window.windows import WindowGrid
+from recalib_keras.volumes.windows import WindowGrid
 
 
 def voxels_of(block):

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -55,7 +55,7 @@ class WindowGrid:
     """
 
     def __init__(self, shape: Sequence[int], window: Sequence[int], overlap: float = OVERLAP):
-        self.window = tuple(window)
+        self.shape, self.window = tuple(shape), tuple(window)
         self.starts = [_starts(size, wanted, overlap) for size, wanted in zip(shape, window)]
         self._spans = [
             _spans(size, wanted, starts) for size, wanted, starts in zip(shape, self.window, self.starts, strict=True)
@@ -101,6 +101,25 @@ class WindowGrid:
         return [
             spans[start].within(low, high) for spans, start, (low, high) in zip(self._spans, place, block, strict=True)
         ]
+
+    def average(self, predictions: Iterable[np.ndarray]) -> np.ndarray:
+        """Returns the average of what was predicted for all windows, for each voxel of the volume.
+
+        Args:
+            predictions: `(*window, channels)` for each of `places()`, in their order.
+
+        Returns:
+            float32 `(*shape, channels)`.
+        """
+        average: Any = None
+        for place, values in zip(self.places(), predictions, strict=True):
+            if average is None:
+                average = np.zeros((*self.shape, values.shape[-1]), "float32")
+            spans = self.spans(place, [(0, size) for size in self.shape])
+            inner = tuple(slice(span.offset, span.offset + span.stop - span.start) for span in spans)
+            weights = np.einsum("i,j,k->ijk", *(span.weights for span in spans))
+            average[tuple(slice(span.start, span.stop) for span in spans)] += values[inner] * weights[..., None]
+        return average
 
     def central_places(self, count: int) -> list[tuple[int, ...]]:
         """Returns the starts of the `count` windows nearest to the middle of the volume, in order."""

@@ -1,6 +1,7 @@
 """The card of a preset: its purpose, training data and scores in words, made from its description."""
 
 from recalib_keras.core.messages import one_line
+from recalib_keras.zoo.places import is_shipped
 from recalib_keras.zoo.preset import Preset
 
 # What Markdown would take for a table or HTML.
@@ -22,26 +23,36 @@ Segments {title}.
 | labels | {labels} |
 | input | {window}, {spacing}, orientation {orientation}, normalisation `{normalization}` |
 | training data | {source} ({licence}) |
-| training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long} |
+| training | {training} |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
-Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). The score is
+{score}{where}
+    {command}
+"""
+
+SCORE = """Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). The score is
 optimistic: the best epoch was chosen on these scans.
 {caution}
 | structure | Dice |
 |---|---|
 {by_structure}
+"""
 
-    recalib evaluate --preset {name} --weights {weights} --data $RECALIB_DATA
+NO_SCORE = """These weights were saved without a score. Measure them on scans that they have not learned from.
 """
 
 ENSEMBLE = """
 ## `{name}`{default}
 
 Averages the probabilities of {members}, the weights below.
-
+{where}
     recalib segment scan.nii.gz -o results --preset {preset} --weights {name}
     recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
+"""
+
+# A folder can be moved and renamed, so a command that must work in it cannot name it.
+HERE = """
+Run in this folder:
 """
 
 SYNTHETIC = """
@@ -53,16 +64,19 @@ real scan: segmentations of real scans can be worse, so check them before you us
 def card(preset: Preset) -> str:
     """Returns the Markdown card of a preset.
 
+    Its commands name a preset of this package, and are to be run in the folder of any other one.
+
     Args:
         preset: The preset.
     """
-    default = preset.shares()
+    default, is_known = preset.shares(), is_shipped(preset.folder)
+    place = {"preset": preset.name if is_known else ".", "where": "" if is_known else HERE}
     ensembles = [
-        ENSEMBLE.format(preset=preset.name, name=name, members=_members(shares), default=_mark(shares == default))
+        ENSEMBLE.format(name=name, members=_members(shares), default=_mark(shares == default), **place)
         for name, shares in preset.ensembles.items()
     ]
     sections = [
-        _section(preset.name, weights, described, is_default=default == {weights: 1.0})
+        _section(weights, described, default == {weights: 1.0}, **place)
         for weights, described in preset.weight_sets.items()
     ]
     return CARD.format(name=preset.name, sections="".join([*ensembles, *sections]))
@@ -93,21 +107,37 @@ def _architecture(network):
     return f"`{network.architecture}` ({arguments})"
 
 
-def _how_long(described):
-    start = (
-        f", starting from the weights of `{_plain(described.data['starts_from'])}`"
-        if "starts_from" in described.data
-        else ""
-    )
+def _training(weights, described):
+    """Returns how the weights were trained, in words: by a recipe, or by code that left none."""
     score = described.score
+    start = _plain(described.data.get("starts_from", ""))
+    if not score:
+        return f"fine-tuned from `{start}` in Python" if start else "not stated"
+    start = f", starting from the weights of `{start}`" if start else ""
     device = f" on {score['device']}" if "device" in score else ""
-    return f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}"
+    how_long = f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}"
+    return f"[{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long}"
 
 
-def _section(name, weights, described, is_default):
-    expects, score = described.input, described.score
+def _score(described):
+    score = described.score
+    if not score:
+        return NO_SCORE
+    by_structure = (f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items())
+    return SCORE.format(
+        scans=_plain(score["scans"]),
+        dice=score["dice"],
+        dice_sd=score["dice_sd"],
+        caution=SYNTHETIC if described.data.get("synthetic") else "",
+        by_structure="\n".join(by_structure),
+    )
+
+
+def _section(weights, described, is_default, preset, where):
+    expects = described.input
+    # Without a recipe, no file says which scans were kept apart.
+    scans = "--data $RECALIB_DATA" if described.score else "--dataset nifti_folder FOLDER"
     return SECTION.format(
-        name=name,
         weights=weights,
         default=_mark(is_default),
         title=_plain(described.title),
@@ -120,16 +150,12 @@ def _section(name, weights, described, is_default):
         else "the scan's spacing",
         orientation=expects.orientation,
         normalization=expects.normalization,
-        source=_plain(described.data["source"]),
-        licence=_plain(described.data["licence"]),
-        how_long=_how_long(described),
+        source=_plain(described.data.get("source", "not stated")),
+        licence=_plain(described.licence),
+        training=_training(weights, described),
         file=described.file,
         sha256=described.sha256,
-        scans=_plain(score["scans"]),
-        dice=score["dice"],
-        dice_sd=score["dice_sd"],
-        caution=SYNTHETIC if described.data.get("synthetic") else "",
-        by_structure="\n".join(
-            f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items()
-        ),
+        score=_score(described),
+        where=where,
+        command=f"recalib evaluate --preset {preset} --weights {weights} {scans}",
     )

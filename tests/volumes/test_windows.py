@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from recalib_keras.inference.sliding_window.windows import Span, WindowGrid, cut
+from recalib_keras.volumes.windows import Span, WindowGrid, cut
 
 
 @pytest.mark.parametrize(

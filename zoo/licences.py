@@ -1,0 +1,58 @@
+"""Short names of licences, so that they can be compared however they are written."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+_WORD = re.compile(r"[a-z*?]+|\d+(?:\.\d+)*")
+_VERSION = re.compile(r"\d+(?:\.\d+)*")
+_NO_WORDS = {"license", "licence", "version", "v", "the", "international", "public"}
+_WORDS = {
+    "attribution": "by",
+    "noncommercial": "nc",
+    "sharealike": "sa",
+    "noderivatives": "nd",
+    "noderivs": "nd",
+}
+
+
+def short_name(licence: str) -> str:
+    """Returns the short name of a licence: its words in lower case up to the version, joined by `-`, as SPDX has them.
+
+    What follows the version, such as a link or a remark, is left out.
+
+    Args:
+        licence: The licence, as a description states it or a user writes it; `*` and `?` are kept.
+
+    Example:
+        >>> short_name("Apache License, Version 2.0"), short_name("CC BY-NC 3.0 (Neuromorphometrics, Inc.)")
+        ('apache-2.0', 'cc-by-nc-3.0')
+    """
+    text = re.sub(r"creative commons", "cc", licence.lower()).replace("non-commercial", "noncommercial")
+    text = re.sub(r"\bcc0\b", "cczero", text)  # its 0 is no version
+    words = []
+    for word in _WORD.findall(text):
+        if word not in _NO_WORDS:
+            words.append(_WORDS.get(word, word))
+        if _VERSION.fullmatch(word):
+            break
+    return "-".join(words).replace("cczero", "cc0")
+
+
+def matches(licence: str, wanted: str) -> bool:
+    """Returns whether a licence is the one wanted, whatever the case and the spacing.
+
+    Without a version, any version matches: `"cc-by"` is CC BY 4.0, but neither CC BY-NC nor CC BY-SA.
+
+    Args:
+        licence: As a description states it.
+        wanted: As a user writes it, with `*` for anything, such as `"cc-by-*"`.
+
+    Example:
+        >>> matches("CC BY-SA 4.0", "cc-by-sa-4.0"), matches("CC BY-NC 3.0", "cc-by"), matches("CC BY 4.0", "CC BY")
+        (True, False, True)
+    """
+    name, pattern = short_name(licence), short_name(wanted).replace("-", "")
+    without_version = re.sub(rf"-{_VERSION.pattern}$", "", name)
+    return any(fnmatch.fnmatchcase(each.replace("-", ""), pattern) for each in (name, without_version))

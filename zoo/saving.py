@@ -1,0 +1,146 @@
+"""A preset made of a network that was fine-tuned in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from recalib_keras.core.checks import MOST_IN_TITLE, check_name
+from recalib_keras.core.files import write_bytes, write_text
+from recalib_keras.core.messages import listed
+from recalib_keras.zoo import weights as weight_files
+from recalib_keras.zoo.card import card
+from recalib_keras.zoo.labels import Labels, as_labels, check_labels
+from recalib_keras.zoo.network import Network
+from recalib_keras.zoo.places import holds_preset
+from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
+
+# What a user may change without changing what the network sees or what its weights are.
+FREE_ARGUMENTS = ("dropout", "classifier_activation")
+
+
+def save_preset(
+    model: Any,
+    folder: str | os.PathLike,
+    like: Preset,
+    like_weights: str,
+    labels: Labels | None = None,
+    *,
+    name: str,
+    title: str | None = None,
+    source: str = "not stated",
+    licence: str | None = None,
+) -> Path:
+    """Writes a preset of a network, with its description, weights and card; see `recalib_keras.zoo.save`.
+
+    Args:
+        model: The network.
+        folder: The preset's folder.
+        like: The preset whose network it is.
+        like_weights: The weight set of `like` that it started from.
+        labels: The structure of each class.
+        name: Name of the new weight set.
+        title: What it segments.
+        source: What it was trained on.
+        licence: The licence of that.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The model is not that network, or the labels are not those of its classes.
+        WriteError: A file cannot be written.
+    """
+    folder = Path(folder)
+    check_name(name, "the name of the weight set")
+    described = like.weight_sets[like_weights]
+    network = _network(model, described, like)
+    structures = _labels(labels, described.labels, model.output_shape[-1])
+    content = weight_files.serialize(model)
+    weight_set = WeightSet(
+        title=listed((label.name for label in structures[1:]), most=3)[:MOST_IN_TITLE] if title is None else title,
+        network=network,
+        input=dataclasses.replace(described.input, window=_window(model, described.input)),
+        labels=structures,
+        file=f"{name}.safetensors",
+        sha256=weight_files.sha256(content),
+        parameters=model.count_params(),
+        data={"source": source, "licence": licence or _licence(described), "starts_from": like.name},
+    )
+    preset = _with_weights(folder, name, weight_set)
+    description, readme = preset.to_json(), card(preset)  # what can fail comes before the first file is replaced
+    write_bytes(folder / weight_set.file, content)
+    write_text(folder / FILE_NAME, description)
+    write_text(folder / "README.md", readme)
+    return folder
+
+
+def _licence(described):
+    return f"not stated; started from weights under {described.licence}"
+
+
+def _with_weights(folder, name, weight_set):
+    """Returns the preset of a folder, or a new one, with the weight set as its first."""
+    preset = Preset.read(folder) if holds_preset(folder) else Preset(folder.resolve().name, {})
+    others = {key: value for key, value in preset.weight_sets.items() if key != name}
+    return dataclasses.replace(preset, weight_sets={name: weight_set, **others}, folder=folder)
+
+
+def _network(model, described, like):
+    """Returns the description of a model's network, which must be that of a weight set."""
+    architecture = getattr(model, "architecture", None)
+    if architecture is None:
+        raise ValueError(
+            f"expected `model` to be a network of recalib_keras.models, such as zoo.load returns, got a "
+            f"{type(model).__name__}; save other models by model.save, and segment with Segmenter(weight_set, model)"
+        )
+    channels = model.input_shape[-1]
+    if channels != described.input.shape[-1] or len(model.input_shape) - 1 != len(described.input.shape):
+        raise ValueError(
+            f"expected `model` to have an input like that of {like.name!r}, {described.input.shape}, got "
+            f"{model.input_shape[1:]}; give the weights that it was loaded with"
+        )
+    same = described.build(model.output_shape[-1], model.input_shape[1:])
+    if type(model).__name__ != type(same).__name__:
+        differing = [f"{type(model).__name__} instead of {type(same).__name__}"]
+    else:
+        differing = _differences(architecture.config(), same.architecture.config())
+    if differing:
+        others = [key for key, other in like.weight_sets.items() if other.network != described.network]
+        hint = f"; its other weights are {listed(others)}: give weights=…" if others else ""
+        raise ValueError(f"expected the network of {like.name!r}, got {listed(differing)}{hint}")
+    changed = {
+        key: getattr(architecture, key)
+        for key in FREE_ARGUMENTS
+        if getattr(architecture, key) != getattr(same.architecture, key)
+    }
+    return Network(described.network.architecture, {**described.network.arguments, **changed})
+
+
+def _differences(found, wanted):
+    return [
+        f"{key}={found.get(key)!r} instead of {wanted[key]!r}"
+        for key in wanted
+        if key not in FREE_ARGUMENTS and found.get(key) != wanted[key]
+    ]
+
+
+def _window(model, expects):
+    """Returns the window of a model's input, or that of a description for a model of any size."""
+    sizes = iter(model.input_shape[1:-1])
+    found = tuple(1 if axis == expects.slice_axis else next(sizes) for axis in range(3))
+    return expects.window if None in found else found
+
+
+def _labels(labels, known, classes):
+    """Returns the label of each class, checked."""
+    chosen = as_labels(labels, known)
+    if len(chosen) != classes:
+        raise ValueError(
+            f"expected {classes} `labels`, one for each class of the model, the background first, got "
+            f"{'those of the preset, ' if labels is None else ''}{len(chosen)}; name them all"
+        )
+    check_labels(chosen)
+    return chosen
