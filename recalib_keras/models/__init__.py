@@ -1,4 +1,4 @@
-"""Segmentation networks with recalibration blocks, in 2-D and 3-D.
+"""Segmentation networks with recalibration blocks, in 2-D and 3-D, and grafting of blocks into any Keras model.
 
 The networks load on first use: the rules of `recalib_keras.models.architecture` are needed without Keras, too.
 """
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from recalib_keras.models.densenet import DenseNet
     from recalib_keras.models.encoder_decoder import EncoderDecoder
     from recalib_keras.models.sdnet import SDNet
+    from recalib_keras.models.surgery import graft
     from recalib_keras.models.unet import UNet
 
     RECALIBRATIONS: dict[str, type]
 
-__all__ = ["POSITIONS", "RECALIBRATIONS", "DenseNet", "EncoderDecoder", "SDNet", "UNet"]
+__all__ = ["POSITIONS", "RECALIBRATIONS", "DenseNet", "EncoderDecoder", "SDNet", "UNet", "graft"]
 
-_MODULES = {"DenseNet": "densenet", "EncoderDecoder": "encoder_decoder", "SDNet": "sdnet", "UNet": "unet"}
+_MODULES = {
+    "DenseNet": "densenet",
+    "EncoderDecoder": "encoder_decoder",
+    "SDNet": "sdnet",
+    "UNet": "unet",
+    "graft": "surgery",
+}
 
 
 def __getattr__(name: str) -> Any:
