@@ -1,4 +1,4 @@
-"""Segmentation networks with recalibration blocks, in 2-D and 3-D.
+"""Segmentation networks with recalibration blocks, in 2-D and 3-D, and grafting of blocks into any Keras model.
 
 The networks load on first use: the rules of `recalib_keras.models.architecture` are needed without Keras, too.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recalib_keras.models.feature_pyramid import FeaturePyramid, features
     from recalib_keras.models.freezing import freeze, unfreeze
     from recalib_keras.models.sdnet import SDNet
+    from recalib_keras.models.surgery import graft
     from recalib_keras.models.unet import UNet
 
     RECALIBRATIONS: dict[str, type]
@@ -30,6 +31,7 @@ __all__ = [
     "UNet",
     "features",
     "freeze",
+    "graft",
     "unfreeze",
 ]
 
@@ -41,6 +43,7 @@ _MODULES = {
     "UNet": "unet",
     "features": "feature_pyramid",
     "freeze": "freezing",
+    "graft": "surgery",
     "unfreeze": "freezing",
 }
 
