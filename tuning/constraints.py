@@ -102,7 +102,11 @@ def aggregation_problem(recipe: Mix) -> str | None:
 def levels_problem(recipe: Mix) -> str | None:
     """Returns why the levels are invalid, or None."""
     count, filters = levels(recipe), argument(recipe, "filters")
-    found = _problem(architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1))
+    pool_sizes = architecture.as_tuples(argument(recipe, "pool_sizes"))
+    found = _problem(architecture.check_pool_sizes, pool_sizes, count, len(_sizes(recipe)))
+    found = found or _problem(
+        architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1), pool_sizes
+    )
     if found is None and filters is not None:
         found = _problem(architecture.check_filters, filters, count)
     if found is None and block(recipe) is not None:
