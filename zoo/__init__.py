@@ -10,6 +10,7 @@ from typing import Any, cast
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
+from recalib_keras.zoo.adaptation import with_channels
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
@@ -98,6 +99,8 @@ def load(
     num_classes: int | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     dtype: Any = None,
+    channels: int | None = None,
+    classifier_activation: str | None = "default",
 ) -> Any:
     """Returns a network with its pretrained weights: a plain `keras.Model`, built from code.
 
@@ -105,14 +108,20 @@ def load(
         name: One of `names()`, or the path of a folder that holds a `preset.json`.
         weights: `"default"` for the preset's first weight set, the name of another one, the path of a safetensors
             file for the default's network, or `None` for fresh weights.
-        num_classes: Number of classes, the background included. A number that differs from the weights' keeps the
-            body and starts a new classifier. Defaults to the weight set's.
+        num_classes: Number of classes, the background included; with a sigmoid, number of structures. A number that
+            differs from the weights' keeps the body and starts a new classifier. Defaults to the weight set's.
         input_shape: `(*spatial, channels)`; spatial sizes may be `None`. Defaults to the preset's window, which the
             blocks were trained to pool over.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to Keras's global one.
+        channels: Number of channels of your images, such as 4 modalities or 3 colours. If the weights were trained
+            with another number, the first kernel is adapted, so that an image whose channels are all alike gives the
+            output of the original network; see `recalib_keras.zoo.adaptation`. A network that sees several slices has
+            those of the first channel first. Defaults to the preset's.
+        classifier_activation: `"sigmoid"` for structures with a probability each, which starts a new classifier;
+            `"softmax"`; or `None` for logits. Defaults to the preset's; a single class has a sigmoid.
 
     Raises:
-        ValueError: The preset or weight set is unknown.
+        ValueError: The preset or weight set is unknown; or `input_shape` has other channels than `channels`.
         WeightsError: The weights' SHA-256 is not the preset's, or they do not fit the network; lists which layers and
             shapes differ.
 
@@ -123,15 +132,37 @@ def load(
     """
     is_file = weights is not None and str(weights).endswith(".safetensors")
     described = weight_set(name, "default" if weights is None or is_file else cast("str", weights))
-    model = described.build(num_classes, input_shape, dtype)
+    wanted = described.input.num_channels if channels is None else channels
+    shape = _shape(described.input, input_shape, wanted)
+    network, trained = described.network, described.network
+    if classifier_activation != "default":
+        network = trained.activated(classifier_activation)
+    labelled = trained if classifier_activation is None else network  # logits are those of the trained classes
+    model = network.build(shape, labelled.num_classes(described.labels) if num_classes is None else num_classes, dtype)
     if weights is None:
         return model
     tensors = _weights.read(Path(weights)) if is_file else described.read_weights()
-    if num_classes is None or _weights.has_same_classes(model, tensors):
+    tensors = with_channels(tensors, model, described.input.num_channels, wanted, described.input.depth)
+    has_new_head = num_classes is not None and not _weights.has_same_classes(model, tensors)
+    if not has_new_head and labelled.has_sigmoid == trained.has_sigmoid:
         _weights.assign(model, tensors)
     else:
         _weights.assign(model, tensors, skip=_weights.is_head)
     return model
+
+
+def _shape(expects, given, channels):
+    """Returns the shape of a network's input with so many channels."""
+    if channels < 1:
+        raise ValueError(f"expected `channels` to be at least 1, got {channels}")
+    total = channels * expects.depth
+    if given is not None and given[-1] != total:
+        slices = "" if expects.depth == 1 else f" ({expects.depth} slices of each channel)"
+        raise ValueError(
+            f"expected `input_shape` to end with {total}{slices}, got {tuple(given)}; give `channels`, the number of "
+            "channels of your images, too, and the first kernel is adapted to it"
+        )
+    return (*(given or expects.shape)[:-1], total)
 
 
 def _presets():
