@@ -119,3 +119,18 @@ def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
             )
     classes = {number: index for index, number in enumerate(ids)}
     return tuple(classes[mirrors[number]] for number in ids)
+
+
+def region_classes(labels: Sequence[Label]) -> tuple[tuple[int, ...], ...]:
+    """Returns for each structure the classes of its voxels: its own, and those of the labels that it includes.
+
+    Args:
+        labels: The label of each class, the background first.
+
+    Example:
+        >>> whole, core = Label(1, "whole tumour", includes=(2,)), Label(2, "core")
+        >>> region_classes([Label(0, "background"), whole, core])
+        ((1, 2), (2,))
+    """
+    classes = {label.id: index for index, label in enumerate(labels)}
+    return tuple(tuple(sorted(classes[number] for number in label.numbers)) for label in labels[1:])

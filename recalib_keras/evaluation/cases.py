@@ -1,15 +1,17 @@
 """The scans of an evaluation: where their predictions, ground truths and images are, and the loop over them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from recalib_keras import volumes
 from recalib_keras.core.messages import listed
 from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
-from recalib_keras.evaluation.structures import StructureLike, unnamed_structures
+from recalib_keras.evaluation.structures import StructureLike, numbers_of, unnamed_structures
 from recalib_keras.volumes import Volume, VolumeError
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
@@ -25,11 +27,14 @@ class Case:
         name: Name of the scan in reports and figures.
         read_maps: Function that returns prediction and ground truth, two `recalib_keras.volumes.Volume`.
         read_image: Function that returns the scan itself as a `Volume`; None if the scan is not available.
+        known: Numbers of the structures that the ground truth can have; a report has no row for the others. None for
+            all.
     """
 
     name: str
     read_maps: Callable[[], tuple[Volume, Volume]]
     read_image: Callable[[], Volume] | None = None
+    known: Collection[int] | None = None
 
 
 def find_cases(
@@ -88,10 +93,10 @@ def evaluate(
         OSError: If a file cannot be read.
         MemoryError: If a scan does not fit into memory.
     """
-    found = {}
+    found, known = {}, {}
     for case in cases:
         try:
-            found[case.name] = _measure_case(case, structures)
+            found[case.name], known[case.name] = _measure_case(case, structures), case.known
         except (VolumeError, OSError, MemoryError) as error:
             if on_failure is None:
                 raise
@@ -102,6 +107,7 @@ def evaluate(
             Row(scan, structure.name, structure.id, measures.get(structure.id, Measures()))
             for scan, measures in found.items()
             for structure in structures
+            if structure.id in measures or known[scan] is None
         )
     )
 
@@ -122,8 +128,16 @@ def check_grids(prediction: Volume, truth: Volume) -> Volume:
 def _measure_case(case, structures):
     prediction, truth = case.read_maps()
     prediction = check_grids(prediction, truth)
-    labels = None if structures is None else [structure.id for structure in structures]
-    return measure_all(prediction.array, truth.array, truth.grid, labels)
+    if structures is None:
+        return measure_all(prediction.array, truth.array, truth.grid)
+    known = [structure for structure in structures if case.known is None or structure.id in case.known]
+    plain = [structure.id for structure in known if len(numbers_of(structure)) == 1]
+    found = measure_all(prediction.array, truth.array, truth.grid, plain)
+    for structure in known:
+        if structure.id not in found:
+            masks = (np.isin(volume.array, numbers_of(structure)) for volume in (prediction, truth))
+            found[structure.id] = measure_all(*masks, truth.grid, [1])[1]
+    return found
 
 
 def _case(name, prediction, truth, image):

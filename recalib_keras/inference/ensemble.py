@@ -12,7 +12,7 @@ from recalib_keras.inference.uncertainty import normalized_entropy
 from recalib_keras.zoo import ReferenceRange
 
 # What the members' descriptions must have in common, since they look at one image.
-COMMON = ("orientation", "spacing", "normalization")
+COMMON = ("orientation", "spacing", "normalization", "channels")
 
 
 class NetworkEnsemble:
@@ -51,6 +51,16 @@ class NetworkEnsemble:
         self._classes = [_classes(weight_set, self.labels, stand_ins) for weight_set in described]
         for weight_set in described:
             _check_input(self.input, weight_set.input)
+            if weight_set.network.has_sigmoid != self.has_sigmoid:
+                raise ValueError(
+                    "expected members whose classifiers all have a sigmoid, or none, got both; average networks of "
+                    "one kind"
+                )
+
+    @property
+    def has_sigmoid(self) -> bool:
+        """Whether each structure has a probability of its own."""
+        return self._leader.network.has_sigmoid
 
     @property
     def reference_range(self) -> ReferenceRange | None:

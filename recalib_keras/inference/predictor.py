@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from recalib_keras.inference.engines import Engine, KerasEngine, Undecided
+from recalib_keras.inference.sliding_window.decision import with_background
 from recalib_keras.inference.sliding_window.predict import View, as_network_sees, central_windows
 from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.test_time_flip import with_flip
@@ -56,5 +57,7 @@ class Predictor:
         """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, 1)`."""
         expects = self.weight_set.input
         probabilities = self.engine(as_network_sees(windows, expects))
+        if self.weight_set.network.has_sigmoid:
+            probabilities = with_background(probabilities)
         axis = expects.slice_axis
         return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)

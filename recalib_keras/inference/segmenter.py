@@ -19,6 +19,7 @@ from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.preprocessing import PreprocessedScan
 from recalib_keras.inference.quality_control import UnfamiliarScanWarning
 from recalib_keras.inference.segmentation import Segmentation
+from recalib_keras.inference.sliding_window.decision import decision_for
 from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
 from recalib_keras.inference.sliding_window.windows import Image
 from recalib_keras.inference.uncertainty import Uncertainty
@@ -36,7 +37,8 @@ class Segmenter:
         preset: One of `recalib_keras.zoo.names()`, the path of a folder with a `preset.json`, or a `WeightSet` that
             describes `model`.
         model: Only with a `WeightSet`: `keras.Model` of its input shape and classes, or an engine: any function from
-            windows `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
+            windows `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`; with a sigmoid, those
+            of the structures alone.
         flips: Whether to average each prediction with that of the left-right mirror image, for networks that were
             trained on both sides of the body. Takes twice the time.
         weights: Only with a preset: name of one of its weight sets or ensembles; or several weight sets, whose
@@ -170,12 +172,13 @@ class Segmenter:
         if not isinstance(scan, Volume):
             scan = volumes.read(scan, volume=volume, keep_integers=True)
         image = PreprocessedScan(scan, self.input)
-        uncertainty = Uncertainty(self.labels) if measure_uncertainty else None
+        uncertainty = Uncertainty(self.labels, self._networks.has_sigmoid) if measure_uncertainty else None
         sliding_window = SlidingWindow(
             self.views(image),
             len(self.labels),
             output_grid=image.output_grid,
             observe=None if uncertainty is None else uncertainty.observe,
+            decide=decision_for(self.labels),
             progress=progress,
         )
         classes = volumes.resample(predict_foreground(sliding_window, image), image.oriented, scan.grid, order=0)
@@ -188,7 +191,8 @@ class Segmenter:
         Args:
             image: See `SlidingWindow.predict`.
         """
-        return predict_foreground(SlidingWindow(self.views(image), len(self.labels)), image)
+        sliding_window = SlidingWindow(self.views(image), len(self.labels), decide=decision_for(self.labels))
+        return predict_foreground(sliding_window, image)
 
     def views(self, image: Image) -> list[View]:
         """Returns how each network looks at an image; engines that are not selected yet are selected by it.

@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
+from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.targets import check_sets, looked_up, tables
+from recalib_keras.zoo.labels import region_classes
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 
@@ -80,6 +82,30 @@ class DiceCrossEntropy(keras.losses.Loss):
         self._sums = functools.partial(_sums, activation=activation, sets=self.label_sets or (), regions=self.regions)
         self._terms_of = functools.partial(_terms_of, activation=activation, class_weights=self.class_weights)
         self._terms = fused(lambda y_true, logits, sums: self._terms_of(sums), summarize=self._sums)
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        class_weights: Sequence[float] | np.ndarray | None = None,
+        label_sets: Sequence[Sequence[int]] | None = None,
+    ) -> Self:
+        """Returns the loss that a recipe describes.
+
+        Args:
+            recipe: The recipe.
+            class_weights: Those of its training scans, or None.
+            label_sets: The sets of classes that their voxels may have, or None.
+        """
+        settings, has_sigmoid = recipe.loss, recipe.network.has_sigmoid
+        return cls(
+            settings.dice,
+            settings.cross_entropy,
+            None if class_weights is None else list(class_weights),
+            activation="sigmoid" if has_sigmoid else "softmax",
+            label_sets=label_sets,
+            regions=region_classes(recipe.labels) if has_sigmoid else None,
+        )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Returns the loss of a batch, `(1,)`; see the class."""

@@ -105,6 +105,12 @@ class Recipe:
             )
         check_choice(self, "storage", ("float32", "float16"))
         self.network.check()
+        self.network.num_classes(self.labels)
+        if self.network.has_sigmoid and self.loss.class_weights != "none":
+            raise RecordError(
+                expected="`loss.class_weights` 'none' with a sigmoid, whose structures have no classes to weigh",
+                received=repr(self.loss.class_weights),
+            )
         self._check_synthesis()
         if self.augmentation.flip and self.input.slice_axis == self.input.lateral_axis:
             raise RecordError(
@@ -124,7 +130,7 @@ class Recipe:
             )
 
     def _check_batch(self):
-        voxels = math.prod(self.input.window) * self.input.depth * self.schedule.batch_size
+        voxels = math.prod(self.input.window) * self.input.shape[-1] * self.schedule.batch_size
         if voxels > LARGEST_BATCH:
             raise RecordError(
                 expected=f"`input.window` times `schedule.batch_size` to be at most {LARGEST_BATCH:,} voxels",

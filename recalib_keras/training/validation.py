@@ -139,4 +139,4 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
         seen.append(found.statistics)
     if show is not None:
         show(scan, found.labels)
-    return [dice(found.labels, truth.array, label.id) for label in structures]
+    return [dice(found.labels, truth.array, label.numbers) for label in structures]

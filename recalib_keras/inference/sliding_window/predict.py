@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
+from recalib_keras.inference.sliding_window.decision import Decide, most_probable
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
 from recalib_keras.inference.sliding_window.windows import OVERLAP, Image, Observer, WindowGrid, cut
 from recalib_keras.zoo import Input
@@ -64,6 +65,7 @@ class SlidingWindow:
         observe: Function called with the classes `(Y, Z)` of one row of a block at a time and the sums of
             probabilities `(Y, Z, num_classes)` they come from, such as `Uncertainty.observe`; or None. The sums of a
             voxel add up to the sum of the views' weights.
+        decide: Returns the classes of sums of probabilities, see `recalib_keras.inference.sliding_window.decision`.
         progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
         memory: Bytes for sums that wait for further windows; None for half a GiB, or for those of two windows where
             that is more.
@@ -79,6 +81,7 @@ class SlidingWindow:
     overlap: float = OVERLAP
     output_grid: OutputGrid | None = None
     observe: Observer | None = None
+    decide: Decide = most_probable
     progress: Progress | None = None
     memory: int | None = None
 
@@ -93,7 +96,8 @@ class SlidingWindow:
         output = self.output_grid or SameGrid(image.shape)
         labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
         blocks = partition(image.shape, grids, self.num_classes, self._memory(grids))
-        tasks = [task for block in blocks for task in _tasks(output.rows(labels, block, self.observe), grids)]
+        rows = (output.rows(labels, block, self.observe, self.decide) for block in blocks)
+        tasks = [task for of_block in rows for task in _tasks(of_block, grids)]
         for _, predicted in itertools.groupby(self._predicted(image, tasks), key=lambda pair: id(pair[0].rows)):
             self._aggregate(predicted, grids)
         return labels
