@@ -79,8 +79,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns a compiled model with fresh weights, with the recipe's optimizer and loss.
 
-        Its inputs are images `(batch, *spatial, channels)`, its targets integer classes `(batch, *spatial, 1)`. The loss
-        has no class weights, since these are counted in the training scans.
+        Its inputs are images `(batch, *spatial, channels)`, its targets integer classes `(batch, *spatial, 1)`. The
+        loss has no class weights, since these are counted in the training scans.
 
         Args:
             hp: The hyperparameters.
