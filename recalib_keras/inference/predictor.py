@@ -51,10 +51,10 @@ class Predictor:
         if self.flips and expects.shows_sides:
             predict = with_flip(predict, self.weight_set.labels, expects.lateral_axis)
         voxels_per_batch = getattr(self.engine, "voxels_per_batch", None)
-        return View(predict, expects.window, weight, voxels_per_batch, expects.margin)
+        return View(predict, expects.window, weight, voxels_per_batch, expects.margin, expects.num_channels)
 
     def _predict(self, windows):
-        """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, 1)`."""
+        """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, channels)`."""
         expects = self.weight_set.input
         probabilities = self.engine(as_network_sees(windows, expects))
         if self.weight_set.network.has_sigmoid:

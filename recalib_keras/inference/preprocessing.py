@@ -1,14 +1,16 @@
 """A scan as a network expects it: oriented, resampled and normalised, window by window where possible."""
 
 from dataclasses import replace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.core.errors import warn_of_scan
+from recalib_keras.core.errors import VolumeError, warn_of_scan
+from recalib_keras.core.messages import listed
 from recalib_keras.inference.sliding_window.output_grid import output_grid
-from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes import Channels, Grid, Volume
 from recalib_keras.zoo import Input
 
 
@@ -29,12 +31,13 @@ class PreprocessedScan:
     Args:
         scan: The scan.
         expects: What the network expects.
+        normalization: Of the intensities; defaults to that of the network's first channel.
 
     Warns:
         ScanWarning: The scan is tilted and the network expects no spacing; or see `volumes.normalizer`.
     """
 
-    def __init__(self, scan: Volume, expects: Input):
+    def __init__(self, scan: Volume, expects: Input, normalization: str | None = None):
         self.oriented: Grid = scan.grid.oriented(expects.orientation)
         self.grid: Grid = scan.grid.conformed(expects.orientation, expects.spacing)
         self.output_grid = output_grid(self.grid, self.oriented)
@@ -44,7 +47,8 @@ class PreprocessedScan:
             self._array = scan.on(self.grid).array
         _warn_if_tilted(scan.grid, expects, scan.source)
         own = scan.array if scan.grid.is_oblique else self._array
-        self._normalize = volumes.normalizer(own, expects.normalization, scan.array, scan.source)
+        method = normalization or expects.normalizations[0]
+        self._normalize = volumes.normalizer(own, method, scan.array, scan.source)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,20 +60,97 @@ class PreprocessedScan:
         return self._normalize(self._array[part])
 
 
-def preprocessed(scan: Volume, expects: Input) -> Volume:
+class PreprocessedChannels:
+    """A scan of several channels as a network expects it; slices of it are arrays with the channels as last axis.
+
+    Args:
+        scan: The scan.
+        expects: What the network expects.
+
+    Attributes:
+        grid: See `PreprocessedScan`, as `oriented` and `output_grid`.
+    """
+
+    def __init__(self, scan: Channels, expects: Input):
+        pairs = zip(scan.volumes, expects.normalizations, strict=True)
+        self._channels = [PreprocessedScan(volume, expects, method) for volume, method in pairs]
+        first = self._channels[0]
+        self.grid, self.oriented, self.output_grid = first.grid, first.oriented, first.output_grid
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Three sizes in voxels."""
+        return self._channels[0].shape
+
+    def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
+        """Returns the normalised voxels of three slices, `(x, y, z, channels)`."""
+        return np.stack([channel[part] for channel in self._channels], axis=-1)
+
+
+def read_scan(source: Any, expects: Input, volume: int | None = None) -> Volume | Channels:
+    """Returns a scan with the channels that a network sees.
+
+    Args:
+        source: See `recalib_keras.volumes.read`, or for several channels `recalib_keras.volumes.read_channels`.
+        expects: What the network expects.
+        volume: Which volume of a 4-D scan to read for a network of one channel.
+
+    Raises:
+        VolumeError: The scan cannot be read, or lacks a channel.
+    """
+    if expects.num_channels == 1:
+        return volumes.read(source, volume=volume, keep_integers=True)
+    return volumes.read_channels(source, expects.channels, keep_integers=True)
+
+
+def as_seen(scan: Volume | Channels, expects: Input) -> PreprocessedScan | PreprocessedChannels:
+    """Returns a scan as a network expects it, window by window where possible.
+
+    Args:
+        scan: The scan, with as many channels as the network sees.
+        expects: What the network expects.
+
+    Raises:
+        VolumeError: The scan has another number of channels.
+    """
+    _check_channels(scan, expects)
+    return PreprocessedChannels(scan, expects) if isinstance(scan, Channels) else PreprocessedScan(scan, expects)
+
+
+def preprocessed(scan: Volume | Channels, expects: Input) -> Volume | Channels:
     """Returns a whole scan oriented, resampled and normalised as a network expects, for training and figures.
 
     Args:
         scan: The scan.
         expects: What the network expects.
 
+    Raises:
+        VolumeError: The scan has another number of channels than the network sees.
+
     Warns:
         ScanWarning: See `PreprocessedScan`.
     """
+    _check_channels(scan, expects)
+    if isinstance(scan, Volume):
+        return _preprocessed(scan, expects, expects.normalizations[0])
+    pairs = zip(scan.volumes, expects.normalizations)
+    return Channels(scan.names, tuple(_preprocessed(volume, expects, method) for volume, method in pairs))
+
+
+def _preprocessed(scan, expects, method):
     _warn_if_tilted(scan.grid, expects, scan.source)
     conformed = scan.conform(expects.orientation, expects.spacing)
     own = scan if scan.grid.is_oblique else conformed
-    return replace(conformed, array=volumes.normalizer(own.array, expects.normalization)(conformed.array))
+    return replace(conformed, array=volumes.normalizer(own.array, method)(conformed.array))
+
+
+def _check_channels(scan, expects):
+    found = scan.names if isinstance(scan, Channels) else ("one",)
+    if len(found) != expects.num_channels:
+        wanted = "one channel" if expects.channels is None else f"the channels {listed(expects.channels)}"
+        raise VolumeError(
+            file=scan.source, expected=f"a scan of {wanted}", received=f"one of {len(found)} ({listed(found)})"
+        )
 
 
 def _warn_if_tilted(grid, expects, source):

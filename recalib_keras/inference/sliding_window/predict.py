@@ -11,7 +11,14 @@ import numpy as np
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
 from recalib_keras.inference.sliding_window.decision import Decide, most_probable
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
-from recalib_keras.inference.sliding_window.windows import OVERLAP, Image, Observer, WindowGrid, cut
+from recalib_keras.inference.sliding_window.windows import (
+    OVERLAP,
+    Image,
+    Observer,
+    WindowGrid,
+    cut,
+    with_channel_axis,
+)
 from recalib_keras.zoo import Input
 
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
@@ -31,12 +38,13 @@ class View:
     """One network's way to look at a volume.
 
     Args:
-        predict: Function from `(batch, *seen, 1)` to probabilities `(batch, *window, num_classes)`. Its next call may
-            overwrite the result.
+        predict: Function from `(batch, *seen, channels)` to probabilities `(batch, *window, num_classes)`. Its next
+            call may overwrite the result.
         window: Three sizes in voxels.
         weight: Weight of its probabilities beside those of other views, above 0.
         voxels_per_batch: About how many voxels to predict at a time; None for what suits a CPU.
         margin: How many voxels it sees beyond the window on either side, along three axes.
+        channels: Number of channels of the image.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
@@ -44,6 +52,7 @@ class View:
     weight: float = 1.0
     voxels_per_batch: int | None = None
     margin: tuple[int, ...] = (0, 0, 0)
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,9 @@ class SlidingWindow:
         """Returns the class of each voxel of the output grid, in the smallest integer type that holds all classes.
 
         Args:
-            image: Float array `(X, Y, Z)`, or anything with a `shape` that gives such arrays for three slices:
-                oriented, resampled and normalised as the networks expect.
+            image: Float array `(X, Y, Z)`, or anything with a `shape` of three sizes that gives such arrays for three
+                slices, those of several channels `(X, Y, Z, channels)`: oriented, resampled and normalised as the
+                networks expect.
         """
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
@@ -125,7 +135,7 @@ class SlidingWindow:
         followers = itertools.chain(tasks[1:], [None])
         for task, next_task in zip(self.progress(tasks) if self.progress else tasks, followers):
             view, batch = self.views[task.view], batches[task.view]
-            batch[len(waiting), ..., 0] = cut(image, task.place, view.window, view.margin)
+            batch[len(waiting)] = with_channel_axis(cut(image, task.place, view.window, view.margin))
             waiting.append(task)
             if len(waiting) == len(batch) or next_task is None or next_task.view != task.view:
                 yield from zip(waiting, view.predict(batch))
@@ -140,7 +150,7 @@ def windows_at_a_time(window: Sequence[int], voxels: int) -> int:
 def central_windows(
     image: Image, window: Sequence[int], margin: Sequence[int] = (0, 0, 0), most_voxels: int = VOXELS_PER_BATCH
 ) -> np.ndarray:
-    """Returns the windows in the middle of an image, `(batch, *seen, 1)`.
+    """Returns the windows in the middle of an image, `(batch, *seen, channels)`.
 
     Args:
         image: Anything with a `shape` of three sizes that gives an array for three slices.
@@ -150,18 +160,21 @@ def central_windows(
     """
     grid = WindowGrid(image.shape, window)
     places = grid.central_places(windows_at_a_time(window, most_voxels))
-    return np.stack([cut(image, place, window, margin) for place in places]).astype("float32")[..., None]
+    return np.stack([with_channel_axis(cut(image, place, window, margin)) for place in places]).astype("float32")
 
 
 def as_network_sees(windows: np.ndarray, expects: Input) -> np.ndarray:
     """Returns windows as a network takes them, `(batch, *expects.shape)`: slices become channels.
 
     Args:
-        windows: `(batch, *seen, 1)`; those of a 3-D network are returned unchanged.
+        windows: `(batch, *seen, channels)`; those of a 3-D network are returned unchanged.
         expects: What the network expects.
     """
     axis = expects.slice_axis
-    return windows if axis is None else np.ascontiguousarray(np.moveaxis(windows[..., 0], axis + 1, -1))
+    if axis is None:
+        return windows
+    windows = np.moveaxis(windows, axis + 1, -1)  # the slices of a channel follow each other
+    return np.ascontiguousarray(windows.reshape(*windows.shape[:3], -1))
 
 
 class _Task(NamedTuple):
@@ -181,4 +194,4 @@ def _tasks(rows, grids):
 def _empty_batch(view, count):
     size = min(windows_at_a_time(view.window, view.voxels_per_batch or VOXELS_PER_BATCH), count)
     seen = (size + 2 * beyond for size, beyond in zip(view.window, view.margin))
-    return np.zeros((size, *seen, 1), "float32")
+    return np.zeros((size, *seen, view.channels), "float32")
