@@ -47,12 +47,12 @@ def survey(folder: str | os.PathLike, dataset: str = "msd", volume: int | None =
     Args:
         folder: Holds the set's files; see `describe(dataset).layout`.
         dataset: One of `names()`.
-        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
+        volume: Which volume of 4-D images, or which channel, to take, counted from 0; None for 3-D images, and for all
+            channels of a set that has several.
 
     Raises:
         FileNotFoundError: The folder does not hold this set at all.
-        ValueError: The set is unknown; or `volume` is given for a set of 3-D images, or missing where one must be
-            chosen.
+        ValueError: The set is unknown; or `volume` is given for a set of 3-D images.
     """
     source, folder = _source(dataset), Path(folder)
     if not folder.is_dir():
@@ -74,7 +74,7 @@ def find_scans(folder: str | os.PathLike, dataset: str = "msd", volume: int | No
     Args:
         folder: Holds the set's files; see `describe(dataset).layout`.
         dataset: One of `names()`.
-        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
+        volume: See `survey`.
 
     Raises:
         DatasetError: Files do not fit each other: a scan without a label map, two files of one name. Lists all.

@@ -11,28 +11,43 @@ import numpy as np
 from recalib_keras import volumes
 from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem, noted
+from recalib_keras.volumes.channels import number_of_volumes
 
 
 class Inspection(NamedTuple):
     """What reading a scan gave.
 
     Attributes:
-        image: The scan, float32, or None if it cannot be read.
+        image: The scan, float32, with all of its channels; or None if it cannot be read.
         labels: The label map, integers, or None if it cannot be read. Without problems it has the grid of `image`.
         problems: Everything that is wrong.
     """
 
-    image: volumes.Volume | None
+    image: volumes.Volume | volumes.Channels | None
     labels: volumes.Volume | None
     problems: list[Problem]
+
+
+class Channel(NamedTuple):
+    """One channel of a scan.
+
+    Args:
+        name: Its name, such as `"FLAIR"`; where the set has none, its number.
+        file: The file that holds it.
+        volume: Which volume of a 4-D file, counted from 0; None for a 3-D file.
+    """
+
+    name: str
+    file: Path
+    volume: int | None = None
 
 
 @dataclass(frozen=True)
 class LabelledScan:
     """A scan and its label map, by path: small, so that it can be sent to other processes.
 
-    This class reads a scan and a label map of one file each. Sets that are stored in another way have subclasses that
-    override `inspect`.
+    This class reads a label map of one file, and a scan of one file, or of one for each channel. Sets that are stored
+    in another way have subclasses that override `inspect`.
 
     Args:
         name: Unique in the set.
@@ -42,6 +57,7 @@ class LabelledScan:
         part: `"train"` or `"test"` if the set has an official split, else None.
         volume: Which volume of a 4-D image, counted from 0; None for a 3-D image.
         merge: Pairs of label numbers, of which the first counts as the second.
+        channels: The channels of a scan of several; empty for a scan of one channel.
     """
 
     name: str
@@ -51,13 +67,14 @@ class LabelledScan:
     part: str | None = None
     volume: int | None = None
     merge: tuple[tuple[int, int], ...] = ()
+    channels: tuple[Channel, ...] = ()
 
     def __post_init__(self):
         if not self.patient:
             object.__setattr__(self, "patient", self.name)
 
-    def read(self) -> tuple[volumes.Volume, volumes.Volume]:
-        """Returns the image (float32) and its label map (integers, merged) on one grid.
+    def read(self) -> tuple[volumes.Volume | volumes.Channels, volumes.Volume]:
+        """Returns the image (float32), with all of its channels, and its label map (integers, merged) on one grid.
 
         Raises:
             DatasetError: A file cannot be read, or the files do not fit each other; lists everything that is wrong.
@@ -90,9 +107,32 @@ class LabelledScan:
         problems = []
         image = labels = None
         with noted(problems, self.image):
-            image = volumes.read(self.image, self.volume)
+            image = self._read_channels() if self.channels else volumes.read(self.image, self.volume)
         with noted(problems, self.labels):
             labels = volumes.read_labels(self.labels)
             if image is not None:
                 labels = labels.aligned(image.grid)
         return Inspection(image, labels, problems)
+
+    def _read_channels(self):
+        """Returns the channels of the scan; raises every problem with them."""
+        found, problems = [], []
+        for channel in self.channels:
+            try:
+                self._check_volumes(channel)
+                found.append(volumes.read(channel.file, channel.volume))
+            except volumes.VolumeError as error:
+                expected = (
+                    f"the channel {channel.name} of {self.patient}: {error.expected or 'a file that can be read'}"
+                )
+                problems.append(Problem(channel.file, expected, error.received or str(error), error.remedy))
+        if problems:
+            raise DatasetError(problems)
+        return volumes.Channels(tuple(channel.name for channel in self.channels), tuple(found))
+
+    def _check_volumes(self, channel):
+        """Checks that a 4-D file has a volume for this channel."""
+        count = None if channel.volume is None else number_of_volumes(channel.file)
+        if count is not None and channel.volume >= count:
+            received = "a 3-D image" if count == 1 else f"an image of {count} volumes"
+            raise volumes.VolumeError(expected=f"it as volume {channel.volume} of a 4-D image", received=received)

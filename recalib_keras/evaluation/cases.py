@@ -12,7 +12,7 @@ from recalib_keras.core.messages import listed
 from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.structures import StructureLike, numbers_of, unnamed_structures
-from recalib_keras.volumes import Volume, VolumeError
+from recalib_keras.volumes import Channels, Volume, VolumeError
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
@@ -26,15 +26,18 @@ class Case:
     Args:
         name: Name of the scan in reports and figures.
         read_maps: Function that returns prediction and ground truth, two `recalib_keras.volumes.Volume`.
-        read_image: Function that returns the scan itself as a `Volume`; None if the scan is not available.
+        read_image: Function that returns the scan itself as a `Volume`, its first channel if it has several; None if
+            the scan is not available.
         known: Numbers of the structures that the ground truth can have; a report has no row for the others. None for
             all.
+        read_scan: Function that returns the scan with all of its channels; None if it has one.
     """
 
     name: str
     read_maps: Callable[[], tuple[Volume, Volume]]
     read_image: Callable[[], Volume] | None = None
     known: Collection[int] | None = None
+    read_scan: Callable[[], Channels] | None = None
 
 
 def find_cases(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras import datasets, zoo
+from recalib_keras.datasets.channels import choose_channels
 from recalib_keras.datasets.label_mapping import renumber
 from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_structures
 from recalib_keras.inference import Segmenter
@@ -80,7 +81,8 @@ class PresetEvaluation:
         if dataset is None:
             scans, structures = held_out(preset, weights, data_root, part or "validation"), labels
         else:
-            scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part)
+            channels = segmenter.input.channels
+            scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part, channels)
         missing = [label for label in labels if label not in structures]
         return cls(preset, weights, segmenter, [_case(scan, segmenter) for scan in scans], structures, missing)
 
@@ -118,7 +120,8 @@ class PresetEvaluation:
             ImportError: If matplotlib is not installed.
             WriteError: If the file cannot be written.
         """
-        seen = gate_maps(self._network, self.segmenter.input, case.read_image(), case.read_maps()[1].array)
+        scan = (case.read_scan or case.read_image)()
+        seen = gate_maps(self._network, self.segmenter.input, scan, case.read_maps()[1].array)
         title = f"{case.name}: what the network saw, true structures outlined"
         return gate_figure(seen.image, seen.blocks, path, seen.labels, self.segmenter.labels[1:], title)
 
@@ -189,17 +192,24 @@ def _case(scan, segmenter):
         image, truth = scan.read()
         return segmenter(image, measure_uncertainty=False).label_map, truth
 
-    return Case(scan.name, read_maps, lambda: scan.read()[0])
+    def read_scan():
+        return scan.read()[0]
+
+    if segmenter.input.num_channels == 1:
+        return Case(scan.name, read_maps, read_scan)
+    return Case(scan.name, read_maps, lambda: read_scan().first, read_scan=read_scan)
 
 
-def _other_scans(dataset, folder, labels, volume, label_names, part):
+def _other_scans(dataset, folder, labels, volume, label_names, part, channels):
     """Returns the scans of a data set with the preset's label numbers, and the labels that they can have."""
     if folder is None:
         raise ValueError(f"expected the folder of {dataset!r}, got None; name it by `folder`")
     found = datasets.survey(Path(folder), dataset, volume)
     if found.problems:
         raise datasets.DatasetError(found.problems)
-    scans = [scan for scan in found.scans if part != "test" or scan.part == "test"]
+    scans = [
+        scan for scan in choose_channels(found.scans, channels, Path(folder)) if part != "test" or scan.part == "test"
+    ]
     if not scans:
         raise ValueError(f"expected an official test part in {folder}, got none; leave `part` out to measure all scans")
     return renumber(scans, _names(found, folder, label_names), labels)

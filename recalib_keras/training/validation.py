@@ -15,7 +15,7 @@ from recalib_keras.inference import Ensemble, SegmentationStatistics, Segmenter
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.training.data.split import find_split, find_test_scans
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.volumes import Volume
+from recalib_keras.volumes import Channels, Volume
 
 PARTS = ("validation", "test")
 
@@ -138,5 +138,5 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
     if seen is not None:
         seen.append(found.statistics)
     if show is not None:
-        show(scan, found.labels)
+        show(scan.first if isinstance(scan, Channels) else scan, found.labels)
     return [dice(found.labels, truth.array, label.numbers) for label in structures]
