@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from recalib_keras import volumes
-from recalib_keras.datasets.label_mapping import LabelMapping
+from recalib_keras.datasets.label_mapping import LabelMapping, distinct
 from recalib_keras.datasets.problems import DatasetError, Problem, noted
 from recalib_keras.volumes.channels import number_of_volumes
 
@@ -58,6 +58,9 @@ class LabelledScan:
         volume: Which volume of a 4-D image, counted from 0; None for a 3-D image.
         merge: Pairs of label numbers, of which the first counts as the second.
         channels: The channels of a scan of several; empty for a scan of one channel.
+        annotated: The label numbers that were looked for in the scan, before any are merged; None for all. A voxel
+            without a label may show any other structure.
+        ignore: The number of voxels that nobody looked at; None if there is none.
     """
 
     name: str
@@ -68,6 +71,8 @@ class LabelledScan:
     volume: int | None = None
     merge: tuple[tuple[int, int], ...] = ()
     channels: tuple[Channel, ...] = ()
+    annotated: tuple[int, ...] | None = None
+    ignore: int | None = None
 
     def __post_init__(self):
         if not self.patient:
@@ -89,6 +94,20 @@ class LabelledScan:
     def as_stored(self) -> Self:
         """This scan with its labels as they are stored, none merged: the same for networks of other labels."""
         return replace(self, merge=())
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether anything in the scan is unknown."""
+        return self.annotated is not None or self.ignore is not None
+
+    def knows(self, number: int) -> bool:
+        """Returns whether a label was looked for in the scan, with all labels that are merged into it.
+
+        Args:
+            number: The label's number, after merging.
+        """
+        sources = {number, *(source for source, target in self.merge if target == number)}
+        return self.annotated is None or sources <= {*self.annotated, 0}
 
     def merged(self, numbers: np.ndarray) -> np.ndarray:
         """Returns an array of label numbers, each replaced by the number that it counts as.
@@ -112,7 +131,17 @@ class LabelledScan:
             labels = volumes.read_labels(self.labels)
             if image is not None:
                 labels = labels.aligned(image.grid)
+            self._check_annotated(labels, problems)
         return Inspection(image, labels, problems)
+
+    def _check_annotated(self, labels, problems):
+        """Adds a problem if the label map has a label that was not looked for."""
+        if self.annotated is None:
+            return
+        others = [number for number in distinct(labels.array) if number not in (0, self.ignore, *self.annotated)]
+        if others:
+            expected = f"the labels that were looked for in {self.name}, {list(self.annotated)}"
+            problems.append(Problem(self.labels, expected, f"{others[:10]} too", "correct the list of that scan"))
 
     def _read_channels(self):
         """Returns the channels of the scan; raises every problem with them."""

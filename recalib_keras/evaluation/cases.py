@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ def find_cases(
     truths: str | os.PathLike,
     images: str | os.PathLike | None = None,
     on_unmatched: Callable[[list[str]], object] | None = None,
+    ignore: int | None = None,
 ) -> list[Case]:
     """Returns a `Case` for each prediction, by name.
 
@@ -56,6 +57,7 @@ def find_cases(
             `_labels` of a name is ignored.
         images: Scan, or folder of scans; None if they are not available. An ending `_0000` of a name is ignored.
         on_unmatched: Called with the sorted names of the ground-truth files that have no prediction, if there are any.
+        ignore: Number in the ground truth of voxels that nobody looked at, which do not count; None if it has none.
 
     Raises:
         ValueError: If one is a folder and another is not, there is no prediction, a prediction has no ground truth or
@@ -66,7 +68,7 @@ def find_cases(
         if path is not None and path.is_dir() != first.is_dir():
             raise ValueError(f"expected two files or two folders, got {first} and {path}; give both alike")
     if not first.is_dir():
-        return [_case(_name(first), first, second, third)]
+        return [_case(_name(first), first, second, third, ignore)]
     found = _by_name(first)
     if not found:
         raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {first}, got none; check the folder")
@@ -75,7 +77,7 @@ def find_cases(
     if unmatched and on_unmatched is not None:
         on_unmatched(unmatched)
     of_image = {} if third is None else _partners(found, third, "scan")
-    return [_case(name, path, of_truth[name], of_image.get(name)) for name, path in sorted(found.items())]
+    return [_case(name, path, of_truth[name], of_image.get(name), ignore) for name, path in sorted(found.items())]
 
 
 def evaluate(
@@ -115,6 +117,24 @@ def evaluate(
     )
 
 
+def without_ignored(prediction: Volume, truth: Volume, ignore: int | None) -> tuple[Volume, Volume]:
+    """Returns prediction and ground truth with background where nobody looked, so that these voxels do not count.
+
+    Args:
+        prediction: The prediction, on the grid of the ground truth.
+        truth: The ground truth.
+        ignore: Its number of voxels that nobody looked at; None if it has none.
+
+    Raises:
+        VolumeError: If the grids differ.
+    """
+    if ignore is None:
+        return prediction, truth
+    prediction, is_unknown = check_grids(prediction, truth), truth.array == ignore
+    first, second = (replace(one, array=np.where(is_unknown, 0, one.array)) for one in (prediction, truth))
+    return first, second
+
+
 def check_grids(prediction: Volume, truth: Volume) -> Volume:
     """Returns a prediction on the grid of its ground truth; only the order and direction of the axes may differ.
 
@@ -143,10 +163,10 @@ def _measure_case(case, structures):
     return found
 
 
-def _case(name, prediction, truth, image):
+def _case(name, prediction, truth, image, ignore):
     return Case(
         name,
-        lambda: (volumes.read_labels(prediction), volumes.read_labels(truth)),
+        lambda: without_ignored(volumes.read_labels(prediction), volumes.read_labels(truth), ignore),
         None if image is None else lambda: volumes.read(image),
     )
 

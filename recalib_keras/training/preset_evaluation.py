@@ -13,6 +13,7 @@ from recalib_keras import datasets, zoo
 from recalib_keras.datasets.channels import choose_channels
 from recalib_keras.datasets.label_mapping import renumber
 from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_structures
+from recalib_keras.evaluation.cases import without_ignored
 from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
 from recalib_keras.training.validation import held_out
@@ -84,7 +85,8 @@ class PresetEvaluation:
             channels = segmenter.input.channels
             scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part, channels)
         missing = [label for label in labels if label not in structures]
-        return cls(preset, weights, segmenter, [_case(scan, segmenter) for scan in scans], structures, missing)
+        cases = [_case(scan, segmenter, structures) for scan in scans]
+        return cls(preset, weights, segmenter, cases, structures, missing)
 
     def evaluate(self, on_failure: Callable[[Case, Exception], object] | None = None) -> Report:
         """Returns the report of all scans.
@@ -187,17 +189,20 @@ def evaluate_preset(
     return prepared.evaluate(on_failure)
 
 
-def _case(scan, segmenter):
+def _case(scan, segmenter, structures):
     def read_maps():
         image, truth = scan.read()
-        return segmenter(image, measure_uncertainty=False).label_map, truth
+        found = segmenter(image, measure_uncertainty=False).label_map
+        return without_ignored(found, truth, scan.ignore)
 
     def read_scan():
         return scan.read()[0]
 
+    known = {label.id for label in structures if all(map(scan.knows, label.numbers))}
+    known = known if len(known) < len(structures) else None
     if segmenter.input.num_channels == 1:
-        return Case(scan.name, read_maps, read_scan)
-    return Case(scan.name, read_maps, lambda: read_scan().first, read_scan=read_scan)
+        return Case(scan.name, read_maps, read_scan, known)
+    return Case(scan.name, read_maps, lambda: read_scan().first, known, read_scan)
 
 
 def _other_scans(dataset, folder, labels, volume, label_names, part, channels):

@@ -98,6 +98,7 @@ class Recipe:
         check_labels(self.labels)
         counterpart_classes(self.labels)
         self._check_merge()
+        self._check_channels()
         self._check_batch()
         if self.ensemble is not None and self.ensemble.name == self.weights:
             raise RecordError(
@@ -116,6 +117,24 @@ class Recipe:
             raise RecordError(
                 expected="`augmentation.flip` to be 0 for sagittal slices, which look the same on both sides",
                 received=str(self.augmentation.flip),
+            )
+
+    def _check_channels(self):
+        if self.input.num_channels > 1 and self.data.volume is not None:
+            raise RecordError(
+                expected="one of `input.channels` and `data.volume`, which takes a single channel",
+                received="both",
+                remedy="leave one of them out",
+            )
+        if self.input.num_channels > 1 and self.synthesis is not None:
+            raise RecordError(
+                expected="one channel for scans that are generated", received=f"{self.input.num_channels} in `input`"
+            )
+        if self.data.ignore_label in {label.id for label in self.labels}:
+            raise RecordError(
+                expected="`data.ignore_label` to be none of the labels",
+                received=str(self.data.ignore_label),
+                remedy="take it out of `labels`",
             )
 
     def _check_merge(self):

@@ -124,7 +124,7 @@ def _loss(recipe, source):
     settings, weights = recipe.loss, None
     if settings.class_weights != "none":
         weights = class_weights(settings.class_weights, source.class_maps(), len(recipe.labels))
-    return DiceCrossEntropy.of(recipe, weights)
+    return DiceCrossEntropy.of(recipe, weights, source.label_sets.sets or None)
 
 
 def _fit_epoch(model, examples, run, on_step):

@@ -36,7 +36,8 @@ def validate(
 
     Returns:
         `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's ground truth nor in
-        its prediction is left out of the means, and so is a scan without any structure.
+        its prediction is left out of the means, and so are one that was not looked for, and a scan without any
+        structure. Voxels that nobody looked at do not count.
     """
     structures = segmenter.labels[1:]
     table = np.ma.masked_invalid(
@@ -139,4 +140,9 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
         seen.append(found.statistics)
     if show is not None:
         show(scan.first if isinstance(scan, Channels) else scan, found.labels)
-    return [dice(found.labels, truth.array, label.numbers) for label in structures]
+    is_known = slice(None) if labelled.ignore is None else truth.array != labelled.ignore
+    predicted, wanted = found.labels[is_known], truth.array[is_known]
+    return [
+        dice(predicted, wanted, label.numbers) if all(map(labelled.knows, label.numbers)) else np.nan
+        for label in structures
+    ]

@@ -85,7 +85,10 @@ def _find_all(recipe, data_root):
     else:
         found = [LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
     merge = tuple((int(number), other) for number, other in data.merge.items())
-    return [dataclasses.replace(scan, merge=merge) for scan in found]
+    found = [dataclasses.replace(scan, merge=merge) for scan in found]
+    if data.ignore_label is None:
+        return found
+    return [dataclasses.replace(scan, ignore=data.ignore_label) for scan in found]
 
 
 def _generated(label_map, recipe, folder):
