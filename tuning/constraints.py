@@ -78,7 +78,7 @@ def channels(recipe: Mix) -> int:
     """Returns the smallest number of channels that a block of the recipe's network sees."""
     filters = argument(recipe, "filters") or architecture.DEFAULT_FILTERS[len(_sizes(recipe))]
     widths = architecture.widths(filters, levels(recipe))
-    return architecture.smallest_width(positions(recipe), widths, len(recipe["labels"]))
+    return architecture.smallest_width(positions(recipe), widths, _classes(recipe))
 
 
 def ratio_problem(recipe: Mix) -> str | None:
@@ -93,7 +93,7 @@ def aggregation_problem(recipe: Mix) -> str | None:
     """Returns why the aggregation is invalid, or None."""
     if not takes(block(recipe), "aggregation"):
         return None
-    aggregation, classes = block_argument(recipe, "aggregation"), len(recipe["labels"])
+    aggregation, classes = block_argument(recipe, "aggregation"), _classes(recipe)
     if aggregation == "concat" and "classifier" in positions(recipe):
         return _problem(architecture.check_classifier_channels, 2 * classes, classes)
     return _problem(check_aggregation, aggregation, bool(block_argument(recipe, "use_identity_start")))
@@ -102,7 +102,11 @@ def aggregation_problem(recipe: Mix) -> str | None:
 def levels_problem(recipe: Mix) -> str | None:
     """Returns why the levels are invalid, or None."""
     count, filters = levels(recipe), argument(recipe, "filters")
-    found = _problem(architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1))
+    pool_sizes = architecture.as_tuples(argument(recipe, "pool_sizes"))
+    found = _problem(architecture.check_pool_sizes, pool_sizes, count, len(_sizes(recipe)))
+    found = found or _problem(
+        architecture.check_size, _sizes(recipe), count, argument(recipe, "patch_size", 1), pool_sizes
+    )
     if found is None and filters is not None:
         found = _problem(architecture.check_filters, filters, count)
     if found is None and block(recipe) is not None:
@@ -116,6 +120,11 @@ def problem(recipe: Mix) -> str | None:
     The rules are those of the networks themselves, applied before anything is built.
     """
     return levels_problem(recipe) or ratio_problem(recipe) or aggregation_problem(recipe)
+
+
+def _classes(recipe):
+    """Returns the number of classes: one for each label; with a sigmoid, none for the background."""
+    return len(recipe["labels"]) - (argument(recipe, "classifier_activation") == "sigmoid")
 
 
 def _sizes(recipe):

@@ -79,14 +79,15 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns a compiled model with fresh weights, with the recipe's optimizer and loss.
 
-        Its inputs are images `(batch, *spatial, 1)`, its targets integer classes of the same shape. The loss has no
-        class weights, since these are counted in the training scans.
+        Its inputs are images `(batch, *spatial, channels)`, its targets integer classes `(batch, *spatial, 1)`. The
+        loss has no class weights, since these are counted in the training scans.
 
         Args:
             hp: The hyperparameters.
         """
         recipe = self.recipe(hp)
-        model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
-        loss = DiceCrossEntropy(recipe.loss.dice, recipe.loss.cross_entropy)
-        model.compile(make_optimizer(recipe, self.steps_per_epoch), loss, metrics=["accuracy"])
+        num_classes = recipe.network.num_classes(recipe.labels)
+        model = recipe.network.build(recipe.input.shape, num_classes, dtype=recipe.schedule.precision)
+        optimizer = make_optimizer(recipe, self.steps_per_epoch)
+        model.compile(optimizer, DiceCrossEntropy.of(recipe), metrics=["accuracy"])
         return model

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
+from recalib_keras.zoo.adaptation import adapted
 from recalib_keras.zoo.places import preset_folder
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
@@ -164,6 +165,8 @@ def load(
     num_classes: int | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     dtype: Any = None,
+    channels: int | None = None,
+    classifier_activation: str | None = "default",
 ) -> Any:
     """Returns a network with its pretrained weights: a plain `keras.Model`, built from code.
 
@@ -175,18 +178,26 @@ def load(
         weights: `"default"` for the preset's first weight set or the ensemble that it is part of (see `list`), the
             name of another weight set or ensemble, several weight sets by name or with their shares, the path of a
             safetensors file for the first weight set's network, or `None` for fresh weights of that network.
-        num_classes: Number of classes, the background included. A number that differs from the weights' keeps the
-            body and starts a new classifier. Defaults to the weight set's. An ensemble has no such choice.
+        num_classes: Number of classes, the background included; with a sigmoid, number of structures. A number that
+            differs from the weights' keeps the body and starts a new classifier. Defaults to the weight set's. An
+            ensemble has no such choice.
         input_shape: `(*spatial, channels)`; spatial sizes may be `None`. Defaults to the preset's window, which the
             blocks were trained to pool over.
         dtype: dtype policy, such as `"mixed_bfloat16"`; defaults to Keras's global one.
+        channels: Number of channels of your images, such as 4 modalities or 3 colours. If the weights were trained
+            with another number, the first kernel is adapted, so that an image whose channels are all alike gives the
+            output of the original network; see `recalib_keras.zoo.adaptation`. A network that sees several slices has
+            those of the first channel first. Defaults to the preset's.
+        classifier_activation: `"sigmoid"` for structures with a probability each, which starts a new classifier;
+            `"softmax"`; or `None` for logits. Defaults to the preset's; a single class has a sigmoid.
 
     Returns:
         The network. `model.preprocess(scan)` prepares a scan for it, see `preprocess`.
 
     Raises:
-        ValueError: The preset or weight set is unknown; or `num_classes` is given for an ensemble: the message has the
-            calls that load its members.
+        ValueError: The preset or weight set is unknown; `input_shape` has other channels than `channels`; or
+            `num_classes`, `channels` or `classifier_activation` is given for an ensemble: the message has the calls
+            that load its members.
         WeightsError: The weights' SHA-256 is not the preset's, or they do not fit the network; lists which layers and
             shapes differ.
 
@@ -198,17 +209,18 @@ def load(
     is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(".safetensors"))
     first = next(iter(info(name).weight_sets))
     shares = {first: 1.0} if weights is None or is_file else _shares(name, cast("Weights", weights))
+    changes = {"num_classes": num_classes, "channels": channels}
+    if classifier_activation != "default":
+        changes["classifier_activation"] = classifier_activation
     if len(shares) > 1:
-        model = _ensemble(info(name), shares, num_classes, input_shape, dtype)
+        model = _ensemble(info(name), shares, input_shape, dtype, changes)
     else:
         described = weight_set(name, *shares)
-        model = described.build(num_classes, input_shape, dtype)
-        if weights is not None:
-            tensors = _weights.read(Path(cast("str", weights))) if is_file else described.read_weights()
-            same = num_classes is None or _weights.has_same_classes(model, tensors)
-            _weights.assign(model, tensors, **({} if same else {"skip": _weights.is_head}))
+        read = (lambda: _weights.read(Path(cast("str", weights)))) if is_file else described.read_weights
+        tensors = None if weights is None else read()
+        model = adapted(described, tensors, input_shape, dtype, **changes)
     window = _known_sizes(model.input_shape)
-    model.preprocess = functools.partial(preprocess, name, weights=shares, window=window)
+    model.preprocess = functools.partial(preprocess, name, weights=shares, window=window, channels=channels)
     return model
 
 
@@ -292,6 +304,7 @@ def preprocess(
     *,
     labels: Labels | None = None,
     window: tuple[int, ...] | None = None,
+    channels: int | None = None,
     volume: int | None = None,
 ) -> SeenScan:
     """Returns a scan as a preset's network expects it: orientation, spacing, normalisation, windows; and the way back.
@@ -301,11 +314,13 @@ def preprocess(
     Args:
         name: One of `names()`, or the path of a preset's folder.
         scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, a nibabel image, or a
-            `recalib_keras.volumes.Volume`.
+            `recalib_keras.volumes.Volume`. For a network that sees several channels, see
+            `recalib_keras.volumes.read_channels`; or a `recalib_keras.volumes.Channels`.
         weights: See `load`.
         labels: The structure of each class of a network that was loaded with another `num_classes`; see `save`.
             Defaults to the weight set's.
         window: Spatial sizes of the network's input, if it was loaded with another `input_shape`.
+        channels: Number of channels of your images, if it was loaded with another one.
         volume: Index of the volume to take from a 4-D file or image.
 
     Returns:
@@ -323,12 +338,13 @@ def preprocess(
     from recalib_keras import volumes
     from recalib_keras.zoo.ensembles import leader
     from recalib_keras.zoo.labels import as_labels
-    from recalib_keras.zoo.preprocessing import SeenScan
+    from recalib_keras.zoo.preprocessing import SeenScan, read_scan
 
     described = leader(info(name), _shares(name, weights))
-    expects = described.input if window is None else described.input.resized(window)
-    read = scan if isinstance(scan, volumes.Volume) else volumes.read(scan, volume=volume, keep_integers=True)
-    return SeenScan(read, expects, as_labels(labels, described.labels))
+    expects = described.input if channels is None else described.input.with_channels(channels)
+    expects = expects if window is None else expects.resized(window)
+    is_read = isinstance(scan, (volumes.Volume, volumes.Channels))
+    return SeenScan(scan if is_read else read_scan(scan, expects, volume), expects, as_labels(labels, described.labels))
 
 
 def save(
@@ -392,15 +408,16 @@ def _shares(name, weights):
     return shares
 
 
-def _ensemble(preset, shares, num_classes, input_shape, dtype):
+def _ensemble(preset, shares, input_shape, dtype, changes):
     from recalib_keras.zoo import ensembles
 
-    if num_classes is not None:
-        calls = ensembles.call_of_members(preset, shares, f"num_classes={num_classes}")
-        raise ValueError(
-            f"expected no `num_classes` for the ensemble of {', '.join(shares)}, whose classes are those of its "
-            f"weights, got {num_classes}; load one of its members: {calls}"
-        )
+    for argument, value in changes.items():
+        if value is not None or argument == "classifier_activation":
+            calls = ensembles.call_of_members(preset, shares, f"{argument}={value!r}")
+            raise ValueError(
+                f"expected no `{argument}` for the ensemble of {', '.join(shares)}, which is that of its weights, got "
+                f"{value!r}; load one of its members: {calls}"
+            )
     return ensembles.build(preset, shares, input_shape, dtype)
 
 

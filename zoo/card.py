@@ -102,6 +102,13 @@ def _window(expects):
     return f"{' × '.join(map(str, expects.window))} voxels{beside}"
 
 
+def _normalization(expects):
+    """Returns how intensities are normalised; with channels, each with its own."""
+    if expects.channels is None:
+        return expects.normalizations[0]
+    return ", ".join(f"{_plain(name)} {method}" for name, method in zip(expects.channels, expects.normalizations))
+
+
 def _architecture(network):
     arguments = ", ".join(_plain(f"`{key}={value!r}`") for key, value in network.arguments.items())
     return f"`{network.architecture}` ({arguments})"
@@ -149,7 +156,7 @@ def _section(weights, described, is_default, preset, where):
         if expects.spacing
         else "the scan's spacing",
         orientation=expects.orientation,
-        normalization=expects.normalization,
+        normalization=_normalization(expects),
         source=_plain(described.data.get("source", "not stated")),
         licence=_plain(described.licence),
         training=_training(weights, described),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from recalib_keras.core.checks import Range, check_ranges, check_text, repeated
+from recalib_keras.core.checks import Range, check_ranges, check_text, repeated, shown
 from recalib_keras.core.errors import RecordError
 
 # Label maps are stored as integers of at most 32 bits.
@@ -22,6 +22,8 @@ class Label:
         name: In words: one line of at most 100 characters.
         color: Red, green and blue.
         mirror: Number of its counterpart on the other side of the body, for structures that come in pairs.
+        includes: Numbers of other labels that lie inside this structure: a whole tumour with number 1 and
+            `includes = (2, 3)` is all voxels with 1, 2 or 3. They come after it, the innermost last.
 
     Raises:
         RecordError: A value is outside its range.
@@ -31,10 +33,16 @@ class Label:
     name: str
     color: Annotated[tuple[int, int, int], Range(0, 255)] = (0, 0, 0)
     mirror: int | None = None
+    includes: tuple[int, ...] | None = None
 
     def __post_init__(self):
         check_ranges(self)
         check_text(self.name, "name")
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers in label maps of all voxels of the structure: its own first, then those that it includes."""
+        return self.id, *(self.includes or ())
 
 
 # Labels as a user may give them.
@@ -96,6 +104,30 @@ def check_labels(labels: Sequence[Label]) -> None:
                 received=f"{labels[0].id} ({labels[0].name!r})",
                 remedy=f"put {label.id} ({label.name!r}) first",
             )
+    _check_regions(labels)
+
+
+def _check_regions(labels):
+    """Checks that labels which include others come before them, and include all that those include."""
+    if labels[0].includes:
+        raise RecordError(expected="a background that includes no other label", received=shown(labels[0].includes))
+    inside = {}
+    for label in reversed(labels):
+        later = [number for number in label.numbers[1:] if number not in inside]
+        if later:
+            raise RecordError(
+                expected=f"labels after {label.id} ({label.name!r}) in its `includes`",
+                received=str(later[0]),
+                remedy="order labels from the outermost structure to the innermost",
+            )
+        missing = {number for inner in label.numbers[1:] for number in inside[inner]} - {*label.numbers}
+        if missing:
+            raise RecordError(
+                expected=f"`includes` of {label.id} ({label.name!r}) to hold all that the labels in it include",
+                received=f"it without {min(missing)}",
+                remedy=f"add {min(missing)}",
+            )
+        inside[label.id] = label.numbers
 
 
 def matching_classes(
@@ -168,3 +200,18 @@ def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
             )
     classes = {number: index for index, number in enumerate(ids)}
     return tuple(classes[mirrors[number]] for number in ids)
+
+
+def region_classes(labels: Sequence[Label]) -> tuple[tuple[int, ...], ...]:
+    """Returns for each structure the classes of its voxels: its own, and those of the labels that it includes.
+
+    Args:
+        labels: The label of each class, the background first.
+
+    Example:
+        >>> whole, core = Label(1, "whole tumour", includes=(2,)), Label(2, "core")
+        >>> region_classes([Label(0, "background"), whole, core])
+        ((1, 2), (2,))
+    """
+    classes = {label.id: index for index, label in enumerate(labels)}
+    return tuple(tuple(sorted(classes[number] for number in label.numbers)) for label in labels[1:])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from recalib_keras.core.checks import Range, check_range, check_ranges, numbers_in, shown
+from recalib_keras.core.checks import Range, check_range, check_ranges, check_text, numbers_in, repeated, shown
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.messages import did_you_mean
+from recalib_keras.core.messages import counted, did_you_mean, listed
 from recalib_keras.core.records import check_keys
 from recalib_keras.models import architecture
+from recalib_keras.zoo.labels import Label
 
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 SIDES = ("LR", "PA", "IS")
@@ -32,9 +32,11 @@ class Input:
             slices along.
         orientation: Three letters, such as `"RAS"`.
         spacing: Three voxel sizes in mm, or None to take each scan as it is.
-        normalization: Name of one of `recalib_keras.volumes.METHODS`.
+        normalization: Name of one of `recalib_keras.volumes.METHODS`; or several, one for each of the channels.
         context: How many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
             "FastSurfer", NeuroImage 2020).
+        channels: Names of the channels that the network sees, in their order, such as `("FLAIR", "T1w")`: the
+            modalities of a scan that has several. None for scans of one channel.
 
     Raises:
         RecordError: A value is outside its range.
@@ -43,8 +45,9 @@ class Input:
     window: Annotated[tuple[int, int, int], Range(1, LARGEST_WINDOW)]
     orientation: str = "RAS"
     spacing: Annotated[tuple[float, float, float] | None, Range(*SPACING_RANGE)] = None
-    normalization: str = "zscore"
+    normalization: str | tuple[str, ...] = "zscore"
     context: Annotated[int, Range(0, MOST_CONTEXT)] = 0
+    channels: tuple[str, ...] | None = None
 
     def __post_init__(self):
         check_ranges(self)
@@ -58,16 +61,40 @@ class Input:
                 expected="orientation of three letters, one each of L or R, P or A and I or S, such as 'RAS'",
                 received=shown(self.orientation),
             )
-        if self.normalization not in NORMALIZATIONS:
-            hint = did_you_mean(self.normalization, NORMALIZATIONS) or None
-            known = ", ".join(map(repr, NORMALIZATIONS))
-            raise RecordError(expected=f"normalization to be one of {known}", received=shown(self.normalization),
-                              remedy=hint)  # fmt: skip
+        self._check_channels()
         if self.context and self.slice_axis is None:
             raise RecordError(
                 expected="`context` to be 0 for a 3-D window",
                 received=f"{shown(self.context)} with the window {self.window}",
             )
+
+    def _check_channels(self):
+        for name in self.channels or ():
+            check_text(name, "the name of a channel")
+        if self.channels is not None and (not self.channels or repeated(self.channels) is not None):
+            raise RecordError(
+                expected="`channels` to be names that differ, at least one", received=shown(self.channels)
+            )
+        if not isinstance(self.normalization, str) and len(self.normalization) != self.num_channels:
+            raise RecordError(
+                expected=f"normalization to be one name, or one for each of {counted(self.num_channels, 'channel')}",
+                received=shown(self.normalization),
+            )
+        for name in self.normalizations:
+            if name not in NORMALIZATIONS:
+                hint = did_you_mean(name, NORMALIZATIONS) or None
+                known = ", ".join(map(repr, NORMALIZATIONS))
+                raise RecordError(expected=f"normalization to be one of {known}", received=shown(name), remedy=hint)
+
+    @property
+    def num_channels(self) -> int:
+        """How many channels of a scan the network sees."""
+        return 1 if self.channels is None else len(self.channels)
+
+    @property
+    def normalizations(self) -> tuple[str, ...]:
+        """The normalisation of each channel."""
+        return (self.normalization,) * self.num_channels if isinstance(self.normalization, str) else self.normalization
 
     @property
     def slice_axis(self) -> int | None:
@@ -86,7 +113,7 @@ class Input:
 
     @property
     def depth(self) -> int:
-        """How many slices a 2-D network sees at a time; 1 for a 3-D network, which has one channel."""
+        """How many slices a 2-D network sees at a time; 1 for a 3-D network."""
         return 1 + 2 * self.context
 
     @property
@@ -96,8 +123,21 @@ class Input:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The network's input shape, `(*spatial, channels)`."""
-        return (*(size for size in self.window if size != 1), self.depth)
+        """The network's input shape, `(*spatial, channels)`: all slices of the first channel, then of the next one."""
+        return (*(size for size in self.window if size != 1), self.num_channels * self.depth)
+
+    def with_channels(self, count: int) -> Input:
+        """Returns the description of the same network for images of another number of channels.
+
+        They are numbered, and all normalised as the first one was.
+
+        Args:
+            count: Their number, at least 1.
+        """
+        if count == self.num_channels:
+            return self
+        names = None if count == 1 else tuple(f"channel {number}" for number in range(1, count + 1))
+        return replace(self, channels=names, normalization=self.normalizations[0])
 
     def resized(self, sizes: Sequence[int]) -> Input:
         """Returns the description of the same network for another window.
@@ -115,11 +155,11 @@ class Input:
         window = [1] * len(self.window)
         for axis, size in zip(axes, sizes):
             window[axis] = int(size)
-        return dataclasses.replace(self, window=tuple(window))
+        return replace(self, window=tuple(window))
 
 
 # What the descriptions of networks that look at one image must have in common.
-COMMON = ("orientation", "spacing", "normalization")
+COMMON = ("orientation", "spacing", "normalization", "channels")
 
 
 def check_same_preprocessing(first: Input, other: Input) -> None:
@@ -165,6 +205,37 @@ class Network:
         for key, value in self.arguments.items():
             for number in numbers_in(value):
                 check_range(number, f"`arguments: {key}`", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
+
+    @property
+    def has_sigmoid(self) -> bool:
+        """Whether each structure has a probability of its own, instead of a share among all classes."""
+        return self.arguments.get("classifier_activation", "softmax") == "sigmoid"
+
+    def activated(self, classifier_activation: str | None) -> Network:
+        """Returns the network with another activation of the classifier.
+
+        Args:
+            classifier_activation: See `recalib_keras.models.EncoderDecoder`.
+        """
+        return replace(self, arguments={**self.arguments, "classifier_activation": classifier_activation})
+
+    def num_classes(self, labels: Sequence[Label]) -> int:
+        """Returns the number of classes that the network has for labels: with a sigmoid, none for the background.
+
+        Args:
+            labels: The background and the structures.
+
+        Raises:
+            RecordError: A label includes others, which needs a sigmoid.
+        """
+        regions = [label.name for label in labels if label.includes]
+        if regions and not self.has_sigmoid:
+            raise RecordError(
+                expected=f"`classifier_activation` 'sigmoid' for labels that include others ({listed(regions)})",
+                received=shown(self.arguments.get("classifier_activation", "softmax")),
+                remedy='set classifier_activation = "sigmoid" among the arguments of [network]',
+            )
+        return len(labels) - self.has_sigmoid
 
     def check(self) -> None:
         """Checks the names of the arguments, and of those in `recalibration_args`, without building anything.

@@ -112,6 +112,7 @@ class WeightSet:
             raise RecordError(expected="sha256 of 64 hexadecimal digits", received=shown(self.sha256))
         check_range(self.parameters, "parameters", 0, MOST_PARAMETERS)
         check_labels(self.labels)
+        self.network.num_classes(self.labels)
         _check_score(self.score)
         for key in ("source", "licence"):
             if not isinstance(self.data.get(key, ""), str):
@@ -155,14 +156,14 @@ class WeightSet:
         """Returns the network, a `keras.Model`, with fresh weights.
 
         Args:
-            num_classes: The background included; None for one for each label.
+            num_classes: See `recalib_keras.models.EncoderDecoder`; None for as many as the labels need.
             input_shape: `(*spatial, channels)`; None for that of `input`.
             dtype: dtype policy; None for Keras's global one.
 
         Raises:
             ValueError: See `Network.build`.
         """
-        num_classes = len(self.labels) if num_classes is None else num_classes
+        num_classes = self.network.num_classes(self.labels) if num_classes is None else num_classes
         return self.network.build(input_shape or self.input.shape, num_classes, dtype)
 
     def placed(self, folder: str | os.PathLike) -> Self:
@@ -200,7 +201,8 @@ class WeightSet:
         return [
             ("network", f"{self.network.architecture}({arguments})"),
             ("input", f"{_times(self.input.window)} voxels {spacing}, {self.input.orientation}, "
-                      f"{self.input.normalization}"),
+                      f"{', '.join(dict.fromkeys(self.input.normalizations))}"),
+            *([("channels", ", ".join(self.input.channels))] if self.input.channels else []),
             ("labels", f"{len(self.labels)}: {names}"),
             ("trained on", one_line(self.data.get("source", "not stated"))),
             ("licence", self.licence),

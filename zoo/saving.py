@@ -57,12 +57,12 @@ def save_preset(
     check_name(name, "the name of the weight set")
     described = like.weight_sets[like_weights]
     network = _network(model, described, like)
-    structures = _labels(labels, described.labels, model.output_shape[-1])
+    structures = _labels(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
     content = weight_files.serialize(model)
     weight_set = WeightSet(
         title=listed((label.name for label in structures[1:]), most=3)[:MOST_IN_TITLE] if title is None else title,
         network=network,
-        input=dataclasses.replace(described.input, window=_window(model, described.input)),
+        input=_input(model, described.input),
         labels=structures,
         file=f"{name}.safetensors",
         sha256=weight_files.sha256(content),
@@ -96,8 +96,7 @@ def _network(model, described, like):
             f"expected `model` to be a network of recalib_keras.models, such as zoo.load returns, got a "
             f"{type(model).__name__}; save other models by model.save, and segment with Segmenter(weight_set, model)"
         )
-    channels = model.input_shape[-1]
-    if channels != described.input.shape[-1] or len(model.input_shape) - 1 != len(described.input.shape):
+    if len(model.input_shape) - 1 != len(described.input.shape) or model.input_shape[-1] % described.input.depth:
         raise ValueError(
             f"expected `model` to have an input like that of {like.name!r}, {described.input.shape}, got "
             f"{model.input_shape[1:]}; give the weights that it was loaded with"
@@ -127,11 +126,11 @@ def _differences(found, wanted):
     ]
 
 
-def _window(model, expects):
-    """Returns the window of a model's input, or that of a description for a model of any size."""
-    sizes = iter(model.input_shape[1:-1])
-    found = tuple(1 if axis == expects.slice_axis else next(sizes) for axis in range(3))
-    return expects.window if None in found else found
+def _input(model, expects):
+    """Returns what a model expects to see, by its input; a model of any size keeps the described window."""
+    with_channels = expects.with_channels(model.input_shape[-1] // expects.depth)
+    sizes = model.input_shape[1:-1]
+    return with_channels if None in sizes else with_channels.resized(sizes)
 
 
 def _labels(labels, known, classes):

@@ -100,6 +100,9 @@ def _check(arguments):
     review = datasets.review(scans, found.labels)
     patients = {scan.patient for scan in found.scans}
     print(f"{counted(len(found.scans), 'scan')} of {counted(len(patients), 'patient')}{_parts(found.scans)}")
+    channels = {", ".join(channel.name for channel in scan.channels) for scan in found.scans if scan.channels}
+    for names in sorted(channels):
+        print(f"channels: {names}")
     for name, kinds in (
         ("shape", {" x ".join(map(str, shape)): count for shape, count in review.shapes.most_common()}),
         ("spacing (mm)", {_spacing(spacing): count for spacing, count in review.spacings.most_common()}),

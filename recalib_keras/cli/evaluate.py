@@ -32,6 +32,9 @@ A structure is missed if only T has it, and spurious if only P has it. Its Dice 
 distances: their cells are empty, and the scan is counted as missed or spurious. A structure in neither has no measures
 and is excluded from all means. The column found_in shows which case it is: both, truth only, prediction only, neither.
 
+A structure that was not looked for in a scan of a data set has no row for it. Voxels that nobody looked at (the data
+set's ignore label, --ignore-label) count for no structure.
+
 The mean of structures is calculated in each scan first, then over the scans.
 
 Ground-truth files without a prediction have no row and are excluded from all means. If scans are missing because their
@@ -103,6 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--volume", type=int, metavar="I", help="volume to take of 4-D images in --dataset, from 0")
     parser.add_argument("--labels", type=int, nargs="+", metavar="N", help="labels to measure (default: all but 0)")
+    parser.add_argument(
+        "--ignore-label", type=int, metavar="N", help="number in the ground truth of voxels that do not count"
+    )
     parser.add_argument("--figures", action="store_true", help="also draw boxplots.png, volumes.png and panels.png")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for panels.png")
     parser.add_argument(
@@ -201,7 +207,9 @@ def _prepare(arguments):
 def _label_map_scans(arguments):
     from recalib_keras import evaluation
 
-    cases = evaluation.find_cases(arguments.predictions, arguments.truths, arguments.images, _print_unmatched)
+    cases = evaluation.find_cases(
+        arguments.predictions, arguments.truths, arguments.images, _print_unmatched, arguments.ignore_label
+    )
     if arguments.label_names is None:
         return _Scans(cases, arguments.labels and evaluation.unnamed_structures(arguments.labels))
     named = evaluation.read_structures(arguments.label_names)

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="SCAN",
-        help="NIfTI, MGZ or multi-frame DICOM file, or a folder with one DICOM series",
+        help="NIfTI, MGZ or multi-frame DICOM file, or a folder with one DICOM series; for several channels "
+        "a 4-D file, or nnU-Net's files x_0000.nii.gz, x_0001.nii.gz, ...",
     )
     parser.add_argument(
         "-o",
@@ -50,14 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
+    from recalib_keras import zoo
     from recalib_keras.inference import Batch
 
+    preset = zoo.info(arguments.preset)
+    first = next(iter(preset.shares(named_weights(arguments.weights))))
     batch = Batch(
         arguments.scans,
         arguments.output,
         volume=arguments.volume,
         overwrite=arguments.overwrite,
         draw_overlays=arguments.overlay,
+        channels=zoo.weight_set(arguments.preset, first).input.num_channels,
     )
     segmenter, is_single, outcomes = _load_segmenter(arguments), len(batch.targets) == 1, []
     with _bar(batch.targets, "scans", disable=is_single or None) as bar:

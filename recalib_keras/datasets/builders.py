@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recalib_keras import datasets
+from recalib_keras.datasets.channels import several_channels
 
 try:
     import tensorflow_datasets as tfds
@@ -138,6 +139,9 @@ class ScansBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         folder = Path(dl_manager.manual_dir)
         config = self.builder_config or ScansConfig(name="")
         found = datasets.survey(folder, self.dataset, config.volume)
+        several = next((scan for scan in found.scans if scan.channels), None)
+        if several is not None:
+            raise several_channels(several, folder)
         review = self.checked or datasets.review(found.scans, found.labels)
         problems = [*found.problems, *found.remarks, *review.problems]
         if problems:

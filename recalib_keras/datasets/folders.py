@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from recalib_keras.core.checks import check_text
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file
 from recalib_keras.core.messages import one_line
+from recalib_keras.datasets.channels import CaseFiles, with_channel_files, with_volumes
 from recalib_keras.datasets.problems import Problem
+from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 MOST_DIGITS = 20  # of a label number
@@ -57,6 +60,40 @@ def paired(
     return pairs, problems, remarks
 
 
+def labelled_scans(
+    images_folder: Path, labels_folder: Path, names: Mapping[int, str], volume: int | None = None
+) -> tuple[list[LabelledScan], list[Problem], list[Problem]]:
+    """Returns the scans of a folder with all of their channels, by name; see `paired` for problems and remarks.
+
+    Args:
+        images_folder: Folder of the scans: a file each, 4-D for several channels, or a file for each channel named as
+            nnU-Net does.
+        labels_folder: Folder of the label maps.
+        names: Names of the channels by their numbers; empty if they are not known, or there is one.
+        volume: Number of the one channel to take, or None for all.
+
+    Raises:
+        FileNotFoundError: A folder is missing, or holds no scan.
+    """
+    files = CaseFiles.among(_scans(images_folder), {stem(path) for path in _scans(labels_folder)})
+    pairs, problems, remarks = paired(images_folder, labels_folder, lambda name: files.names.get(name, name))
+    if not files.cases:
+        scans = [LabelledScan(name, *found, volume=volume) for name, found in pairs.items()]
+        return (scans if volume is not None else with_volumes(scans, names)), problems, remarks
+    found = [LabelledScan(files.names.get(name, name), *own) for name, own in pairs.items()]
+    if len(files.numbers) == 1:
+        scans, lacking = [replace(scan, volume=volume) for scan in found], []
+    else:
+        scans, lacking = with_channel_files(found, files, names, volume)
+    return sorted(scans, key=lambda scan: scan.name), [*problems, *lacking], remarks
+
+
+def _scans(folder):
+    """Returns the files of a folder that can be scans; none if there is no folder."""
+    files = visible_files(folder) if folder.is_dir() else []
+    return [path for path in files if path.name.lower().endswith(LABEL_SUFFIXES)]
+
+
 def visible_files(folder: Path) -> list[Path]:
     """Returns the files of a folder that are not hidden, sorted by name.
 
@@ -94,6 +131,16 @@ def read_json(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     if not isinstance(content, dict):
         return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}")]
     return content, []
+
+
+def channel_names(mapping: Mapping[str, Any]) -> dict[int, str]:
+    """Returns the name of each channel by its number, as a JSON file has them: `{"0": "FLAIR", "1": "T1w"}`.
+
+    Args:
+        mapping: As read from JSON; anything else than a mapping has no names.
+    """
+    named = mapping.items() if isinstance(mapping, dict) else ()
+    return {int(number): str(name) for number, name in named if str(number).isdecimal()}
 
 
 def label_names(mapping: Mapping[str, Any] | None, path: Path) -> tuple[dict[int, str] | None, list[Problem]]:
@@ -134,9 +181,7 @@ def _by_name(folder):
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of scans at {folder}, got none; give the folder that holds it")
     found, problems = {}, []
-    for path in visible_files(folder):
-        if not path.name.lower().endswith(LABEL_SUFFIXES):
-            continue
+    for path in _scans(folder):
         name = stem(path)
         if name in found:
             problems.append(Problem(path, "one file of a name", f"{found[name]} too", "move one away"))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Label numbers up to this size are looked up in a table, larger ones by bisection.
 LARGEST_IN_TABLE = 1 << 20
 MOST_UNKNOWN = 10
+# What voxels are read as that nobody looked at, where the numbers of labels are another set's: none of them is below 0.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,19 @@ class RenumberedScan:
         """The name of the scan."""
         return self.scan.name
 
+    @property
+    def ignore(self) -> int | None:
+        """The number that voxels are read as that nobody looked at, or None; see `LabelledScan`."""
+        return None if self.scan.ignore is None else UNKNOWN
+
+    def knows(self, number: int) -> bool:
+        """Returns whether a label was looked for in the scan.
+
+        Args:
+            number: The number that it is read as.
+        """
+        return all(self.scan.knows(stored) for stored, read in self.numbers.items() if read == number)
+
     def read(self) -> tuple[Volume, Volume]:
         """Returns image and labels; see `LabelledScan.read`.
 
@@ -156,7 +171,8 @@ class RenumberedScan:
             DatasetError: As there, and if the label map has a number that is not in `numbers`.
         """
         image, labels = self.scan.read()
-        mapping = LabelMapping(self.numbers)
+        unseen = {} if self.ignore is None else {self.scan.ignore: self.ignore}
+        mapping = LabelMapping({**self.numbers, **unseen})
         unknown = mapping.unknown(labels.array)
         if unknown:
             remedy = "name them, or give the label map as it belongs to the set"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.datasets.annotation import with_annotations
 from recalib_keras.datasets.checking import across
 from recalib_keras.datasets.problems import DatasetError
 from recalib_keras.datasets.scan import LabelledScan
@@ -47,12 +48,12 @@ def survey(folder: str | os.PathLike, dataset: str = "msd", volume: int | None =
     Args:
         folder: Holds the set's files; see `describe(dataset).layout`.
         dataset: One of `names()`.
-        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
+        volume: Which volume of 4-D images, or which channel, to take, counted from 0; None for 3-D images, and for all
+            channels of a set that has several.
 
     Raises:
         FileNotFoundError: The folder does not hold this set at all.
-        ValueError: The set is unknown; or `volume` is given for a set of 3-D images, or missing where one must be
-            chosen.
+        ValueError: The set is unknown; or `volume` is given for a set of 3-D images.
     """
     source, folder = _source(dataset), Path(folder)
     if not folder.is_dir():
@@ -62,7 +63,7 @@ def survey(folder: str | os.PathLike, dataset: str = "msd", volume: int | None =
             f"expected no volume for {dataset!r}, whose images are read as 3-D, got {volume}; leave it out"
         )
     found = source.find(folder, volume=volume) if source.takes_volume else source.find(folder)
-    found = with_patients(found, folder)
+    found = with_annotations(with_patients(found, folder), folder)
     return found._replace(problems=[*found.problems, *across(found.scans)])
 
 
@@ -74,7 +75,7 @@ def find_scans(folder: str | os.PathLike, dataset: str = "msd", volume: int | No
     Args:
         folder: Holds the set's files; see `describe(dataset).layout`.
         dataset: One of `names()`.
-        volume: Which volume of 4-D images to take, counted from 0; None for 3-D images.
+        volume: See `survey`.
 
     Raises:
         DatasetError: Files do not fit each other: a scan without a label map, two files of one name. Lists all.

@@ -1,4 +1,4 @@
-"""Which patients train and which validate: the user's table of patients, and the split."""
+"""Which patients train and which validate: the user's table of scans, and the split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recalib_keras.datasets.source import Survey
 
 TABLE = "scans.csv"
-COLUMNS = ("name", "patient", "part")
+COLUMNS = ("name", "patient", "part", "annotated")
 PARTS = ("train", "test", "")
 
 
@@ -74,8 +74,9 @@ def with_patients(survey: Survey, folder: Path) -> Survey:
     """Returns a survey whose scans have the patients and parts that a table in the folder gives them.
 
     The table, `scans.csv`, has the columns `name` (of the scan), `patient`, and optionally `part` (`train`, `test` or
-    empty). Scans that it does not name stay as they are. With an invalid table no scan is used: scans of one patient
-    could then lie on both sides of a split.
+    empty) and `annotated` (the numbers of the labels that were looked for, with blanks between; empty for all). Scans
+    that it does not name stay as they are. With an invalid table no scan is used: scans of one patient could then lie
+    on both sides of a split.
 
     Args:
         survey: What was found in the folder.
@@ -98,7 +99,7 @@ def with_patients(survey: Survey, folder: Path) -> Survey:
 def _rows(path):
     """Returns what to change of each scan, by name, and a list of problems."""
     rows, problems = {}, []
-    what = "the columns name, patient and, optionally, part"
+    what = "the columns name, patient and, optionally, part and annotated"
     try:
         table = read_csv(path, COLUMNS[:2], what, allow_short_rows=True)
     except TableError as error:
@@ -106,9 +107,13 @@ def _rows(path):
     if not {*table.columns} <= {*COLUMNS}:
         return {}, [Problem(path, what, listed(table.columns))]
     for number, row in zip(table.numbers, table.rows):
-        name, patient, part = (row.get(column, "").strip() for column in COLUMNS)
-        if not name or not patient or part not in PARTS or name in rows:
-            expected = "a unique name, a patient, and train, test or no part"
+        name, patient, part, annotated = (row.get(column, "").strip() for column in COLUMNS)
+        numbers = annotated.split()
+        is_annotated = all(text.isdecimal() for text in numbers)
+        if not name or not patient or part not in PARTS or name in rows or not is_annotated:
+            expected = "a unique name, a patient, train, test or no part, and label numbers in the column annotated"
             problems.append(Problem(path, expected, f"{row} in line {number}"))
         rows[name] = {"patient": patient or name} | ({"part": part or None} if "part" in row else {})
+        if numbers and is_annotated:
+            rows[name]["annotated"] = tuple(sorted(map(int, numbers)))
     return rows, problems

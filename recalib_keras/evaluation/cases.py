@@ -1,16 +1,18 @@
 """The scans of an evaluation: where their predictions, ground truths and images are, and the loop over them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from recalib_keras import volumes
 from recalib_keras.core.messages import listed
 from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
-from recalib_keras.evaluation.structures import StructureLike, unnamed_structures
-from recalib_keras.volumes import Volume, VolumeError
+from recalib_keras.evaluation.structures import StructureLike, numbers_of, unnamed_structures
+from recalib_keras.volumes import Channels, Volume, VolumeError
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
@@ -24,12 +26,18 @@ class Case:
     Args:
         name: Name of the scan in reports and figures.
         read_maps: Function that returns prediction and ground truth, two `recalib_keras.volumes.Volume`.
-        read_image: Function that returns the scan itself as a `Volume`; None if the scan is not available.
+        read_image: Function that returns the scan itself as a `Volume`, its first channel if it has several; None if
+            the scan is not available.
+        known: Numbers of the structures that the ground truth can have; a report has no row for the others. None for
+            all.
+        read_scan: Function that returns the scan with all of its channels; None if it has one.
     """
 
     name: str
     read_maps: Callable[[], tuple[Volume, Volume]]
     read_image: Callable[[], Volume] | None = None
+    known: Collection[int] | None = None
+    read_scan: Callable[[], Channels] | None = None
 
 
 def find_cases(
@@ -37,6 +45,7 @@ def find_cases(
     truths: str | os.PathLike,
     images: str | os.PathLike | None = None,
     on_unmatched: Callable[[list[str]], object] | None = None,
+    ignore: int | None = None,
 ) -> list[Case]:
     """Returns a `Case` for each prediction, by name.
 
@@ -48,6 +57,7 @@ def find_cases(
             `_labels` of a name is ignored.
         images: Scan, or folder of scans; None if they are not available. An ending `_0000` of a name is ignored.
         on_unmatched: Called with the sorted names of the ground-truth files that have no prediction, if there are any.
+        ignore: Number in the ground truth of voxels that nobody looked at, which do not count; None if it has none.
 
     Raises:
         ValueError: If one is a folder and another is not, there is no prediction, a prediction has no ground truth or
@@ -58,7 +68,7 @@ def find_cases(
         if path is not None and path.is_dir() != first.is_dir():
             raise ValueError(f"expected two files or two folders, got {first} and {path}; give both alike")
     if not first.is_dir():
-        return [_case(_name(first), first, second, third)]
+        return [_case(_name(first), first, second, third, ignore)]
     found = _by_name(first)
     if not found:
         raise ValueError(f"expected label maps ({', '.join(LABEL_SUFFIXES)}) in {first}, got none; check the folder")
@@ -67,7 +77,7 @@ def find_cases(
     if unmatched and on_unmatched is not None:
         on_unmatched(unmatched)
     of_image = {} if third is None else _partners(found, third, "scan")
-    return [_case(name, path, of_truth[name], of_image.get(name)) for name, path in sorted(found.items())]
+    return [_case(name, path, of_truth[name], of_image.get(name), ignore) for name, path in sorted(found.items())]
 
 
 def evaluate(
@@ -88,10 +98,10 @@ def evaluate(
         OSError: If a file cannot be read.
         MemoryError: If a scan does not fit into memory.
     """
-    found = {}
+    found, known = {}, {}
     for case in cases:
         try:
-            found[case.name] = _measure_case(case, structures)
+            found[case.name], known[case.name] = _measure_case(case, structures), case.known
         except (VolumeError, OSError, MemoryError) as error:
             if on_failure is None:
                 raise
@@ -102,8 +112,27 @@ def evaluate(
             Row(scan, structure.name, structure.id, measures.get(structure.id, Measures()))
             for scan, measures in found.items()
             for structure in structures
+            if structure.id in measures or known[scan] is None
         )
     )
+
+
+def without_ignored(prediction: Volume, truth: Volume, ignore: int | None) -> tuple[Volume, Volume]:
+    """Returns prediction and ground truth with background where nobody looked, so that these voxels do not count.
+
+    Args:
+        prediction: The prediction, on the grid of the ground truth.
+        truth: The ground truth.
+        ignore: Its number of voxels that nobody looked at; None if it has none.
+
+    Raises:
+        VolumeError: If the grids differ.
+    """
+    if ignore is None:
+        return prediction, truth
+    prediction, is_unknown = check_grids(prediction, truth), truth.array == ignore
+    first, second = (replace(one, array=np.where(is_unknown, 0, one.array)) for one in (prediction, truth))
+    return first, second
 
 
 def check_grids(prediction: Volume, truth: Volume) -> Volume:
@@ -122,14 +151,22 @@ def check_grids(prediction: Volume, truth: Volume) -> Volume:
 def _measure_case(case, structures):
     prediction, truth = case.read_maps()
     prediction = check_grids(prediction, truth)
-    labels = None if structures is None else [structure.id for structure in structures]
-    return measure_all(prediction.array, truth.array, truth.grid, labels)
+    if structures is None:
+        return measure_all(prediction.array, truth.array, truth.grid)
+    known = [structure for structure in structures if case.known is None or structure.id in case.known]
+    plain = [structure.id for structure in known if len(numbers_of(structure)) == 1]
+    found = measure_all(prediction.array, truth.array, truth.grid, plain)
+    for structure in known:
+        if structure.id not in found:
+            masks = (np.isin(volume.array, numbers_of(structure)) for volume in (prediction, truth))
+            found[structure.id] = measure_all(*masks, truth.grid, [1])[1]
+    return found
 
 
-def _case(name, prediction, truth, image):
+def _case(name, prediction, truth, image, ignore):
     return Case(
         name,
-        lambda: (volumes.read_labels(prediction), volumes.read_labels(truth)),
+        lambda: without_ignored(volumes.read_labels(prediction), volumes.read_labels(truth), ignore),
         None if image is None else lambda: volumes.read(image),
     )
 

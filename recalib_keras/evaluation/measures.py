@@ -79,13 +79,13 @@ class Measures:
         return "prediction only" if self.prediction_mm3 else "neither"
 
 
-def dice(prediction: np.ndarray, truth: np.ndarray, label: int) -> float:
+def dice(prediction: np.ndarray, truth: np.ndarray, label: int | Sequence[int]) -> float:
     """Returns the Dice coefficient of one label, `2 |P ∩ T| / (|P| + |T|)`.
 
     Args:
         prediction: Integer array.
         truth: Integer array of the same shape, the ground truth.
-        label: Number of the structure.
+        label: Number of the structure; several for one that includes others.
 
     Returns:
         Float from 0 to 1; NaN if the label is in neither array.
@@ -194,7 +194,10 @@ def measure_all(
 def _counts(prediction, truth, label):
     """Returns the number of voxels of the label in both arrays, in the prediction and in the ground truth."""
     _check_shapes(prediction, truth)
-    in_prediction, in_truth = prediction == label, truth == label
+    in_prediction, in_truth = (
+        array == label if isinstance(label, (int, np.integer)) else np.isin(array, label)
+        for array in (prediction, truth)
+    )
     return [int(np.count_nonzero(mask)) for mask in (in_prediction & in_truth, in_prediction, in_truth)]
 
 

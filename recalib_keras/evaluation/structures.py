@@ -57,6 +57,15 @@ class Structure:
     color: Color
 
 
+def numbers_of(structure: StructureLike) -> tuple[int, ...]:
+    """Returns the numbers in label maps of all voxels of a structure; several for one that includes others.
+
+    Args:
+        structure: The structure.
+    """
+    return getattr(structure, "numbers", (structure.id,))
+
+
 def unnamed_structures(labels: Iterable[int]) -> list[Structure]:
     """Returns structures with names such as "label 17", in colours that are easy to distinguish.
 

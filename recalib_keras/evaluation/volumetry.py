@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recalib_keras.evaluation.structures import StructureLike, side
+from recalib_keras.evaluation.structures import StructureLike, numbers_of, side
 from recalib_keras.volumes import Grid
 
 
@@ -38,12 +38,15 @@ def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[Struc
         labels: Integer array of label numbers.
         grid: Grid of the array.
         structures: The structures. One of a pair has an attribute `mirror`, the number of its counterpart on the other
-            side.
+            side. One that includes others has all of their numbers in its attribute `numbers`; voxels count once in
+            the total.
     """
     numbers, counts = np.unique(labels, return_counts=True)
     counted = dict(zip(numbers.tolist(), counts.tolist()))
-    voxels = {structure.id: counted.get(structure.id, 0) for structure in structures}
-    total, names = sum(voxels.values()), {structure.id: structure.name for structure in structures}
+    inside = {structure.id: numbers_of(structure) for structure in structures}
+    voxels = {number: sum(counted.get(each, 0) for each in within) for number, within in inside.items()}
+    total = sum(counted.get(number, 0) for number in {each for within in inside.values() for each in within})
+    names = {structure.id: structure.name for structure in structures}
     return [
         StructureVolume(
             structure.name,

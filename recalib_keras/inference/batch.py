@@ -13,7 +13,10 @@ from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
 from recalib_keras.inference.volume_table import Labelled, VolumeTable, relative, warning_of
+from recalib_keras.volumes import Channels
+from recalib_keras.volumes.channels import case_name, one_per_case
 from recalib_keras.volumes.names import LABEL_SUFFIXES, one_per_scan, stem
+from recalib_keras.zoo.preprocessing import read_scan
 
 TABLE = "volumes.csv"
 
@@ -104,7 +107,8 @@ def segment_all(
         for outcome in report.failed:
             print(outcome.scan, outcome.error)
     """
-    batch = Batch(scans, output, volume=volume, overwrite=overwrite, draw_overlays=draw_overlays)
+    channels = segmenter.input.num_channels
+    batch = Batch(scans, output, volume=volume, overwrite=overwrite, draw_overlays=draw_overlays, channels=channels)
     return batch.run(segmenter, on_scan=on_scan, progress=progress)
 
 
@@ -119,6 +123,8 @@ class Batch:
         volume: Index of the volume to take from 4-D scans.
         overwrite: Whether to segment again where labels exist already.
         draw_overlays: Whether to draw a picture of each scan with its labels too.
+        channels: Number of channels of a scan. If there are several, nnU-Net's files `x_0000.nii.gz`, `x_0001.nii.gz`
+            and so on are one scan `x`, of which any may be given.
 
     Attributes:
         targets: Pairs of a scan and its label map, both paths.
@@ -139,8 +145,10 @@ class Batch:
         volume: int | None = None,
         overwrite: bool = False,
         draw_overlays: bool = False,
+        channels: int = 1,
     ):
-        self.targets, folder = _label_files(one_per_scan([Path(scan) for scan in scans]), Path(output))
+        find, name = (one_per_case, case_name) if channels > 1 else (one_per_scan, stem)
+        self.targets, folder = _label_files(find([Path(scan) for scan in scans]), Path(output), name)
         self.table = VolumeTable(folder / TABLE)
         self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays
         if draw_overlays:
@@ -183,7 +191,7 @@ class Batch:
 
     def _segmented(self, segmenter, path, labelled, labels, progress):
         """Segments a scan and writes its rows and its label map, and its picture if that is wanted."""
-        scan = volumes.read(path, volume=self.volume, keep_integers=True)
+        scan = read_scan(path, segmenter.input, self.volume)
         segmentation = segmenter(scan, progress=progress)
         scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
         entropies = {} if segmentation.uncertainty is None else segmentation.uncertainty.by_structure
@@ -207,7 +215,7 @@ class Batch:
         )
         has_picture = not self.draw_overlays or _picture(labels).exists()
         if not rows or not has_picture:
-            scan = volumes.read(path, volume=self.volume, keep_integers=True)
+            scan = read_scan(path, segmenter.input, self.volume)
             if not segmentation.grid.coincides(scan.grid):
                 raise VolumeError(
                     file=labels,
@@ -221,6 +229,7 @@ class Batch:
         return segmentation, "; ".join(segmentation.warnings) if warning is None else warning
 
     def _draw(self, scan, segmentation, labels):
+        scan = scan.first if isinstance(scan, Channels) else scan
         evaluation.overlay(scan, segmentation.labels, segmentation.structures, _picture(labels))
 
 
@@ -228,24 +237,24 @@ def _picture(labels):
     return labels.with_name(f"{stem(labels).removesuffix('_labels')}_overlay.png")
 
 
-def _label_files(scans, output):
+def _label_files(scans, output, name_of):
     """Returns each scan with the path of its label map, and the folder of all, which is created."""
     if output.name.endswith(LABEL_SUFFIXES) and not output.is_dir():
         if len(scans) > 1:
             raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")
         targets, folder = [(scan, output) for scan in scans], output.parent
     else:
-        targets, folder = [(scan, output / name) for scan, name in zip(scans, _names(scans))], output
+        targets, folder = [(scan, output / name) for scan, name in zip(scans, _names(scans, name_of))], output
     _check_different(targets)
     _check_no_scan(targets)
     _check_writable(folder)
     return targets, folder
 
 
-def _names(scans):
+def _names(scans, name_of):
     """Returns the path of each scan's label map, relative to the folder of all."""
     scans = [Path(os.path.abspath(scan)) for scan in scans]
-    names = [Path(f"{stem(scan)}_labels.nii.gz") for scan in scans]
+    names = [Path(f"{name_of(scan)}_labels.nii.gz") for scan in scans]
     if len(set(names)) == len(names):
         return names
     common = os.path.commonpath([scan.parent for scan in scans])

@@ -50,6 +50,16 @@ class NetworkEnsemble:
         ]
         for weight_set in described:
             check_same_preprocessing(self.input, weight_set.input)
+            if weight_set.network.has_sigmoid != self.has_sigmoid:
+                raise ValueError(
+                    "expected members whose classifiers all have a sigmoid, or none, got both; average networks of "
+                    "one kind"
+                )
+
+    @property
+    def has_sigmoid(self) -> bool:
+        """Whether each structure has a probability of its own."""
+        return self._leader.network.has_sigmoid
 
     @property
     def reference_range(self) -> ReferenceRange | None:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from recalib_keras.inference.sliding_window.output_grid import SameGrid
 from recalib_keras.inference.sliding_window.predict import SlidingWindow, View
 from recalib_keras.volumes.normalization import threshold_of_bright
-from recalib_keras.volumes.windows import Block, Image
+from recalib_keras.volumes.windows import Block, Image, with_channel_axis
 
 # The search looks at every fourth voxel along each axis, smoothed by the mean with its neighbours against noise.
 STEP = 4
@@ -40,7 +40,7 @@ def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarra
 def foreground(image: Image) -> Block:
     """Returns the smallest box that holds all that is not air, and a margin.
 
-    If a scan has no dark surroundings, that is the whole scan.
+    If a scan has no dark surroundings, that is the whole scan. Of several channels, any may show it.
 
     Args:
         image: Array `(X, Y, Z)`, or anything with a `shape` that gives arrays for three slices.
@@ -49,10 +49,16 @@ def foreground(image: Image) -> Block:
         `((low, high), …)` along the three axes, in voxels.
     """
     steps = tuple(slice(STEP // 2 if size > STEP else 0, None, STEP) for size in image.shape)
-    sample = ndimage.uniform_filter(image[steps], size=3, mode="nearest")
-    darkest = sample.min()
-    is_foreground = sample > darkest + SHARE_OF_THRESHOLD * (threshold_of_bright(sample) - darkest)
+    samples = with_channel_axis(image[steps])
+    is_foreground = np.any([_is_bright(samples[..., channel]) for channel in range(samples.shape[-1])], axis=0)
     return tuple(_ends(np.flatnonzero(is_foreground.any(_others(axis))), size) for axis, size in enumerate(image.shape))
+
+
+def _is_bright(sample):
+    """Returns which voxels of a sample are no air."""
+    sample = ndimage.uniform_filter(sample, size=3, mode="nearest")
+    darkest = sample.min()
+    return sample > darkest + SHARE_OF_THRESHOLD * (threshold_of_bright(sample) - darkest)
 
 
 class Crop:

@@ -9,8 +9,8 @@ from keras import ops
 
 from recalib_keras import layers
 from recalib_keras.evaluation.figures.slices import centre_of
-from recalib_keras.volumes import Grid, Volume
-from recalib_keras.volumes.windows import cut
+from recalib_keras.volumes import Channels, Grid, Volume
+from recalib_keras.volumes.windows import cut, with_channel_axis
 from recalib_keras.zoo import Input
 from recalib_keras.zoo.preprocessing import as_network_sees, preprocessed
 
@@ -55,7 +55,7 @@ class GateMaps:
 def gate_maps(
     model: keras.Model,
     expects: Input,
-    scan: Volume,
+    scan: Volume | Channels,
     labels: np.ndarray | None = None,
     names: Sequence[str] | None = None,
 ) -> GateMaps:
@@ -80,11 +80,12 @@ def gate_maps(
     mapped = None
     if labels is not None:
         mapped = Volume(np.asarray(labels), scan.grid).on(image.grid, order=0)
-    centre = [size // 2 for size in image.array.shape] if mapped is None else centre_of(mapped.array > 0)
-    part, padding = _window(image.array.shape, expects.window, centre)
+    centre = [size // 2 for size in image.grid.shape] if mapped is None else centre_of(mapped.array > 0)
+    part, padding = _window(image.grid.shape, expects.window, centre)
     place = [span.start - before for span, (before, _) in zip(part, padding)]
-    inputs = as_network_sees(cut(image.array, place, expects.window, expects.margin)[None, ..., None], expects)
-    seen = _part(image, part)
+    window = with_channel_axis(cut(image.array, place, expects.window, expects.margin))
+    inputs = as_network_sees(window[None], expects)
+    seen = _part(image.first if isinstance(image, Channels) else image, part)
     return GateMaps(
         seen,
         mapped and _part(mapped, part),

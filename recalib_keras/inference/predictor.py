@@ -9,6 +9,7 @@ from recalib_keras.inference.sliding_window.predict import View, central_windows
 from recalib_keras.inference.test_time_flip import with_flip
 from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import WeightSet
+from recalib_keras.zoo.decision import with_background
 from recalib_keras.zoo.labels import counterpart_classes
 from recalib_keras.zoo.preprocessing import as_network_sees
 
@@ -51,11 +52,13 @@ class Predictor:
         if self.flips and expects.shows_sides:
             predict = with_flip(predict, self.weight_set.labels, expects.lateral_axis)
         voxels_per_batch = getattr(self.engine, "voxels_per_batch", None)
-        return View(predict, expects.window, weight, voxels_per_batch, expects.margin)
+        return View(predict, expects.window, weight, voxels_per_batch, expects.margin, expects.num_channels)
 
     def _predict(self, windows):
-        """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, 1)`."""
+        """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, channels)`."""
         expects = self.weight_set.input
         probabilities = self.engine(as_network_sees(windows, expects))
+        if self.weight_set.network.has_sigmoid:
+            probabilities = with_background(probabilities)
         axis = expects.slice_axis
         return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)

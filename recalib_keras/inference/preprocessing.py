@@ -5,9 +5,9 @@ import numpy as np
 
 from recalib_keras import volumes
 from recalib_keras.inference.sliding_window.output_grid import output_grid
-from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes import Channels, Grid, Volume
 from recalib_keras.zoo import Input
-from recalib_keras.zoo.preprocessing import warn_if_tilted
+from recalib_keras.zoo.preprocessing import check_channels, warn_if_tilted
 
 
 class PreprocessedScan:
@@ -27,12 +27,13 @@ class PreprocessedScan:
     Args:
         scan: The scan.
         expects: What the network expects.
+        normalization: Of the intensities; defaults to that of the network's first channel.
 
     Warns:
         ScanWarning: The scan is tilted and the network expects no spacing; or see `volumes.normalizer`.
     """
 
-    def __init__(self, scan: Volume, expects: Input):
+    def __init__(self, scan: Volume, expects: Input, normalization: str | None = None):
         self.oriented: Grid = scan.grid.oriented(expects.orientation)
         self.grid: Grid = scan.grid.conformed(expects.orientation, expects.spacing)
         self.output_grid = output_grid(self.grid, self.oriented)
@@ -42,7 +43,8 @@ class PreprocessedScan:
             self._array = scan.on(self.grid).array
         warn_if_tilted(scan.grid, expects, scan.source)
         own = scan.array if scan.grid.is_oblique else self._array
-        self._normalize = volumes.normalizer(own, expects.normalization, scan.array, scan.source)
+        method = normalization or expects.normalizations[0]
+        self._normalize = volumes.normalizer(own, method, scan.array, scan.source)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,6 +54,47 @@ class PreprocessedScan:
     def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
         """Returns the normalised voxels of three slices."""
         return self._normalize(self._array[part])
+
+
+class PreprocessedChannels:
+    """A scan of several channels as a network expects it; slices of it are arrays with the channels as last axis.
+
+    Args:
+        scan: The scan.
+        expects: What the network expects.
+
+    Attributes:
+        grid: See `PreprocessedScan`, as `oriented` and `output_grid`.
+    """
+
+    def __init__(self, scan: Channels, expects: Input):
+        pairs = zip(scan.volumes, expects.normalizations, strict=True)
+        self._channels = [PreprocessedScan(volume, expects, method) for volume, method in pairs]
+        first = self._channels[0]
+        self.grid, self.oriented, self.output_grid = first.grid, first.oriented, first.output_grid
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Three sizes in voxels."""
+        return self._channels[0].shape
+
+    def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
+        """Returns the normalised voxels of three slices, `(x, y, z, channels)`."""
+        return np.stack([channel[part] for channel in self._channels], axis=-1)
+
+
+def as_seen(scan: Volume | Channels, expects: Input) -> PreprocessedScan | PreprocessedChannels:
+    """Returns a scan as a network expects it, window by window where possible.
+
+    Args:
+        scan: The scan, with as many channels as the network sees.
+        expects: What the network expects.
+
+    Raises:
+        VolumeError: The scan has another number of channels.
+    """
+    check_channels(scan, expects)
+    return PreprocessedChannels(scan, expects) if isinstance(scan, Channels) else PreprocessedScan(scan, expects)
 
 
 def _oriented(scan, orientation):

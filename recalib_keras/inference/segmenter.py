@@ -16,16 +16,19 @@ from recalib_keras.inference.engines import Engine, open_engine
 from recalib_keras.inference.ensemble import NetworkEnsemble
 from recalib_keras.inference.foreground import predict_foreground
 from recalib_keras.inference.predictor import Predictor
-from recalib_keras.inference.preprocessing import PreprocessedScan
+from recalib_keras.inference.preprocessing import as_seen
 from recalib_keras.inference.quality_control import UnfamiliarScanWarning
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
 from recalib_keras.inference.uncertainty import Uncertainty
-from recalib_keras.volumes import Volume
+from recalib_keras.volumes import Channels, Volume
 from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import Label, ReferenceRange, WeightSet
+from recalib_keras.zoo.decision import decision_for
+from recalib_keras.zoo.preprocessing import read_scan
 
-Scan = str | os.PathLike | nib.spatialimages.SpatialImage | Volume
+File = str | os.PathLike | nib.spatialimages.SpatialImage
+Scan = File | Sequence[File] | Volume | Channels
 Weights = str | Sequence[str] | Mapping[str, float]
 
 
@@ -36,7 +39,8 @@ class Segmenter:
         preset: One of `recalib_keras.zoo.names()`, the path of a folder with a `preset.json`, or a `WeightSet` that
             describes `model`.
         model: Only with a `WeightSet`: `keras.Model` of its input shape and classes, or an engine: any function from
-            windows `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`.
+            windows `(batch, *input_shape)` to their probabilities `(batch, *spatial, classes)`; with a sigmoid, those
+            of the structures alone.
         flips: Whether to average each prediction with that of the left-right mirror image, for networks that were
             trained on both sides of the body. Takes twice the time.
         weights: Only with a preset: name of one of its weight sets or ensembles; or several weight sets, whose
@@ -155,8 +159,10 @@ class Segmenter:
 
         Args:
             scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, a nibabel image, or a
-                `recalib_keras.volumes.Volume`.
-            volume: Index of the volume to take from a 4-D file or image.
+                `recalib_keras.volumes.Volume`. For a network of several channels, a 4-D file or image; a list with one
+                of each channel, in the order of `input.channels`; one of nnU-Net's files `x_0000.nii.gz`; or
+                `recalib_keras.volumes.Channels`.
+            volume: Index of the volume to take from a 4-D file or image, for a network of one channel.
             progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
             measure_uncertainty: Whether to measure the uncertainty of the labels, which takes a little time; without
                 it, `Segmentation.warnings` cannot tell a scan that looks unlike those of training.
@@ -165,21 +171,23 @@ class Segmenter:
             The labels on the scan's own grid, with volumes, uncertainty and warnings.
 
         Raises:
-            VolumeError: If the scan cannot be read.
+            VolumeError: If the scan cannot be read, or lacks a channel.
         """
-        if not isinstance(scan, Volume):
-            scan = volumes.read(scan, volume=volume, keep_integers=True)
-        image = PreprocessedScan(scan, self.input)
-        uncertainty = Uncertainty(self.labels) if measure_uncertainty else None
+        if not isinstance(scan, (Volume, Channels)):
+            scan = read_scan(scan, self.input, volume)
+        image = as_seen(scan, self.input)
+        uncertainty = Uncertainty(self.labels, self._networks.has_sigmoid) if measure_uncertainty else None
         sliding_window = SlidingWindow(
             self.views(image),
             len(self.labels),
             output_grid=image.output_grid,
             observe=None if uncertainty is None else uncertainty.observe,
+            decide=decision_for(self.labels),
             progress=progress,
         )
         classes = volumes.resample(predict_foreground(sliding_window, image), image.oriented, scan.grid, order=0)
-        label_map = dataclasses.replace(scan, array=self._numbers[classes])
+        shown = scan.first if isinstance(scan, Channels) else scan
+        label_map = dataclasses.replace(shown, array=self._numbers[classes])
         return Segmentation(label_map, self.labels, uncertainty, self.reference_range)
 
     def predict_classes(self, image: Image) -> np.ndarray:
@@ -188,7 +196,8 @@ class Segmenter:
         Args:
             image: See `SlidingWindow.predict`.
         """
-        return predict_foreground(SlidingWindow(self.views(image), len(self.labels)), image)
+        sliding_window = SlidingWindow(self.views(image), len(self.labels), decide=decision_for(self.labels))
+        return predict_foreground(sliding_window, image)
 
     def views(self, image: Image) -> list[View]:
         """Returns how each network looks at an image; engines that are not selected yet are selected by it.
@@ -260,7 +269,7 @@ def _cached_segmenter(preset, weights, description, **settings):
 
 
 def segment(
-    scan: str | os.PathLike | nib.spatialimages.SpatialImage,
+    scan: File | Sequence[File],
     preset: str | os.PathLike,
     weights: Weights = "default",
     volume: int | None = None,
@@ -273,7 +282,8 @@ def segment(
     For volumes and uncertainty too, use a `Segmenter`.
 
     Args:
-        scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image.
+        scan: Path of a NIfTI, MGZ or Analyze file or of a folder with one DICOM series, or a nibabel image; for
+            several channels see `Segmenter`.
         preset: One of `recalib_keras.zoo.names()`, or the path of a folder with a `preset.json`.
         weights: Name of one of the preset's weight sets or ensembles, or several weight sets to average; see
             `Segmenter`. Defaults to its first weight set, or to the ensemble that it is part of.
@@ -299,8 +309,9 @@ def segment(
         image.to_filename("labels.nii.gz")
     """
     described = zoo.info(preset)
-    key = weights if isinstance(weights, str) else tuple(described.shares(weights).items())
-    image = volumes.read(scan, volume=volume, keep_integers=True)
+    shares = described.shares(weights)
+    key = weights if isinstance(weights, str) else tuple(shares.items())
+    image = read_scan(scan, zoo.weight_set(preset, next(iter(shares))).input, volume)
     with _one_at_a_time:
         segmenter = _cached_segmenter(
             str(preset), key, described.to_json(), engine=engine, precision=precision, flips=flips

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recalib_keras.zoo import Label
+from recalib_keras.zoo.decision import THRESHOLD
 
 # Sums of probabilities are processed in parts of so many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
@@ -17,10 +18,14 @@ class Uncertainty:
 
         -Σ p_k · log p_k / log K        over the K classes; 0 is certain, 1 means that all classes are equally likely
 
-    Each voxel of the grid that the networks see counts once, for its most probable class.
+    With a sigmoid, each structure has a probability of its own, and the uncertainty is that of the structure which is
+    least certain: the largest entropy of `p_k` and `1 - p_k`, divided by log 2.
+
+    Each voxel of the grid that the networks see counts once, for its class.
 
     Args:
         labels: One for each class, background first.
+        has_sigmoid: Whether each structure has a probability of its own.
 
     Example:
         >>> uncertainty = Uncertainty([Label(0, "background"), Label(17, "hippocampus")])
@@ -29,15 +34,16 @@ class Uncertainty:
         ({0: 0.0, 17: 1.0}, 1.0)
     """
 
-    def __init__(self, labels: Sequence[Label]):
+    def __init__(self, labels: Sequence[Label], has_sigmoid: bool = False):
         self._labels = tuple(labels)
+        self._entropy = largest_binary_entropy if has_sigmoid else normalized_entropy
         self._voxels = self._entropies = np.zeros(len(self._labels))
 
     def observe(self, classes: np.ndarray, sums: np.ndarray) -> None:
         """Adds voxels; a `SlidingWindow` calls it with each complete row.
 
         Args:
-            classes: Integer array of the most probable classes.
+            classes: Integer array of the classes.
             sums: Float array `(*classes.shape, num_classes)`, proportional to the averaged probabilities.
         """
         num_classes = sums.shape[-1]
@@ -45,7 +51,7 @@ class Uncertainty:
         at_once = max(1, VALUES_AT_ONCE // num_classes)
         for start in range(0, len(classes), at_once):
             part = classes[start : start + at_once]
-            entropies = normalized_entropy(sums[start : start + at_once])
+            entropies = self._entropy(sums[start : start + at_once])
             self._voxels = self._voxels + np.bincount(part, minlength=num_classes)
             self._entropies = self._entropies + np.bincount(part, entropies, num_classes)
 
@@ -73,3 +79,14 @@ def normalized_entropy(sums: np.ndarray) -> np.ndarray:
     totals = np.maximum(sums.sum(axis=-1), least)
     weighted_logs = np.einsum("...k,...k->...", sums, np.log(np.maximum(sums, least)))
     return np.clip((np.log(totals) - weighted_logs / totals) / np.log(sums.shape[-1]), 0, 1)
+
+
+def largest_binary_entropy(sums: np.ndarray) -> np.ndarray:
+    """Returns the entropy of the least certain of several structures, from 0 (all certain) to 1.
+
+    Args:
+        sums: `(..., num_classes)`: the threshold, one half, then the probability of each structure, all times a factor.
+    """
+    shares = sums[..., 1:] * (THRESHOLD / sums[..., :1])
+    pairs = np.stack([shares, np.maximum(1 - shares, 0)], axis=-1)
+    return normalized_entropy(pairs).max(axis=-1)

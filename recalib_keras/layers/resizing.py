@@ -1,4 +1,4 @@
-"""Layers that halve or double every spatial axis: max pooling with indices, its inverse, and up-sampling.
+"""Layers that halve or double spatial axes, all or some: max pooling with indices, its inverse, and up-sampling.
 
 They see a doubled axis as windows: an axis of size `2·m` as one axis of `m` windows and one of the 2 places in each.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import KerasTensor, ops
@@ -19,23 +19,70 @@ INTERPOLATIONS = ("nearest", "linear")
 Shape = tuple[int | None, ...]
 
 
-@keras.saving.register_keras_serializable(package="recalib_keras")
-class MaxPoolingWithIndices(keras.layers.Layer):
-    """Halves every spatial axis and returns the maxima together with their places.
+class Resized(NamedTuple):
+    """Which axes of a tensor are halved or doubled.
 
-    Each non-overlapping 2×…×2 window gives its maximum and the place of that maximum in the window, counted in C order
-    from 0 to 2ⁿ - 1. On ties the first place is taken, and only that place receives the gradient.
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`.
+        pool_size: 2 for all spatial axes, or for each of them 2 or 1, which leaves an axis as it is.
+    """
+
+    data_format: str
+    pool_size: int | tuple[int, ...]
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """Returns the axes of a tensor of `rank` axes, including batch and channels.
+
+        Raises:
+            ValueError: If the tensor has another number of spatial axes.
+        """
+        spatial = spatial_axes(rank, self.data_format)
+        if isinstance(self.pool_size, int):
+            return spatial
+        if len(self.pool_size) != len(spatial):
+            raise ValueError(
+                f"expected `pool_size` to have a number for each of {len(spatial)} spatial axes, got {self.pool_size}"
+            )
+        return tuple(axis for axis, size in zip(spatial, self.pool_size) if size == 2)
+
+
+class _Resizing(keras.layers.Layer):
+    """Base of the three layers."""
+
+    def __init__(self, data_format: str | None = None, pool_size: int | Sequence[int] = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.pool_size = pool_size if isinstance(pool_size, int) else tuple(pool_size)
+        sizes = (self.pool_size,) if isinstance(self.pool_size, int) else self.pool_size
+        if not {*sizes} <= {1, 2} or 2 not in sizes:
+            raise ValueError(
+                f"expected `pool_size` to be 2, or 1 or 2 for each spatial axis and 2 for one of them, got {pool_size}"
+            )
+        self.data_format = data_format or keras.config.image_data_format()
+        self._resized = Resized(self.data_format, self.pool_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pool_size": self.pool_size, "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class MaxPoolingWithIndices(_Resizing):
+    """Halves spatial axes and returns the maxima together with their places.
+
+    Each non-overlapping window of `pool_size` voxels, 2×…×2 as a rule, gives its maximum and the place of that maximum
+    in the window, counted in C order from 0. On ties the first place is taken, and only that place receives the
+    gradient.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        pool_size: 2 for all spatial axes, or for each of them 2 or 1, such as `(2, 2, 1)`; 1 leaves an axis as it is.
         **kwargs: Arguments of `keras.layers.Layer`.
 
-    Input shape: `(batch, *spatial, channels)` with even spatial sizes.
+    Input shape: `(batch, *spatial, channels)` with sizes that `pool_size` divides.
 
-    Output shape: Two of `(batch, *(spatial / 2), channels)`: the maxima, and their places as uint8.
+    Output shape: Two of `(batch, *(spatial / pool_size), channels)`: the maxima, and their places as uint8.
 
     Raises:
-        ValueError: For an odd spatial size.
+        ValueError: For an odd size to halve, and for a `pool_size` that is none or that has another number of axes.
 
     Example:
     >>> import keras
@@ -48,16 +95,15 @@ class MaxPoolingWithIndices(keras.layers.Layer):
         Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.data_format = data_format or keras.config.image_data_format()
+    def __init__(self, data_format: str | None = None, pool_size: int | Sequence[int] = 2, **kwargs: Any):
+        super().__init__(data_format, pool_size, **kwargs)
         self._pool = fused(
-            functools.partial(_pool, data_format=self.data_format),
-            transpose=functools.partial(_unpool, data_format=self.data_format),
+            functools.partial(_pool, resized=self._resized),
+            transpose=functools.partial(_unpool, resized=self._resized),
         )
 
     def call(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        halved(inputs.shape, self.data_format)  # reports odd sizes before an operation fails
+        halved(inputs.shape, self._resized)  # reports odd sizes before an operation fails
         return self._pool(inputs)
 
     def compute_output_spec(self, inputs: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
@@ -65,29 +111,27 @@ class MaxPoolingWithIndices(keras.layers.Layer):
         return KerasTensor(shape, dtype=self.compute_dtype), KerasTensor(shape, dtype="uint8")
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
-        shape = halved(input_shape, self.data_format)
+        shape = halved(input_shape, self._resized)
         return shape, shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class MaxUnpooling(keras.layers.Layer):
-    """Doubles every spatial axis: each value goes to the place of its maximum in pooling, all other places are zero.
+class MaxUnpooling(_Resizing):
+    """Doubles spatial axes: each value goes to the place of its maximum in pooling, all other places are zero.
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        pool_size: 2 for all spatial axes, or for each of them 2 or 1, such as `(2, 2, 1)`; 1 leaves an axis as it is.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: Feature map `(batch, *spatial, channels)`.
         indices: Of the same shape, from `MaxPoolingWithIndices`.
 
-    Output shape: `(batch, *(2 · spatial), channels)`.
+    Output shape: `(batch, *(pool_size · spatial), channels)`.
 
     Raises:
-        ValueError: If `inputs` and `indices` differ in shape.
+        ValueError: If `inputs` and `indices` differ in shape, and for a `pool_size` as in `MaxPoolingWithIndices`.
 
     Example:
     >>> import keras
@@ -101,12 +145,11 @@ class MaxUnpooling(keras.layers.Layer):
         Noh et al., "Learning Deconvolution Network for Semantic Segmentation", ICCV 2015.
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.data_format = data_format or keras.config.image_data_format()
+    def __init__(self, data_format: str | None = None, pool_size: int | Sequence[int] = 2, **kwargs: Any):
+        super().__init__(data_format, pool_size, **kwargs)
         self._unpool = fused(
-            functools.partial(_unpool, data_format=self.data_format),
-            transpose=functools.partial(_pick, data_format=self.data_format),
+            functools.partial(_unpool, resized=self._resized),
+            transpose=functools.partial(_pick, resized=self._resized),
         )
 
     def call(self, inputs: Tensor, indices: Tensor) -> Tensor:
@@ -115,15 +158,12 @@ class MaxUnpooling(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape: Shape, indices_shape: Shape) -> Shape:
         _check_same_shape(inputs_shape, indices_shape)
-        return doubled(inputs_shape, self.data_format)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
+        return doubled(inputs_shape, self._resized)
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
-class UpSampling(keras.layers.Layer):
-    """Doubles every spatial axis by repetition or by linear interpolation.
+class UpSampling(_Resizing):
+    """Doubles spatial axes by repetition or by linear interpolation.
 
     `"linear"` is bilinear in 2-D and trilinear in 3-D. The voxels' centres lie half a voxel inside the borders, and
     border values continue beyond them (PyTorch's `align_corners=False`, Keras's `UpSampling2D("bilinear")`).
@@ -131,14 +171,15 @@ class UpSampling(keras.layers.Layer):
     Args:
         interpolation: `"nearest"` or `"linear"`.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        pool_size: 2 for all spatial axes, or for each of them 2 or 1, such as `(2, 2, 1)`; 1 leaves an axis as it is.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Input shape: `(batch, *spatial, channels)`.
 
-    Output shape: `(batch, *(2 · spatial), channels)`.
+    Output shape: `(batch, *(pool_size · spatial), channels)`.
 
     Raises:
-        ValueError: For an unknown `interpolation`.
+        ValueError: For an unknown `interpolation`, and for a `pool_size` as in `MaxPoolingWithIndices`.
 
     Example:
     >>> import keras
@@ -147,32 +188,37 @@ class UpSampling(keras.layers.Layer):
     True
     """
 
-    def __init__(self, interpolation: str = "nearest", data_format: str | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        interpolation: str = "nearest",
+        data_format: str | None = None,
+        pool_size: int | Sequence[int] = 2,
+        **kwargs: Any,
+    ):
+        super().__init__(data_format, pool_size, **kwargs)
         if interpolation not in INTERPOLATIONS:
             raise ValueError(f"expected `interpolation` to be one of {INTERPOLATIONS}, got {interpolation!r}")
         self.interpolation = interpolation
-        self.data_format = data_format or keras.config.image_data_format()
         if interpolation == "nearest":
             self._up_sample = fused(
-                functools.partial(repeat, data_format=self.data_format),
-                transpose=functools.partial(_sum, data_format=self.data_format),
+                functools.partial(repeat, resized=self._resized),
+                transpose=functools.partial(_sum, resized=self._resized),
             )
         else:
-            self._up_sample = fused(functools.partial(_interpolate, data_format=self.data_format))
+            self._up_sample = fused(functools.partial(_interpolate, resized=self._resized))
 
     def call(self, inputs: Tensor) -> Tensor:
         return self._up_sample(inputs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return doubled(input_shape, self.data_format)
+        return doubled(input_shape, self._resized)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "interpolation": self.interpolation, "data_format": self.data_format}
+        return {**super().get_config(), "interpolation": self.interpolation}
 
 
-def _pool(inputs, data_format):
-    maxima, *others = by_place(inputs, data_format)
+def _pool(inputs, resized):
+    maxima, *others = by_place(inputs, resized)
     indices = ops.zeros_like(maxima, dtype="uint8")
     for place, values in enumerate(others, start=1):
         is_larger = values > maxima
@@ -181,26 +227,26 @@ def _pool(inputs, data_format):
     return maxima, indices
 
 
-def _unpool(inputs, indices, data_format):
-    is_place = repeat(indices, data_format) == places(doubled(ops.shape(indices), data_format), data_format)
-    return ops.where(is_place, repeat(inputs, data_format), ops.zeros((), dtype=inputs.dtype))
+def _unpool(inputs, indices, resized):
+    is_place = repeat(indices, resized) == places(doubled(ops.shape(indices), resized), resized)
+    return ops.where(is_place, repeat(inputs, resized), ops.zeros((), dtype=inputs.dtype))
 
 
-def _pick(inputs, indices, data_format):
+def _pick(inputs, indices, resized):
     """Returns the value at the indexed place of each window: the transpose of unpooling."""
-    picked, *others = by_place(inputs, data_format)
+    picked, *others = by_place(inputs, resized)
     for place, values in enumerate(others, start=1):
         picked = ops.where(indices == place, values, picked)
     return picked
 
 
-def _sum(inputs, data_format):
+def _sum(inputs, resized):
     """Returns the sum of each window: the transpose of repetition."""
-    return sum(by_place(inputs, data_format))
+    return sum(by_place(inputs, resized))
 
 
-def _interpolate(inputs, data_format):
-    for axis in spatial_axes(len(inputs.shape), data_format):
+def _interpolate(inputs, resized):
+    for axis in resized.axes(len(inputs.shape)):
         inputs = interleave(*_halfway(inputs, axis), axis)
     return inputs
 
@@ -218,26 +264,26 @@ def spatial_axes(rank: int, data_format: str) -> tuple[int, ...]:
     return tuple(range(1, rank - 1)) if data_format == "channels_last" else tuple(range(2, rank))
 
 
-def by_place(inputs: Tensor, data_format: str) -> list[Tensor]:
-    """Returns the values at each place of all 2×…×2 windows: 2ⁿ tensors of half the size, in C order of the places."""
+def by_place(inputs: Tensor, resized: Resized) -> list[Tensor]:
+    """Returns the values at each place of all windows: a tensor of pooled size for each, in C order of the places."""
     rank = len(inputs.shape)
-    axes = spatial_axes(rank, data_format)
+    axes = resized.axes(rank)
     windows = ops.reshape(inputs, _split(ops.shape(inputs), axes, lambda size: (size // 2, 2)))
     return [windows[_at(place, rank, axes)] for place in itertools.product((0, 1), repeat=len(axes))]
 
 
-def repeat(inputs: Tensor, data_format: str) -> Tensor:
-    """Returns a tensor of twice the size, with each value at all places of its window."""
-    axes = spatial_axes(len(inputs.shape), data_format)
+def repeat(inputs: Tensor, resized: Resized) -> Tensor:
+    """Returns a tensor of resized axes, with each value at all places of its window."""
+    axes = resized.axes(len(inputs.shape))
     windows = ops.reshape(inputs, _split(ops.shape(inputs), axes, lambda size: (size, 1)))
     # Tiled, not broadcast: TensorFlow without XLA cannot broadcast so many axes.
     windows = ops.tile(windows, _split([1] * len(inputs.shape), axes, lambda _: (1, 2)))
-    return ops.reshape(windows, doubled(ops.shape(inputs), data_format))
+    return ops.reshape(windows, doubled(ops.shape(inputs), resized))
 
 
-def places(shape: Sequence[int], data_format: str) -> Tensor:
+def places(shape: Sequence[int], resized: Resized) -> Tensor:
     """Returns the place in its window of every position in a shape, as uint8; other axes have size 1."""
-    axes = spatial_axes(len(shape), data_format)
+    axes = resized.axes(len(shape))
     sum_of_bits = 0
     for bit, axis in zip(reversed(range(len(axes))), axes):
         is_odd = ops.cast(ops.arange(shape[axis]) % 2, "uint8")
@@ -251,24 +297,29 @@ def interleave(even: Tensor, odd: Tensor, axis: int) -> Tensor:
     return ops.reshape(ops.stack([even, odd], axis=axis + 1), (*shape[:axis], shape[axis] * 2, *shape[axis + 1 :]))
 
 
-def halved(shape: Sequence[int | None], data_format: str) -> Shape:
-    """Returns the shape with every spatial size halved; unknown sizes stay unknown.
+def halved(shape: Sequence[int | None], resized: Resized) -> Shape:
+    """Returns the shape with the resized axes halved; unknown sizes stay unknown.
 
     Raises:
-        ValueError: If a spatial size is odd.
+        ValueError: If such a size is odd.
     """
-    spatial = spatial_axes(len(shape), data_format)
-    if any(shape[axis] is not None and shape[axis] % 2 for axis in spatial):
+    axes = resized.axes(len(shape))
+    if any(shape[axis] is not None and shape[axis] % 2 for axis in axes):
         raise ValueError(
-            f"expected every spatial size to be even, got the shape {tuple(shape)}; pad or crop the odd ones"
+            f"expected every spatial size {_to_halve(resized)}to be even, got the shape {tuple(shape)}; pad or crop "
+            "the odd ones"
         )
-    return tuple(size // 2 if axis in spatial and size is not None else size for axis, size in enumerate(shape))
+    return tuple(size // 2 if axis in axes and size is not None else size for axis, size in enumerate(shape))
 
 
-def doubled(shape: Sequence[int | None], data_format: str) -> Shape:
-    """Returns the shape with every spatial size doubled; unknown sizes stay unknown."""
-    spatial = spatial_axes(len(shape), data_format)
-    return tuple(size * 2 if axis in spatial and size is not None else size for axis, size in enumerate(shape))
+def doubled(shape: Sequence[int | None], resized: Resized) -> Shape:
+    """Returns the shape with the resized axes doubled; unknown sizes stay unknown."""
+    axes = resized.axes(len(shape))
+    return tuple(size * 2 if axis in axes and size is not None else size for axis, size in enumerate(shape))
+
+
+def _to_halve(resized):
+    return "" if isinstance(resized.pool_size, int) else f"that `pool_size` {resized.pool_size} halves "
 
 
 def _at(place, rank, axes):

@@ -12,15 +12,23 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.models.sizes import (
+    as_tuples,
+    check_kernel_size,
+    check_least,
+    check_levels,
+    check_pool_sizes,
+    check_size,
+    is_by_level,
+)
 
 NORMALIZATIONS = ("none", "batch", "group", "instance")
 UPSAMPLINGS = ("transpose", "unpool", "nearest", "linear")
 SKIPS = ("recalibrated", "raw")
-ACTIVATIONS = ("softmax", None)
+ACTIVATIONS = ("softmax", "sigmoid", None)
 # Names of the blocks, and of their classes in `recalib_keras.layers`.
 BLOCKS = {
     "cse": "ChannelSE",
@@ -52,10 +60,11 @@ class Architecture:
 
     Args:
         input_shape: `(height, width, channels)` or `(depth, height, width, channels)`.
-        num_classes: Number of classes, including the background.
+        num_classes: Number of classes, including the background; with a sigmoid, number of structures.
         levels: Number of encoders and of decoders.
         filters: Feature maps of every block, or of each from the first encoder to the bottleneck.
-        kernel_size: Of the blocks' convolutions; None for the network's own.
+        kernel_size: Of the blocks' convolutions: one size, one for each axis, or one or several for each level and the
+            bottleneck; None for the network's own.
         normalization: One of `NORMALIZATIONS`; None for the network's own.
         upsampling: One of `UPSAMPLINGS`; None for the network's own.
         dropout: Rate from 0 to below 1.
@@ -65,7 +74,9 @@ class Architecture:
         skip: One of `SKIPS`.
         patch_size: Side of the patches of voxels that the first encoder sees as one voxel.
         head_filters: Feature maps of a hidden convolution before the classifier; 0 for none.
-        classifier_activation: `"softmax"`, or None for logits.
+        classifier_activation: One of `ACTIVATIONS`; None for logits.
+        pool_sizes: For each level the factor of its pooling along each axis, 1 or 2; None for 2 everywhere.
+        data_format: `"channels_last"`.
 
     Raises:
         ValueError: For an argument outside its choices or its range, and for a size that the levels do not divide.
@@ -75,7 +86,7 @@ class Architecture:
     num_classes: int
     levels: int = 4
     filters: int | Sequence[int] | None = None
-    kernel_size: int | None = None
+    kernel_size: int | Sequence[int | Sequence[int]] | None = None
     normalization: str | None = None
     upsampling: str | None = None
     dropout: float = 0.0
@@ -86,6 +97,8 @@ class Architecture:
     patch_size: int = 1
     head_filters: int = 0
     classifier_activation: str | None = "softmax"
+    pool_sizes: Sequence[int | Sequence[int]] | None = None
+    data_format: str = "channels_last"
 
     def __post_init__(self):
         self._set(input_shape=tuple(self.input_shape))
@@ -95,14 +108,20 @@ class Architecture:
             filters=filters if isinstance(filters, int) else tuple(filters),
             recalibration_args=dict(self.recalibration_args or {}),
             positions=resolve_positions(self.positions),
+            kernel_size=as_tuples(self.kernel_size),
+            pool_sizes=as_tuples(self.pool_sizes),
         )
         self._check_choices()
         check_levels(self.levels)
         check_filters(self.filters, self.levels)
         check_positions(self.positions, self.levels)
-        for name, least in (("num_classes", 2), ("patch_size", 1), ("head_filters", 0)):
-            _check_least(name, getattr(self, name), least)
-        check_size(self.input_shape[:-1], self.levels, self.patch_size)
+        check_kernel_size(self.kernel_size, self.levels, self.spatial_rank)
+        check_pool_sizes(self.pool_sizes, self.levels, self.spatial_rank)
+        for name, least in (("num_classes", 1), ("patch_size", 1), ("head_filters", 0)):
+            check_least(name, getattr(self, name), least)
+        if self.num_classes == 1 and self.classifier_activation == "softmax":
+            self._set(classifier_activation="sigmoid")  # the softmax of one logit beside the background's, which is 0
+        check_size(self.input_shape[:-1], self.levels, self.patch_size, self.pool_sizes)
 
     def _set(self, **values):
         for name, value in values.items():
@@ -117,6 +136,11 @@ class Architecture:
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected `{name}` to be one of {choices}, got {getattr(self, name)!r}")
+        if self.data_format != "channels_last":
+            raise ValueError(
+                f"expected `data_format` to be 'channels_last', since TensorFlow convolves nothing else on a CPU, got "
+                f"{self.data_format!r}; move the channels of your arrays to the end: numpy.moveaxis(images, 1, -1)"
+            )
         block_class(self.recalibration)
 
     def completed(self, planar_kernel_size: int, normalization: str, upsampling: str) -> Architecture:
@@ -144,6 +168,22 @@ class Architecture:
     def widths(self) -> tuple[int, ...]:
         """The feature maps of each encoder from the first on, then those of the bottleneck."""
         return widths(self.filters, self.levels)
+
+    def pool_size_at(self, level: int) -> int | tuple[int, ...]:
+        """Returns the factor by which a level pools all axes, or those of each axis.
+
+        Args:
+            level: From 1.
+        """
+        return 2 if self.pool_sizes is None else self.pool_sizes[level - 1]
+
+    def kernel_size_at(self, level: int) -> int | tuple[int, ...]:
+        """Returns the kernel size of a level's blocks along all axes, or along each axis.
+
+        Args:
+            level: From 1; that of the bottleneck follows the last one.
+        """
+        return self.kernel_size[level - 1] if is_by_level(self.kernel_size) else self.kernel_size
 
     def block_at(self, position: str, stage: str) -> type | None:
         """Returns the class of the block at a stage such as `"encoder_1"`, or None.
@@ -298,17 +338,6 @@ def check_input_shape(input_shape: Sequence[int | None]) -> None:
         raise ValueError(f"expected `input_shape` to end with the number of channels, got {tuple(input_shape)}")
 
 
-def check_levels(levels: int) -> None:
-    """Checks the number of levels.
-
-    Raises:
-        ValueError: If it is not an integer of at least 1.
-    """
-    if not isinstance(levels, Integral):
-        raise ValueError(f"expected `levels` to be an integer, got {levels!r}")
-    _check_least("levels", levels, 1)
-
-
 def check_filters(filters: int | Sequence[int], levels: int) -> None:
     """Checks that there are as many numbers of filters as blocks.
 
@@ -320,31 +349,6 @@ def check_filters(filters: int | Sequence[int], levels: int) -> None:
             f"expected `filters` to be one integer or {levels + 1}, one for each of {levels} levels and one for the "
             f"bottleneck, got {tuple(filters)}"
         )
-
-
-def check_size(sizes: Sequence[int | None], levels: int, patch_size: int = 1) -> None:
-    """Checks that every known spatial size can be divided by `patch_size`, then halved `levels` times.
-
-    Args:
-        sizes: In voxels; None for an unknown one.
-        levels: Number of encoders.
-        patch_size: Side of the patches, in voxels.
-
-    Raises:
-        ValueError: If a size does not fit; it names the nearest sizes that do.
-    """
-    step = patch_size * 2**levels
-    if all(size is None or size % step == 0 for size in sizes):
-        return
-    nearest = [
-        "any multiple" if size is None else " or ".join(str(fit) for fit in _nearest_multiples(size, step))
-        for size in sizes
-    ]
-    times_patch = f", times `patch_size`, {patch_size}" if patch_size > 1 else ""
-    raise ValueError(
-        f"expected every spatial size to be a multiple of {step} (2 to the number of levels, {levels}{times_patch}), "
-        f"got {tuple(sizes)}; the nearest that fit: ({', '.join(nearest)})"
-    )
 
 
 def check_reduction_ratio(block: type, arguments: Mapping[str, Any], channels: int) -> None:
@@ -380,14 +384,3 @@ def check_classifier_channels(channels: int, num_classes: int) -> None:
             f"expected the block after the classifier to keep its {num_classes} channels, got {channels}; leave "
             "'classifier' out of `positions`, or choose another aggregation"
         )
-
-
-def _check_least(name, value, least):
-    if value < least:
-        note = ", the background included" if name == "num_classes" else ""
-        raise ValueError(f"expected `{name}` to be at least {least}{note}, got {value}")
-
-
-def _nearest_multiples(size, step):
-    below = size // step * step
-    return [fit for fit in ((below,) if size == below else (below, below + step)) if fit]

@@ -25,19 +25,22 @@ BlockFunction = Callable[[Tensor, int, Parts, str], Tensor]
 class EncoderDecoder(keras.Model):
     """A fully convolutional encoder/decoder network with skip connections and recalibration blocks.
 
-    Each of `levels` encoders is a block of convolutions followed by 2×2 (2×2×2) max pooling. A bottleneck block
-    follows, then as many decoders: up-sampling, concatenation with the encoder's map, a block of convolutions. A 1×1
-    convolution classifies each voxel. `UNet`, `SDNet` and `DenseNet` define their block and the papers' defaults. A new
-    network is written in the same way, with the same four class attributes.
+    Each of `levels` encoders is a block of convolutions followed by max pooling, 2×2 (2×2×2) by default. A bottleneck
+    block follows, then as many decoders: up-sampling, concatenation with the encoder's map, a block of convolutions. A
+    1×1 convolution classifies each voxel. `UNet`, `SDNet` and `DenseNet` define their block and the papers' defaults. A
+    new network is written in the same way, with the same four class attributes.
 
     Args:
         input_shape: `(height, width, channels)` for a 2-D network or `(depth, height, width, channels)` for a 3-D one.
             Spatial sizes may be None.
-        num_classes: Number of classes, at least 2, including the background.
+        num_classes: Number of classes, including the background. With the classifier activation `"sigmoid"`, number of
+            structures, which have a probability each: 1 for a binary network.
         levels: Number of encoders and of decoders, at least 1.
         filters: Number of feature maps in every block, or `levels + 1` numbers from the first encoder to the
             bottleneck; a decoder has as many as the encoder of its level. Defaults to 64 in 2-D and 32 in 3-D.
-        kernel_size: Kernel size of the blocks' convolutions. Defaults to the network's own in 2-D and 3 in 3-D.
+        kernel_size: Kernel size of the blocks' convolutions: an integer; one for each axis, such as `(3, 3, 1)`; or a
+            list of `levels + 1` of these from the first encoder to the bottleneck, such as `[(3, 3, 1), 3, 3]`.
+            Defaults to the network's own in 2-D and 3 in 3-D.
         normalization: `"none"`, `"batch"`, `"group"` or `"instance"`, after each convolution of a block. Defaults to
             the network's own.
         upsampling: `"transpose"` (transposed convolution), `"unpool"` (max-unpooling with the indices of the
@@ -54,7 +57,12 @@ class EncoderDecoder(keras.Model):
             processes an eighth of the voxels, and has time for more feature maps. 1 leaves each voxel alone.
         head_filters: Feature maps of a hidden 1×1 convolution before the classifier, with its normalization and ReLU.
             It helps with a `patch_size` above 1, where the classifier predicts many voxels from few maps. 0 for none.
-        classifier_activation: `"softmax"`, or `None` for logits.
+        classifier_activation: `"softmax"`; `"sigmoid"`, for structures that may overlap or lie within each other; or
+            `None` for logits. A single class always has a sigmoid instead of a softmax: that is the softmax of its
+            logit beside one of 0 for the background.
+        pool_sizes: How each level pools: `levels` entries, each 2 or, for each axis, 1 or 2. `[(2, 2, 1), 2, 2]`
+            suits a window of thick slices, such as 96×96×8, as nnU-Net plans it. Defaults to 2 everywhere.
+        data_format: `"channels_last"`, the only one: TensorFlow convolves nothing else on a CPU.
         dtype: Dtype policy, such as `"mixed_bfloat16"`. Defaults to `keras.config.dtype_policy()`. The output is always
             float32.
         name: Name of the model. Defaults to the class's, in lower case.
@@ -62,7 +70,8 @@ class EncoderDecoder(keras.Model):
     Attributes:
         architecture: The arguments, complete and checked; see `recalib_keras.models.architecture.Architecture`.
 
-    Input shape: `(batch, *spatial, channels)`, each spatial size divisible by `patch_size * 2 ** levels`.
+    Input shape: `(batch, *spatial, channels)`, each spatial size divisible by `patch_size` times what all levels pool,
+        `2 ** levels` by default.
 
     Output shape: `(batch, *spatial, num_classes)`, the probabilities of the classes.
 
@@ -81,7 +90,7 @@ class EncoderDecoder(keras.Model):
         num_classes: int,
         levels: int = Architecture.levels,
         filters: int | Sequence[int] | None = Architecture.filters,
-        kernel_size: int | None = Architecture.kernel_size,
+        kernel_size: int | Sequence[int | Sequence[int]] | None = Architecture.kernel_size,
         normalization: str | None = Architecture.normalization,
         upsampling: str | None = Architecture.upsampling,
         dropout: float = Architecture.dropout,
@@ -92,12 +101,15 @@ class EncoderDecoder(keras.Model):
         patch_size: int = Architecture.patch_size,
         head_filters: int = Architecture.head_filters,
         classifier_activation: str | None = Architecture.classifier_activation,
+        pool_sizes: Sequence[int | Sequence[int]] | None = Architecture.pool_sizes,
+        data_format: str = Architecture.data_format,
         dtype: str | keras.DTypePolicy | None = None,
         name: str | None = None,
     ):
         given = Architecture(
             *(input_shape, num_classes, levels, filters, kernel_size, normalization, upsampling, dropout),
             *(recalibration, recalibration_args, positions, skip, patch_size, head_filters, classifier_activation),
+            *(pool_sizes, data_format),
         )
         architecture = given.completed(self.planar_kernel_size, self.default_normalization, self.default_upsampling)
         policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
@@ -109,7 +121,8 @@ class EncoderDecoder(keras.Model):
         self.supports_jit = not _runs_on_tensorflow_cpu()
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
-        check_size(inputs.shape[1:-1], self.architecture.levels, self.architecture.patch_size)
+        chosen = self.architecture
+        check_size(inputs.shape[1:-1], chosen.levels, chosen.patch_size, chosen.pool_sizes)
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
@@ -138,8 +151,13 @@ class _Assembly:
 
     @property
     def parts(self):
+        return self.parts_at(level=1)
+
+    def parts_at(self, level):
+        """Returns the parts of a level, from 1; those of the bottleneck follow the last one."""
         chosen = self.architecture
-        return Parts(chosen.spatial_rank, chosen.kernel_size, chosen.normalization, chosen.dropout, self.policy)
+        kernel_size = chosen.kernel_size_at(level)
+        return Parts(chosen.spatial_rank, kernel_size, chosen.normalization, chosen.dropout, self.policy)
 
     def connect(self):
         """Returns the symbolic input and output of the network."""
@@ -155,25 +173,27 @@ class _Assembly:
         skips, indices = [], []
         for level, width in enumerate(self.architecture.widths[:-1], start=1):
             stage = f"encoder_{level}"
-            raw = self.convolve(x, width, stage)
+            raw = self.convolve(x, width, stage, level)
             recalibrated = self.recalibrate(raw, "encoder", stage)
             skips.append(recalibrated if self.architecture.skip == "recalibrated" else raw)
             keeps_indices = self.architecture.upsampling == "unpool"
-            x, index = self.parts.pool(recalibrated, f"{stage}_pool", with_indices=keeps_indices)
+            pool_size = self.architecture.pool_size_at(level)
+            x, index = self.parts.pool(recalibrated, f"{stage}_pool", pool_size, with_indices=keeps_indices)
             indices.append(index)
         return x, skips, indices
 
     def bottleneck(self, x):
-        x = self.convolve(x, self.architecture.widths[-1], "bottleneck")
+        x = self.convolve(x, self.architecture.widths[-1], "bottleneck", self.architecture.levels + 1)
         return self.recalibrate(x, "bottleneck", "bottleneck")
 
     def decode(self, x, skips, indices):
         """Returns the map of the last decoder, that of level 1."""
         for level in range(self.architecture.levels, 0, -1):
             stage, width = f"decoder_{level}", self.architecture.widths[level - 1]
-            x = self.parts.upsample(x, indices[level - 1], width, self.architecture.upsampling, f"{stage}_up")
+            pool_size, upsampling = self.architecture.pool_size_at(level), self.architecture.upsampling
+            x = self.parts.upsample(x, indices[level - 1], width, upsampling, f"{stage}_up", pool_size)
             x = self.parts.concatenate([x, skips[level - 1]], f"{stage}_skip")
-            x = self.recalibrate(self.convolve(x, width, stage), "decoder", stage)
+            x = self.recalibrate(self.convolve(x, width, stage, level), "decoder", stage)
         return x
 
     def classify(self, x):
@@ -189,9 +209,10 @@ class _Assembly:
         activation = chosen.classifier_activation or "linear"
         return keras.layers.Activation(activation, dtype="float32", name="probabilities")(x)
 
-    def convolve(self, x, width, stage):
+    def convolve(self, x, width, stage, level):
         """Applies the network's block of convolutions and dropout."""
-        return self.parts.drop(self.apply_block(x, width, self.parts, stage), f"{stage}_dropout")
+        parts = self.parts_at(level)
+        return parts.drop(self.apply_block(x, width, parts, stage), f"{stage}_dropout")
 
     def recalibrate(self, x, position, stage):
         """Applies the recalibration block, if there is one at this stage."""

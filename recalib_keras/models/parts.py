@@ -24,14 +24,14 @@ class Parts:
 
     Args:
         spatial_rank: 2 or 3.
-        kernel_size: Kernel size of the blocks' convolutions.
+        kernel_size: Kernel size of the blocks' convolutions, one for all axes or one for each.
         normalization: `"none"`, `"batch"`, `"group"` or `"instance"`.
         dropout: Rate from 0 to below 1.
         dtype: Dtype policy of every layer.
     """
 
     spatial_rank: int
-    kernel_size: int
+    kernel_size: int | tuple[int, ...]
     normalization: str
     dropout: float
     dtype: keras.DTypePolicy
@@ -79,14 +79,25 @@ class Parts:
         """Joins tensors along their channels."""
         return keras.layers.Concatenate(dtype=self.dtype, name=name)(tensors)
 
-    def pool(self, x: Tensor, name: str, with_indices: bool) -> tuple[Tensor, Tensor | None]:
-        """Halves the spatial axes by max pooling; returns the maxima, and their indices or None."""
+    def pool(
+        self, x: Tensor, name: str, pool_size: int | tuple[int, ...], with_indices: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Halves spatial axes by max pooling; returns the maxima, and their indices or None."""
         if with_indices:
-            return layers.MaxPoolingWithIndices(data_format="channels_last", dtype=self.dtype, name=name)(x)
-        return self.layer("MaxPooling{}D", 2, name=name)(x), None
+            layer = layers.MaxPoolingWithIndices("channels_last", pool_size, dtype=self.dtype, name=name)
+            return layer(x)
+        return self.layer("MaxPooling{}D", pool_size, name=name)(x), None
 
-    def upsample(self, x: Tensor, indices: Tensor | None, filters: int, upsampling: str, name: str) -> Tensor:
-        """Doubles the spatial axes.
+    def upsample(
+        self,
+        x: Tensor,
+        indices: Tensor | None,
+        filters: int,
+        upsampling: str,
+        name: str,
+        pool_size: int | tuple[int, ...],
+    ) -> Tensor:
+        """Doubles the spatial axes that the matching pooling has halved.
 
         Args:
             x: Symbolic tensor.
@@ -94,14 +105,15 @@ class Parts:
             filters: Number of feature maps after `"transpose"`; the other methods keep their number.
             upsampling: `"transpose"`, `"unpool"`, `"nearest"` or `"linear"`.
             name: Name of the layer.
+            pool_size: 2 for all axes, or 1 or 2 for each of them.
         """
         if upsampling == "transpose":
-            return self.layer("Conv{}DTranspose", filters, 2, strides=2, name=name)(x)
+            return self.layer("Conv{}DTranspose", filters, pool_size, strides=pool_size, name=name)(x)
         if upsampling == "unpool":
             if x.shape[-1] != indices.shape[-1]:
                 x = self.layer("Conv{}D", indices.shape[-1], 1, name=f"{name}_match")(x)
-            return layers.MaxUnpooling(data_format="channels_last", dtype=self.dtype, name=name)(x, indices)
-        return layers.UpSampling(upsampling, data_format="channels_last", dtype=self.dtype, name=name)(x)
+            return layers.MaxUnpooling("channels_last", pool_size, dtype=self.dtype, name=name)(x, indices)
+        return layers.UpSampling(upsampling, "channels_last", pool_size, dtype=self.dtype, name=name)(x)
 
     def to_patches(self, x: Tensor, patch_size: int, name: str) -> Tensor:
         """Turns each patch of voxels into the channels of one voxel; a patch size of 1 changes nothing."""

@@ -9,6 +9,7 @@ from keras import ops
 from recalib_keras import zoo
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo import weights as zoo_weights
+from recalib_keras.zoo.adaptation import with_channels
 from recalib_keras.zoo.labels import Label
 
 # The layer that tells the classes apart: its outputs are the places of a block of voxels × classes, in C order.
@@ -36,9 +37,14 @@ def start_from(model: keras.Model, recipe: Recipe) -> None:
     settings = recipe.fine_tuning
     described = zoo.weight_set(recipe.init, settings.weights)
     tensors = described.read_weights()
+    channels = described.input.num_channels, recipe.input.num_channels
+    tensors = with_channels(tensors, model, *channels, depth=described.input.depth)
     new_parts = []
-    if not _is_same_classifier(model, tensors, described.labels, recipe.labels):
-        carried = carried_classifier(model, tensors, described.labels, recipe.labels)
+    if described.network.has_sigmoid != recipe.network.has_sigmoid:
+        new_parts.append(zoo_weights.is_head)
+    elif not _is_same_classifier(model, tensors, described.labels, recipe.labels):
+        has_background = not recipe.network.has_sigmoid
+        carried = carried_classifier(model, tensors, described.labels, recipe.labels, has_background)
         tensors = {**tensors, **carried}
         if not carried:
             new_parts.append(zoo_weights.is_head)
@@ -50,7 +56,11 @@ def start_from(model: keras.Model, recipe: Recipe) -> None:
 
 
 def carried_classifier(
-    model: keras.Model, tensors: Mapping[str, np.ndarray], known: Sequence[Label], wanted: Sequence[Label]
+    model: keras.Model,
+    tensors: Mapping[str, np.ndarray],
+    known: Sequence[Label],
+    wanted: Sequence[Label],
+    has_background: bool = True,
 ) -> dict[str, np.ndarray]:
     """Returns a classifier for other labels, in which structures of the same name keep their pretrained weights.
 
@@ -62,6 +72,7 @@ def carried_classifier(
         tensors: Pretrained weights by the paths of their variables.
         known: Labels of the pretrained network.
         wanted: Labels of the model.
+        has_background: Whether the background is one of the classes; with a sigmoid it is none.
 
     Returns:
         The weights of the classifier by their paths. They are empty if no structure besides the background has the
@@ -70,12 +81,17 @@ def carried_classifier(
     head = {v.path: ops.convert_to_numpy(v) for v in model.weights if zoo_weights.is_head(v.path)}
     kept = _classes_in_common(known, wanted)
     # A recalibration block behind the classifier mixes its classes.
-    if len(kept) < 2 or head.keys() != _head(tensors) or any(map(zoo_weights.is_block, head)):
+    if (
+        not any(wanted[new].name != "background" for new, _ in kept)
+        or head.keys() != _head(tensors)
+        or any(map(zoo_weights.is_block, head))
+    ):
         return {}
-    carried = {}
+    carried, first = {}, 0 if has_background else 1
+    columns = [(new - first, old - first) for new, old in kept[first:]]
     for path, fresh in head.items():
         if path in CLASSIFIER:
-            carried[path] = _with_columns(fresh, tensors[path], kept, len(wanted), len(known))
+            carried[path] = _with_columns(fresh, tensors[path], columns, len(wanted) - first, len(known) - first)
         else:
             carried[path] = tensors[path] if tensors[path].shape == fresh.shape else None
     return {} if any(tensor is None for tensor in carried.values()) else carried

@@ -2,13 +2,16 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
+from recalib_keras.training.recipe import Recipe
+from recalib_keras.training.targets import check_sets, looked_up, tables
+from recalib_keras.zoo.labels import region_classes
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 
@@ -17,16 +20,27 @@ Tensor = Any  # of the backend in use, which Keras has no type for
 class DiceCrossEntropy(keras.losses.Loss):
     """The weighted sum of soft Dice loss and cross-entropy.
 
-    The Dice loss is one minus the mean soft Dice of the foreground classes. The soft Dice of a class is
-    `2 Σ p·t / (Σ p + Σ t)`, summed over all voxels of the batch. The mean leaves out the background, and classes that
-    no voxel of the batch has; where they are predicted wrongly, the cross-entropy counts it. Everything is computed in
-    float32, whatever the type of the probabilities.
+    The Dice loss is one minus the mean soft Dice of the structures: of all classes but the background, or of all
+    outputs of a sigmoid. The soft Dice of a class is `2 Σ p·t / (Σ p + Σ t)`, summed over all voxels of the batch. The
+    mean leaves out classes that no voxel of the batch has; where they are predicted wrongly, the cross-entropy counts
+    it. Everything is computed in float32, whatever the type of the probabilities.
+
+    What is unknown counts nowhere. A voxel whose class is one of several has a code of its own, see `label_sets`. The
+    cross-entropy of a softmax is then that of the sum of the probabilities that are possible; each output of a sigmoid
+    counts where it is known. The sums of the soft Dice have only voxels where the class is known. A voxel that may have
+    any class is in no sum at all.
 
     Args:
         dice_weight: Factor of the Dice loss. Defaults to 1.
-        cross_entropy_weight: Factor of the cross-entropy, the mean over voxels. Defaults to 1.
-        class_weights: A factor for each class, by which the cross-entropy of its voxels is multiplied; see
-            `class_weights`. Defaults to `None`, 1 for each class.
+        cross_entropy_weight: Factor of the cross-entropy, the mean over voxels; of a sigmoid, over its outputs, too.
+            Defaults to 1.
+        class_weights: A factor for each class, or output of a sigmoid, by which its cross-entropy is multiplied; see
+            `class_weights`. Defaults to `None`, 1 for each.
+        activation: `"softmax"`, or `"sigmoid"` for a probability of its own for each structure.
+        label_sets: What codes from the number of classes on mean: for each one, the classes that the voxel may have.
+            Defaults to none.
+        regions: For a sigmoid, the classes whose voxels make up each output; several for a structure that includes
+            others. Defaults to one class for each, from 1 on.
         name: Name of the loss.
         **kwargs: Arguments of `keras.losses.Loss`.
 
@@ -35,17 +49,20 @@ class DiceCrossEntropy(keras.losses.Loss):
     of 0 leaves an example out, and equal weights of 2 double the loss, as with Keras's own losses.
 
     Call arguments:
-        y_true: Classes, integers `(batch, *spatial)` or `(batch, *spatial, 1)`.
-        y_pred: Probabilities `(batch, *spatial, num_classes)`.
+        y_true: Classes or codes, integers `(batch, *spatial)` or `(batch, *spatial, 1)`. For a sigmoid of several
+            structures also 0 and 1 for each of them, `(batch, *spatial, structures)`, and -1 where that is unknown.
+        y_pred: Probabilities `(batch, *spatial, num_classes)`; those of a sigmoid have none for the background.
         sample_weight: A weight for each example, `(batch,)`, or for each voxel, `(batch, *spatial)` or
             `(batch, *spatial, 1)`; none is below 0. None for 1 everywhere.
 
     Raises:
-        ValueError: If `y_true` or `sample_weight` has another shape.
+        ValueError: For an unknown activation, for sets that hold no classes of the network, and if `y_true` or
+            `sample_weight` has another shape.
 
     Reference:
         Milletari et al., "V-Net", 3DV 2016, with the denominator of Drozdzal et al., LABELS 2016; with class weights,
-        Roy et al., "QuickNAT", NeuroImage 2019.
+        Roy et al., "QuickNAT", NeuroImage 2019; with sets of classes, Shi et al., "Marginal loss and exclusion loss for
+        partially supervised multi-organ segmentation", Medical Image Analysis 2021.
     """
 
     def __init__(
@@ -53,14 +70,49 @@ class DiceCrossEntropy(keras.losses.Loss):
         dice_weight: float = 1.0,
         cross_entropy_weight: float = 1.0,
         class_weights: Sequence[float] | None = None,
+        activation: str = "softmax",
+        label_sets: Sequence[Sequence[int]] | None = None,
+        regions: Sequence[Sequence[int]] | None = None,
         name: str = "dice_cross_entropy",
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        if activation not in SUMMANDS:
+            raise ValueError(f"expected `activation` to be one of {', '.join(SUMMANDS)}, got {activation!r}")
         self.dice_weight = dice_weight
         self.cross_entropy_weight = cross_entropy_weight
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
-        self._terms = fused(functools.partial(_terms, class_weights=self.class_weights), summarize=_sums)
+        self.activation = activation
+        self.label_sets, self.regions = (
+            None if sets is None else tuple(tuple(map(int, one)) for one in sets) for sets in (label_sets, regions)
+        )
+        self._sums = functools.partial(_sums, activation=activation, sets=self.label_sets or (), regions=self.regions)
+        self._terms_of = functools.partial(_terms_of, activation=activation, class_weights=self.class_weights)
+        self._terms = fused(self._terms_from, summarize=self._sums)
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        class_weights: Sequence[float] | np.ndarray | None = None,
+        label_sets: Sequence[Sequence[int]] | None = None,
+    ) -> Self:
+        """Returns the loss that a recipe describes.
+
+        Args:
+            recipe: The recipe.
+            class_weights: Those of its training scans, or None.
+            label_sets: The sets of classes that their voxels may have, or None.
+        """
+        settings, has_sigmoid = recipe.loss, recipe.network.has_sigmoid
+        return cls(
+            settings.dice,
+            settings.cross_entropy,
+            None if class_weights is None else list(class_weights),
+            activation="sigmoid" if has_sigmoid else "softmax",
+            label_sets=label_sets,
+            regions=region_classes(recipe.labels) if has_sigmoid else None,
+        )
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Returns the loss of a batch, reduced; see the class."""
@@ -72,13 +124,24 @@ class DiceCrossEntropy(keras.losses.Loss):
         """Returns the loss of a batch, `(1,)`; see the class. With weights, `y_true` is a pair of classes and those."""
         y_true, *weights = y_true if isinstance(y_true, tuple) else (y_true,)
         weights = [_of_voxels(weight, y_pred, "sample_weight") for weight in weights]
-        y_true = ops.cast(_of_voxels(y_true, y_pred, "y_true"), "int32")
-        logits = getattr(y_pred, "_keras_logits", None)  # Keras's softmax leaves them here, which saves its inverse
+        y_true = ops.cast(self._truth(y_true, y_pred), "int32")
+        logits = getattr(y_pred, "_keras_logits", None)  # Keras's activations leave them here: no need to invert them
         if logits is None:
-            logits = _log(y_pred)
+            logits = _logits(y_pred, self.activation)
         dice, cross_entropy = self._terms(y_true, ops.cast(logits, "float32"), *weights)
         total = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return ops.expand_dims(total, 0)  # with tf.distribute Keras scales only losses that it still has to reduce
+
+    def _terms_from(self, y_true, logits, *weights_and_sums):
+        """Returns the Dice loss and the cross-entropy, from weights, if there are any, and the sums of `_sums`."""
+        *weights, sums = weights_and_sums
+        dice, cross_entropy = self._terms_of(sums)
+        return (dice * ops.mean(weights[0]) if weights else dice), cross_entropy
+
+    def _truth(self, y_true, y_pred):
+        """Returns classes with a last axis; the truths of a sigmoid's structures are as they should be."""
+        has_all = self.activation == "sigmoid" and len(y_true.shape) == len(y_pred.shape)
+        return y_true if has_all and y_true.shape[-1] == y_pred.shape[-1] else _of_voxels(y_true, y_pred, "y_true")
 
     def of_all(self, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """Returns the loss of many batches as if they were one, and its two terms without their factors.
@@ -89,14 +152,14 @@ class DiceCrossEntropy(keras.losses.Loss):
         Returns:
             `"loss"`, `"dice_loss"` and `"cross_entropy"`.
         """
-        voxels = 0
         sums: Any = 0.0
         for y_true, y_pred in batches:
-            y_true, logits = _of_voxels(y_true, y_pred, "y_true"), _log(y_pred)
-            voxels += ops.size(logits) // logits.shape[-1]
-            sums = sums + np.stack([ops.convert_to_numpy(part) for part in _sums(y_true, logits)], dtype="float64")
-        sums = [ops.convert_to_tensor(part, "float32") for part in sums]
-        dice, cross_entropy = map(float, _terms_of(sums, voxels, self.class_weights))
+            of_batch = self._sums(
+                ops.convert_to_tensor(self._truth(y_true, y_pred), "int32"), _logits(y_pred, self.activation)
+            )
+            of_batch = [np.asarray(ops.convert_to_numpy(part), "float64") for part in of_batch]
+            sums = [one + other for one, other in zip(of_batch, sums or [0.0] * len(of_batch))]
+        dice, cross_entropy = map(float, self._terms_of([ops.convert_to_tensor(part, "float32") for part in sums]))
         loss = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return {"loss": loss, "dice_loss": dice, "cross_entropy": cross_entropy}
 
@@ -107,11 +170,19 @@ class DiceCrossEntropy(keras.losses.Loss):
             "dice_weight": self.dice_weight,
             "cross_entropy_weight": self.cross_entropy_weight,
             "class_weights": self.class_weights,
+            "activation": self.activation,
+            "label_sets": self.label_sets,
+            "regions": self.regions,
         }
 
 
-def _log(probabilities):
-    return ops.log(ops.maximum(ops.cast(probabilities, "float32"), keras.config.epsilon()))
+def _logits(probabilities, activation):
+    """Returns the logits of probabilities, float32; those of a softmax up to a summand."""
+    probabilities, least = ops.cast(probabilities, "float32"), keras.config.epsilon()
+    if activation == "softmax":
+        return ops.log(ops.maximum(probabilities, least))
+    probabilities = ops.clip(probabilities, least, 1 - least)
+    return ops.log(probabilities) - ops.log(1 - probabilities)
 
 
 def _of_voxels(values, y_pred, name):
@@ -132,38 +203,63 @@ def _of_voxels(values, y_pred, name):
     )
 
 
-def _sums(y_true, logits, weights=1.0):
-    """Returns, for each class, sums over all voxels of integer labels `(…, 1)` and float32 logits `(…, classes)`.
+def _sums(y_true, logits, weights=None, *, activation, sets, regions):
+    """Returns, for each output, sums over all voxels of integer codes `(…, 1)` and float32 logits `(…, outputs)`.
 
-    Sums of the probability inside the ground truth of the class, of the voxels of its ground truth, of the probability
-    anywhere, and of the cross-entropy inside its ground truth; each voxel with its weight.
+    Sums of the probability inside the ground truth, of the voxels of the ground truth, of the probability anywhere, and
+    of the cross-entropy, each voxel with its weight; and, as a scalar, the number of voxels or outputs that the last
+    one sums.
     """
     voxels = tuple(range(len(logits.shape) - 1))
+    summands, count = SUMMANDS[activation](y_true, logits, sets, regions)
+    if weights is not None:
+        summands = [summand * weights for summand in summands]
+    return (*(ops.sum(summand, axis=voxels) for summand in summands), count)
+
+
+def _softmax_summands(y_true, logits, sets, _):
     log_probabilities = ops.log_softmax(logits)
-    probabilities = ops.exp(log_probabilities)
-    truth = ops.cast(ops.equal(y_true, ops.arange(logits.shape[-1], dtype="int32")), "float32") * weights
-    return tuple(
-        ops.sum(summand, axis=voxels)
-        for summand in (truth * probabilities, truth, probabilities * weights, -truth * log_probabilities)
-    )
+    probabilities, num_classes = ops.exp(log_probabilities), logits.shape[-1]
+    if not sets:
+        truth = ops.cast(ops.equal(y_true, ops.arange(num_classes, dtype="int32")), "float32")
+        number_of_voxels = ops.cast(ops.size(logits) // num_classes, "float32")
+        return (truth * probabilities, truth, probabilities, -truth * log_probabilities), number_of_voxels
+    check_sets(sets, num_classes)
+    truth, known, possible, counted = (looked_up(table, y_true) for table in tables(num_classes, sets, None))
+    inside = ops.where(possible > 0, log_probabilities, IMPOSSIBLE)
+    cross_entropy = -counted * ops.logsumexp(inside, axis=-1, keepdims=True)
+    truth = truth * known
+    return (truth * probabilities, truth, known * probabilities, cross_entropy), ops.sum(counted)
 
 
-def _terms(y_true, logits, *weights_and_sums, class_weights):
-    """Returns the Dice loss and the cross-entropy, from weights, if there are any, and the sums of `_sums`."""
-    *weights, sums = weights_and_sums
-    dice, cross_entropy = _terms_of(sums, ops.size(logits) // logits.shape[-1], class_weights)
-    return (dice * ops.mean(weights[0]) if weights else dice), cross_entropy
+def _sigmoid_summands(y_true, logits, sets, regions):
+    outputs = logits.shape[-1]
+    if outputs > 1 and y_true.shape[-1] == outputs:
+        truth, known = ops.cast(y_true > 0, "float32"), ops.cast(y_true >= 0, "float32")
+    else:
+        check_sets(sets, outputs + 1)
+        regions = tuple((place,) for place in range(1, outputs + 1)) if regions is None else regions
+        truth, known, *_ = (looked_up(table, y_true) for table in tables(outputs + 1, sets, regions)[:2])
+    truth, probabilities = truth * known, ops.sigmoid(logits)
+    cross_entropy = known * (ops.softplus(logits) - truth * logits)
+    return (truth * probabilities, truth, known * probabilities, cross_entropy), ops.sum(known)
 
 
-def _terms_of(sums, number_of_voxels, class_weights):
+# What is summed for each activation of the classifier.
+SUMMANDS = {"softmax": _softmax_summands, "sigmoid": _sigmoid_summands}
+IMPOSSIBLE = -1e30  # the logarithm of a probability that counts for nothing, without infinities in gradients
+
+
+def _terms_of(sums, activation, class_weights):
     """Returns the Dice loss and the cross-entropy from the sums of `_sums`."""
-    overlap, in_truth, in_prediction, of_classes = sums
-    is_present = ops.cast(in_truth > 0, "float32")[1:]
-    dice = (1 - 2 * overlap / ops.maximum(in_truth + in_prediction, keras.config.epsilon()))[1:]
+    overlap, in_truth, in_prediction, of_classes, count = sums
+    first = 1 if activation == "softmax" else 0
+    is_present = ops.cast(in_truth > 0, "float32")[first:]
+    dice = (1 - 2 * overlap / ops.maximum(in_truth + in_prediction, keras.config.epsilon()))[first:]
     weights = 1.0 if class_weights is None else ops.convert_to_tensor(class_weights, "float32")
     return (
         ops.sum(dice * is_present) / ops.maximum(ops.sum(is_present), 1.0),
-        ops.sum(of_classes * weights) / ops.cast(number_of_voxels, "float32"),
+        ops.sum(of_classes * weights) / ops.maximum(count, 1.0),
     )
 
 

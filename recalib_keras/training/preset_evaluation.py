@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras import datasets, zoo
+from recalib_keras.datasets.channels import choose_channels
 from recalib_keras.datasets.label_mapping import renumber
 from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_structures
+from recalib_keras.evaluation.cases import without_ignored
 from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
 from recalib_keras.training.validation import held_out
@@ -80,9 +82,11 @@ class PresetEvaluation:
         if dataset is None:
             scans, structures = held_out(preset, weights, data_root, part or "validation"), labels
         else:
-            scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part)
+            channels = segmenter.input.channels
+            scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part, channels)
         missing = [label for label in labels if label not in structures]
-        return cls(preset, weights, segmenter, [_case(scan, segmenter) for scan in scans], structures, missing)
+        cases = [_case(scan, segmenter, structures) for scan in scans]
+        return cls(preset, weights, segmenter, cases, structures, missing)
 
     def evaluate(self, on_failure: Callable[[Case, Exception], object] | None = None) -> Report:
         """Returns the report of all scans.
@@ -118,7 +122,8 @@ class PresetEvaluation:
             ImportError: If matplotlib is not installed.
             WriteError: If the file cannot be written.
         """
-        seen = gate_maps(self._network, self.segmenter.input, case.read_image(), case.read_maps()[1].array)
+        scan = (case.read_scan or case.read_image)()
+        seen = gate_maps(self._network, self.segmenter.input, scan, case.read_maps()[1].array)
         title = f"{case.name}: what the network saw, true structures outlined"
         return gate_figure(seen.image, seen.blocks, path, seen.labels, self.segmenter.labels[1:], title)
 
@@ -184,22 +189,32 @@ def evaluate_preset(
     return prepared.evaluate(on_failure)
 
 
-def _case(scan, segmenter):
+def _case(scan, segmenter, structures):
     def read_maps():
         image, truth = scan.read()
-        return segmenter(image, measure_uncertainty=False).label_map, truth
+        found = segmenter(image, measure_uncertainty=False).label_map
+        return without_ignored(found, truth, scan.ignore)
 
-    return Case(scan.name, read_maps, lambda: scan.read()[0])
+    def read_scan():
+        return scan.read()[0]
+
+    known = {label.id for label in structures if all(map(scan.knows, label.numbers))}
+    known = known if len(known) < len(structures) else None
+    if segmenter.input.num_channels == 1:
+        return Case(scan.name, read_maps, read_scan, known)
+    return Case(scan.name, read_maps, lambda: read_scan().first, known, read_scan)
 
 
-def _other_scans(dataset, folder, labels, volume, label_names, part):
+def _other_scans(dataset, folder, labels, volume, label_names, part, channels):
     """Returns the scans of a data set with the preset's label numbers, and the labels that they can have."""
     if folder is None:
         raise ValueError(f"expected the folder of {dataset!r}, got None; name it by `folder`")
     found = datasets.survey(Path(folder), dataset, volume)
     if found.problems:
         raise datasets.DatasetError(found.problems)
-    scans = [scan for scan in found.scans if part != "test" or scan.part == "test"]
+    scans = [
+        scan for scan in choose_channels(found.scans, channels, Path(folder)) if part != "test" or scan.part == "test"
+    ]
     if not scans:
         raise ValueError(f"expected an official test part in {folder}, got none; leave `part` out to measure all scans")
     return renumber(scans, _names(found, folder, label_names), labels)

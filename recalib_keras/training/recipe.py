@@ -98,6 +98,7 @@ class Recipe:
         check_labels(self.labels)
         counterpart_classes(self.labels)
         self._check_merge()
+        self._check_channels()
         self._check_batch()
         if self.ensemble is not None and self.ensemble.name == self.weights:
             raise RecordError(
@@ -105,11 +106,35 @@ class Recipe:
             )
         check_choice(self, "storage", ("float32", "float16"))
         self.network.check()
+        self.network.num_classes(self.labels)
+        if self.network.has_sigmoid and self.loss.class_weights != "none":
+            raise RecordError(
+                expected="`loss.class_weights` 'none' with a sigmoid, whose structures have no classes to weigh",
+                received=repr(self.loss.class_weights),
+            )
         self._check_synthesis()
         if self.augmentation.flip and self.input.slice_axis == self.input.lateral_axis:
             raise RecordError(
                 expected="`augmentation.flip` to be 0 for sagittal slices, which look the same on both sides",
                 received=str(self.augmentation.flip),
+            )
+
+    def _check_channels(self):
+        if self.input.num_channels > 1 and self.data.volume is not None:
+            raise RecordError(
+                expected="one of `input.channels` and `data.volume`, which takes a single channel",
+                received="both",
+                remedy="leave one of them out",
+            )
+        if self.input.num_channels > 1 and self.synthesis is not None:
+            raise RecordError(
+                expected="one channel for scans that are generated", received=f"{self.input.num_channels} in `input`"
+            )
+        if self.data.ignore_label in {label.id for label in self.labels}:
+            raise RecordError(
+                expected="`data.ignore_label` to be none of the labels",
+                received=str(self.data.ignore_label),
+                remedy="take it out of `labels`",
             )
 
     def _check_merge(self):
@@ -124,7 +149,7 @@ class Recipe:
             )
 
     def _check_batch(self):
-        voxels = math.prod(self.input.window) * self.input.depth * self.schedule.batch_size
+        voxels = math.prod(self.input.window) * self.input.shape[-1] * self.schedule.batch_size
         if voxels > LARGEST_BATCH:
             raise RecordError(
                 expected=f"`input.window` times `schedule.batch_size` to be at most {LARGEST_BATCH:,} voxels",

@@ -34,6 +34,8 @@ class Data:
             such as `"site_2_*"` all patients that match.
         training_scans: Number of training scans to learn from, spread evenly over all of them; by default all.
         merge: Label numbers of the data, each with the number that replaces it, such as `{ 2 = 1 }`.
+        ignore_label: Number of voxels that nobody looked at: they count in no loss and no score. By default that of the
+            label named `ignore` in the data set's own list of labels, if it has one.
     """
 
     folder: str
@@ -45,6 +47,7 @@ class Data:
     held_out: tuple[str, ...] = ()
     training_scans: Annotated[int | None, COUNT] = None
     merge: Annotated[dict[str, int], Range(0, LARGEST_ID)] = field(default_factory=dict)
+    ignore_label: Annotated[int | None, Range(1, LARGEST_ID)] = None
 
     def __post_init__(self):
         check_ranges(self)
@@ -55,6 +58,8 @@ class Data:
             if not LABEL_NUMBER.fullmatch(key) or int(key) > LARGEST_ID:
                 expected = f"label numbers from 0 to {LARGEST_ID:,} as keys of `merge`"
                 raise RecordError(expected=expected, received=shown(key))
+        if self.ignore_label in {*map(int, self.merge), *self.merge.values()}:
+            raise RecordError(expected="`ignore_label` to have no part in `merge`", received=str(self.ignore_label))
 
 
 @dataclass(frozen=True)

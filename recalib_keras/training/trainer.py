@@ -106,7 +106,9 @@ def _identify(run, identity, distribution):
 
 def _network(recipe):
     keras.utils.set_random_seed(recipe.seed)
-    model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
+    model = recipe.network.build(
+        recipe.input.shape, recipe.network.num_classes(recipe.labels), dtype=recipe.schedule.precision
+    )
     if recipe.init is not None:
         start_from(model, recipe)
     return model
@@ -122,7 +124,7 @@ def _loss(recipe, source):
     settings, weights = recipe.loss, None
     if settings.class_weights != "none":
         weights = class_weights(settings.class_weights, source.class_maps(), len(recipe.labels))
-    return DiceCrossEntropy(settings.dice, settings.cross_entropy, weights)
+    return DiceCrossEntropy.of(recipe, weights, source.label_sets.sets or None)
 
 
 def _fit_epoch(model, examples, run, on_step):

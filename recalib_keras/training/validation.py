@@ -15,7 +15,7 @@ from recalib_keras.inference import Ensemble, SegmentationStatistics, Segmenter
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.training.data.split import find_split, find_test_scans
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.volumes import Volume
+from recalib_keras.volumes import Channels, Volume
 
 PARTS = ("validation", "test")
 
@@ -36,7 +36,8 @@ def validate(
 
     Returns:
         `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's ground truth nor in
-        its prediction is left out of the means, and so is a scan without any structure.
+        its prediction is left out of the means, and so are one that was not looked for, and a scan without any
+        structure. Voxels that nobody looked at do not count.
     """
     structures = segmenter.labels[1:]
     table = np.ma.masked_invalid(
@@ -148,5 +149,10 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
     if seen is not None:
         seen.append(found.statistics)
     if show is not None:
-        show(scan, found.labels)
-    return [dice(found.labels, truth.array, label.id) for label in structures]
+        show(scan.first if isinstance(scan, Channels) else scan, found.labels)
+    is_known = slice(None) if labelled.ignore is None else truth.array != labelled.ignore
+    predicted, wanted = found.labels[is_known], truth.array[is_known]
+    return [
+        dice(predicted, wanted, label.numbers) if all(map(labelled.knows, label.numbers)) else np.nan
+        for label in structures
+    ]

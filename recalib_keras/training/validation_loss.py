@@ -10,6 +10,7 @@ from keras import ops
 from recalib_keras.datasets import LabelledScan
 from recalib_keras.inference.sliding_window.predict import windows_at_a_time
 from recalib_keras.training.data.examples import as_examples, random_window, read_scan
+from recalib_keras.training.label_sets import LabelSets, known_classes
 from recalib_keras.training.losses import DiceCrossEntropy
 from recalib_keras.training.recipe import Recipe
 
@@ -57,4 +58,5 @@ class ValidationLoss:
             rng = np.random.default_rng([self.recipe.seed, index])
             windows.append(random_window(read_scan(labelled, expects, labels), expects, foreground=1.0, rng=rng))
         images, classes = as_examples(*(np.stack(arrays) for arrays in zip(*windows)), expects)
-        return images, classes.astype("int32")
+        sets = LabelSets(len(labels), self.loss.label_sets or ())
+        return images, sets.coded(classes, [known_classes(scan, labels) for scan in self.scans]).astype("int32")

@@ -4,6 +4,7 @@ Needs numpy, scipy and nibabel; DICOM needs pydicom.
 """
 
 from recalib_keras.core.errors import ScanWarning, VolumeError
+from recalib_keras.volumes.channels import Channels, read_channels
 from recalib_keras.volumes.dicom import read_series
 from recalib_keras.volumes.grid import Grid
 from recalib_keras.volumes.normalization import METHODS, normalize, normalizer
@@ -14,6 +15,7 @@ from recalib_keras.volumes.writing import label_image, save, smallest_integer
 
 __all__ = [
     "METHODS",
+    "Channels",
     "Grid",
     "ScanWarning",
     "Volume",
@@ -22,6 +24,7 @@ __all__ = [
     "normalize",
     "normalizer",
     "read",
+    "read_channels",
     "read_labels",
     "read_series",
     "resample",

@@ -13,7 +13,7 @@ GAUSSIAN_SIGMA = 1 / 8
 
 # A range of voxels along each of three axes: `((low, high), (low, high), (low, high))`.
 Block = Sequence[tuple[int, int]]
-# Anything with a `shape` of three sizes that gives an array for three slices.
+# Anything with a `shape` of three sizes that gives an array for three slices; with channels, they are its last axis.
 Image = Any
 # Called with classes, such as those of a row `(Y, Z)`, and the sums of probabilities `(Y, Z, num_classes)` they come
 # from.
@@ -150,7 +150,17 @@ def cut(
     ends = [start + size + beyond for start, size, beyond in zip(place, window, margin)]
     part = image[tuple(slice(max(0, start), end) for start, end in zip(starts, ends))]
     missing = [(max(0, -start), max(0, end - size)) for start, end, size in zip(starts, ends, image.shape)]
+    missing += [(0, 0)] * (part.ndim - len(missing))  # the channels, if there are several
     return np.pad(part, missing, mode=mode) if np.any(missing) else part
+
+
+def with_channel_axis(window: np.ndarray) -> np.ndarray:
+    """Returns a window of an image with its channels as the last axis, `(x, y, z, channels)`.
+
+    Args:
+        window: As from `cut`; that of an image of one channel has no axis for it.
+    """
+    return window if window.ndim > 3 else window[..., None]
 
 
 def _starts(size, window, overlap):

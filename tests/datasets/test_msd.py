@@ -3,6 +3,7 @@ import json
 import pytest
 
 from recalib_keras.datasets import DatasetError, LabelledScan, describe, find_scans, names, survey
+from recalib_keras.datasets.scan import Channel
 
 
 def test_finds_scans_and_labels_by_name_in_order(empty_files):
@@ -89,12 +90,12 @@ def test_what_is_amiss_in_dataset_json_hinders_nobody(described, content):
 
 
 @pytest.mark.parametrize("key", ["modality", "channel_names"])
-def test_of_several_modalities_one_must_be_chosen(described, key):
+def test_several_modalities_are_channels_of_each_scan(described, key):
     root = described({key: {"0": "T2", "1": "ADC"}})
-    with pytest.raises(ValueError, match=r"images of one modality, got 2 in each \(0 = T2, 1 = ADC\); choose one: "
-                       r"--volume I, in Python volume=I, in a recipe volume = I under \[data\]$"):  # fmt: skip
-        survey(root)
-    assert find_scans(root, volume=1)[0].volume == 1
+    (scan,) = find_scans(root)
+    assert scan.channels == (Channel("T2", scan.image, 0), Channel("ADC", scan.image, 1))
+    (alone,) = find_scans(root, volume=1)
+    assert (alone.volume, alone.channels) == (1, ())
 
 
 def test_a_folder_of_nnunet_with_one_channel(empty_files):
@@ -116,17 +117,31 @@ def test_a_folder_of_nnunet_without_dataset_json(empty_files):
     assert [scan.name for scan in find_scans(root)] == ["b"] and survey(root).labels is None
 
 
-def test_several_channels_of_nnunet_are_one_problem_that_names_them(empty_files):
-    files = [f"imagesTr/{case}_{channel}.nii.gz" for case in "bc" for channel in ("0000", "0001", "0003")]
+@pytest.fixture
+def of_nnunet(empty_files):
+    """A folder of two scans of two channels each, whose names dataset.json has."""
+    files = [f"imagesTr/{case}_{channel}.nii.gz" for case in "bc" for channel in ("0000", "0001")]
     root = empty_files(*files, "labelsTr/b.nii.gz", "labelsTr/c.nii.gz")
     (root / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1", "1": "T2"}}), encoding="utf-8")
-    message = (
-        r"imagesTr: expected one channel for each scan, such as x_0000.nii.gz, got the channels _0000 = T1, "
-        r"_0001 = T2, _0003; move the files of all channels but one to another folder$"
-    )
-    with pytest.raises(DatasetError, match=message) as caught:
-        find_scans(root)
-    assert len(caught.value.problems) == 1
+    return root
+
+
+def test_several_channels_of_nnunet(of_nnunet):
+    scans = find_scans(of_nnunet)
+    assert [scan.name for scan in scans] == ["b", "c"]
+    files = [of_nnunet / "imagesTr" / f"c_{channel}.nii.gz" for channel in ("0000", "0001")]
+    assert scans[1].channels == (Channel("T1", files[0]), Channel("T2", files[1]))
+    alone = find_scans(of_nnunet, volume=1)[1]
+    assert (alone.image, alone.labels.name, alone.channels) == (files[1], "c.nii.gz", ())
+
+
+def test_a_missing_channel_names_the_scan(of_nnunet):
+    (of_nnunet / "imagesTr" / "c_0001.nii.gz").unlink()
+    with pytest.raises(
+        DatasetError, match=r"imagesTr: expected the channel _0001 \(T2\) of c, got no such file; add it"
+    ):
+        find_scans(of_nnunet)
+    assert [scan.name for scan in survey(of_nnunet).scans] == ["b"]
 
 
 def test_four_digits_at_the_end_of_a_name_alone_are_no_channel(empty_files):
@@ -148,8 +163,8 @@ def test_a_task_is_found_beside_others_or_by_itself(empty_files):
 
 def test_a_task_of_several_modalities_has_a_set_for_each(empty_files):
     root = empty_files("imagesTr/a.nii", "labelsTr/a.nii")
-    with pytest.raises(ValueError, match=r"0 = FLAIR, 1 = T1w, 2 = T1gd, 3 = T2w.*'msd/Task01_BrainTumour_FLAIR'"):
-        survey(root, "msd/Task01_BrainTumour")
+    (scan,) = find_scans(root, "msd/Task01_BrainTumour")
+    assert [channel.name for channel in scan.channels] == ["FLAIR", "T1w", "T1gd", "T2w"]
     assert find_scans(root, "msd/Task01_BrainTumour_T1gd")[0].volume == 2
     assert find_scans(root, "msd/Task01_BrainTumour", volume=3)[0].volume == 3
 

@@ -52,7 +52,7 @@ def test_networks_take_the_arguments_and_defaults_of_the_architecture():
     [
         ({"patch_size": 0}, "expected `patch_size` to be at least 1, got 0"),
         ({"head_filters": -1}, "expected `head_filters` to be at least 0, got -1"),
-        ({"num_classes": 1}, "expected `num_classes` to be at least 2, the background included, got 1"),
+        ({"num_classes": 0}, "expected `num_classes` to be at least 1, got 0"),
         ({"levels": 0}, "expected `levels` to be at least 1, got 0"),
         ({"levels": 1.5}, "expected `levels` to be an integer, got 1.5"),
         (
@@ -67,8 +67,8 @@ def test_networks_take_the_arguments_and_defaults_of_the_architecture():
         ({"positions": ("decoder_2",)}, "expected single stages in `positions` up to 'decoder_1', .* got 'decoder_2'"),
         ({"skip": "none"}, r"expected `skip` to be one of \('recalibrated', 'raw'\), got 'none'"),
         (
-            {"classifier_activation": "sigmoid"},
-            r"expected `classifier_activation` to be one of \('softmax', None\), got",
+            {"classifier_activation": "relu"},
+            r"expected `classifier_activation` to be one of \('softmax', 'sigmoid', None\), got 'relu'",
         ),
         ({"recalibration": "scce"}, "expected `recalibration` to be None, .* got 'scce'; did you mean 'scse'"),
         ({"recalibration": "zzz"}, "expected `recalibration` to be None, .* got 'zzz'$"),
@@ -84,7 +84,30 @@ def test_networks_take_the_arguments_and_defaults_of_the_architecture():
         ),
         (
             {"input_shape": (None, 10, 1), "levels": 2},
-            r"got \(None, 10\); the nearest that fit: \(any multiple, 8 or 12\)",
+            r"got \(None, 10\); the nearest that fit: \(any multiple, 8 or 12\)$",
+        ),
+        (
+            {"input_shape": (96, 96, 8, 1), "levels": 4},
+            r"the nearest that fit: \(96, 96, 16\); or pool the short axes less often, by `pool_sizes`",
+        ),
+        (
+            {"input_shape": (96, 96, 9, 1), "levels": 2, "pool_sizes": [(2, 2, 1), 2], "patch_size": 2},
+            r"multiples of \(8, 8, 4\) \(the products of `pool_sizes`, times `patch_size`, 2\), got \(96, 96, 9\)",
+        ),
+        (
+            {"pool_sizes": [(2, 1)], "levels": 2},
+            r"expected `pool_sizes` to have, for each of 2 levels, .*\[\(2, 1\), \(",
+        ),
+        ({"pool_sizes": [(2, 2, 1)]}, "1 or 2 for each of 2 axes and 2 for one of them"),
+        ({"pool_sizes": [(1, 1)]}, "1 or 2 for each of 2 axes and 2 for one of them"),
+        ({"pool_sizes": [(4, 2)]}, "1 or 2 for each of 2 axes and 2 for one of them"),
+        ({"pool_sizes": 2}, "expected `pool_sizes` to have, for each of 1 levels"),
+        ({"kernel_size": (3, 3, 3)}, "expected `kernel_size` to be a size from 1, 2 for the axes, or a list of 2 such"),
+        ({"kernel_size": [(3, 1), 3, 3]}, "expected `kernel_size` to be a size from 1, 2 for the axes, or a list of 2"),
+        ({"kernel_size": 0}, "expected `kernel_size` to be a size from 1"),
+        (
+            {"data_format": "channels_first"},
+            r"expected `data_format` to be 'channels_last', since .*; move .*: numpy.moveaxis\(images, 1, -1\)",
         ),
     ],
     ids=str,
@@ -92,6 +115,19 @@ def test_networks_take_the_arguments_and_defaults_of_the_architecture():
 def test_refuses_arguments_outside_their_choices(arguments, message):
     with pytest.raises(ValueError, match=message):
         of(**arguments)
+
+
+def test_sizes_of_pooling_and_kernels_by_level():
+    found = of((8, 8, 8, 1), levels=2, pool_sizes=[[2, 2, 1], 2], kernel_size=[[3, 3, 1], 3, 5])
+    assert [found.pool_size_at(level) for level in (1, 2)] == [(2, 2, 1), 2]
+    assert [found.kernel_size_at(level) for level in (1, 2, 3)] == [(3, 3, 1), 3, 5]
+    assert of(kernel_size=(3, 1)).kernel_size_at(2) == (3, 1)
+    assert (of().pool_size_at(1), of(kernel_size=7).kernel_size_at(1)) == (2, 7)
+
+
+def test_a_single_class_has_a_sigmoid():
+    assert of(num_classes=1).classifier_activation == "sigmoid"
+    assert of(num_classes=1, classifier_activation=None).classifier_activation is None
 
 
 def test_places_of_the_blocks():

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 
-from recalib_keras.datasets.folders import first_folder, label_names, paired, read_json, visible_files
-from recalib_keras.datasets.problems import DatasetError, Problem
-from recalib_keras.datasets.scan import LabelledScan
+from recalib_keras.datasets.folders import channel_names, first_folder, label_names, labelled_scans, read_json
+from recalib_keras.datasets.problems import Problem
 from recalib_keras.datasets.source import Description, Source, Survey
-from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
-from recalib_keras.volumes.opening import HOW_TO_CHOOSE
+from recalib_keras.volumes.names import stem
 
 LAYOUT = """\
 Unpack the task's archive (medicaldecathlon.com), or lay your own scans out alike:
   {folder}/imagesTr/*.nii.gz  scans (.nii and .mgz too)
   {folder}/labelsTr/*.nii.gz  label maps of the same names
   {folder}/dataset.json       optional; its "labels" name the label numbers
-A folder of nnU-Net is read too, if it has one channel: imagesTr/x_0000.nii.gz beside labelsTr/x.nii.gz.
+A folder of nnU-Net is read too: imagesTr/x_0000.nii.gz, x_0001.nii.gz, ... beside labelsTr/x.nii.gz.
+Scans of several channels are 4-D, or have a file for each channel as in nnU-Net; dataset.json names the channels.
 imagesTs, which has no labels, and hidden files (._*) are skipped."""
 CITATION = """\
 @article{antonelli2022decathlon,
@@ -27,8 +25,6 @@ CITATION = """\
   journal = {Nature Communications}, volume = {13}, number = {4128}, year = {2022},
   doi = {10.1038/s41467-022-30695-9}
 }"""
-# A file of nnU-Net: the name of the scan, and the number of the channel.
-CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 LICENCE = "CC BY-SA 4.0"
 HOMEPAGE = "http://medicaldecathlon.com"
 
@@ -57,70 +53,19 @@ def find(folder: Path, volume: int | None = None, task: str | None = None) -> Su
 
     Raises:
         FileNotFoundError: `imagesTr` or `labelsTr` is missing, or holds no scan.
-        DatasetError: The images have several modalities, and `volume` is None.
     """
     folder = first_folder(folder / task) or folder if task else folder
     path = folder / "dataset.json"
     content, unreadable = read_json(path)
-    names = _nnunet_names(folder)
-    pairs, problems, remarks = paired(folder / "imagesTr", folder / "labelsTr", lambda name: names.get(name, name))
-    channels = sorted({name.removeprefix(f"{case}_") for name, case in names.items()})
+    names = channel_names(content.get("modality") or content.get("channel_names")) or (
+        dict(enumerate(TASKS[task][0])) if task else {}
+    )
+    scans, problems, remarks = labelled_scans(folder / "imagesTr", folder / "labelsTr", names, volume)
     labels, unnamed = label_names(content.get("labels"), path)
     if labels is None and task:
         labels = _labels(task)
-    remarks += [*unreadable, *unnamed]
-    if len(channels) > 1:
-        return Survey([], labels, [_several_files(folder, channels, _modalities(content))], remarks)
-    modalities = _modalities(content) or (TASKS[task][0] if task else ())
-    if volume is None and len(modalities) > 1:
-        raise DatasetError([_choice(folder, modalities, task)])
-    scans = [LabelledScan(names.get(name, name), *files, volume=volume) for name, files in pairs.items()]
     known = {scan.name for scan in scans} | {stem(problem.file) for problem in problems}
-    return Survey(_in_order(scans, names), labels, problems, [*remarks, *_missing(content, path, known)])
-
-
-def _nnunet_names(folder):
-    """Returns the name of the label map of each image that is named as nnU-Net does: `x_0000` for `x`."""
-    images, labels = (_names(folder / part) for part in ("imagesTr", "labelsTr"))
-    found = {name: CHANNEL.fullmatch(name) for name in images - labels}
-    cases = {name: match["case"] for name, match in found.items() if match and match["case"] not in images}
-    return cases if labels.intersection(cases.values()) else {}
-
-
-def _names(folder):
-    files = visible_files(folder) if folder.is_dir() else []
-    return {stem(path) for path in files if path.name.lower().endswith(LABEL_SUFFIXES)}
-
-
-def _in_order(scans, names):
-    return sorted(scans, key=lambda scan: scan.name) if names else scans
-
-
-def _several_files(folder, channels, modalities):
-    names = dict(zip((f"{number:04}" for number in range(len(modalities))), modalities))
-    found = ", ".join(f"_{channel}" + (f" = {names[channel]}" if channel in names else "") for channel in channels)
-    return Problem(
-        folder / "imagesTr",
-        "one channel for each scan, such as x_0000.nii.gz",
-        f"the channels {found}",
-        "move the files of all channels but one to another folder",
-    )
-
-
-def _modalities(content):
-    names = content.get("modality") or content.get("channel_names")
-    return tuple(map(str, names.values())) if isinstance(names, dict) else ()
-
-
-def _choice(folder, modalities, task):
-    listing = ", ".join(f"{index} = {name}" for index, name in enumerate(modalities))
-    by_name = f", or take a set of one, such as 'msd/{task}_{modalities[0]}'" if task else ""
-    return Problem(
-        folder,
-        "images of one modality",
-        f"{len(modalities)} in each ({listing})",
-        f"choose one: {HOW_TO_CHOOSE}{by_name}",
-    )
+    return Survey(scans, labels, problems, [*remarks, *unreadable, *unnamed, *_missing(content, path, known)])
 
 
 def _missing(content, path, known):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recalib_keras.datasets.folders import label_names, paired, read_json
-from recalib_keras.datasets.scan import LabelledScan
+from recalib_keras.datasets.folders import channel_names, label_names, labelled_scans, read_json
 from recalib_keras.datasets.source import Description, Source, Survey
 
 LAYOUT = """\
   FOLDER/images/*.nii.gz  scans (.nii and .mgz too)
   FOLDER/labels/*.nii.gz  label maps of the same names, whole numbers, on the grids of their scans
-  FOLDER/labels.json      optional: {"1": "liver", "2": "spleen"} names the label numbers"""
+  FOLDER/labels.json      optional: {"1": "liver", "2": "spleen"} names the label numbers
+Scans of several channels are 4-D, or have a file for each channel, named as in nnU-Net:
+  FOLDER/images/x_0000.nii.gz, x_0001.nii.gz, ... beside FOLDER/labels/x.nii.gz
+  FOLDER/channels.json    {"0": "FLAIR", "1": "T1w"} names the channels; else a recipe does"""
 
 
 def find(folder: Path, volume: int | None = None) -> Survey:
@@ -24,12 +26,12 @@ def find(folder: Path, volume: int | None = None) -> Survey:
     Raises:
         FileNotFoundError: `images` or `labels` is missing, or holds no scan.
     """
-    pairs, problems, remarks = paired(folder / "images", folder / "labels")
+    named, amiss = read_json(folder / "channels.json")
+    scans, problems, remarks = labelled_scans(folder / "images", folder / "labels", channel_names(named), volume)
     path = folder / "labels.json"
     content, unreadable = read_json(path)
     labels, unnamed = label_names(content, path)
-    scans = [LabelledScan(name, *files, volume=volume) for name, files in pairs.items()]
-    return Survey(scans, labels, problems, [*remarks, *unreadable, *unnamed])
+    return Survey(scans, labels, problems, [*remarks, *amiss, *unreadable, *unnamed])
 
 
 DESCRIPTION = Description("nifti_folder", "your own scans: images, labels", None, LAYOUT, "yours")

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from recalib_keras.zoo.decision import innermost, with_background
+
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16")
 # At least this share of the labels must be those of Keras in float32 …
@@ -96,15 +98,17 @@ def candidates(engine: str, precision: str) -> list[Candidate]:
     return [Candidate(engine, precision) for engine in engines for precision in precisions]
 
 
-def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray) -> Measurement:
+def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigmoid: bool = False) -> Measurement:
     """Returns how an engine does on windows.
 
     Args:
         engine: The engine.
         windows: `(batch, *spatial, channels)`.
         reference: Labels `(batch, *spatial)` by Keras in float32.
+        has_sigmoid: Whether each structure has a probability of its own.
     """
-    labels = engine(windows).argmax(axis=-1)  # the first call is not timed
+    probabilities = engine(windows)  # the first call is not timed
+    labels = innermost(with_background(probabilities)) if has_sigmoid else probabilities.argmax(axis=-1)
     same, structures = labels == reference, (labels != 0) | (reference != 0)
     same_structures = float(same[structures].mean()) if structures.any() else 1.0
     return Measurement(seconds_of(lambda: engine(windows)), float(same.mean()), same_structures)

@@ -11,6 +11,7 @@ import numpy as np
 
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import EngineError
+from recalib_keras.zoo.decision import THRESHOLD
 
 # Devices of GPUs on Linux: of NVIDIA, of AMD, and of Windows that runs Linux.
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -76,8 +77,19 @@ def labels_of(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """
     import keras
 
-    labels = keras.Model(model.input, keras.ops.argmax(model.output, axis=-1))
+    labels = keras.Model(model.input, _classes(model))
     return lambda windows: keras.ops.convert_to_numpy(labels.predict_on_batch(windows))
+
+
+def _classes(model):
+    """Returns the symbolic classes of a model's output; with a sigmoid the last structure above one half, or 0."""
+    from keras import ops
+
+    architecture = getattr(model, "architecture", None)
+    if architecture is None or architecture.classifier_activation != "sigmoid":
+        return ops.argmax(model.output, axis=-1)
+    exceeds = ops.cast(model.output > THRESHOLD, "int32")
+    return ops.max(exceeds * ops.arange(1, exceeds.shape[-1] + 1, dtype="int32"), axis=-1)
 
 
 def load(preset: str | os.PathLike, weights: str, precision: str, threads: int | None = None) -> KerasEngine:

@@ -124,7 +124,10 @@ class Undecided:
             if not self._choices_of("keras"):
                 raise EngineError(run.refusal)
             choices = [choice for choice in choices if choice.engine == "keras"]
-        return {choice: measure(self._factory.open(choice, run), windows, run.labels) for choice in choices}
+        has_sigmoid = self._factory.weight_set.network.has_sigmoid
+        return {
+            choice: measure(self._factory.open(choice, run), windows, run.labels, has_sigmoid) for choice in choices
+        }
 
 
 def _disagreement(measured):

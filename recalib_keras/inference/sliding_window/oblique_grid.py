@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from recalib_keras.volumes.windows import Block, Observer
+from recalib_keras.zoo.decision import Decide, most_probable
 
 # Labels are made for about so many voxels or from so many probabilities at a time.
 VOXELS_AT_ONCE, VALUES_AT_ONCE = 2**18, 2**20
@@ -43,9 +44,11 @@ class ObliqueGrid:
         stops = np.clip(np.ceil(found.max(axis=1)) + 1, starts, self.shape).astype(int)
         return tuple(slice(int(start), int(stop)) for start, stop in zip(starts, stops))
 
-    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> "ObliqueMostProbable":
+    def rows(
+        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
+    ) -> "ObliqueMostProbable":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return ObliqueMostProbable(labels, self, block, observe)
+        return ObliqueMostProbable(labels, self, block, observe, decide)
 
 
 class ObliqueMostProbable:
@@ -59,16 +62,26 @@ class ObliqueMostProbable:
         block: Ranges of voxels along the image's three axes.
         observe: Called with the classes `(N,)` and sums `(N, num_classes)` of those voxels of a row of the image that
             lie within the field of view of the oblique grid, or None.
+        decide: Returns the classes of sums of probabilities; where it gives several sums one class, it gives that to
+            their means, too.
     """
 
-    def __init__(self, labels: np.ndarray, grid: ObliqueGrid, block: Block, observe: Observer | None = None):
+    def __init__(
+        self,
+        labels: np.ndarray,
+        grid: ObliqueGrid,
+        block: Block,
+        observe: Observer | None = None,
+        decide: Decide = most_probable,
+    ):
         self.needs: Block = tuple((max(0, low - 1), min(size, high + 1)) for size, (low, high) in zip(grid.seen, block))
         self._labels, self._grid, self._block, self._observe = labels, grid, block, observe
+        self._decide = decide
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
-        here = sums.copy(), sums.argmax(axis=-1).astype(self._labels.dtype)
+        here = sums.copy(), self._decide(sums).astype(self._labels.dtype)
         self._report(row, *here)
         first, stop = self.needs[0]
         low, high = self._block[0][0] - 0.5, self._block[0][1] - 0.5
@@ -139,7 +152,7 @@ class ObliqueMostProbable:
         for begin in range(0, len(mixed), at_once):
             some = mixed[begin : begin + at_once]
             mean = sum(sums[corner[some]] * share[some, None] for sums, corner, share in zip(flat, corners, shares))
-            found[0][some] = mean.argmax(axis=-1)
+            found[0][some] = self._decide(mean)
         self._labels[tuple(voxels)] = found[0]
 
 

@@ -10,6 +10,7 @@ from scipy import sparse
 from recalib_keras.inference.sliding_window.oblique_grid import ObliqueGrid
 from recalib_keras.volumes import Grid
 from recalib_keras.volumes.windows import Block, Observer
+from recalib_keras.zoo.decision import Decide, most_probable
 
 # Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4
@@ -50,13 +51,16 @@ class OutputGrid(Protocol):
     def within(self, box: Block) -> tuple[slice, ...]:
         """Returns the slices of the labels that lie in a box of the image."""
 
-    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> LabelRows:
+    def rows(
+        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
+    ) -> LabelRows:
         """Returns what makes the labels of a block.
 
         Args:
             labels: Integer array of this grid's shape; the classes are written into it.
             block: Ranges of voxels of the image.
             observe: Called with the classes and sums of each row, or None.
+            decide: Returns the classes of sums of probabilities.
         """
 
 
@@ -78,9 +82,11 @@ class SameGrid:
         """Returns the slices of a box; see `OutputGrid`."""
         return tuple(slice(*ends) for ends in box)
 
-    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> "MostProbable":
+    def rows(
+        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
+    ) -> "MostProbable":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return MostProbable(labels, block, observe)
+        return MostProbable(labels, block, observe, decide)
 
 
 class ResampledGrid:
@@ -102,9 +108,11 @@ class ResampledGrid:
         """Returns the slices of a box; see `OutputGrid`."""
         return tuple(axis.within(*ends) for axis, ends in zip(self.axes, box))
 
-    def rows(self, labels: np.ndarray, block: Block, observe: Observer | None = None) -> "InterpolatedMostProbable":
+    def rows(
+        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
+    ) -> "InterpolatedMostProbable":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return InterpolatedMostProbable(labels, self.axes, block, observe)
+        return InterpolatedMostProbable(labels, self.axes, block, observe, decide)
 
 
 def output_grid(seen: Grid, wanted: Grid) -> SameGrid | ResampledGrid | ObliqueGrid:
@@ -179,28 +187,33 @@ class OutputAxis:
 
 
 class MostProbable:
-    """Gives each voxel of a block its most probable class, row by row; see `LabelRows`.
+    """Gives each voxel of a block its class, the most probable one as a rule, row by row; see `LabelRows`.
 
     Args:
         labels: Integer array of the image's shape; the classes are written into it.
         block: Ranges of voxels along its three axes.
         observe: Called with the classes and sums of each row, or None.
+        decide: Returns the classes of sums of probabilities.
     """
 
-    def __init__(self, labels: np.ndarray, block: Block, observe: Observer | None = None):
+    def __init__(
+        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
+    ):
         self.needs: Block = block
         self._labels = labels[(slice(None), *(slice(low, high) for low, high in block[1:]))]
-        self._observe = observe
+        self._observe, self._decide = observe, decide
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
-        self._labels[row] = sums.argmax(axis=-1)
+        self._labels[row] = self._decide(sums)
         if self._observe is not None:
             self._observe(self._labels[row], sums)
 
 
 class InterpolatedMostProbable:
-    """Gives each voxel of the output grid, in a block of the image, its most probable class; see `LabelRows`.
+    """Gives each voxel of the output grid, in a block of the image, its class, the most probable one as a rule.
+
+    See `LabelRows`.
 
     Probabilities are interpolated, so that borders between structures may lie between the voxels that the networks
     saw. A row of the labels is made as soon as the rows that it depends on are complete.
@@ -210,9 +223,17 @@ class InterpolatedMostProbable:
         axes: An `OutputAxis` for each of three axes.
         block: Ranges of voxels along the image's three axes.
         observe: Called with the classes and sums of each row of the image, or None.
+        decide: Returns the classes of sums of probabilities.
     """
 
-    def __init__(self, labels: np.ndarray, axes: Sequence[OutputAxis], block: Block, observe: Observer | None = None):
+    def __init__(
+        self,
+        labels: np.ndarray,
+        axes: Sequence[OutputAxis],
+        block: Block,
+        observe: Observer | None = None,
+        decide: Decide = most_probable,
+    ):
         self.needs: Block = tuple(
             (max(0, low - axis.margin), min(axis.size, high + axis.margin)) for axis, (low, high) in zip(axes, block)
         )
@@ -221,7 +242,7 @@ class InterpolatedMostProbable:
         self._rows, self._columns, self._slices = (
             axis.weights[part, low:high] for axis, part, (low, high) in zip(axes, parts, self.needs)
         )
-        self._block, self._observe = block, observe
+        self._block, self._observe, self._decide = block, observe, decide
         self._kept, self._done = {}, 0
 
     def take(self, row: int, sums: np.ndarray) -> None:
@@ -243,7 +264,7 @@ class InterpolatedMostProbable:
             own = sums[
                 tuple(slice(low - start, high - start) for (low, high), (start, _) in zip(across, self.needs[1:]))
             ]
-            self._observe(own.argmax(axis=-1), own)
+            self._observe(self._decide(own), own)
 
     def _sources(self, row):
         ends = slice(*self._rows.indptr[row : row + 2])
@@ -262,4 +283,4 @@ class InterpolatedMostProbable:
         at_once = 1 + VALUES_AT_ONCE // (1 + sums.shape[1])
         for start in range(0, len(classes), at_once):
             part = self._columns[start : start + at_once] @ sums
-            classes[start : start + at_once] = part.reshape(-1, classes.shape[1], num_classes).argmax(axis=-1)
+            classes[start : start + at_once] = self._decide(part.reshape(-1, classes.shape[1], num_classes))

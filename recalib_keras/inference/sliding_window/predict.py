@@ -10,7 +10,8 @@ import numpy as np
 
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
-from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut
+from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut, with_channel_axis
+from recalib_keras.zoo.decision import Decide, most_probable
 
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
 # every batch is filled up, so that small scans would take longer.
@@ -29,12 +30,13 @@ class View:
     """One network's way to look at a volume.
 
     Args:
-        predict: Function from `(batch, *seen, 1)` to probabilities `(batch, *window, num_classes)`. Its next call may
-            overwrite the result.
+        predict: Function from `(batch, *seen, channels)` to probabilities `(batch, *window, num_classes)`. Its next
+            call may overwrite the result.
         window: Three sizes in voxels.
         weight: Weight of its probabilities beside those of other views, above 0.
         voxels_per_batch: About how many voxels to predict at a time; None for what suits a CPU.
         margin: How many voxels it sees beyond the window on either side, along three axes.
+        channels: Number of channels of the image.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
@@ -42,6 +44,7 @@ class View:
     weight: float = 1.0
     voxels_per_batch: int | None = None
     margin: tuple[int, ...] = (0, 0, 0)
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class SlidingWindow:
         observe: Function called with the classes `(Y, Z)` of one row of a block at a time and the sums of
             probabilities `(Y, Z, num_classes)` they come from, such as `Uncertainty.observe`; or None. The sums of a
             voxel add up to the sum of the views' weights.
+        decide: Returns the classes of sums of probabilities, see `recalib_keras.zoo.decision`.
         progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
         memory: Bytes for sums that wait for further windows; None for half a GiB, or for those of two windows where
             that is more.
@@ -78,6 +82,7 @@ class SlidingWindow:
     overlap: float = OVERLAP
     output_grid: OutputGrid | None = None
     observe: Observer | None = None
+    decide: Decide = most_probable
     progress: Progress | None = None
     memory: int | None = None
 
@@ -85,14 +90,16 @@ class SlidingWindow:
         """Returns the class of each voxel of the output grid, in the smallest integer type that holds all classes.
 
         Args:
-            image: Float array `(X, Y, Z)`, or anything with a `shape` that gives such arrays for three slices:
-                oriented, resampled and normalised as the networks expect.
+            image: Float array `(X, Y, Z)`, or anything with a `shape` of three sizes that gives such arrays for three
+                slices, those of several channels `(X, Y, Z, channels)`: oriented, resampled and normalised as the
+                networks expect.
         """
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
         labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
         blocks = partition(image.shape, grids, self.num_classes, self._memory(grids))
-        tasks = [task for block in blocks for task in _tasks(output.rows(labels, block, self.observe), grids)]
+        rows = (output.rows(labels, block, self.observe, self.decide) for block in blocks)
+        tasks = [task for of_block in rows for task in _tasks(of_block, grids)]
         for _, predicted in itertools.groupby(self._predicted(image, tasks), key=lambda pair: id(pair[0].rows)):
             self._aggregate(predicted, grids)
         return labels
@@ -120,7 +127,7 @@ class SlidingWindow:
         followers = itertools.chain(tasks[1:], [None])
         for task, next_task in zip(self.progress(tasks) if self.progress else tasks, followers):
             view, batch = self.views[task.view], batches[task.view]
-            batch[len(waiting), ..., 0] = cut(image, task.place, view.window, view.margin)
+            batch[len(waiting)] = with_channel_axis(cut(image, task.place, view.window, view.margin))
             waiting.append(task)
             if len(waiting) == len(batch) or next_task is None or next_task.view != task.view:
                 yield from zip(waiting, view.predict(batch))
@@ -135,7 +142,7 @@ def windows_at_a_time(window: Sequence[int], voxels: int) -> int:
 def central_windows(
     image: Image, window: Sequence[int], margin: Sequence[int] = (0, 0, 0), most_voxels: int = VOXELS_PER_BATCH
 ) -> np.ndarray:
-    """Returns the windows in the middle of an image, `(batch, *seen, 1)`.
+    """Returns the windows in the middle of an image, `(batch, *seen, channels)`.
 
     Args:
         image: Anything with a `shape` of three sizes that gives an array for three slices.
@@ -145,7 +152,7 @@ def central_windows(
     """
     grid = WindowGrid(image.shape, window)
     places = grid.central_places(windows_at_a_time(window, most_voxels))
-    return np.stack([cut(image, place, window, margin) for place in places]).astype("float32")[..., None]
+    return np.stack([with_channel_axis(cut(image, place, window, margin)) for place in places]).astype("float32")
 
 
 class _Task(NamedTuple):
@@ -165,4 +172,4 @@ def _tasks(rows, grids):
 def _empty_batch(view, count):
     size = min(windows_at_a_time(view.window, view.voxels_per_batch or VOXELS_PER_BATCH), count)
     seen = (size + 2 * beyond for size, beyond in zip(view.window, view.margin))
-    return np.zeros((size, *seen, 1), "float32")
+    return np.zeros((size, *seen, view.channels), "float32")

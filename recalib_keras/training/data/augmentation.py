@@ -59,6 +59,9 @@ class Mirror(NamedTuple):
 class Change(NamedTuple):
     """One random change for each example of a batch, for windows of n axes; stacked slices have three.
 
+    The channels of an example move together, and each has its own change of intensities: from `gammas` on, but for
+    `sides`, arrays then have an axis for them after that of the batch.
+
     Args:
         matrices: `(batch, n, n)`, from voxels of the result to voxels of the source, both from the window's centre.
         shifts: `(batch, n)`, in voxels.
@@ -93,6 +96,7 @@ def draw(
     mirror: Mirror | None = None,
     spacings: Sequence[Sequence[float]] | None = None,
     depth: int = 1,
+    channels: int = 1,
 ) -> Change:
     """Returns a random `Change`.
 
@@ -111,11 +115,12 @@ def draw(
         spacings: `(batch, n)`, voxel sizes of each example along the axes of the window, in any unit; None if voxels
             are cubes.
         depth: How many slices are stacked to a window, along a last axis; 1 for windows without that axis.
+        channels: Number of channels of each example.
 
     Raises:
         ValueError: If the settings flip without a `mirror`.
     """
-    rank = len(window)
+    rank, images = len(window), batch_size * channels
     is_flipped = rng.random(batch_size) < settings.flip if settings.flip else np.zeros(batch_size, bool)
     matrices = _rotations(settings.rotation, batch_size, rank, rng)
     if spacings is not None:
@@ -131,15 +136,15 @@ def draw(
     if settings.elastic:
         nodes = rng.normal(0, settings.elastic, (batch_size, rank) + (settings.elastic_nodes,) * rank)
     if settings.noise:
-        noise = _noise(settings.noise, (batch_size, *window, depth) if depth > 1 else (batch_size, *window), rng)
+        noise = _noise(settings.noise, (images, *window, depth) if depth > 1 else (images, *window), rng)
     shifts = rng.normal(0, settings.translation, (batch_size, rank))
-    gammas = np.exp(rng.normal(0, settings.gamma, batch_size))
-    contrasts = np.exp(rng.normal(0, settings.contrast, batch_size))
-    brightnesses = rng.normal(0, settings.brightness, batch_size)
+    gammas = np.exp(rng.normal(0, settings.gamma, images))
+    contrasts = np.exp(rng.normal(0, settings.contrast, images))
+    brightnesses = rng.normal(0, settings.brightness, images)
     if settings.bias_field:
-        bias = _bias(settings.bias_field, batch_size, window, rng)
+        bias = _bias(settings.bias_field, images, window, rng)
     if settings.blur or settings.low_resolution:
-        resolutions = _resolutions(settings.blur, settings.low_resolution, batch_size, window, rng)
+        resolutions = _resolutions(settings.blur, settings.low_resolution, images, window, rng)
     change = Change(
         matrices=(matrices * scales).astype("float32"),
         shifts=shifts.astype("float32"),
@@ -152,30 +157,70 @@ def draw(
         bias=bias,
         resolutions=resolutions,
     )
-    return change if depth == 1 else _of_stacks(change, depth)
+    change = change if depth == 1 else _of_stacks(change, depth)
+    return change if channels == 1 else _by_channel(change, channels)
 
 
 def apply(images: Tensor, labels: Tensor, change: Change) -> tuple[Tensor, Tensor]:
     """Returns images and labels after a change: first places, then bias field, resolution, contrast, and noise.
 
     Args:
-        images: `(batch, *window)`, float32; moved by linear interpolation, the edge continued beyond the border.
+        images: `(batch, *window)`, float32; moved by linear interpolation, the edge continued beyond the border. Those
+            of several channels have them as last axis.
         labels: `(batch, *window)`, integer; moved by nearest neighbour, background beyond the border.
         change: One change for each example.
     """
-    window = tuple(images.shape[1:])
+    window = tuple(labels.shape[1:])
     middle = np.array([(size - 1) / 2 for size in window], "float32")
     displacements = None if change.nodes is None else interpolate_nodes(change.nodes, window)
     centres = ops.add(change.shifts, middle)
-    images, labels = resample(images, labels, source_places(window, change.matrices, centres, displacements))
-    if change.sides is not None:
-        labels = ops.cast(of_labels(change.sides, labels), labels.dtype)
+    places = source_places(window, change.matrices, centres, displacements)
+    if len(images.shape) == len(labels.shape):
+        images, labels = resample(images, labels, places)
+        return _with_intensities(images, change), _with_sides(labels, change)
+    channels = [resample(images[..., channel], labels, places) for channel in range(images.shape[-1])]
+    images, labels = ops.stack([image for image, _ in channels], axis=1), channels[0][1]
+    changed = _with_intensities(_flat(images), _as_images(change))
+    changed = ops.reshape(changed, (-1, len(channels), *window))
+    return ops.moveaxis(changed, 1, -1), _with_sides(labels, change)
+
+
+def _with_intensities(images, change):
+    """Returns images `(images, *window)` after a change of their intensities."""
     if change.bias is not None:
         images = apply_bias_field(images, change.bias)
     if change.resolutions is not None:
         images = along_axes(images, change.resolutions)
     images = change_contrast(images, change.gammas, change.contrasts, change.brightnesses)
-    return images if change.noise is None else ops.add(images, change.noise), labels
+    return images if change.noise is None else ops.add(images, change.noise)
+
+
+def _with_sides(labels, change):
+    return labels if change.sides is None else ops.cast(of_labels(change.sides, labels), labels.dtype)
+
+
+def _by_channel(change, channels):
+    """Returns a change whose arrays of intensities have an axis for the channels."""
+    return _of_intensities(change, lambda array: array.reshape(-1, channels, *array.shape[1:]))
+
+
+def _as_images(change):
+    """Returns a change whose arrays of intensities have one entry for each channel of each example."""
+    return _of_intensities(change, _flat)
+
+
+def _flat(array):
+    return ops.reshape(array, (-1, *array.shape[2:]))
+
+
+def _of_intensities(change, reshape):
+    """Returns a change with the arrays that belong to intensities reshaped."""
+    arrays = {name: getattr(change, name) for name in ("gammas", "contrasts", "brightnesses", "noise", "bias")}
+    resolutions = change.resolutions
+    return change._replace(
+        **{name: None if array is None else reshape(array) for name, array in arrays.items()},
+        resolutions=None if resolutions is None else tuple(map(reshape, resolutions)),
+    )
 
 
 def _rotations(deviation, batch_size, rank, rng):
@@ -203,7 +248,8 @@ def _of_stacks(change, depth):
     if bias is not None:
         bias = np.repeat(bias[..., None], BIAS_NODES, axis=-1)
     if resolutions is not None:
-        resolutions = (*resolutions, np.tile(np.eye(depth, dtype="float32"), (batch, 1, 1)))
+        images = len(resolutions[0])
+        resolutions = (*resolutions, np.tile(np.eye(depth, dtype="float32"), (images, 1, 1)))
     return change._replace(
         matrices=matrices,
         shifts=np.pad(change.shifts, [(0, 0), (0, 1)]),

@@ -9,11 +9,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, LabelMapping, Problem
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.augmentation import Mirror
+from recalib_keras.training.label_sets import LabelSets, known_classes
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.recipe_tables import Schedule
 from recalib_keras.volumes.windows import cut
@@ -30,10 +32,12 @@ class Scan:
 
     Args:
         name: Name of the scan, for messages.
-        image: Intensities, float32 `(X, Y, Z)`, oriented, resampled and normalised.
-        classes: Classes, uint8 or uint16 `(X, Y, Z)`.
+        image: Intensities, float32 `(X, Y, Z)`, oriented, resampled and normalised; `(X, Y, Z, channels)` for several
+            channels.
+        classes: Classes, uint8 or uint16 `(X, Y, Z)`; voxels that nobody looked at have the number of classes.
         file: File of the scan, for messages.
         spacing: Three voxel sizes in mm.
+        known: Whether each class was looked for; None for all.
     """
 
     name: str
@@ -41,11 +45,14 @@ class Scan:
     classes: np.ndarray
     file: Path | None = None
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    known: Sequence[bool] | None = None
 
     @functools.cached_property
     def foreground(self) -> np.ndarray:
         """Indices of all voxels of the foreground, into the flat array."""
-        return np.flatnonzero(self.classes)
+        if self.known is None:
+            return np.flatnonzero(self.classes)
+        return np.flatnonzero((self.classes > 0) & (self.classes < len(self.known)))
 
 
 def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -> Scan:
@@ -63,8 +70,9 @@ def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -
     if problems:
         raise DatasetError(problems)
     image = preprocessed(image, expects)
-    classes = classes_on(truth, image.grid, [label.id for label in labels])
-    return Scan(labelled.name, image.array, classes, labelled.image, expects.spacing or image.grid.spacing)
+    classes = classes_on(truth, image.grid, _numbers(labels, labelled.ignore))
+    known = known_classes(labelled, labels) if labelled.has_unknown else None
+    return Scan(labelled.name, image.array, classes, labelled.image, expects.spacing or image.grid.spacing, known)
 
 
 def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:
@@ -78,7 +86,7 @@ def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:
     if truth is None:
         return Inspection(image, truth, problems)
     numbers = labelled.merged(truth.array)
-    unknown = _to_classes(labels).unknown(numbers)
+    unknown = LabelMapping.to_classes(_numbers(labels, labelled.ignore)).unknown(numbers)
     if unknown:
         expected = f"the labels {[label.id for label in labels]}"
         remedy = "add them to the recipe's labels, or merge them by data.merge"
@@ -91,22 +99,32 @@ class Examples(Batches):
 
     Each scan gives `examples_per_scan` windows at random places, in a random order over `steps_per_epoch`. A 2-D
     network gets slices of its window's size, with the slices beside them if its input has a context. Each item is a
-    pair of images, float32 `(batch, *spatial, channels)`, and classes `(batch, *spatial, 1)`.
+    pair of images, float32 `(batch, *spatial, channels)`, and classes `(batch, *spatial, 1)`; where the scans have
+    unknown structures, codes instead, see `LabelSets`.
 
     Args:
         scans: The training scans.
         recipe: The recipe of the training.
         epoch: Number of the epoch, from 0.
         share: Which examples of each batch to prepare; random numbers are drawn for the whole batch.
+        label_sets: What voxels of the scans may be, if something in them is unknown.
     """
 
-    def __init__(self, scans: Sequence[Scan], recipe: Recipe, epoch: int, share: slice = slice(None)):
+    def __init__(
+        self,
+        scans: Sequence[Scan],
+        recipe: Recipe,
+        epoch: int,
+        share: slice = slice(None),
+        label_sets: LabelSets | None = None,
+    ):
         super().__init__()
+        self.label_sets = label_sets or LabelSets(len(recipe.labels))
         self.scans, self.recipe, self.share = scans, recipe, share
         self.seed, self.epoch = recipe.seed, epoch
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
-        self.mirror = Mirror.of(recipe.input, recipe.labels)
+        self.mirror = mirror_of(recipe, has_unknown=bool(self.label_sets.sets))
 
     def __len__(self) -> int:
         return steps_per_epoch(len(self.scans), self.recipe.schedule)
@@ -128,8 +146,18 @@ class Examples(Batches):
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
         spacings = [window_spacing(scan, recipe.input) for scan in scans]
         change = draw_change(recipe, len(images), rng, self.mirror, spacings)
+        known = self._known(scans, change)[self.share]
         images, classes, change = self._shared((images, classes, change))
-        return as_examples(*_apply(images, classes, change), recipe.input)
+        images, classes = as_examples(*_apply(images, classes, change), recipe.input)
+        return images, self.label_sets.coded(classes, known)
+
+    def _known(self, scans, change):
+        """Returns for each example whether each class was looked for, after the change."""
+        everything = [True] * len(self.recipe.labels)
+        known = [everything if scan.known is None else list(scan.known) for scan in scans]
+        if change.sides is None:
+            return known
+        return [np.array(one)[sides[: len(one)]].tolist() for one, sides in zip(known, change.sides)]
 
     def _shared(self, drawn):
         return keras.tree.map_structure(lambda array: array[self.share], drawn, none_is_leaf=False)
@@ -154,6 +182,19 @@ def steps_per_epoch(number_of_scans: int, schedule: Schedule) -> int:
 _apply = compiled(augmentation.apply)
 
 
+def mirror_of(recipe: Recipe, has_unknown: bool = False) -> Mirror | None:
+    """Returns what a left-right flip does to the examples of a recipe; None if they have no left and right.
+
+    Args:
+        recipe: The recipe.
+        has_unknown: Whether voxels may have a further class, for what nobody looked at.
+    """
+    mirror = Mirror.of(recipe.input, recipe.labels)
+    if not has_unknown or mirror is None or mirror.classes is None:
+        return mirror
+    return mirror._replace(classes=(*mirror.classes, len(mirror.classes)))
+
+
 def draw_change(
     recipe: Recipe,
     count: int,
@@ -170,8 +211,9 @@ def draw_change(
         mirror: What a left-right flip changes, if the recipe has flips.
         spacings: Voxel sizes of each window, see `window_spacing`.
     """
-    *spatial, depth = recipe.input.shape
-    return augmentation.draw(recipe.augmentation, count, tuple(spatial), rng, mirror, spacings, depth)
+    expects = recipe.input
+    spatial, channels = expects.shape[:-1], expects.num_channels
+    return augmentation.draw(recipe.augmentation, count, spatial, rng, mirror, spacings, expects.depth, channels)
 
 
 def as_examples(images: Tensor, classes: Tensor, expects: Input) -> tuple[Tensor, Tensor]:
@@ -182,9 +224,14 @@ def as_examples(images: Tensor, classes: Tensor, expects: Input) -> tuple[Tensor
         classes: Their classes.
         expects: The input of the network.
     """
+    classes = classes[..., expects.context : expects.context + 1] if expects.context else classes[..., None]
+    if expects.num_channels == 1:
+        return (images if expects.context else images[..., None]), classes
     if not expects.context:
-        return images[..., None], classes[..., None]
-    return images, classes[..., expects.context : expects.context + 1]
+        return images, classes
+    channels = [images[..., channel] for channel in range(expects.num_channels)]  # the slices of each, then of the next
+    join = np.concatenate if isinstance(images, np.ndarray) else ops.concatenate
+    return join(channels, axis=-1), classes
 
 
 def random_window(
@@ -201,11 +248,11 @@ def random_window(
 
     Returns:
         Two arrays of the window's size `(X, Y, Z)`. For a 2-D network, a slice `(*spatial)`, or `(*spatial, depth)`
-        with the slices beside it.
+        with the slices beside it. The image of several channels has them as a further last axis.
     """
     place = []
     centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
-    for axis, (size, wanted) in enumerate(zip(scan.image.shape, expects.window)):
+    for axis, (size, wanted) in enumerate(zip(scan.classes.shape, expects.window)):
         last = max(0, size - wanted)
         start = rng.integers(0, last + 1) if centre is None else min(max(0, centre[axis] - wanted // 2), last)
         place.append(int(start) - max(0, wanted - size) // 2)
@@ -215,7 +262,7 @@ def random_window(
     if axis is None:
         return image, classes
     image, classes = (
-        np.moveaxis(array, axis, -1) if expects.context else array.squeeze(axis) for array in (image, classes)
+        np.moveaxis(array, axis, 2) if expects.context else array.squeeze(axis) for array in (image, classes)
     )
     return image, classes
 
@@ -236,6 +283,7 @@ def _foreground_voxel(scan, rng):
     return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
 
 
-def _to_classes(labels):
-    """Returns the mapping from label numbers to classes."""
-    return LabelMapping.to_classes(label.id for label in labels)
+def _numbers(labels, ignore):
+    """Returns the label number of each class; what is ignored is a further class."""
+    numbers = [label.id for label in labels]
+    return numbers if ignore is None else [*numbers, ignore]

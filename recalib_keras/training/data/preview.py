@@ -27,6 +27,7 @@ from recalib_keras.training.data.examples import (
     Scan,
     as_examples,
     draw_change,
+    mirror_of,
     random_window,
     read_scan,
     window_spacing,
@@ -129,7 +130,7 @@ def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.ran
         rng: Source of the random numbers.
     """
     image, of_voxels = random_window(scan, recipe.input, 1.0, rng)
-    mirror = augmentation.Mirror.of(recipe.input, recipe.labels)
+    mirror = mirror_of(recipe, has_unknown=scan.known is not None)
     spacings = [window_spacing(scan, recipe.input)] * count
     change = draw_change(recipe, count, rng, mirror, spacings)
     copies, of_copies = (np.repeat(array[None], count, axis=0) for array in (image, of_voxels))
@@ -140,7 +141,7 @@ def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.ran
     classes = _turned(classes[..., 0], recipe.input)
     others = tuple(axis for axis in range(3) if axis != view.axis)
     place = (classes[0] > 0).sum(axis=others).argmax() if (classes[0] > 0).any() else images.shape[1 + view.axis] // 2
-    numbers = np.array([label.id for label in recipe.labels])[classes]
+    numbers = np.array([*(label.id for label in recipe.labels), recipe.labels[0].id])[classes]  # the last: unknown
     return Samples(scan.name, images.take(place, 1 + view.axis), numbers.take(place, 1 + view.axis))
 
 

@@ -13,12 +13,16 @@ from recalib_keras.pipeline import Batches
 from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan, Synthesis
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch
 from recalib_keras.training.data.split import Split
+from recalib_keras.training.label_sets import LabelSets
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes import VolumeError
 
 
 class ScanSource:
     """Labelled scans, in memory.
+
+    Attributes:
+        label_sets: What voxels of the scans may be.
 
     Args:
         recipe: The recipe of the training.
@@ -31,6 +35,7 @@ class ScanSource:
 
     def __init__(self, recipe: Recipe, split: Split):
         self.recipe, self.scans, problems = recipe, [], []
+        self.label_sets = LabelSets.of([*split.training, *split.validation], recipe.labels)
         for labelled in split.training:
             with noted(problems, labelled.image):
                 self.scans.append(read_scan(labelled, recipe.input, recipe.labels))
@@ -45,8 +50,9 @@ class ScanSource:
         return [scan.name for scan in self.scans]
 
     def class_maps(self) -> Iterable[np.ndarray]:
-        """Returns the classes of each scan's voxels, integers `(X, Y, Z)`."""
-        return (scan.classes for scan in self.scans)
+        """Returns the classes of each scan's voxels, integers `(X, Y, Z)`; in one row where some are unknown."""
+        number = len(self.recipe.labels)
+        return (scan.classes if scan.known is None else scan.classes[scan.classes < number] for scan in self.scans)
 
     def examples(self, epoch: int, share: slice) -> Batches:
         """Returns the examples of an epoch; see `Examples`.
@@ -55,7 +61,7 @@ class ScanSource:
             epoch: Number of the epoch, from 0.
             share: Which examples of each batch to prepare.
         """
-        return Examples(self.scans, self.recipe, epoch, share)
+        return Examples(self.scans, self.recipe, epoch, share, self.label_sets)
 
 
 class LabelMapSource:
@@ -72,7 +78,7 @@ class LabelMapSource:
     """
 
     def __init__(self, recipe: Recipe, split: Split, folder: str | os.PathLike):
-        self.recipe = recipe
+        self.recipe, self.label_sets = recipe, LabelSets(len(recipe.labels))
         table = LabelTable.read(folder)
         training, validation = ([scan.labels for scan in scans] for scans in split)
         self.maps = _read_maps(training, dict.fromkeys(validation), table, recipe.input.orientation)

@@ -9,6 +9,7 @@ import numpy as np
 
 from recalib_keras import datasets
 from recalib_keras.datasets import LabelledScan
+from recalib_keras.datasets.channels import choose_channels
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.recipe import Recipe
@@ -80,10 +81,14 @@ def _find_all(recipe, data_root):
     data, folder = recipe.data, Path(data_root) / recipe.data.folder
     if recipe.synthesis is None:
         found = datasets.find_scans(folder, data.dataset, data.volume)
+        found = choose_channels(found, recipe.input.channels, folder)
     else:
         found = [LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
     merge = tuple((int(number), other) for number, other in data.merge.items())
-    return [dataclasses.replace(scan, merge=merge) for scan in found]
+    found = [dataclasses.replace(scan, merge=merge) for scan in found]
+    if data.ignore_label is None:
+        return found
+    return [dataclasses.replace(scan, ignore=data.ignore_label) for scan in found]
 
 
 def _generated(label_map, recipe, folder):
