@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from recalib_keras.core.checks import Range, check_ranges, check_text, repeated
+from recalib_keras.core.colors import BLACK, Color, distinct_color
 from recalib_keras.core.errors import RecordError
 
 # Label maps are stored as integers of at most 32 bits.
@@ -20,7 +21,7 @@ class Label:
     Args:
         id: The number it has in label maps.
         name: In words: one line of at most 100 characters.
-        color: Red, green and blue.
+        color: Red, green and blue. A structure that is black, as without this key, gets a colour of its own.
         mirror: Number of its counterpart on the other side of the body, for structures that come in pairs.
 
     Raises:
@@ -29,7 +30,7 @@ class Label:
 
     id: Annotated[int, Range(0, LARGEST_ID)]
     name: str
-    color: Annotated[tuple[int, int, int], Range(0, 255)] = (0, 0, 0)
+    color: Annotated[Color, Range(0, 255)] = BLACK
     mirror: int | None = None
 
     def __post_init__(self):
@@ -59,6 +60,26 @@ def check_labels(labels: Sequence[Label]) -> None:
                 received=f"{labels[0].id} ({labels[0].name!r})",
                 remedy=f"put {label.id} ({label.name!r}) first",
             )
+
+
+def with_colors(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Returns labels whose black structures have a colour, because black cannot be seen on a scan.
+
+    The two sides of a structure share a colour, like those of FreeSurfer's table.
+
+    Args:
+        labels: The background and the structures; colours that they have stay.
+
+    Example:
+        >>> left, right = Label(4, "left", mirror=9), Label(9, "right", mirror=4)
+        >>> [label.color for label in with_colors([Label(0, "background"), left, right])]
+        [(0, 0, 0), (230, 159, 0), (230, 159, 0)]
+    """
+    known = {label.id: label.color for label in labels[1:] if label.color != BLACK}
+    for index, label in enumerate(labels[1:]):
+        if label.color == BLACK:
+            known[label.id] = known.get(label.mirror) or distinct_color(index)
+    return (*labels[:1], *(replace(label, color=known[label.id]) for label in labels[1:]))
 
 
 def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
