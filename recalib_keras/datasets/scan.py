@@ -11,6 +11,7 @@ import numpy as np
 from recalib_keras import volumes
 from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem, noted
+from recalib_keras.volumes.names import PAIR_SUFFIXES, partner
 
 
 class Inspection(NamedTuple):
@@ -69,6 +70,15 @@ class LabelledScan:
         return image, replace(labels, array=self.merged(labels.array))
 
     @property
+    def files(self) -> list[Path]:
+        """All files that the scan is read from: a folder stands for the files in it, one of a pair for both."""
+        return [file for path in dict.fromkeys(self._paths()) for file in _files_at(Path(path))]
+
+    def _paths(self):
+        """Returns the files and folders that `inspect` reads."""
+        return [self.image, self.labels]
+
+    @property
     def as_stored(self) -> Self:
         """This scan with its labels as they are stored, none merged: the same for networks of other labels."""
         return replace(self, merge=())
@@ -96,3 +106,9 @@ class LabelledScan:
             if image is not None:
                 labels = labels.aligned(image.grid)
         return Inspection(image, labels, problems)
+
+
+def _files_at(path):
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path, partner(path)] if path.suffix.lower() in PAIR_SUFFIXES else [path]

@@ -25,8 +25,9 @@ Segments {title}.
 | training | [{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long} |
 | weights | [{file}]({file}), SHA-256 `{sha256}` |
 
-Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). The score is
-optimistic: the best epoch was chosen on these scans.
+{score}"""
+
+SCORE = """Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). {remark}
 {caution}
 | structure | Dice |
 |---|---|
@@ -34,12 +35,19 @@ optimistic: the best epoch was chosen on these scans.
 
     recalib evaluate --preset {name} --weights {weights} --data $RECALIB_DATA
 """
+OPTIMISTIC = "The score is\noptimistic: the best epoch was chosen on these scans."
+POOLED = (
+    "Each patient was\nsegmented by the weights whose training held that patient out, and whose best epoch was chosen "
+    "on these patients."
+)
+NO_SCORE = """The weights learned from all scans, so that there is none left to measure them on. Score: {source}.
+"""
 
 ENSEMBLE = """
 ## `{name}`{default}
 
 Averages the probabilities of {members}, the weights below.
-
+{score}
     recalib segment scan.nii.gz -o results --preset {preset} --weights {name}
     recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
 """
@@ -58,7 +66,13 @@ def card(preset: Preset) -> str:
     """
     default = preset.shares()
     ensembles = [
-        ENSEMBLE.format(preset=preset.name, name=name, members=_members(shares), default=_mark(shares == default))
+        ENSEMBLE.format(
+            preset=preset.name,
+            name=name,
+            members=_members(shares),
+            default=_mark(shares == default),
+            score=_pooled(preset, name),
+        )
         for name, shares in preset.ensembles.items()
     ]
     sections = [
@@ -104,8 +118,35 @@ def _how_long(described):
     return f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}"
 
 
+def _pooled(preset, ensemble):
+    """Returns the cross-validated score of an ensemble of folds as a section, or nothing."""
+    score = preset.scores.get(ensemble)
+    return "" if score is None else f"\n{_score(preset.name, ensemble, score, POOLED)}"
+
+
+def _score(name, weights, score, remark, caution=""):
+    return SCORE.format(
+        name=name,
+        weights=weights,
+        scans=_plain(score["scans"]),
+        dice=score["dice"],
+        dice_sd=score["dice_sd"],
+        remark=remark,
+        caution=caution,
+        by_structure="\n".join(
+            f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items()
+        ),
+    )
+
+
+def _score_of(name, weights, described):
+    if "dice" not in described.score:
+        return NO_SCORE.format(source=_plain(described.data.get("score_from", "not stated")))
+    return _score(name, weights, described.score, OPTIMISTIC, SYNTHETIC if described.data.get("synthetic") else "")
+
+
 def _section(name, weights, described, is_default):
-    expects, score = described.input, described.score
+    expects = described.input
     return SECTION.format(
         name=name,
         weights=weights,
@@ -125,11 +166,5 @@ def _section(name, weights, described, is_default):
         how_long=_how_long(described),
         file=described.file,
         sha256=described.sha256,
-        scans=_plain(score["scans"]),
-        dice=score["dice"],
-        dice_sd=score["dice_sd"],
-        caution=SYNTHETIC if described.data.get("synthetic") else "",
-        by_structure="\n".join(
-            f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items()
-        ),
+        score=_score_of(name, weights, described),
     )

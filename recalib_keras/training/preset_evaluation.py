@@ -14,7 +14,7 @@ from recalib_keras.datasets.label_mapping import renumber
 from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_structures
 from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
-from recalib_keras.training.validation import held_out
+from recalib_keras.training.validation import held_out, unseen_parts
 
 if TYPE_CHECKING:
     import keras
@@ -77,12 +77,16 @@ class PresetEvaluation:
         """
         segmenter = Segmenter.from_preset(preset, weights, flips=flips)
         labels = segmenter.labels[1:]
-        if dataset is None:
-            scans, structures = held_out(preset, weights, data_root, part or "validation"), labels
-        else:
+        structures = labels
+        if dataset is not None:
             scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part)
+            cases = [_case(scan, lambda: segmenter) for scan in scans]
+        elif part == "test":
+            cases = [_case(scan, lambda: segmenter) for scan in held_out(preset, weights, data_root, part)]
+        else:
+            cases = _unseen_cases(preset, weights, segmenter, data_root, part or "validation", flips)
         missing = [label for label in labels if label not in structures]
-        return cls(preset, weights, segmenter, [_case(scan, segmenter) for scan in scans], structures, missing)
+        return cls(preset, weights, segmenter, cases, structures, missing)
 
     def evaluate(self, on_failure: Callable[[Case, Exception], object] | None = None) -> Report:
         """Returns the report of all scans.
@@ -149,7 +153,8 @@ def evaluate_preset(
 ) -> Report:
     """Returns how well a preset segments scans that it was not trained on, as `recalib evaluate --preset` does.
 
-    Without `dataset` these are the validation scans of its training, or the official test part of its data set.
+    Without `dataset` these are the validation scans of its training, or the official test part of its data set. Of the
+    folds of a cross-validation, each segments the scans that it held out, and the report has the scans of all.
 
     Args:
         preset: Name of a preset, or the folder of one.
@@ -184,10 +189,25 @@ def evaluate_preset(
     return prepared.evaluate(on_failure)
 
 
-def _case(scan, segmenter):
+def _unseen_cases(preset, weights, segmenter, data_root, part, flips):
+    """Returns the validation scans; of folds, those of each with its own segmenter, which is loaded when needed."""
+    parts = unseen_parts(preset, weights)
+    if len(parts) == 1:
+        return [_case(scan, lambda: segmenter) for scan in held_out(preset, weights, data_root, part)]
+    load = functools.lru_cache(1)(lambda index: Segmenter.from_preset(preset, parts[index], flips=flips))
+    return [
+        _case(scan, functools.partial(load, index))
+        for index, one in enumerate(parts)
+        for scan in held_out(preset, one, data_root, part)
+    ]
+
+
+def _case(scan, load):
+    """Returns a scan to measure; `load` returns its segmenter."""
+
     def read_maps():
         image, truth = scan.read()
-        return segmenter(image, measure_uncertainty=False).label_map, truth
+        return load()(image, measure_uncertainty=False).label_map, truth
 
     return Case(scan.name, read_maps, lambda: scan.read()[0])
 

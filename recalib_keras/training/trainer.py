@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from keras import ops
 from recalib_keras.inference import Segmenter, reference_range_of
 from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.callbacks import StepMonitor, TorchSeeds, check_weights
+from recalib_keras.training.data.class_balance import ClassShare
 from recalib_keras.training.data.sources import make_source
 from recalib_keras.training.data.split import find_split
 from recalib_keras.training.distributed.strategy import ONE_DEVICE, Distribution, accelerator
@@ -29,6 +31,8 @@ from recalib_keras.training.validation_loss import ValidationLoss
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
+READING, COMPILING = "reading scans", "compiling"
+
 
 def train(
     recipe: Recipe,
@@ -38,6 +42,9 @@ def train(
     distribution: Distribution = ONE_DEVICE,
     on_epoch: Callable[[dict[str, Any]], object] = lambda line: None,
     on_step: Callable[..., object] = lambda *progress: None,
+    on_stage: Callable[[str, int, int], object] = lambda stage, done, count: None,
+    on_data: Callable[[Sequence[ClassShare]], object] = lambda balance: None,
+    use_cache: bool = True,
 ) -> WeightSet:
     """Trains a network, and leaves its best weights and its log in a folder.
 
@@ -48,12 +55,18 @@ def train(
         data_root: Folder that the recipe's data folder is relative to.
         resume: Whether to continue from the checkpoint in `run_folder`, if there is one. The result is the same, bit
             for bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the
-            run began with, except for what only describes the weights, the patience and, without cosine decay, the
-            epochs.
+            run began with, except for what only describes the weights, the patience, and more epochs. (With cosine
+            decay the weights then differ from those of a run that had as many epochs from its start.)
         distribution: The devices and hosts to train on. All hosts call this function, and the first one writes the
             files.
         on_epoch: Called with the line of the log after each epoch.
         on_step: Called with `(epoch, step, steps, loss)` after each step; epochs and steps count from 1.
+        on_stage: Called with `(stage, done, count)` while the first step is not yet reached: with `"reading scans"`
+            after each scan, and with `"compiling"` before the first step.
+        on_data: Called once with the share of each class in the training scans; see
+            `recalib_keras.training.data.class_balance`. They are in `classes.csv` too.
+        use_cache: Whether training scans are prepared once in the cache on disk (`recalib_keras.core.cache`) and read
+            from there; otherwise all are kept in memory. The result is the same.
 
     Returns:
         The description of the best weights as they are stored, with their score in float32.
@@ -69,20 +82,26 @@ def train(
     """
     share = distribution.share(recipe.schedule.batch_size)
     run = RunFolder(run_folder, recipe.labels[1:], is_writer=distribution.is_first)
-    run.claim(resume)
     keep_memory()
-    split = find_split(recipe, data_root)
     with distribution.together():
-        _identify(run, fingerprint(recipe, split), distribution)
-        with distribution.scope():
-            model = _network(recipe)  # before the scans are read, so that its errors come at once
-        source = make_source(recipe, split, data_root)
-        with distribution.scope():
-            _compile(model, recipe, source)
-            run.restore(model)
+        with run.claimed(resume):
+            split = find_split(recipe, data_root)
+            _identify(run, fingerprint(recipe, split), distribution)
+            with distribution.scope():
+                model = _network(recipe)  # before the scans are read, so that its errors come at once
+            source = make_source(recipe, split, data_root, functools.partial(on_stage, READING), use_cache)
+            with distribution.scope():
+                _compile(model, recipe, source)
+                run.restore(model)
         run.begin()
+        balance = source.class_balance()
+        run.write_classes(balance)
+        on_data(balance)
+        on_stage(COMPILING, 0, 0)
         description = _describe(recipe, model, split.validation)
-        validation = _Validation(recipe, split.validation, description, model, distribution)
+        validation = (_Validation if split.validation else _NoValidation)(
+            recipe, split.validation, description, model, distribution
+        )
         for epoch in range(len(run.history), recipe.schedule.epochs):
             if has_stalled(run.history, recipe.schedule.patience):
                 break
@@ -94,7 +113,7 @@ def train(
             on_epoch(line)
         run.store_best(recipe.storage)
         distribution.wait()
-        return _with_score(description, run, split.validation)
+        return (_with_score if split.validation else _without_score)(description, run, split)
 
 
 def _identify(run, identity, distribution):
@@ -156,6 +175,19 @@ class _Validation:
             run.keep_if_best(line, self.validated)
 
 
+class _NoValidation:
+    """Keeps the weights of the last epoch of a training that holds out no scan."""
+
+    def __init__(self, recipe, scans, description, model, distribution):
+        self.model, self.epochs = model, recipe.schedule.epochs
+
+    def score(self, line, run):
+        """Keeps the weights if the epoch is the last one."""
+        if line["epoch"] == self.epochs:
+            with _averaged(self.model):
+                run.keep(self.model)
+
+
 @contextlib.contextmanager
 def _averaged(model):
     """Gives the model the moving averages of its weights for a while, if its optimizer keeps them."""
@@ -194,19 +226,29 @@ def _describe(recipe, model, validation):
     )
 
 
-def _with_score(description, run, validation):
+def _without_score(description, run, split):
+    """Returns the description of weights that learned from all scans."""
+    score = {"scans": f"no scan: the weights learned from all {len(split.training)}", **_effort(run)}
+    return dataclasses.replace(description, sha256=zoo_weights.sha256(run.best.read_bytes()), score=score)
+
+
+def _effort(run):
+    """Returns how long a training took, and on what device."""
+    last, minutes = run.history[-1], sum(line["seconds"] for line in run.history) / 60
+    device = {"device": last["device"]} if "device" in last else {}
+    return {"epochs": len(run.history), "training_minutes": round(minutes, 1), **device}
+
+
+def _with_score(description, run, split):
     """Returns the description with the SHA-256 of the best weights, and with their score in float32."""
-    content = run.best.read_bytes()
+    content, validation = run.best.read_bytes(), split.validation
     model = description.build(dtype="float32")
     zoo_weights.assign(model, zoo_weights.read(run.best))
     seen = []
     score = {
         "scans": in_words(validation),
         **validate(Segmenter(description, model), validation, seen=seen),
-        "epochs": len(run.history),
-        "training_minutes": round(sum(line["seconds"] for line in run.history) / 60, 1),
+        **_effort(run),
     }
-    if "device" in run.history[-1]:
-        score["device"] = run.history[-1]["device"]
     typical = reference_range_of(seen)
     return dataclasses.replace(description, sha256=zoo_weights.sha256(content), score=score, typical=typical)
