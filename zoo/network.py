@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from recalib_keras.core.checks import Range, check_range, check_ranges, numbers_in, shown
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.intensities import ct_range
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import check_keys
 from recalib_keras.models import architecture
@@ -30,7 +31,8 @@ class Input:
             slices along.
         orientation: Three letters, such as `"RAS"`.
         spacing: Three voxel sizes in mm, or None to take each scan as it is.
-        normalization: Name of one of `recalib_keras.volumes.METHODS`.
+        normalization: Name of one of `recalib_keras.volumes.METHODS`, or `"ct:-160:240"` for a range of Hounsfield
+            units.
         context: How many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
             "FastSurfer", NeuroImage 2020).
 
@@ -56,8 +58,10 @@ class Input:
                 expected="orientation of three letters, one each of L or R, P or A and I or S, such as 'RAS'",
                 received=shown(self.orientation),
             )
-        if self.normalization not in NORMALIZATIONS:
+        if self.normalization not in NORMALIZATIONS and ct_range(self.normalization) is None:
             hint = did_you_mean(self.normalization, NORMALIZATIONS) or None
+            if self.normalization.startswith("ct:"):
+                hint = "name a range of whole Hounsfield units, the smaller first, such as 'ct:-160:240'"
             known = ", ".join(map(repr, NORMALIZATIONS))
             raise RecordError(expected=f"normalization to be one of {known}", received=shown(self.normalization),
                               remedy=hint)  # fmt: skip
