@@ -20,6 +20,7 @@ from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.training.recipe_tables import (
     Augmentation,
+    CallbackSettings,
     Data,
     FineTuning,
     Loss,
@@ -60,6 +61,7 @@ class Recipe:
         synthesis: How far scans vary that are generated from label maps of heads. The folder of the data then holds
             label maps and their table, `generation.json`, instead of scans.
         synthesis_start: How far generated scans vary at first; by default as in `[synthesis]`.
+        callbacks: See `CallbackSettings`.
         ensemble: See `Membership`; by default the weights segment alone.
         storage: Dtype of the stored weights: `"float32"`, or `"float16"` for half the size. The score is that of the
             weights as stored.
@@ -83,6 +85,7 @@ class Recipe:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     synthesis: Synthesis | None = None
     synthesis_start: Synthesis | None = None
+    callbacks: tuple[CallbackSettings, ...] = ()
     ensemble: Membership | None = None
     default: bool = False
     storage: str = "float32"

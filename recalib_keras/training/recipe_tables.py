@@ -5,7 +5,7 @@ Their docstrings are the reference of recipe files: `python -m docs.recipe_keys`
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from recalib_keras.core.checks import Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
@@ -15,6 +15,9 @@ from recalib_keras.zoo.labels import LARGEST_ID
 MOST = 1_000_000
 COUNT, SHARE, FACTOR = Range(1, MOST), Range(0, 1), Range(0, 1_000_000)
 MOST_IN_TEXT = 1000
+# What tracks experiments, with the modules that are imported for it.
+TRACKERS = {"wandb": "wandb.integration.keras", "mlflow": "mlflow.keras", "comet": "comet_ml"}
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 LABEL_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -137,11 +140,14 @@ class Loss:
         cross_entropy: Factor of the cross-entropy.
         class_weights: Weights of the classes in the cross-entropy: `"none"`, `"median_frequency"` or
             `"inverse_frequency"`, both counted in the training scans; see `recalib_keras.training.class_weights`.
+        deep_supervision: Whether the maps of lower decoders learn by the same loss, in their own resolutions; see
+            `recalib_keras.training.deep_supervision`. The weights of the preset are those of the network alone.
     """
 
     dice: Annotated[float, FACTOR] = 1.0
     cross_entropy: Annotated[float, FACTOR] = 1.0
     class_weights: str = "none"
+    deep_supervision: bool = False
 
     def __post_init__(self):
         check_choice(self, "class_weights", ("none", "median_frequency", "inverse_frequency"))
@@ -264,6 +270,31 @@ class FineTuning:
 
     def __post_init__(self):
         check_ranges(self)
+
+
+@dataclass(frozen=True)
+class CallbackSettings:
+    """A callback of the training. Callbacks do not decide the weights, so a resumed run may have others.
+
+    They see one training of all epochs, with Keras's names: `loss`, and after a validation `val_loss`, `val_dice` and
+    `val_dice_NAME` of each structure. One that sets `stop_training` ends the training after the epoch.
+
+    Args:
+        name: Of a class, such as `"keras.callbacks.CSVLogger"`, or of a tracker: `"wandb"`, `"mlflow"` or `"comet"`.
+        arguments: Of the class, or of `wandb.init`, `mlflow.start_run` (and its `tracking_uri` and `experiment`), or
+            `comet_ml.start`. In a text, `{run}` is the folder of the run.
+    """
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.name not in TRACKERS and not DOTTED.fullmatch(self.name):
+            raise RecordError(
+                expected=f"`name` to be a class such as 'keras.callbacks.CSVLogger', or {', '.join(TRACKERS)}",
+                received=shown(self.name),
+                remedy=did_you_mean(self.name, TRACKERS) or None,
+            )
 
 
 @dataclass(frozen=True)

@@ -289,7 +289,7 @@ def _foreground_voxel(scan, by_class, rng):
 
 def voxel_number(
     classes: Any, counts: np.ndarray, number: int, find: Callable[[np.ndarray], np.ndarray]
-) -> tuple[int, int, int]:
+) -> tuple[int, ...]:
     """Returns the indices of the n-th of some voxels, in C order; only the slice that it lies in is read.
 
     Args:

@@ -10,7 +10,7 @@ from recalib_keras.training.data.split import Split
 from recalib_keras.training.recipe import Recipe
 
 # Keys of a recipe that describe the weights or say how they are stored, and do not decide their values.
-DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage")
+DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage", "callbacks")
 DESCRIPTION_OF_DATA = ("source", "licence", "score_from")
 # Keys of the scans in a fingerprint, with their names in messages.
 SCANS = {"training scans": "training scans", "held-out scans": "validation scans"}
