@@ -26,7 +26,7 @@ def _entries(preset):
     members = {name for shares in preset.ensembles.values() for name in shares}
     for weights, described in preset.weight_sets.items():
         if weights not in members:
-            yield weights, preset, described.score["dice"], described.title
+            yield weights, preset, described.score.get("dice"), described.title
     for weights in preset.ensembles:
         scores = Report.read(preset.folder / f"{weights}.csv").scan_means("dice")
         yield weights, preset, np.nanmean(scores), None
@@ -37,7 +37,9 @@ def _table(weights, entries):
     for name, preset, dice, title in entries:
         if name == weights:
             network, _, block = preset.name.partition("_")
-            cells.setdefault(network, {})[block] = f"[{dice:.3f}](zoo/presets/{preset.name}/README.md)"
+            cells.setdefault(network, {})[block] = (
+                f"[{'–' if dice is None else f'{dice:.3f}'}](zoo/presets/{preset.name}/README.md)"
+            )
             titles += [title] if title else []
     lines = [f"`{weights}`: {titles[0]}", "", f"| network | {' | '.join(BLOCKS.values())} |", "|---" * 6 + "|"]
     for network, scores in cells.items():

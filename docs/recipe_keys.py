@@ -17,9 +17,10 @@ Made by `python -m docs.recipe_keys` from the docstrings of `recalib_keras.train
 
 A recipe is a TOML file for `recalib train`. A key that is unknown, missing or of the wrong type is an error that names
 the closest known key. `extends = "other.toml"`, a path relative to the file, takes all keys of another recipe; the
-file's own keys replace them, table by table. With `extends = ["one.toml", "two.toml"]`, the later file wins. A list,
-such as the labels, replaces the other's as a whole; a key of a table, such as one of `data.merge`, can be changed but
-not removed. Examples: [zoo/recipes](../zoo/recipes).
+file's own keys replace them, table by table. `extends = "zoo:hippocampus/densenet3d_pe"` names a recipe of the
+[zoo](../zoo/recipes), which is installed with the package. With `extends = ["one.toml", "two.toml"]`, the later file
+wins. A list, such as the labels, replaces the other's as a whole; a key of a table, such as one of `data.merge`, can be
+changed but not removed. Examples: [zoo/recipes](../zoo/recipes).
 
 With a table `[synthesis]`, scans are generated from label maps of heads. They vary more from epoch to epoch: from
 `[synthesis_start]` to `[synthesis]`, over the `variety_epochs` of the schedule. The data folder then holds the label

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.messages import did_you_mean
+from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.adaptation import adapted
 from recalib_keras.zoo.places import preset_folder
@@ -425,6 +425,29 @@ def _known_sizes(input_shape):
     """Returns the spatial sizes of an input; None if one is unknown, so that the preset's window is taken."""
     sizes = tuple(input_shape[1:-1])
     return None if None in sizes else sizes
+
+
+def recipe_path(name: str) -> Path:
+    """Returns the file of a recipe of the zoo, which recipes extend as `extends = "zoo:hippocampus/densenet3d_pe"`.
+
+    Args:
+        name: Path below the zoo's folder of recipes, with `.toml` or without.
+
+    Raises:
+        ValueError: The zoo has no such recipe; the nearest known one is named.
+
+    Example:
+        >>> from recalib_keras import zoo
+        >>> zoo.recipe_path("hippocampus/densenet3d_pe").name
+        'densenet3d_pe.toml'
+    """
+    folder = Path(str(resources.files(__name__) / "recipes"))
+    known = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))}
+    wanted = name.removesuffix(".toml")
+    if wanted not in known:
+        hint = did_you_mean(wanted, known, otherwise=f"known recipes: {listed(known)}")
+        raise ValueError(f"expected the name of a recipe of the zoo, got {name!r}; {hint}")
+    return known[wanted]
 
 
 def _presets():

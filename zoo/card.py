@@ -30,8 +30,7 @@ Segments {title}.
     {command}
 """
 
-SCORE = """Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). The score is
-optimistic: the best epoch was chosen on these scans.
+SCORE = """Mean Dice on {scans}: **{dice:.4f}** ± {dice_sd:.4f} (standard deviation over scans). {remark}
 {caution}
 | structure | Dice |
 |---|---|
@@ -40,12 +39,19 @@ optimistic: the best epoch was chosen on these scans.
 
 NO_SCORE = """These weights were saved without a score. Measure them on scans that they have not learned from.
 """
+OPTIMISTIC = "The score is\noptimistic: the best epoch was chosen on these scans."
+POOLED = (
+    "Each patient was\nsegmented by the weights whose training held that patient out, and whose best epoch was chosen "
+    "on these patients."
+)
+LEARNED_ALL = """The weights learned from all scans, so that there is none left to measure them on. Score: {source}.
+"""
 
 ENSEMBLE = """
 ## `{name}`{default}
 
 Averages the probabilities of {members}, the weights below.
-{where}
+{score}{where}
     recalib segment scan.nii.gz -o results --preset {preset} --weights {name}
     recalib evaluate --preset {preset} --weights {name} --data $RECALIB_DATA
 """
@@ -72,7 +78,9 @@ def card(preset: Preset) -> str:
     default, is_known = preset.shares(), is_shipped(preset.folder)
     place = {"preset": preset.name if is_known else ".", "where": "" if is_known else HERE}
     ensembles = [
-        ENSEMBLE.format(name=name, members=_members(shares), default=_mark(shares == default), **place)
+        ENSEMBLE.format(
+            name=name, members=_members(shares), default=_mark(shares == default), score=_pooled(preset, name), **place
+        )
         for name, shares in preset.ensembles.items()
     ]
     sections = [
@@ -126,24 +134,36 @@ def _training(weights, described):
     return f"[{weights}.toml]({weights}.toml), log [{weights}.jsonl]({weights}.jsonl): {how_long}"
 
 
-def _score(described):
-    score = described.score
-    if not score:
-        return NO_SCORE
+def _pooled(preset, ensemble):
+    """Returns the cross-validated score of an ensemble of folds as a section, or nothing."""
+    score = preset.scores.get(ensemble)
+    return "" if score is None else f"\n{_score(score, POOLED)}"
+
+
+def _score(score, remark, caution=""):
     by_structure = (f"| {_plain(label)} | {value:.4f} |" for label, value in score["dice_by_structure"].items())
     return SCORE.format(
         scans=_plain(score["scans"]),
         dice=score["dice"],
         dice_sd=score["dice_sd"],
-        caution=SYNTHETIC if described.data.get("synthetic") else "",
+        remark=remark,
+        caution=caution,
         by_structure="\n".join(by_structure),
     )
 
 
+def _score_of(described):
+    if not described.score:
+        return NO_SCORE
+    if "dice" not in described.score:
+        return LEARNED_ALL.format(source=_plain(described.data.get("score_from", "not stated")))
+    return _score(described.score, OPTIMISTIC, SYNTHETIC if described.data.get("synthetic") else "")
+
+
 def _section(weights, described, is_default, preset, where):
     expects = described.input
-    # Without a recipe, no file says which scans were kept apart.
-    scans = "--data $RECALIB_DATA" if described.score else "--dataset nifti_folder FOLDER"
+    # Without scans that were kept apart, others must be named.
+    scans = "--data $RECALIB_DATA" if "dice" in described.score else "--dataset nifti_folder FOLDER"
     return SECTION.format(
         weights=weights,
         default=_mark(is_default),
@@ -162,7 +182,7 @@ def _section(weights, described, is_default, preset, where):
         training=_training(weights, described),
         file=described.file,
         sha256=described.sha256,
-        score=_score(described),
+        score=_score_of(described),
         where=where,
         command=f"recalib evaluate --preset {preset} --weights {weights} {scans}",
     )

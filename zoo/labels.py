@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from recalib_keras.core.checks import Range, check_ranges, check_text, repeated, shown
+from recalib_keras.core.colors import BLACK, Color, distinct_color
 from recalib_keras.core.errors import RecordError
 
 # Label maps are stored as integers of at most 32 bits.
@@ -20,7 +21,7 @@ class Label:
     Args:
         id: The number it has in label maps.
         name: In words: one line of at most 100 characters.
-        color: Red, green and blue.
+        color: Red, green and blue. A structure that is black, as without this key, gets a colour of its own.
         mirror: Number of its counterpart on the other side of the body, for structures that come in pairs.
         includes: Numbers of other labels that lie inside this structure: a whole tumour with number 1 and
             `includes = (2, 3)` is all voxels with 1, 2 or 3. They come after it, the innermost last.
@@ -31,7 +32,7 @@ class Label:
 
     id: Annotated[int, Range(0, LARGEST_ID)]
     name: str
-    color: Annotated[tuple[int, int, int], Range(0, 255)] = (0, 0, 0)
+    color: Annotated[Color, Range(0, 255)] = BLACK
     mirror: int | None = None
     includes: tuple[int, ...] | None = None
 
@@ -172,6 +173,26 @@ def matching_classes(
             "with one background"
         )
     return [ids.index(source) for source in sources]
+
+
+def with_colors(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Returns labels whose black structures have a colour, because black cannot be seen on a scan.
+
+    The two sides of a structure share a colour, like those of FreeSurfer's table.
+
+    Args:
+        labels: The background and the structures; colours that they have stay.
+
+    Example:
+        >>> left, right = Label(4, "left", mirror=9), Label(9, "right", mirror=4)
+        >>> [label.color for label in with_colors([Label(0, "background"), left, right])]
+        [(0, 0, 0), (230, 159, 0), (230, 159, 0)]
+    """
+    known = {label.id: label.color for label in labels[1:] if label.color != BLACK}
+    for index, label in enumerate(labels[1:]):
+        if label.color == BLACK:
+            known[label.id] = known.get(label.mirror) or distinct_color(index)
+    return (*labels[:1], *(replace(label, color=known[label.id]) for label in labels[1:]))
 
 
 def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from recalib_keras.core.checks import Range, check_range, check_ranges, check_text, numbers_in, repeated, shown
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.intensities import ct_range
 from recalib_keras.core.messages import counted, did_you_mean, listed
 from recalib_keras.core.records import check_keys
 from recalib_keras.models import architecture
@@ -32,7 +33,8 @@ class Input:
             slices along.
         orientation: Three letters, such as `"RAS"`.
         spacing: Three voxel sizes in mm, or None to take each scan as it is.
-        normalization: Name of one of `recalib_keras.volumes.METHODS`; or several, one for each of the channels.
+        normalization: Name of one of `recalib_keras.volumes.METHODS`, or `"ct:-160:240"` for a range of Hounsfield
+            units; or several, one for each of the channels.
         context: How many slices on either side of its own a 2-D network sees, as further channels (Henschel et al.,
             "FastSurfer", NeuroImage 2020).
         channels: Names of the channels that the network sees, in their order, such as `("FLAIR", "T1w")`: the
@@ -81,8 +83,10 @@ class Input:
                 received=shown(self.normalization),
             )
         for name in self.normalizations:
-            if name not in NORMALIZATIONS:
+            if name not in NORMALIZATIONS and ct_range(name) is None:
                 hint = did_you_mean(name, NORMALIZATIONS) or None
+                if name.startswith("ct:"):
+                    hint = "name a range of whole Hounsfield units, the smaller first, such as 'ct:-160:240'"
                 known = ", ".join(map(repr, NORMALIZATIONS))
                 raise RecordError(expected=f"normalization to be one of {known}", received=shown(name), remedy=hint)
 

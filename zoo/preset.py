@@ -20,7 +20,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.zoo import weights as weight_files
-from recalib_keras.zoo.labels import Label, check_labels
+from recalib_keras.zoo.labels import Label, check_labels, with_colors
 from recalib_keras.zoo.network import Input, Network
 from recalib_keras.zoo.table import aligned, html_table, rows, table
 
@@ -113,6 +113,7 @@ class WeightSet:
         check_range(self.parameters, "parameters", 0, MOST_PARAMETERS)
         check_labels(self.labels)
         self.network.num_classes(self.labels)
+        object.__setattr__(self, "labels", with_colors(self.labels))
         _check_score(self.score)
         for key in ("source", "licence"):
             if not isinstance(self.data.get(key, ""), str):
@@ -220,6 +221,8 @@ class Preset:
         weight_sets: Each by its name.
         ensembles: What several weight sets segment together, such as 2-D networks of three views: by the name of the
             whole, the share of each in the average of their probabilities.
+        scores: Of ensembles that were cross-validated, by their names: each scan is measured on the weights whose
+            training held it out. See `WeightSet`.
         folder: Holds `preset.json`.
 
     Raises:
@@ -229,6 +232,7 @@ class Preset:
     name: str
     weight_sets: dict[str, WeightSet]
     ensembles: dict[str, dict[str, float]] = field(default_factory=dict)
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     folder: Path = field(default=Path(), compare=False)
 
     def __post_init__(self):
@@ -245,6 +249,11 @@ class Preset:
                 raise RecordError(
                     expected=f"shares above 0 in the ensemble {name!r}, at most 1,000,000", received=shown(shares)
                 )
+
+        for name, score in self.scores.items():
+            if name not in self.ensembles:
+                raise RecordError(expected="scores of ensembles", received=f"one of {name!r}, which is none")
+            _check_score(score)
 
     def shares(self, weights: str | Sequence[str] | Mapping[str, float] = "default") -> dict[str, float]:
         """Returns the share of each weight set, by its name, in what a name stands for.
@@ -286,8 +295,9 @@ class Preset:
         mapping = to_mapping(dataclasses.replace(self, folder=None))
         for weight_set in mapping["weight_sets"].values():
             weight_set.pop("folder", None)
-        if not self.ensembles:
-            del mapping["ensembles"]
+        for key in ("ensembles", "scores"):
+            if not mapping[key]:
+                del mapping[key]
         return json.dumps(mapping, indent=2, ensure_ascii=False) + "\n"
 
     def __repr__(self):

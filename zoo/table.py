@@ -80,13 +80,23 @@ def _shortened(text):
 
 def _weight_set(preset, name):
     described = preset.weight_sets[name]
-    dice = described.score.get("dice")
-    score = f"{dice:.3f}" if isinstance(dice, (int, float)) else ""
-    return preset.name, name, score, f"{described.parameters:,}", described.licence, described.title
+    return preset.name, name, _dice(described.score), f"{described.parameters:,}", described.licence, described.title
 
 
 def _ensemble(preset, name):
     shares = preset.ensembles[name]
     parameters = sum(preset.weight_sets[member].parameters for member in shares)
     members = ", ".join(f"{share:g} {member}" for member, share in shares.items())
-    return preset.name, name, "", f"{parameters:,}", licences(preset, name), f"average of {members}"
+    return (
+        preset.name,
+        name,
+        _dice(preset.scores.get(name, {})),
+        f"{parameters:,}",
+        licences(preset, name),
+        f"average of {members}",
+    )
+
+
+def _dice(score):
+    dice = score.get("dice")
+    return f"{dice:.3f}" if isinstance(dice, (int, float)) else ""

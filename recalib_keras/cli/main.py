@@ -15,11 +15,13 @@ COMMANDS = {
     "info": "describe a preset",
     "segment": "segment scans with a preset",
     "datasets": "list data sets, or check a folder of one",
+    "plan": "look at a set of scans, and write the recipe of a training on it",
     "augment": "draw augmented training examples",
     "train": "train networks from their recipes",
     "evaluate": "measure label maps against the ground truth, or a preset on scans that it was not trained on",
     "tune": "search for a better recipe",
     "synthesize": "draw scans generated from label maps",
+    "cache": "show what the cache on this machine holds, or clear it",
     "compare": "test whether reports of the same scans differ",
 }
 

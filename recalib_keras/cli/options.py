@@ -14,10 +14,15 @@ def add_data_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path(os.environ.get("RECALIB_DATA", ".")),
+        default=default_data_root(),
         metavar="FOLDER",
         help="folder that contains the data folder of the recipe (default: $RECALIB_DATA, else the current folder)",
     )
+
+
+def default_data_root() -> Path:
+    """Returns the folder of data sets without `--data`: that which `RECALIB_DATA` names, else the current one."""
+    return Path(os.environ.get("RECALIB_DATA", "."))
 
 
 def add_preset_arguments(parser: ArgumentParser, default: str | None) -> None:

@@ -5,6 +5,8 @@ it needs TensorFlow Datasets, so it is not imported here.
 """
 
 from recalib_keras.datasets.checking import Review, check, review
+from recalib_keras.datasets.contents import Contents
+from recalib_keras.datasets.folds import stratified_folds
 from recalib_keras.datasets.label_mapping import LabelMapping
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.registry import describe, find_scans, names, survey
@@ -13,6 +15,7 @@ from recalib_keras.datasets.source import Description, Survey
 from recalib_keras.datasets.splitting import split
 
 __all__ = [
+    "Contents",
     "DatasetError",
     "Description",
     "Inspection",
@@ -27,5 +30,6 @@ __all__ = [
     "names",
     "review",
     "split",
+    "stratified_folds",
     "survey",
 ]

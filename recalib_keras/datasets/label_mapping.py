@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,9 @@ def renumber(
     Labels are the same if their names are: upper and lower case, blanks, `_` and `-` make no difference. A label with
     none of the names becomes background, 0.
 
+    If no name is the same, labels are matched by number, provided that both sets have the same numbers and that each
+    pair of names has one within the other, such as `Anterior` and `anterior hippocampus`.
+
     Args:
         scans: Scans of one set.
         names: Name of each number that their label maps may have besides 0.
@@ -197,6 +201,9 @@ def renumber(
 
     Raises:
         ValueError: If none of the labels is among the names.
+
+    Warns:
+        UserWarning: If the labels are matched by number.
 
     Example:
         >>> from types import SimpleNamespace
@@ -210,12 +217,25 @@ def renumber(
     ids = {_plain(label.name): label.id for label in labels}
     numbers = {0: 0} | {number: ids.get(_plain(name), 0) for number, name in names.items() if number}
     found = [label for label in labels if label.id in numbers.values()]
+    if not found and _are_shortened(names, labels):
+        pairs = listed(f"{label.id} {names[label.id]} = {label.name}" for label in labels)
+        warnings.warn(f"no label has the same name, so they are matched by number: {pairs}", stacklevel=2)
+        numbers, found = {0: 0} | {label.id: label.id for label in labels}, list(labels)
     if not found:
         raise ValueError(
             f"expected a set with labels of {', '.join(label.name for label in labels)}, got "
             f"{', '.join(name for number, name in names.items() if number)}; name its numbers as the former are"
         )
     return [RenumberedScan(scan, numbers) for scan in scans], found
+
+
+def _are_shortened(names, labels):
+    """Returns whether two sets have the same numbers, and names of which one has all words of the other."""
+    named = {number: {*_plain(name).split()} for number, name in names.items() if number}
+    others = {label.id: {*_plain(label.name).split()} for label in labels}
+    return named.keys() == others.keys() and all(
+        words <= others[number] or others[number] <= words for number, words in named.items()
+    )
 
 
 def _plain(name):

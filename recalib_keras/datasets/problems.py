@@ -6,15 +6,17 @@ import contextlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from recalib_keras.core.errors import RecalibError, VolumeError
+from recalib_keras.core.errors import RecalibError, VolumeError, WriteError
 from recalib_keras.core.messages import counted, one_line
 
 # How many problems an error prints; the rest is counted.
 MOST_PRINTED = 10
+# So many files with the same problem are one line.
+FEW = 3
 # What reading a file raises if its content is wrong: our own errors, and those of the libraries that parse it.
 READING_ERRORS = (RecalibError, OSError, ValueError, EOFError, zlib.error)
 
@@ -59,7 +61,8 @@ class Problem:
 class DatasetError(VolumeError):
     """A folder of scans, or one scan of it, that cannot be used.
 
-    It prints as one line for each problem: the first ten, and how many more there are.
+    It prints as one line for each problem: the first ten, and how many more there are. A problem that many files
+    share is one line.
 
     Args:
         problems: Every problem that was found, at least one.
@@ -76,8 +79,15 @@ class DatasetError(VolumeError):
     @property
     def lines(self) -> list[str]:
         """The lines that the error prints as."""
-        rest = len(self.problems) - MOST_PRINTED
-        lines = [one_line(problem) for problem in self.problems[:MOST_PRINTED]]
+        alike: dict[tuple, list[Problem]] = {}
+        for problem in self.problems:
+            alike.setdefault((problem.expected, problem.received, problem.remedy), []).append(problem)
+        lines = [
+            line
+            for problems in alike.values()
+            for line in (_in_one(problems) if len(problems) >= FEW else map(one_line, problems))
+        ]
+        rest, lines = len(lines) - MOST_PRINTED, lines[:MOST_PRINTED]
         return [*lines, f"and {counted(rest, 'more problem')}"] if rest > 0 else lines
 
     def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
@@ -101,10 +111,18 @@ def noted(problems: list[Problem], file: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
+    except WriteError:  # a full disk is no problem of this file
+        raise
     except DatasetError as error:
         problems += error.problems
     except READING_ERRORS as error:
         problems.append(Problem.of(file, error))
+
+
+def _in_one(problems):
+    """Returns a problem of many files as a list of one line."""
+    first, others = problems[0], counted(len(problems) - 1, "other file")
+    return [one_line(replace(first, received=f"{first.received}, as in {others}"))]
 
 
 def _reason(error):

@@ -12,6 +12,7 @@ from recalib_keras import volumes
 from recalib_keras.datasets.label_mapping import LabelMapping, distinct
 from recalib_keras.datasets.problems import DatasetError, Problem, noted
 from recalib_keras.volumes.channels import number_of_volumes
+from recalib_keras.volumes.names import PAIR_SUFFIXES, partner
 
 
 class Inspection(NamedTuple):
@@ -91,6 +92,15 @@ class LabelledScan:
         return image, replace(labels, array=self.merged(labels.array))
 
     @property
+    def files(self) -> list[Path]:
+        """All files that the scan is read from: a folder stands for the files in it, one of a pair for both."""
+        return [file for path in dict.fromkeys(self._paths()) for file in _files_at(Path(path))]
+
+    def _paths(self):
+        """Returns the files and folders that `inspect` reads."""
+        return [*([channel.file for channel in self.channels] or [self.image]), self.labels]
+
+    @property
     def as_stored(self) -> Self:
         """This scan with its labels as they are stored, none merged: the same for networks of other labels."""
         return replace(self, merge=())
@@ -165,3 +175,9 @@ class LabelledScan:
         if count is not None and channel.volume >= count:
             received = "a 3-D image" if count == 1 else f"an image of {count} volumes"
             raise volumes.VolumeError(expected=f"it as volume {channel.volume} of a 4-D image", received=received)
+
+
+def _files_at(path):
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path, partner(path)] if path.suffix.lower() in PAIR_SUFFIXES else [path]

@@ -1,6 +1,5 @@
 """Names, sides and colours of the structures in a label map."""
 
-import colorsys
 import json
 import os
 import re
@@ -10,20 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from recalib_keras.core.checks import repeated
+from recalib_keras.core.colors import Color, distinct_color
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file
 
-# Okabe & Ito, "Color universal design", 2008: these colours differ for any kind of colour vision. Their yellow is too
-# pale for lines on white, their black too dark for outlines on a scan.
-FIRST_COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167))
-GOLDEN_RATIO = 0.618034  # steps of this share of the colour circle never come near each other
 # "17 Left-Hippocampus 220 216 20 0", as FreeSurfer and 3D Slicer write colour tables; the colour is optional.
 TABLE_LINE = re.compile(r"(?P<id>-?\d+)\s+(?P<name>.*?)(?:\s+(?P<color>\d+\s+\d+\s+\d+)(?:\s+\d+)?)?")
 # '17 220 216 20 1 1 1 "Left Hippocampus"', as ITK-SNAP does.
 ITK_SNAP_LINE = re.compile(r'(?P<id>\d+)\s+(?P<color>\d+\s+\d+\s+\d+)\s+[\d.]+\s+\d\s+\d\s+"(?P<name>.*)"')
 WORDS = ("left", "right")
-
-Color = tuple[int, int, int]
 
 
 class StructureLike(Protocol):
@@ -77,21 +71,6 @@ def unnamed_structures(labels: Iterable[int]) -> list[Structure]:
         [Structure(id=17, name='label 17', color=(230, 159, 0))]
     """
     return [Structure(int(label), f"label {label}", distinct_color(index)) for index, label in enumerate(labels)]
-
-
-def distinct_color(index: int) -> Color:
-    """Returns a colour (RGB, 0 to 255) of a series: six for any colour vision, then around the colour circle.
-
-    Args:
-        index: Place in the series, from 0.
-    """
-    if index < len(FIRST_COLORS):
-        return FIRST_COLORS[index]
-    turn = index - len(FIRST_COLORS)
-    # Each circle is a little darker or paler than the one before.
-    saturation, value = ((0.75, 0.9), (0.45, 0.95), (0.85, 0.65))[turn % 3]
-    red, green, blue = colorsys.hsv_to_rgb(turn * GOLDEN_RATIO % 1, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def side(name: str) -> str | None:

@@ -16,7 +16,7 @@ from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_s
 from recalib_keras.evaluation.cases import without_ignored
 from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
-from recalib_keras.training.validation import held_out
+from recalib_keras.training.validation import held_out, unseen_parts
 
 if TYPE_CHECKING:
     import keras
@@ -79,13 +79,16 @@ class PresetEvaluation:
         """
         segmenter = Segmenter.from_preset(preset, weights, flips=flips)
         labels = segmenter.labels[1:]
-        if dataset is None:
-            scans, structures = held_out(preset, weights, data_root, part or "validation"), labels
-        else:
+        structures = labels
+        if dataset is not None:
             channels = segmenter.input.channels
             scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part, channels)
+            cases = [_case(scan, segmenter, structures) for scan in scans]
+        elif part == "test":
+            cases = [_case(scan, segmenter, structures) for scan in held_out(preset, weights, data_root, part)]
+        else:
+            cases = _unseen_cases(preset, weights, segmenter, data_root, part or "validation", flips)
         missing = [label for label in labels if label not in structures]
-        cases = [_case(scan, segmenter, structures) for scan in scans]
         return cls(preset, weights, segmenter, cases, structures, missing)
 
     def evaluate(self, on_failure: Callable[[Case, Exception], object] | None = None) -> Report:
@@ -154,7 +157,8 @@ def evaluate_preset(
 ) -> Report:
     """Returns how well a preset segments scans that it was not trained on, as `recalib evaluate --preset` does.
 
-    Without `dataset` these are the validation scans of its training, or the official test part of its data set.
+    Without `dataset` these are the validation scans of its training, or the official test part of its data set. Of the
+    folds of a cross-validation, each segments the scans that it held out, and the report has the scans of all.
 
     Args:
         preset: Name of a preset, or the folder of one.
@@ -189,10 +193,25 @@ def evaluate_preset(
     return prepared.evaluate(on_failure)
 
 
-def _case(scan, segmenter, structures):
+def _unseen_cases(preset, weights, segmenter, data_root, part, flips):
+    """Returns the validation scans; of folds, those of each with its own segmenter, which is loaded when needed."""
+    parts, structures = unseen_parts(preset, weights), segmenter.labels[1:]
+    if len(parts) == 1:
+        return [_case(scan, segmenter, structures) for scan in held_out(preset, weights, data_root, part)]
+    load = functools.lru_cache(1)(lambda index: Segmenter.from_preset(preset, parts[index], flips=flips))
+    return [
+        _case(scan, segmenter, structures, functools.partial(load, index))
+        for index, one in enumerate(parts)
+        for scan in held_out(preset, one, data_root, part)
+    ]
+
+
+def _case(scan, segmenter, structures, load=None):
+    """Returns a scan to measure; `load` returns its own segmenter, if that is another one of the same input."""
+
     def read_maps():
         image, truth = scan.read()
-        found = segmenter(image, measure_uncertainty=False).label_map
+        found = (load() if load else segmenter)(image, measure_uncertainty=False).label_map
         return without_ignored(found, truth, scan.ignore)
 
     def read_scan():

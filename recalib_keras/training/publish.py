@@ -1,13 +1,18 @@
 """Publication of a finished run as a preset: weights, description, recipe, log and card in one folder."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from recalib_keras.core.errors import RecordError
-from recalib_keras.core.files import atomic_write, write_text
+import filelock
+
+from recalib_keras.core.errors import RecordError, WriteError
+from recalib_keras.core.files import atomic_write, check_lock_file, write_text
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.folder import BEST
 from recalib_keras.training.run.log import LOG
@@ -42,17 +47,56 @@ def publish(
     """
     folder = Path(presets_folder) / recipe.preset
     recipe_file = folder / f"{recipe.weights}.toml"
-    # Everything that can fail comes before the first file is replaced.
-    text = _recipe_text(recipe, Path(recipe_path), recipe_file)
-    preset = _with_weights(folder, recipe, weight_set)
-    description, readme = preset.to_json(), card(preset)
-    _copy(Path(run_folder) / BEST, folder / weight_set.file)
-    write_text(folder / FILE_NAME, description)
-    write_text(folder / "README.md", readme)
-    _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
-    if text is not None:
-        write_text(recipe_file, text)
+    with _alone_in(folder):
+        # Everything that can fail comes before the first file is replaced.
+        text = _recipe_text(recipe, Path(recipe_path), recipe_file)
+        preset = _with_weights(folder, recipe, weight_set)
+        description, readme = preset.to_json(), card(preset)
+        _copy(Path(run_folder) / BEST, folder / weight_set.file)
+        write_text(folder / FILE_NAME, description)
+        write_text(folder / "README.md", readme)
+        _copy(Path(run_folder) / LOG, folder / f"{recipe.weights}.jsonl")
+        if text is not None:
+            write_text(recipe_file, text)
     return folder
+
+
+def publish_score(folder: str | os.PathLike, ensemble: str, score: Mapping[str, Any]) -> None:
+    """Adds the cross-validated score of an ensemble of folds to a preset and its card.
+
+    Args:
+        folder: The preset's folder.
+        ensemble: Name of the ensemble.
+        score: See `recalib_keras.training.rescore`.
+
+    Raises:
+        RecordError: The preset's description cannot be read, or has no such ensemble.
+        WriteError: A file cannot be written.
+    """
+    folder = Path(folder)
+    with _alone_in(folder):
+        preset = Preset.read(folder)
+        preset = dataclasses.replace(preset, scores={**preset.scores, ensemble: dict(score)})
+        write_text(folder / FILE_NAME, preset.to_json())
+        write_text(folder / "README.md", card(preset))
+
+
+@contextlib.contextmanager
+def _alone_in(folder):
+    """Keeps other trainings, such as those of other folds, from publishing to the same preset at the same time."""
+    lock = folder.parent / f".{folder.name}.lock"
+    check_lock_file(lock, WriteError)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(lock):
+            yield
+    except OSError as error:
+        if isinstance(error, WriteError):
+            raise
+        raise WriteError(
+            file=folder, expected="a folder that can be written", received=repr(error.strerror),
+            remedy="check its permissions, and that its disk has room",
+        ) from None  # fmt: skip
 
 
 def _with_weights(folder, recipe, weight_set):

@@ -12,12 +12,15 @@ from typing import Annotated, Any, Self
 
 import tomli_w
 
+from recalib_keras import zoo
 from recalib_keras.core.checks import LARGEST_SEED, MOST_IN_TITLE, Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import listed
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.synthesis.settings import Synthesis
 from recalib_keras.training.recipe_tables import (
     Augmentation,
+    CallbackSettings,
     Data,
     FineTuning,
     Loss,
@@ -26,9 +29,10 @@ from recalib_keras.training.recipe_tables import (
     Schedule,
     check_choice,
 )
-from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes
+from recalib_keras.zoo.labels import Label, check_labels, counterpart_classes, with_colors
 from recalib_keras.zoo.preset import Input, Network
 
+ZOO = "zoo:"  # what stands before the name of a recipe of the zoo
 MOST_FILES = 100  # that a recipe may extend, and they in turn
 LARGEST_BATCH = 2**30  # voxels: 4 GiB for the images alone
 
@@ -57,6 +61,7 @@ class Recipe:
         synthesis: How far scans vary that are generated from label maps of heads. The folder of the data then holds
             label maps and their table, `generation.json`, instead of scans.
         synthesis_start: How far generated scans vary at first; by default as in `[synthesis]`.
+        callbacks: See `CallbackSettings`.
         ensemble: See `Membership`; by default the weights segment alone.
         storage: Dtype of the stored weights: `"float32"`, or `"float16"` for half the size. The score is that of the
             weights as stored.
@@ -80,6 +85,7 @@ class Recipe:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     synthesis: Synthesis | None = None
     synthesis_start: Synthesis | None = None
+    callbacks: tuple[CallbackSettings, ...] = ()
     ensemble: Membership | None = None
     default: bool = False
     storage: str = "float32"
@@ -97,8 +103,10 @@ class Recipe:
             )
         check_labels(self.labels)
         counterpart_classes(self.labels)
+        object.__setattr__(self, "labels", with_colors(self.labels))
         self._check_merge()
         self._check_channels()
+        self._check_class_shares()
         self._check_batch()
         if self.ensemble is not None and self.ensemble.name == self.weights:
             raise RecordError(
@@ -148,6 +156,15 @@ class Recipe:
                 f"{number} }}",
             )
 
+    def _check_class_shares(self):
+        known = [str(label.id) for label in self.labels]
+        unknown = [number for number in self.schedule.class_shares if number not in known]
+        if unknown:
+            raise RecordError(
+                expected=f"numbers of the labels, {listed(known)}, as keys of `schedule.class_shares`",
+                received=shown(unknown[0]),
+            )
+
     def _check_batch(self):
         voxels = math.prod(self.input.window) * self.input.shape[-1] * self.schedule.batch_size
         if voxels > LARGEST_BATCH:
@@ -177,6 +194,8 @@ class Recipe:
             origin["synthetic"] = True
         if self.init is not None:
             origin["starts_from"] = self.init
+        if self.data.score_from is not None:
+            origin["score_from"] = self.data.score_from
         return origin
 
     @classmethod
@@ -184,11 +203,11 @@ class Recipe:
         """Returns the recipe of a TOML file.
 
         With `extends = "other.toml"`, a path relative to the file, its own keys replace those of the other recipe,
-        table by table. With several, `extends = ["one.toml", "two.toml"]`, keys of later ones replace those of earlier
-        ones.
+        table by table. `extends = "zoo:hippocampus/densenet3d_pe"` names a recipe of the zoo. With several,
+        `extends = ["one.toml", "two.toml"]`, keys of later ones replace those of earlier ones.
 
         Args:
-            path: The file.
+            path: The file, or `"zoo:NAME"` for a recipe of the zoo.
 
         Raises:
             RecordError: The file is missing, is not TOML, extends itself, or has keys or values that are not those of
@@ -205,14 +224,29 @@ def read_toml(path: str | os.PathLike, remedy: str = "check the path") -> dict[s
     """Returns the mapping of a TOML file, with the files that it extends included.
 
     Args:
-        path: The file.
+        path: The file, or `"zoo:NAME"` for a recipe of the zoo.
         remedy: What to do if the file cannot be read, for messages.
 
     Raises:
         RecordError: A file is missing, is not TOML, or extends itself; `extends` is not a path or a list of paths; or
             more than 100 files are read.
     """
-    return _with_bases(Path(path), (), [], remedy)
+    return _with_bases(_located(path), (), [], remedy)
+
+
+def _located(path, extending=None):
+    """Returns the file that a path or the name of a recipe of the zoo stands for, seen from the file that extends it.
+
+    Raises:
+        RecordError: The zoo has no such recipe.
+    """
+    name = os.fspath(path)
+    if not name.startswith(ZOO):
+        return Path(path) if extending is None else extending.parent / path
+    try:
+        return zoo.recipe_path(name.removeprefix(ZOO))
+    except ValueError as error:
+        raise RecordError(f"{error}" if extending is None else f"{extending}: {error}", file=extending) from None
 
 
 def _with_bases(path, extended_by, read, remedy):
@@ -241,7 +275,7 @@ def _with_bases(path, extended_by, read, remedy):
             file=path, expected="`extends` to be the path of a recipe, or a list of paths", received=shown(bases)
         )
     remedy = f"check `extends` in {path}"
-    above = [_with_bases(path.parent / base, chain, read, remedy) for base in bases]
+    above = [_with_bases(_located(base, path), chain, read, remedy) for base in bases]
     return functools.reduce(_laid_over, [*above, mapping])
 
 

@@ -5,7 +5,7 @@ Their docstrings are the reference of recipe files: `python -m docs.recipe_keys`
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from recalib_keras.core.checks import Range, check_name, check_ranges, check_text, shown
 from recalib_keras.core.errors import RecordError
@@ -15,6 +15,9 @@ from recalib_keras.zoo.labels import LARGEST_ID
 MOST = 1_000_000
 COUNT, SHARE, FACTOR = Range(1, MOST), Range(0, 1), Range(0, 1_000_000)
 MOST_IN_TEXT = 1000
+# What tracks experiments, with the modules that are imported for it.
+TRACKERS = {"wandb": "wandb.integration.keras", "mlflow": "mlflow.keras", "comet": "comet_ml"}
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 LABEL_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -29,9 +32,16 @@ class Data:
         dataset: Name of the data set, which says how the folder is laid out; see `recalib datasets`.
         volume: Which volume of 4-D scans to learn from, counted from 0; leave it out for 3-D scans.
         validate_every: One of so many patients is held out for validation with all of their scans. Patients are
-            counted in the order of their scans' names; the first one is held out.
+            counted in the order of their scans' names; the first one is held out. 0 holds out none: the last weights
+            are then kept, without a score of their own; see `score_from`.
         held_out: Names of the patients to hold out instead. The name of a scan holds out its patient, and a pattern
             such as `"site_2_*"` all patients that match.
+        folds: Number of folds of a cross-validation, instead of the two keys above. Patients are dealt out so that each
+            fold has its share of the patients with each label. Train one of them by `recalib train --fold K`, or all of
+            them by `--folds all`.
+        fold: Which fold is held out, from 1.
+        score_from: Where the score of these weights comes from, in words for the card, if no patient is held out: such
+            as `"0.87 on 42 scans, by the same recipe with every fifth patient held out"`.
         training_scans: Number of training scans to learn from, spread evenly over all of them; by default all.
         merge: Label numbers of the data, each with the number that replaces it, such as `{ 2 = 1 }`.
         ignore_label: Number of voxels that nobody looked at: they count in no loss and no score. By default that of the
@@ -43,8 +53,11 @@ class Data:
     licence: str
     dataset: str = "msd"
     volume: Annotated[int | None, Range(0, 100_000)] = None
-    validate_every: Annotated[int, COUNT] = 5
+    validate_every: Annotated[int, Range(0, MOST)] = 5
     held_out: tuple[str, ...] = ()
+    folds: Annotated[int | None, Range(2, 1000)] = None
+    fold: Annotated[int | None, Range(1, 1000)] = None
+    score_from: str | None = None
     training_scans: Annotated[int | None, COUNT] = None
     merge: Annotated[dict[str, int], Range(0, LARGEST_ID)] = field(default_factory=dict)
     ignore_label: Annotated[int | None, Range(1, LARGEST_ID)] = None
@@ -53,13 +66,30 @@ class Data:
         check_ranges(self)
         for key in ("folder", "source", "licence"):
             check_text(getattr(self, key), f"`{key}`", MOST_IN_TEXT)
-        for key in self.merge:
-            # Of the ways to write a number, one: 02 would be a second key for 2.
-            if not LABEL_NUMBER.fullmatch(key) or int(key) > LARGEST_ID:
-                expected = f"label numbers from 0 to {LARGEST_ID:,} as keys of `merge`"
-                raise RecordError(expected=expected, received=shown(key))
+        _check_label_numbers(self.merge, "merge")
         if self.ignore_label in {*map(int, self.merge), *self.merge.values()}:
             raise RecordError(expected="`ignore_label` to have no part in `merge`", received=str(self.ignore_label))
+        self._check_held_out()
+
+    def _check_held_out(self):
+        if self.folds is not None and self.held_out:
+            raise RecordError(expected="`folds` or `held_out`", received="both", remedy="leave one of them out")
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            expected = "`folds` with `fold`" if self.folds is None else f"`fold` from 1 to {self.folds}, the folds"
+            raise RecordError(expected=expected, received=f"fold = {self.fold} alone" if self.folds is None
+                              else str(self.fold))  # fmt: skip
+        if self.score_from is not None:
+            check_text(self.score_from, "`score_from`", MOST_IN_TEXT)
+            if self.holds_out:
+                raise RecordError(
+                    expected="`score_from` for weights that learned from all scans, `validate_every = 0`",
+                    received="scans that are held out, which give a score",
+                )
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether some patients are held out."""
+        return bool(self.validate_every or self.held_out or self.folds)
 
 
 @dataclass(frozen=True)
@@ -115,11 +145,14 @@ class Loss:
         cross_entropy: Factor of the cross-entropy.
         class_weights: Weights of the classes in the cross-entropy: `"none"`, `"median_frequency"` or
             `"inverse_frequency"`, both counted in the training scans; see `recalib_keras.training.class_weights`.
+        deep_supervision: Whether the maps of lower decoders learn by the same loss, in their own resolutions; see
+            `recalib_keras.training.deep_supervision`. The weights of the preset are those of the network alone.
     """
 
     dice: Annotated[float, FACTOR] = 1.0
     cross_entropy: Annotated[float, FACTOR] = 1.0
     class_weights: str = "none"
+    deep_supervision: bool = False
 
     def __post_init__(self):
         check_choice(self, "class_weights", ("none", "median_frequency", "inverse_frequency"))
@@ -177,6 +210,11 @@ class Schedule:
         examples_per_scan: Windows (3-D) or slices (2-D) drawn from each scan in a pass.
         foreground: Share of the examples that are centred on a voxel of the foreground, from 0 to 1; the others lie
             anywhere.
+        sampling: How the voxel that such an example is centred on is chosen: `"voxel"`, any of the foreground, so that
+            large structures are chosen more often; or `"class"`, first one of the structures that the scan has, then a
+            voxel of it, so that small structures are seen as often as large ones.
+        class_shares: For `"class"`, how often a label is chosen relative to the others, such as `{ 3 = 2.0 }` for twice
+            as often as the rest; without it 1, and 0 for the background.
         validate_every: Epochs between two validations.
         patience: The training ends early after so many validations without a higher mean Dice; 0 for never.
         variety_epochs: Epochs over which the variety of generated scans grows from `[synthesis_start]` to
@@ -191,6 +229,8 @@ class Schedule:
     steps_per_epoch: Annotated[int | None, COUNT] = None
     examples_per_scan: Annotated[int, Range(1, 100_000)] = 1
     foreground: Annotated[float, SHARE] = 0.0
+    sampling: str = "voxel"
+    class_shares: Annotated[dict[str, float], FACTOR] = field(default_factory=dict)
     validate_every: Annotated[int, COUNT] = 1
     patience: Annotated[int, Range(0, MOST)] = 0
     variety_epochs: Annotated[int, Range(0, MOST)] = 0
@@ -200,6 +240,16 @@ class Schedule:
     def __post_init__(self):
         check_ranges(self)
         check_choice(self, "precision", ("mixed_bfloat16", "float32"))
+        check_choice(self, "sampling", ("voxel", "class"))
+        if self.class_shares and self.sampling != "class":
+            raise RecordError(expected='`sampling = "class"` with `class_shares`', received=repr(self.sampling))
+        if self.sampling == "class" and not self.foreground:
+            raise RecordError(
+                expected='`foreground` above 0 with `sampling = "class"`, which chooses the centres of these examples',
+                received="0",
+                remedy="set foreground = 0.33",
+            )
+        _check_label_numbers(self.class_shares, "class_shares")
 
 
 @dataclass(frozen=True)
@@ -228,6 +278,31 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
+class CallbackSettings:
+    """A callback of the training. Callbacks do not decide the weights, so a resumed run may have others.
+
+    They see one training of all epochs, with Keras's names: `loss`, and after a validation `val_loss`, `val_dice` and
+    `val_dice_NAME` of each structure. One that sets `stop_training` ends the training after the epoch.
+
+    Args:
+        name: Of a class, such as `"keras.callbacks.CSVLogger"`, or of a tracker: `"wandb"`, `"mlflow"` or `"comet"`.
+        arguments: Of the class, or of `wandb.init`, `mlflow.start_run` (and its `tracking_uri` and `experiment`), or
+            `comet_ml.start`. In a text, `{run}` is the folder of the run.
+    """
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.name not in TRACKERS and not DOTTED.fullmatch(self.name):
+            raise RecordError(
+                expected=f"`name` to be a class such as 'keras.callbacks.CSVLogger', or {', '.join(TRACKERS)}",
+                received=shown(self.name),
+                remedy=did_you_mean(self.name, TRACKERS) or None,
+            )
+
+
+@dataclass(frozen=True)
 class Membership:
     """The ensemble that the weights belong to, such as 2-D networks of three views that segment together.
 
@@ -242,6 +317,14 @@ class Membership:
     def __post_init__(self):
         check_name(self.name, "name")
         check_ranges(self)
+
+
+def _check_label_numbers(mapping, key):
+    """Raises a `RecordError` if a key is no label number. Of the ways to write one, only 2 is: 02 would be another."""
+    for number in mapping:
+        if not LABEL_NUMBER.fullmatch(number) or int(number) > LARGEST_ID:
+            expected = f"label numbers from 0 to {LARGEST_ID:,} as keys of `{key}`"
+            raise RecordError(expected=expected, received=shown(number))
 
 
 def check_choice(record: object, key: str, choices: tuple[str, ...]) -> None:

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,9 +14,12 @@ from keras import ops
 
 from recalib_keras.inference import Segmenter, reference_range_of
 from recalib_keras.pipeline import keep_memory
-from recalib_keras.training.callbacks import StepMonitor, TorchSeeds, check_weights
+from recalib_keras.training.callbacks.chosen import CallbackRelay, find_callbacks
+from recalib_keras.training.callbacks.steps import StepMonitor, TorchSeeds, check_weights
+from recalib_keras.training.data.class_balance import ClassShare
 from recalib_keras.training.data.sources import make_source
 from recalib_keras.training.data.split import find_split
+from recalib_keras.training.deep_supervision import SupervisedModel
 from recalib_keras.training.distributed.strategy import ONE_DEVICE, Distribution, accelerator
 from recalib_keras.training.early_stopping import has_stalled
 from recalib_keras.training.fine_tuning import start_from
@@ -29,6 +33,8 @@ from recalib_keras.training.validation_loss import ValidationLoss
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
+READING, COMPILING = "reading scans", "compiling"
+
 
 def train(
     recipe: Recipe,
@@ -38,6 +44,10 @@ def train(
     distribution: Distribution = ONE_DEVICE,
     on_epoch: Callable[[dict[str, Any]], object] = lambda line: None,
     on_step: Callable[..., object] = lambda *progress: None,
+    on_stage: Callable[[str, int, int], object] = lambda stage, done, count: None,
+    on_data: Callable[[Sequence[ClassShare]], object] = lambda balance: None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    use_cache: bool = True,
 ) -> WeightSet:
     """Trains a network, and leaves its best weights and its log in a folder.
 
@@ -48,12 +58,20 @@ def train(
         data_root: Folder that the recipe's data folder is relative to.
         resume: Whether to continue from the checkpoint in `run_folder`, if there is one. The result is the same, bit
             for bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the
-            run began with, except for what only describes the weights, the patience and, without cosine decay, the
-            epochs.
+            run began with, except for what only describes the weights, the patience, and more epochs. (With cosine
+            decay the weights then differ from those of a run that had as many epochs from its start.)
         distribution: The devices and hosts to train on. All hosts call this function, and the first one writes the
             files.
         on_epoch: Called with the line of the log after each epoch.
         on_step: Called with `(epoch, step, steps, loss)` after each step; epochs and steps count from 1.
+        on_stage: Called with `(stage, done, count)` while the first step is not yet reached: with `"reading scans"`
+            after each scan, and with `"compiling"` before the first step.
+        on_data: Called once with the share of each class in the training scans; see
+            `recalib_keras.training.data.class_balance`. They are in `classes.csv` too.
+        callbacks: Keras callbacks besides those of the recipe; `recalib_keras.training.recipe_tables.CallbackSettings`
+            says what they see.
+        use_cache: Whether training scans are prepared once in the cache on disk (`recalib_keras.core.cache`) and read
+            from there; otherwise all are kept in memory. The result is the same.
 
     Returns:
         The description of the best weights as they are stored, with their score in float32.
@@ -66,35 +84,51 @@ def train(
         WeightsError: The weights are too large for the recipe's `storage`, or those of `init` do not fit.
         WriteError: The folder cannot be written, or its disk is full; its last checkpoint is intact.
         ValueError: The devices cannot share a batch evenly, or hosts were given different recipes or scans.
+        ImportError: A library that a callback needs is not installed.
     """
     share = distribution.share(recipe.schedule.batch_size)
     run = RunFolder(run_folder, recipe.labels[1:], is_writer=distribution.is_first)
-    run.claim(resume)
     keep_memory()
-    split = find_split(recipe, data_root)
     with distribution.together():
-        _identify(run, fingerprint(recipe, split), distribution)
-        with distribution.scope():
-            model = _network(recipe)  # before the scans are read, so that its errors come at once
-        source = make_source(recipe, split, data_root)
-        with distribution.scope():
-            _compile(model, recipe, source)
-            run.restore(model)
+        with run.claimed(resume):
+            split = find_split(recipe, data_root)
+            _identify(run, fingerprint(recipe, split), distribution)
+            made = find_callbacks(recipe)
+            with distribution.scope():
+                model = _network(recipe)  # before the scans are read, so that its errors come at once
+            source = make_source(recipe, split, data_root, functools.partial(on_stage, READING), use_cache)
+            with distribution.scope():
+                fitted, criterion = _compiled(model, recipe, source)
+                run.restore(fitted)
         run.begin()
+        balance = source.class_balance()
+        run.write_classes(balance)
+        on_data(balance)
+        on_stage(COMPILING, 0, 0)
         description = _describe(recipe, model, split.validation)
-        validation = _Validation(recipe, split.validation, description, model, distribution)
+        validation = (_Validation(recipe, split.validation, description, criterion, distribution)
+                      if split.validation else _NoValidation())  # fmt: skip
+        relay = _relay(made, callbacks, recipe, run, fitted, len(source.examples(0, share)))
         for epoch in range(len(run.history), recipe.schedule.epochs):
             if has_stalled(run.history, recipe.schedule.patience):
                 break
+            relay.begin_epoch(epoch)
             with distribution.scope():
-                line = _fit_epoch(model, source.examples(epoch, share), run, on_step)
-            if (epoch + 1) % recipe.schedule.validate_every == 0 or epoch + 1 == recipe.schedule.epochs:
-                validation.score(line, run)
-            run.end_epoch(line, model)
+                line = _fit_epoch(fitted, source.examples(epoch, share), run, on_step, relay)
+            is_last = epoch + 1 == recipe.schedule.epochs
+            if (epoch + 1) % recipe.schedule.validate_every == 0 or is_last:
+                validation.score(line, run, model, fitted, is_last)
+            is_stopped = relay.end_epoch(line) and distribution.hosts == 1
+            if is_stopped and "dice" not in line:
+                validation.score(line, run, model, fitted, is_last=True)
+            run.end_epoch(line, fitted)
             on_epoch(line)
+            if is_stopped:
+                break
+        relay.end()
         run.store_best(recipe.storage)
         distribution.wait()
-        return _with_score(description, run, split.validation)
+        return (_with_score if split.validation else _without_score)(description, run, split)
 
 
 def _identify(run, identity, distribution):
@@ -114,10 +148,23 @@ def _network(recipe):
     return model
 
 
-def _compile(model, recipe, source):
+def _compiled(model, recipe, source):
+    """Returns what is fitted, the network or the network with further heads, and the loss."""
+    criterion = _loss(recipe, source)
+    fitted = SupervisedModel(model, len(recipe.labels), criterion) if recipe.loss.deep_supervision else model
     optimizer = make_optimizer(recipe, len(source.examples(0, slice(None))))
-    optimizer.build(model.trainable_variables)
-    model.compile(optimizer, _loss(recipe, source))
+    optimizer.build(fitted.trainable_variables)
+    fitted.compile(optimizer, criterion if fitted is model else None)
+    return fitted, criterion
+
+
+def _relay(made, callbacks, recipe, run, fitted, steps):
+    """Returns the relay of the recipe's callbacks and those from Python; hosts that write no files have none."""
+
+    def make_all():
+        return [*(one for make in made for one in make(recipe, run.path)), *callbacks] if run.is_writer else []
+
+    return CallbackRelay(make_all, fitted, recipe.schedule.epochs, steps)
 
 
 def _loss(recipe, source):
@@ -127,9 +174,9 @@ def _loss(recipe, source):
     return DiceCrossEntropy.of(recipe, weights, source.label_sets.sets or None)
 
 
-def _fit_epoch(model, examples, run, on_step):
+def _fit_epoch(model, examples, run, on_step, relay):
     start, epoch = time.perf_counter(), examples.epoch + 1
-    callbacks = [StepMonitor(examples, run.last_checkpoint, on_step), TorchSeeds(examples)]
+    callbacks = [StepMonitor(examples, run.last_checkpoint, on_step), TorchSeeds(examples), relay]
     history = model.fit(examples.for_fit(), verbose=0, shuffle=False, callbacks=callbacks)
     check_weights(model, epoch, run.last_checkpoint)
     loss = history.history["loss"][0]
@@ -141,21 +188,32 @@ def _fit_epoch(model, examples, run, on_step):
 class _Validation:
     """Scores the weights of an epoch on the validation scans."""
 
-    def __init__(self, recipe, scans, description, model, distribution):
-        self.scans, self.description, self.model = scans, description, model
-        self.loss = ValidationLoss(recipe, scans, model.loss)
+    def __init__(self, recipe, scans, description, criterion, distribution):
+        self.scans, self.description = scans, description
+        self.loss = ValidationLoss(recipe, scans, criterion)
         # A network that is spread over devices is validated as a copy on one of them.
         is_alone = distribution.devices == 1
-        self.validated = model if is_alone else description.build(dtype=recipe.schedule.precision)
+        self.copy = None if is_alone else description.build(dtype=recipe.schedule.precision)
 
-    def score(self, line, run):
+    def score(self, line, run, model, fitted, is_last):
         """Adds losses and Dice to the line of an epoch, and keeps the weights if they are the best so far."""
-        with _averaged(self.model):
-            if self.validated is not self.model:
-                _assign(self.validated.weights, _values(self.model.weights))
-            segmenter = Segmenter(self.description, self.validated)
+        with _averaged(fitted):
+            validated = model if self.copy is None else self.copy
+            if validated is self.copy:
+                _assign(validated.weights, _values(model.weights))
+            segmenter = Segmenter(self.description, validated)
             line.update(self.loss(segmenter.engine), **validate(segmenter, self.scans, show=run.draw))
-            run.keep_if_best(line, self.validated)
+            run.keep_if_best(line, validated)
+
+
+class _NoValidation:
+    """Keeps the weights of the last epoch of a training that holds out no scan."""
+
+    def score(self, line, run, model, fitted, is_last):
+        """Keeps the weights if the epoch is the last one."""
+        if is_last:
+            with _averaged(fitted):
+                run.keep(model)
 
 
 @contextlib.contextmanager
@@ -196,19 +254,29 @@ def _describe(recipe, model, validation):
     )
 
 
-def _with_score(description, run, validation):
+def _without_score(description, run, split):
+    """Returns the description of weights that learned from all scans."""
+    score = {"scans": f"no scan: the weights learned from all {len(split.training)}", **_effort(run)}
+    return dataclasses.replace(description, sha256=zoo_weights.sha256(run.best.read_bytes()), score=score)
+
+
+def _effort(run):
+    """Returns how long a training took, and on what device."""
+    last, minutes = run.history[-1], sum(line["seconds"] for line in run.history) / 60
+    device = {"device": last["device"]} if "device" in last else {}
+    return {"epochs": len(run.history), "training_minutes": round(minutes, 1), **device}
+
+
+def _with_score(description, run, split):
     """Returns the description with the SHA-256 of the best weights, and with their score in float32."""
-    content = run.best.read_bytes()
+    content, validation = run.best.read_bytes(), split.validation
     model = description.build(dtype="float32")
     zoo_weights.assign(model, zoo_weights.read(run.best))
     seen = []
     score = {
         "scans": in_words(validation),
         **validate(Segmenter(description, model), validation, seen=seen),
-        "epochs": len(run.history),
-        "training_minutes": round(sum(line["seconds"] for line in run.history) / 60, 1),
+        **_effort(run),
     }
-    if "device" in run.history[-1]:
-        score["device"] = run.history[-1]["device"]
     typical = reference_range_of(seen)
     return dataclasses.replace(description, sha256=zoo_weights.sha256(content), score=score, typical=typical)

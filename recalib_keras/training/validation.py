@@ -1,7 +1,5 @@
 """The score of a network on the validation scans, or on the test scans, of its training."""
 
-import dataclasses
-import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from recalib_keras.datasets import LabelledScan
 from recalib_keras.evaluation import dice
 from recalib_keras.inference import Ensemble, SegmentationStatistics, Segmenter
 from recalib_keras.synthesis import GeneratedScan
-from recalib_keras.training.data.split import find_split, find_test_scans
+from recalib_keras.training.data.split import find_patients, find_split, find_test_scans
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes import Channels, Volume
 
@@ -40,12 +38,15 @@ def validate(
         structure. Voxels that nobody looked at do not count.
     """
     structures = segmenter.labels[1:]
-    table = np.ma.masked_invalid(
-        [
-            _scan_dice(scan, segmenter, structures, show if index == 0 else None, seen)
-            for index, scan in enumerate(scans)
-        ]
-    )
+    rows = [
+        _scan_dice(scan, segmenter, structures, show if index == 0 else None, seen) for index, scan in enumerate(scans)
+    ]
+    return _summary(rows, structures)
+
+
+def _summary(rows, structures):
+    """Returns the means of a table of the Dice of each structure (columns) in each scan (rows)."""
+    table = np.ma.masked_invalid(rows)
     by_scan = table.mean(axis=1).compressed()
     by_structure = zip(structures, table.mean(axis=0))
     return {
@@ -72,11 +73,19 @@ def held_out(
             of the data set, which the training did not use at all.
 
     Raises:
-        ValueError: The preset, weight set or part is unknown; the data set has no test part; a patient of the
-            validation scans is missing; or the members of an ensemble have different validation scans.
+        ValueError: The preset, weight set or part is unknown; the data set has no test part; all patients of the
+            validation scans are missing; or the members of an ensemble have different validation scans.
+
+    Warns:
+        UserWarning: Some patients of the validation scans are missing.
     """
     if part not in PARTS:
         raise ValueError(f"expected `part` to be one of {', '.join(map(repr, PARTS))}, got {part!r}")
+    if part == "validation" and len(unseen_parts(preset, weights)) > 1:
+        raise ValueError(
+            f"expected weights that held out the same scans, got {preset} {weights!r}, whose folds each held out "
+            "others; name one of them"
+        )
     find = _find_validation if part == "validation" else _find_test
     members = [zoo.weight_set(preset, name) for name in zoo.info(preset).shares(weights)]
     members.sort(key=lambda member: -len(member.labels))  # the one with most labels decides the ground truth
@@ -103,17 +112,47 @@ def rescore(preset: str | os.PathLike, weights: str, data_root: str | os.PathLik
     Raises:
         ValueError: See `held_out`.
     """
-    validation = held_out(preset, weights, data_root)
-    segmenter = Segmenter.from_preset(preset, weights)
-    return {"scans": in_words(validation), **validate(segmenter, validation)}
+    rows, scans = [], []
+    parts = unseen_parts(preset, weights)
+    for part in parts:
+        validation, segmenter = held_out(preset, part, data_root), Segmenter.from_preset(preset, part)
+        rows += [_scan_dice(scan, segmenter, segmenter.labels[1:], None, None) for scan in validation]
+        scans += validation
+    what = in_words(scans) if len(parts) == 1 else f"{len(scans)} scans, each held out by one of {len(parts)} folds"
+    return {"scans": what, **_summary(rows, segmenter.labels[1:])}
+
+
+def unseen_parts(
+    preset: str | os.PathLike, weights: str | Sequence[str] | Mapping[str, float]
+) -> list[str | Sequence[str] | Mapping[str, float]]:
+    """Returns the weights to measure, each on the scans that their training held out.
+
+    Args:
+        preset: Name or folder of a preset.
+        weights: See `held_out`.
+
+    Returns:
+        The weights as they are given; of an ensemble of the folds of a cross-validation, those of each fold.
+    """
+    shares, folds = zoo.info(preset).shares(weights), {}
+    if len(shares) == 1:
+        return [weights]
+    for name, share in shares.items():
+        fold = Recipe.read(zoo.weight_set(preset, name).recipe_path).data.fold
+        folds.setdefault(fold, {})[name] = share
+    return [weights] if len(folds) == 1 or None in folds else [folds[fold] for fold in sorted(folds)]
 
 
 def _find_validation(described, data_root):
     """Returns the scans of the patients that were held out, even if the data has other patients now."""
     recipe = _recipe(described)
     if described.held_out:
-        patients = tuple(glob.escape(patient) for patient in described.held_out)
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, held_out=patients))
+        return find_patients(recipe, described.held_out, data_root)
+    if not recipe.data.holds_out:
+        raise ValueError(
+            f"{described.recipe_path}: expected a training that held out scans, got one that learned from all of them; "
+            "measure on its test part (--part test) or on another data set (--dataset)"
+        )
     return find_split(recipe, data_root).validation
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.intensities import ct_range
 from recalib_keras.core.memory import memory_for
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.volumes.outliers import usual_range
@@ -36,7 +37,8 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
         method: `"zscore"`: mean 0 and standard deviation 1 over the whole array.
             `"percentile"`: the 1st percentile becomes 0, the 99th of the bright voxels (the body, without the air)
             becomes 1, and values beyond are clipped (the full range if these two are equal).
-            `"ct"`: Hounsfield units from -1000 to 1000, clipped, become -1 to 1.
+            `"ct"`: Hounsfield units from -1000 to 1000, clipped, become -1 to 1. `"ct:-160:240"`: those from -160 to
+            240 instead.
             `"none"`: unchanged.
 
     Returns:
@@ -51,6 +53,8 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
     Example:
         >>> normalize(np.array([-3000, -1000, 0, 500]), "ct")
         array([-1. , -1. ,  0. ,  0.5], dtype=float32)
+        >>> normalize(np.array([-1000, 40, 140]), "ct:-160:240")
+        array([-1. ,  0. ,  0.5], dtype=float32)
     """
     return normalizer(array, method)(array)
 
@@ -83,6 +87,9 @@ def normalizer(
         >>> normalizer(scan, "zscore")(scan[:2])
         array([-1.2247449,  0.       ], dtype=float32)
     """
+    window = ct_range(method)
+    if window is not None:
+        return _within(*window)
     if method not in METHODS:
         hint = did_you_mean(method, METHODS)
         raise ValueError(
@@ -152,7 +159,11 @@ def _every_few_slices(array):
 
 
 def _ct(array):
-    low, high = CT_RANGE
+    return _within(*CT_RANGE)
+
+
+def _within(low, high):
+    """Returns the function that maps a range to -1 … 1, and clips values beyond."""
     return _rescaling((low + high) / 2, (high - low) / 2, clip=(-1, 1))
 
 

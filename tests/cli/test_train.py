@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from types import SimpleNamespace
 
@@ -32,8 +33,11 @@ def folder(tmp_path, monkeypatch):
 def test_trains_publishes_and_resumes(recalib, folder, data, capsys):
     assert recalib("train", "short.toml", "--data", data, "--publish", "presets") == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("epoch 1/2  loss ") and printed[1].startswith("epoch 2/2  loss ")
-    assert printed[2].startswith("mean Dice 0.") and printed[2].endswith("preset written to presets/tiny3d")
+    assert printed[0] == "reading scans (1 of 6)" and printed[2] == "compiling"
+    assert re.fullmatch(r"classes, the rarest first: core [\d.]+ % of voxels, 4 scans; shell [\d.]+ % .*", printed[1])
+    assert all(printed[2 + epoch].startswith(f"epoch {epoch}/2  train loss ") for epoch in (1, 2))
+    assert ", validation loss " in printed[4]
+    assert printed[5].startswith("mean Dice 0.") and printed[5].endswith("preset written to presets/tiny3d")
     published = folder / "presets" / "tiny3d"
     assert zoo.load(published).output_shape[-1] == 3
     # The preset's recipe stands alone, and says the same.
@@ -44,6 +48,61 @@ def test_trains_publishes_and_resumes(recalib, folder, data, capsys):
     assert "already holds a run; continue it with --resume" in capsys.readouterr().err
     assert recalib("train", "short.toml", "--data", data, "--resume") == 0
     assert "epoch" not in capsys.readouterr().out
+
+    (folder / "longer.toml").write_text('extends = "short.toml"\n[schedule]\nepochs = 3\n')
+    with pytest.warns(UserWarning, match="began with 2 epochs and continues to 3; its learning rate so far fell as"):
+        assert recalib("train", "longer.toml", "--data", data, "--resume") == 0
+    printed = capsys.readouterr().out
+    assert "epoch 3/3" in printed and "epoch 2/3" not in printed
+
+
+def test_a_refused_start_leaves_no_folder(recalib, folder, data, capsys):
+    (folder / "wrong.toml").write_text('extends = "short.toml"\n[data]\nfolder = "nowhere"\n')
+    assert recalib("train", "wrong.toml", "--data", data) == 2
+    assert not (folder / "runs").exists()
+    (folder / "runs").mkdir()
+    (folder / "fewer.toml").write_text(
+        'extends = "short.toml"\nlabels = [{ id = 0, name = "background" }, { id = 17, name = "shell" }]\n'
+    )
+    assert recalib("train", "fewer.toml", "--data", data) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert "expected the labels [0, 17], got [53] too, as in 5 other files; add them" in error[-1] and len(error) == 2
+    assert list((folder / "runs").iterdir()) == []
+
+
+def test_folds_one_by_one_and_all(recalib, folder, data, capsys):
+    assert recalib("train", "short.toml", "--data", data, "--fold", "2/2") == 0
+    assert (folder / "runs" / "tiny3d-balls" / "fold2" / "log.jsonl").exists()
+    assert recalib("train", "short.toml", "--data", data, "--folds", "2", "--resume") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("fold ")] == ["fold 2 of 2", "fold 1 of 2", "fold 2 of 2"]
+    assert sum(line.startswith("epoch 2/2") for line in printed) == 2
+    preset = folder / "runs" / "tiny3d-balls" / "tiny3d"
+    assert re.fullmatch(r"mean Dice [\d.]+ on 6 scans, each held out by one of 2 folds; ensemble in .*", printed[-1])
+    assert list(zoo.info(preset).weight_sets) == ["balls_fold2", "balls_fold1"]
+    assert Recipe.read(preset / "balls_fold1.toml").data.fold == 1
+    assert recalib("evaluate", "--preset", preset, "--data", data) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[-3] == "6"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--fold", "0/5", "expected K/N with K from 1 to N, such as 1/5, got '0/5'"),
+        ("--fold", "6/5", "expected K/N with K from 1 to N"),
+        ("--fold", "a", "expected K/N with K from 1 to N"),
+        ("--folds", "some", "expected 'all' or a number of folds from 2 on, got 'some'"),
+    ],
+)
+def test_wrong_folds(option, value, message, recalib, folder, data, capsys):
+    with pytest.raises(SystemExit):
+        recalib("train", "short.toml", "--data", data, option, value)
+    assert message in capsys.readouterr().err
+
+
+def test_all_folds_of_a_recipe_without_folds(recalib, folder, data, capsys):
+    assert recalib("train", "short.toml", "--data", data, "--folds", "all") == 2
+    assert "expected the number of folds, got none; give --fold K/N, or set `folds` in" in capsys.readouterr().err
 
 
 def test_another_seed_is_another_run(recalib, folder, data):
@@ -158,5 +217,5 @@ def test_only_the_first_host_prints_and_publishes(host, recalib, folder, data, t
     monkeypatch.setattr(training, "train", report_to_those_who_listen)
     monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
     assert recalib("train", "short.toml", "--data", data, *two_hosts(host)) == 0
-    told = "epoch 1/2  loss 0.5000  1 s\nmean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
+    told = "epoch 1/2  train loss 0.5000  1 s\nmean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
     assert capsys.readouterr().out == ("" if host else told)

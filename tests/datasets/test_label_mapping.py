@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,19 @@ def test_a_set_of_other_structures_is_refused(msd_folder):
     message = "expected a set with labels of liver, left kidney, spleen, got lung, Herz; name its numbers as the former"
     with pytest.raises(ValueError, match=message):
         renumber(find_scans(msd_folder("a")), {0: "background", 1: "lung", 2: "Herz"}, ORGANS)
+
+
+HIPPOCAMPUS = (SimpleNamespace(id=1, name="anterior hippocampus"), SimpleNamespace(id=2, name="posterior hippocampus"))
+
+
+def test_shorter_names_of_the_same_numbers_are_matched_by_number(msd_folder):
+    names = {0: "background", 1: "Anterior", 2: "Posterior"}
+    with pytest.warns(UserWarning, match="matched by number: 1 Anterior = anterior hippocampus, 2 Posterior = post"):
+        (scan,), found = renumber(find_scans(msd_folder("a")), names, HIPPOCAMPUS)
+    assert scan.numbers == {0: 0, 1: 1, 2: 2} and found == [*HIPPOCAMPUS]
+
+
+@pytest.mark.parametrize("names", [{1: "Posterior", 2: "Anterior"}, {1: "Anterior"}, {1: "Anterior", 2: "liver"}])
+def test_other_numbers_or_names_are_not_matched(names, msd_folder):
+    with pytest.raises(ValueError, match="expected a set with labels of anterior hippocampus"):
+        renumber(find_scans(msd_folder("a")), names, HIPPOCAMPUS)

@@ -58,7 +58,7 @@ def test_the_error_prints_a_line_a_problem_and_survives_a_pickle():
 
 @pytest.mark.parametrize(("count", "last"), [(10, "9: "), (11, "and 1 more problem"), (200, "and 190 more problems")])
 def test_the_first_ten_problems_are_printed_and_the_rest_is_counted(count, last):
-    error = DatasetError([Problem(Path(str(number)), "a scan", "none") for number in range(count)])
+    error = DatasetError([Problem(Path(str(number)), "a scan", f"{number}") for number in range(count)])
     lines = str(error).splitlines()
     assert len(lines) == min(count, 11) and lines[-1].startswith(last) and len(error.problems) == count
 
@@ -86,3 +86,13 @@ def test_reading_continues_after_an_error(error):
 def test_an_error_in_the_code_is_no_problem_of_a_file():
     with pytest.raises(KeyError), noted([], "a"):
         raise KeyError("x")
+
+
+def test_a_problem_that_many_files_share_is_one_line():
+    shared = [Problem(Path(f"{number}.nii"), "the labels [0, 1]", "[2] too", "add them") for number in range(14)]
+    error = DatasetError([Problem(Path("a"), "a scan", "none"), *shared])
+    assert str(error).splitlines() == [
+        "a: expected a scan, got none",
+        "0.nii: expected the labels [0, 1], got [2] too, as in 13 other files; add them",
+    ]
+    assert len(error.problems) == 15

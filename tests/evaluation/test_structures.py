@@ -3,9 +3,9 @@ import os
 
 import pytest
 
+from recalib_keras.core.colors import distinct_color
 from recalib_keras.core.errors import RecordError
 from recalib_keras.evaluation import Structure, read_structures, unnamed_structures
-from recalib_keras.evaluation.structures import distinct_color
 
 FREESURFER = """\
 #No. Label Name:                            R   G   B   A

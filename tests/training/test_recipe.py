@@ -200,6 +200,21 @@ def test_a_recipe_replaces_the_keys_of_the_one_it_extends(tmp_path):
     assert dataclasses.replace(recipe, seed=3, schedule=base.schedule, network=base.network) == base
 
 
+def test_a_recipe_may_extend_one_of_the_zoo(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "zoo:hippocampus/densenet3d_pe"\nseed = 4\n')
+    shipped = Recipe.read(ZOO / "recipes" / "hippocampus" / "densenet3d_pe.toml")
+    assert Recipe.read(tmp_path / "mine.toml") == dataclasses.replace(shipped, seed=4)
+    assert Recipe.read("zoo:hippocampus/densenet3d_pe.toml") == shipped
+    (tmp_path / "mine.toml").write_text('extends = "zoo:hippocampus/densenet3d_pee"\n')
+    with pytest.raises(RecordError, match=r"mine.toml: expected .*; did you mean 'hippocampus/densenet3d_pe'\?"):
+        Recipe.read(tmp_path / "mine.toml")
+
+
+def test_structures_without_a_colour_get_one(tmp_path):
+    labels = write_recipe(tmp_path / "recipe.toml").labels
+    assert [label.color for label in labels] == [(0, 0, 0), (230, 159, 0), (86, 180, 233)]
+
+
 def test_later_recipes_replace_the_keys_of_earlier_ones(tmp_path):
     balls = write_recipe(tmp_path / "balls.toml")
     (tmp_path / "longer.toml").write_text("seed = 5\n[schedule]\nepochs = 9\npatience = 2\n")

@@ -106,7 +106,7 @@ def test_refuses_a_folder_that_holds_a_run(run, recipe, data):
     ("tables", "message"),
     [
         ({"network": {"arguments": {"levels": 1, "filters": 2}}}, "its recipe has network.arguments.filters = 4, this"),
-        ({"schedule": {"epochs": 6}}, "its recipe has schedule.epochs = 5, this one schedule.epochs = 6; resume with"),
+        ({"schedule": {"epochs": 4}}, "its recipe has schedule.epochs = 5, this one schedule.epochs = 4; resume with"),
         ({"data": {"held_out": ("ball_1",)}}, "got one of another run: .*; resume with the recipe and the scans"),
     ],
 )
@@ -115,6 +115,20 @@ def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data)
     with pytest.raises(TrainingError, match=message):
         train(changed(recipe, **tables), run.folder, data, resume=True)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_continues_with_more_epochs(run, recipe, data, tmp_path):
+    """Stopped on the way, it still comes to the same end."""
+    longer, lines = changed(recipe, schedule={"epochs": 7}), []
+    for name in ("once", "stopped"):
+        shutil.copytree(run.folder, tmp_path / name)
+    with pytest.warns(UserWarning, match="the run began with 5 epochs and continues to 7"):
+        train(longer, tmp_path / "once", data, resume=True, on_epoch=lines.append)
+    assert [line["epoch"] for line in lines] == [6, 7] and read_log(tmp_path / "once")[:5] == run.lines
+    with pytest.warns(UserWarning, match="continues to 7"), pytest.raises(Stop):
+        train(longer, tmp_path / "stopped", data, resume=True, on_epoch=stop_after(6))
+    train(longer, tmp_path / "stopped", data, resume=True)
+    assert_same_run(tmp_path / "stopped", tmp_path / "once")
 
 
 def test_refuses_to_resume_on_other_scans(run, recipe, tmp_path):

@@ -37,7 +37,11 @@ def test_validation_scans_stay_the_same_when_the_data_changes(run, recipe, recip
     assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
     for part in ("imagesTr", "labelsTr"):
         (tmp_path / FOLDER / part / "ball_0.nii.gz").unlink()
-    with pytest.raises(ValueError, match="expected patients or scans to hold out by the name 'ball_0', got a_new_one"):
+    with pytest.warns(UserWarning, match="balls: 1 of 2 held-out patients are missing, so .* other 1 alone: ball_0"):
+        assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_3"]
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / FOLDER / part / "ball_3.nii.gz").unlink()
+    with pytest.raises(ValueError, match="expected the 2 held-out patients ball_0, ball_3, got none of them among 5"):
         held_out(folder, "balls", tmp_path)
 
 

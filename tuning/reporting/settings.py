@@ -46,7 +46,8 @@ def settings(plan: Plan, trial: Trial, data_root: str | os.PathLike | None = Non
 def _validation(recipe, data_root):
     """Returns which scans are validation scans, and how many there are if the data are available."""
     data = recipe.data
-    which = ", ".join(data.held_out) if data.held_out else f"one of every {data.validate_every}"
+    by_name = ", ".join(data.held_out) if data.held_out else f"one of every {data.validate_every}"
+    which = by_name if data.folds is None else f"fold {data.fold} of {data.folds}"
     if data_root is None:
         return f"validation scans: {which}"
     try:

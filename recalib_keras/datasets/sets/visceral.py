@@ -71,6 +71,9 @@ class OrganScan(LabelledScan):
 
     masks: tuple[Path, ...] = ()
 
+    def _paths(self):
+        return [self.image, *self.masks]
+
     def inspect(self) -> Inspection:
         """Reads the scan and its masks on a grid of 2 mm; see `LabelledScan.inspect`."""
         problems = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recalib_keras.core.colors import distinct_color
 from recalib_keras.evaluation.figures.canvas import (
     DARK,
     GREY,
@@ -22,7 +23,7 @@ from recalib_keras.evaluation.figures.canvas import (
 )
 from recalib_keras.evaluation.measures import MEASURES
 from recalib_keras.evaluation.report import MEAN, Report
-from recalib_keras.evaluation.structures import StructureLike, distinct_color
+from recalib_keras.evaluation.structures import StructureLike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,10 +6,11 @@ import os
 import platform
 from collections.abc import Sequence
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 from recalib_keras import __version__
+from recalib_keras.core.cache import root, source_digest
 from recalib_keras.core.errors import WriteError
 from recalib_keras.core.files import write_bytes
 from recalib_keras.core.records import to_mapping
@@ -60,13 +61,6 @@ class Cache:
         self.write(_choice_file(candidates), str(selected).encode())
 
 
-def root() -> Path:
-    """Returns the folder of the cache: `RECALIB_CACHE`, else `recalib_keras` in the user's cache folder."""
-    if os.environ.get("RECALIB_CACHE"):
-        return Path(os.environ["RECALIB_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recalib_keras"
-
-
 def _choice_file(candidates):
     return "choice-" + "-or-".join(map(str, candidates))
 
@@ -85,7 +79,7 @@ def _key(weight_set):
         "classes": len(weight_set.labels),
         "backend": backend(),
         "versions": {name: _version(name) for name in ("keras", "tensorflow", "openvino")},
-        "source": _source(),
+        "source": [__version__, source_digest("layers", "models")],
         "machine": _machine(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -96,14 +90,6 @@ def _version(package):
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-@cache
-def _source():
-    """Returns the version, and a SHA-256 of the networks' source: in a checkout it changes while the version stays."""
-    package = Path(str(resources.files("recalib_keras")))
-    files = sorted(path for room in ("layers", "models") for path in (package / room).glob("*.py"))
-    return [__version__, hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()]
 
 
 @cache

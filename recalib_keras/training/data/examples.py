@@ -1,8 +1,7 @@
 """Training examples: windows of labelled scans, changed at random."""
 
 import dataclasses
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from recalib_keras.datasets import DatasetError, Inspection, LabelledScan, Label
 from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.augmentation import Mirror
+from recalib_keras.training.data.class_balance import chosen_shares, shares_of
 from recalib_keras.training.label_sets import LabelSets, known_classes
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.recipe_tables import Schedule
@@ -28,31 +28,33 @@ Tensor = Any  # of the backend in use, which Keras has no type for
 
 @dataclass(frozen=True)
 class Scan:
-    """A labelled scan in memory, as the network expects it.
+    """A labelled scan as the network expects it, in memory or in the cache.
 
     Args:
         name: Name of the scan, for messages.
         image: Intensities, float32 `(X, Y, Z)`, oriented, resampled and normalised; `(X, Y, Z, channels)` for several
-            channels.
-        classes: Classes, uint8 or uint16 `(X, Y, Z)`; voxels that nobody looked at have the number of classes.
+            channels. An array, or what gives arrays for slices, as
+            `recalib_keras.training.data.scan_cache.StoredArray`.
+        classes: Classes, uint8 or uint16 `(X, Y, Z)`, likewise; voxels that nobody looked at have the number of
+            classes.
         file: File of the scan, for messages.
         spacing: Three voxel sizes in mm.
         known: Whether each class was looked for; None for all.
+        counts: Voxels of each class in each slice along the first axis, `(X, classes)`; counted if left out.
     """
 
     name: str
-    image: np.ndarray
-    classes: np.ndarray
+    image: Any
+    classes: Any
     file: Path | None = None
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     known: Sequence[bool] | None = None
+    counts: Any = None
 
-    @functools.cached_property
-    def foreground(self) -> np.ndarray:
-        """Indices of all voxels of the foreground, into the flat array."""
-        if self.known is None:
-            return np.flatnonzero(self.classes)
-        return np.flatnonzero((self.classes > 0) & (self.classes < len(self.known)))
+    def __post_init__(self):
+        if self.counts is None:
+            counts = count_classes(self.classes, 0 if self.known is None else len(self.known))
+            object.__setattr__(self, "counts", counts if self.known is None else counts[:, : len(self.known)])
 
 
 def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -> Scan:
@@ -72,7 +74,23 @@ def read_scan(labelled: LabelledScan, expects: Input, labels: Sequence[Label]) -
     image = preprocessed(image, expects)
     classes = classes_on(truth, image.grid, _numbers(labels, labelled.ignore))
     known = known_classes(labelled, labels) if labelled.has_unknown else None
-    return Scan(labelled.name, image.array, classes, labelled.image, expects.spacing or image.grid.spacing, known)
+    spacing, counts = expects.spacing or image.grid.spacing, count_classes(classes, len(labels))[:, : len(labels)]
+    return Scan(labelled.name, image.array, classes, labelled.image, spacing, known, counts)
+
+
+def count_classes(classes: np.ndarray, num_classes: int = 0) -> np.ndarray:
+    """Returns how many voxels of each class each slice along the first axis has, uint32 `(X, classes)`.
+
+    Args:
+        classes: Classes, integers `(X, Y, Z)`.
+        num_classes: Number of classes at least.
+
+    Example:
+        >>> count_classes(np.array([[[0, 1, 1]], [[0, 0, 2]]])).tolist()
+        [[1, 2, 0], [2, 0, 1]]
+    """
+    num_classes = max(num_classes, int(classes.max(initial=0)) + 1)
+    return np.stack([np.bincount(part.ravel(), minlength=num_classes) for part in classes]).astype("uint32")
 
 
 def inspect(labelled: LabelledScan, labels: Sequence[Label]) -> Inspection:
@@ -125,6 +143,7 @@ class Examples(Batches):
         order = np.tile(np.arange(len(scans)), recipe.schedule.examples_per_scan)
         self.order = np.random.default_rng([recipe.seed, epoch]).permutation(order)
         self.mirror = mirror_of(recipe, has_unknown=bool(self.label_sets.sets))
+        self.by_class = shares_of(recipe)
 
     def __len__(self) -> int:
         return steps_per_epoch(len(self.scans), self.recipe.schedule)
@@ -142,7 +161,8 @@ class Examples(Batches):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, self.epoch, step])
         scans = [self.scans[place] for place in self._places(step)]
-        windows = [random_window(scan, recipe.input, recipe.schedule.foreground, rng) for scan in scans]
+        foreground = recipe.schedule.foreground
+        windows = [random_window(scan, recipe.input, foreground, rng, self.by_class) for scan in scans]
         images, classes = (np.stack(arrays) for arrays in zip(*windows))
         spacings = [window_spacing(scan, recipe.input) for scan in scans]
         change = draw_change(recipe, len(images), rng, self.mirror, spacings)
@@ -235,7 +255,11 @@ def as_examples(images: Tensor, classes: Tensor, expects: Input) -> tuple[Tensor
 
 
 def random_window(
-    scan: Scan, expects: Input, foreground: float, rng: np.random.Generator
+    scan: Scan,
+    expects: Input,
+    foreground: float,
+    rng: np.random.Generator,
+    by_class: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns image and classes of a random window, padded where the scan is smaller than the window.
 
@@ -245,13 +269,15 @@ def random_window(
         foreground: Probability that the window is centred on a voxel of the foreground, or as near to that as the
             edge of the scan allows.
         rng: Source of random numbers.
+        by_class: Shares by which the class of that voxel is chosen first, see `class_balance.shares_of`; None for any
+            voxel of the foreground.
 
     Returns:
         Two arrays of the window's size `(X, Y, Z)`. For a 2-D network, a slice `(*spatial)`, or `(*spatial, depth)`
         with the slices beside it. The image of several channels has them as a further last axis.
     """
     place = []
-    centre = _foreground_voxel(scan, rng) if foreground and rng.random() < foreground else None
+    centre = _foreground_voxel(scan, by_class, rng) if foreground and rng.random() < foreground else None
     for axis, (size, wanted) in enumerate(zip(scan.classes.shape, expects.window)):
         last = max(0, size - wanted)
         start = rng.integers(0, last + 1) if centre is None else min(max(0, centre[axis] - wanted // 2), last)
@@ -277,10 +303,50 @@ def window_spacing(scan: Scan, expects: Input) -> list[float]:
     return [size for axis, size in enumerate(scan.spacing) if axis != expects.slice_axis]
 
 
-def _foreground_voxel(scan, rng):
-    """Returns the indices of a random voxel of the foreground, or None if there is none."""
-    places = scan.foreground
-    return np.unravel_index(rng.choice(places), scan.classes.shape) if places.size else None
+def _foreground_voxel(scan, by_class, rng):
+    """Returns the indices of a random voxel of the foreground, or None if there is none.
+
+    Args:
+        scan: The scan.
+        by_class: Shares by which a class is chosen first, see `class_balance.shares_of`; None for any voxel.
+        rng: Source of random numbers.
+    """
+    counts = np.asarray(scan.counts).astype(np.int64)
+    if by_class is None:
+        counts = counts[:, 1:].sum(axis=1)
+        if not counts.any():
+            return None
+        return voxel_number(scan.classes, counts, rng.integers(counts.sum()), _foreground_of(scan.known))
+    shares = chosen_shares(counts.sum(axis=0), by_class)
+    if not shares.any():
+        return None
+    chosen = rng.choice(len(shares), p=shares)
+    number = rng.integers(counts[:, chosen].sum())
+    return voxel_number(scan.classes, counts[:, chosen], number, lambda part: np.flatnonzero(part == chosen))
+
+
+def _foreground_of(known):
+    """Returns the function from classes to flat indices of the foreground; what nobody looked at is none."""
+    return np.flatnonzero if known is None else lambda part: np.flatnonzero((part > 0) & (part < len(known)))
+
+
+def voxel_number(
+    classes: Any, counts: np.ndarray, number: int, find: Callable[[np.ndarray], np.ndarray]
+) -> tuple[int, ...]:
+    """Returns the indices of the n-th of some voxels, in C order; only the slice that it lies in is read.
+
+    Args:
+        classes: Classes, integers `(X, Y, Z)`, an array or a stored one.
+        counts: How many of these voxels each slice along the first axis has.
+        number: Which of them, from 0.
+        find: Returns the flat indices of these voxels in a slice.
+    """
+    ends = np.cumsum(counts)
+    first = int(np.searchsorted(ends, number, side="right"))
+    before = int(ends[first]) - int(counts[first])
+    part = classes[first]
+    place = find(part)[number - before]
+    return (first, *map(int, np.unravel_index(place, part.shape)))
 
 
 def _numbers(labels, ignore):

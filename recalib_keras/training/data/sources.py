@@ -1,7 +1,7 @@
 """Where training examples come from: labelled scans, or label maps that scans are generated from."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,48 +11,74 @@ from recalib_keras.datasets import DatasetError, LabelledScan, Problem
 from recalib_keras.datasets.problems import noted
 from recalib_keras.pipeline import Batches
 from recalib_keras.synthesis import GeneratedExamples, LabelMaps, LabelTable, RandomScan, Synthesis
+from recalib_keras.training.data.class_balance import ClassShare, class_balance
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch
+from recalib_keras.training.data.scan_cache import ScanCache
 from recalib_keras.training.data.split import Split
 from recalib_keras.training.label_sets import LabelSets
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes import VolumeError
 
+Progress = Callable[[int, int], object]
+
+
+def unseen(done: int, count: int) -> None:
+    """Shows no progress."""
+
 
 class ScanSource:
-    """Labelled scans, in memory.
+    """Labelled scans, prepared in the cache on disk or in memory.
 
     Attributes:
         label_sets: What voxels of the scans may be.
 
     Args:
         recipe: The recipe of the training.
-        split: The training scans, which are read now, and the validation scans, which are checked now and read again
-            when they validate.
+        split: The training scans, which are prepared now, and the validation scans, which are checked now and read
+            again when they validate.
+        on_scan: Called with `(done, count)` after each scan.
+        use_cache: Whether prepared scans lie in the cache on disk, see `recalib_keras.training.data.scan_cache`;
+            otherwise all of them are kept in memory.
 
     Raises:
         DatasetError: Scans cannot be read, or have labels that the recipe does not have; lists every problem.
     """
 
-    def __init__(self, recipe: Recipe, split: Split):
+    def __init__(self, recipe: Recipe, split: Split, on_scan: Progress = unseen, use_cache: bool = False):
         self.recipe, self.scans, problems = recipe, [], []
         self.label_sets = LabelSets.of([*split.training, *split.validation], recipe.labels)
-        for labelled in split.training:
+        count = len(split.training) + len(split.validation)
+        cache = ScanCache(recipe.input, recipe.labels) if use_cache else None
+        for done, labelled in enumerate(split.training, start=1):
             with noted(problems, labelled.image):
-                self.scans.append(read_scan(labelled, recipe.input, recipe.labels))
-        for labelled in split.validation:
+                self.scans.append(self._prepared(labelled, cache, len(split.training) + 1 - done))
+            on_scan(done, count)
+        if cache is not None:
+            cache.save()
+        for done, labelled in enumerate(split.validation, start=len(split.training) + 1):
             problems += inspect(labelled, recipe.labels).problems
+            on_scan(done, count)
         if problems:
             raise DatasetError(problems)
+
+    def _prepared(self, labelled, cache, remaining):
+        if cache is None:
+            return read_scan(labelled, self.recipe.input, self.recipe.labels)
+        return cache.scan(labelled, remaining)
 
     @property
     def names(self) -> list[str]:
         """Names of the training scans."""
         return [scan.name for scan in self.scans]
 
+    def class_balance(self) -> list[ClassShare]:
+        """Returns the share of each class in the training scans, the background first."""
+        return class_balance(self.scans, self.recipe)
+
     def class_maps(self) -> Iterable[np.ndarray]:
         """Returns the classes of each scan's voxels, integers `(X, Y, Z)`; in one row where some are unknown."""
-        number = len(self.recipe.labels)
-        return (scan.classes if scan.known is None else scan.classes[scan.classes < number] for scan in self.scans)
+        number, maps = len(self.recipe.labels), ((scan.known, np.asarray(scan.classes)) for scan in self.scans)
+        return (classes if known is None else classes[classes < number] for known, classes in maps)
 
     def examples(self, epoch: int, share: slice) -> Batches:
         """Returns the examples of an epoch; see `Examples`.
@@ -92,6 +118,10 @@ class LabelMapSource:
         """Names of the training label maps."""
         return [scan.name for scan in self._training]
 
+    def class_balance(self) -> list[ClassShare]:
+        """Returns nothing: what is generated has no fixed shares."""
+        return []
+
     def class_maps(self) -> Iterator[np.ndarray]:
         """Returns the classes of each label map's voxels, with the background around the head."""
         return (self.random_scan.classes[array] for array in self.maps.arrays)
@@ -118,13 +148,21 @@ class LabelMapSource:
         )
 
 
-def make_source(recipe: Recipe, split: Split, data_root: str | os.PathLike) -> ScanSource | LabelMapSource:
+def make_source(
+    recipe: Recipe,
+    split: Split,
+    data_root: str | os.PathLike,
+    on_scan: Progress = unseen,
+    use_cache: bool = False,
+) -> ScanSource | LabelMapSource:
     """Returns the source of a recipe's training examples.
 
     Args:
         recipe: The recipe.
         split: Its scans.
         data_root: Folder that the recipe's data folder is relative to.
+        on_scan: Called with `(done, count)` after each labelled scan that is read.
+        use_cache: See `ScanSource`.
 
     Raises:
         TrainingError: There is no training scan.
@@ -137,7 +175,7 @@ def make_source(recipe: Recipe, split: Split, data_root: str | os.PathLike) -> S
             remedy="see data.validate_every and data.held_out",
         )
     if recipe.synthesis is None:
-        return ScanSource(recipe, split)
+        return ScanSource(recipe, split, on_scan, use_cache)
     return LabelMapSource(recipe, split, Path(data_root) / recipe.data.folder)
 
 

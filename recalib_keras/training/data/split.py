@@ -2,13 +2,16 @@
 
 import dataclasses
 import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from recalib_keras import datasets
-from recalib_keras.datasets import LabelledScan
+from recalib_keras.core.messages import counted, listed
+from recalib_keras.datasets import Contents, LabelledScan, stratified_folds
 from recalib_keras.datasets.channels import choose_channels
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
@@ -44,17 +47,71 @@ def find_split(recipe: Recipe, data_root: str | os.PathLike) -> Split:
     Raises:
         FileNotFoundError: The folder is missing, or does not hold this data set.
         DatasetError: Scans and label maps do not match by their names; lists every problem.
-        ValueError: The data set is unknown, or a patient to hold out is missing.
+        ValueError: The data set is unknown, a patient to hold out is missing, or no fold is chosen.
     """
     data = recipe.data
-    training, validation = datasets.split(_find_all(recipe, data_root), data.validate_every, data.held_out)
-    if recipe.synthesis is not None:
-        folder = Path(data_root) / data.folder
-        validation = [scan for label_map in validation for scan in _generated(label_map, recipe, folder)]
+    training, validation = _split(_find_all(recipe, data_root), data)
+    validation = _to_validate(validation, recipe, data_root)
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
         training = [training[index] for index in chosen]
     return Split(training, validation)
+
+
+def _split(scans, data):
+    if not data.holds_out:
+        return [scan for scan in scans if scan.part != "test"], []
+    if data.folds is None:
+        return datasets.split(scans, data.validate_every, data.held_out)
+    if data.fold is None:
+        raise ValueError(
+            f"expected one of the {data.folds} folds, got none; choose it by --fold K/{data.folds}, or train all by "
+            "--folds all"
+        )
+    scans = [scan for scan in scans if scan.part != "test"]
+    folds = stratified_folds(_labels_of_patients(scans), data.folds)
+    return (
+        [scan for scan in scans if folds[scan.patient] != data.fold],
+        [scan for scan in scans if folds[scan.patient] == data.fold],
+    )
+
+
+def _labels_of_patients(scans):
+    contents, found = Contents(), {}
+    for scan in scans:
+        found.setdefault(scan.patient, set()).update(contents.labels_in(scan))
+    contents.save()
+    return found
+
+
+def find_patients(recipe: Recipe, patients: Sequence[str], data_root: str | os.PathLike) -> list[LabelledScan]:
+    """Returns the scans of some patients of a recipe's data, such as those that its training held out.
+
+    Args:
+        recipe: The recipe.
+        patients: Names of the patients.
+        data_root: Folder that the recipe's data folder is relative to.
+
+    Raises:
+        ValueError: None of the patients is there.
+
+    Warns:
+        UserWarning: Some of them are missing.
+    """
+    folder, scans = Path(data_root) / recipe.data.folder, _find_all(recipe, data_root)
+    missing = sorted({*patients} - {scan.patient for scan in scans})
+    if len(missing) == len({*patients}):
+        raise ValueError(
+            f"{folder}: expected the {counted(len(missing), 'held-out patient')} {listed(missing)}, got none of them "
+            f"among {counted(len(scans), 'scan')}; check --data"
+        )
+    if missing:
+        warnings.warn(
+            f"{folder}: {len(missing)} of {counted(len({*patients}), 'held-out patient')} are missing, so this is the "
+            f"score of the other {len({*patients}) - len(missing)} alone: {listed(missing)}",
+            stacklevel=2,
+        )
+    return _to_validate([scan for scan in scans if scan.patient in {*patients}], recipe, data_root)
 
 
 def find_test_scans(recipe: Recipe, data_root: str | os.PathLike) -> list[LabelledScan]:
@@ -74,6 +131,14 @@ def find_test_scans(recipe: Recipe, data_root: str | os.PathLike) -> list[Labell
             "scans.csv there (columns name, patient, part), or measure on the validation scans"
         )
     return found
+
+
+def _to_validate(held_out, recipe, data_root):
+    """Returns the validation scans: the scans that are held out, or those generated from the label maps."""
+    if recipe.synthesis is None:
+        return held_out
+    folder = Path(data_root) / recipe.data.folder
+    return [scan for label_map in held_out for scan in _generated(label_map, recipe, folder)]
 
 
 def _find_all(recipe, data_root):

@@ -10,8 +10,8 @@ from recalib_keras.training.data.split import Split
 from recalib_keras.training.recipe import Recipe
 
 # Keys of a recipe that describe the weights or say how they are stored, and do not decide their values.
-DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage")
-DESCRIPTION_OF_DATA = ("source", "licence")
+DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage", "callbacks")
+DESCRIPTION_OF_DATA = ("source", "licence", "score_from")
 # Keys of the scans in a fingerprint, with their names in messages.
 SCANS = {"training scans": "training scans", "held-out scans": "validation scans"}
 
@@ -54,6 +54,31 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
     return None
 
 
+def lengthened(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
+    """Returns what it means, in words, that a run continues with more epochs than it began with; else None.
+
+    With cosine decay the learning rate of each epoch depends on their number. The epochs so far keep what they did.
+
+    Args:
+        begun: Fingerprint of the run as it was begun.
+        asked: Fingerprint of the run that is to resume it.
+    """
+    if difference(begun, asked) is None:
+        return None
+    before, now = (found["recipe"]["schedule"]["epochs"] for found in (begun, asked))
+    if now <= before or difference(_with_epochs(begun, now), asked):
+        return None
+    return (
+        f"the run began with {before} epochs and continues to {now}; its learning rate so far fell as for {before}, so "
+        f"the weights will differ from those of a run of {now} epochs"
+    )
+
+
+def _with_epochs(found, epochs):
+    recipe = found["recipe"]
+    return {**found, "recipe": {**recipe, "schedule": {**recipe["schedule"], "epochs": epochs}}}
+
+
 def _deciding(mapping):
     """Returns the part of a recipe that decides the weights: a dict from keys such as `optimizer.name` to values."""
     recipe = from_mapping(Recipe, mapping, "recipe")  # fills in defaults of keys that are newer than the run
@@ -61,7 +86,7 @@ def _deciding(mapping):
     for key in DESCRIPTION:
         mapping.pop(key, None)
     for key in DESCRIPTION_OF_DATA:
-        del mapping["data"][key]
+        mapping["data"].pop(key, None)
     for label in mapping["labels"]:
         del label["color"]
     mapping["labels"] = dict(enumerate(mapping["labels"]))

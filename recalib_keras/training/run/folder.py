@@ -1,9 +1,10 @@
 """The folder of a run: everything that a training leaves on disk and resumes from."""
 
+import contextlib
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from safetensors import SafetensorError
 
 from recalib_keras.core.errors import TrainingError, WriteError
 from recalib_keras.core.files import write_bytes
+from recalib_keras.training.data.class_balance import ClassShare
 from recalib_keras.training.run.checkpoint import read_fingerprint, restore_checkpoint, save_checkpoint
-from recalib_keras.training.run.fingerprint import difference
+from recalib_keras.training.run.fingerprint import difference, lengthened
 from recalib_keras.training.run.log import TrainingLog
 from recalib_keras.volumes import Volume
 from recalib_keras.zoo import weights as zoo_weights
@@ -44,6 +46,26 @@ class RunFolder:
         self.history: list[dict[str, Any]] = []
         self._fingerprint: Any = None
         self._log: TrainingLog | None = None
+
+    @contextlib.contextmanager
+    def claimed(self, resume: bool) -> Iterator[None]:
+        """Claims the folder for a block; if the block raises before the run begins, removes what was created.
+
+        Args:
+            resume: See `claim`.
+
+        Raises:
+            TrainingError: See `claim`.
+            WriteError: See `claim`.
+        """
+        created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        try:
+            self.claim(resume)
+            yield
+        except BaseException:
+            if self.is_writer:
+                _remove_empty(created)
+            raise
 
     def claim(self, resume: bool) -> None:
         """Creates the folder, and removes files that a killed run did not finish.
@@ -88,6 +110,9 @@ class RunFolder:
 
         Raises:
             TrainingError: The folder holds a run of another recipe or other scans, or a file that is not a checkpoint.
+
+        Warns:
+            UserWarning: The run continues with more epochs, or does not say what it began with.
         """
         self._fingerprint = fingerprint
         if not self._holds_a_run():
@@ -100,7 +125,10 @@ class RunFolder:
                 stacklevel=3,
             )
             return
-        found = difference(begun, fingerprint)
+        longer = lengthened(begun, fingerprint)
+        if longer:
+            warnings.warn(f"{self.checkpoint}: {longer}", stacklevel=3)
+        found = None if longer else difference(begun, fingerprint)
         if found:
             raise TrainingError(
                 file=self.checkpoint,
@@ -130,6 +158,18 @@ class RunFolder:
         if self.is_writer:
             self._log = self._written(lambda: TrainingLog(self.path, self.structures, self.history))
 
+    def write_classes(self, shares: Sequence[ClassShare]) -> None:
+        """Writes the share of each class in the training scans, as `classes.csv`, if there are any.
+
+        Args:
+            shares: One for each class.
+
+        Raises:
+            WriteError: The table cannot be written.
+        """
+        if self.is_writer and shares:
+            self._log.write_classes(shares)
+
     def draw(self, scan: Volume, labels: np.ndarray) -> None:
         """Draws a validation scan with its predicted labels; see `TrainingLog.draw`.
 
@@ -151,7 +191,19 @@ class RunFolder:
             WriteError: The weights cannot be written.
         """
         best = max((earlier.get("dice", -1) for earlier in self.history), default=-1)
-        if self.is_writer and line["dice"] > best:
+        if line["dice"] > best:
+            self.keep(model)
+
+    def keep(self, model: keras.Model) -> None:
+        """Keeps the model's weights as the best ones.
+
+        Args:
+            model: The model.
+
+        Raises:
+            WriteError: The weights cannot be written.
+        """
+        if self.is_writer:
             write_bytes(self.best, zoo_weights.serialize(model))
 
     def store_best(self, dtype: str) -> None:
@@ -229,3 +281,12 @@ class RunFolder:
                 received=reason,
                 remedy=remedy,
             ) from error
+
+
+def _remove_empty(folders):
+    """Removes folders from the innermost on, up to the first that holds anything."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return

@@ -14,10 +14,13 @@ import numpy as np
 
 from recalib_keras import evaluation
 from recalib_keras.core.files import write_text
+from recalib_keras.core.tables import write_csv
+from recalib_keras.training.data.class_balance import COLUMNS, ClassShare
 from recalib_keras.volumes import Volume
 from recalib_keras.zoo.labels import Label
 
 LOG, TABLE, PICTURE, EVENTS = "log.jsonl", "log.csv", "validation.png", "tensorboard"
+CLASSES = "classes.csv"
 # The numbers in a line of the log, beside the Dice of each structure. Those after the seconds are in the lines of
 # validated epochs alone.
 NUMBERS = (
@@ -49,6 +52,14 @@ class TrainingLog:
         self.folder, self.structures, self.history = Path(folder), structures, list(history)
         self._events = _Events(self.folder / EVENTS, first_step=len(self.history) + 1)
         self._write()
+
+    def write_classes(self, shares: Sequence[ClassShare]) -> None:
+        """Writes the share of each class in the training scans, as `classes.csv`.
+
+        Args:
+            shares: One for each class.
+        """
+        write_csv(self.folder / CLASSES, COLUMNS, ([getattr(one, key) for key in COLUMNS] for one in shares), 6)
 
     def draw(self, scan: Volume, labels: np.ndarray) -> None:
         """Draws a validation scan with its predicted labels. Warns if matplotlib is not installed.

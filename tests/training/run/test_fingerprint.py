@@ -8,7 +8,7 @@ from training.runs import fingerprint_of
 from training.synthetic import FOLDER, changed
 
 from recalib_keras.layers import ChannelSE
-from recalib_keras.training.run.fingerprint import difference
+from recalib_keras.training.run.fingerprint import difference, lengthened
 from recalib_keras.zoo import Label
 
 
@@ -65,6 +65,14 @@ def test_what_only_describes_the_weights_may_change(recipe, data):
 def test_a_run_may_train_longer_if_its_learning_rate_does_not_depend_on_it(decay, longer, recipe, data):
     short, long = (changed(recipe, optimizer={"decay": decay}, schedule=schedule) for schedule in ({}, longer))
     assert difference(fingerprint_of(short, data), fingerprint_of(long, data)) is None
+
+
+def test_more_epochs_than_a_run_began_with_are_told(recipe, data):
+    five, nine = (fingerprint_of(changed(recipe, schedule={"epochs": epochs}), data) for epochs in (5, 9))
+    assert "began with 5 epochs and continues to 9" in lengthened(five, nine)
+    assert lengthened(nine, five) is lengthened(five, five) is None
+    seed = fingerprint_of(dataclasses.replace(changed(recipe, schedule={"epochs": 9}), seed=4), data)
+    assert lengthened(five, seed) is None
 
 
 def test_keys_newer_than_the_run_have_their_defaults(recipe, data):

@@ -1,0 +1,155 @@
+"""The grid that a network sees, its window, and how it pools: from the scans and a budget of voxels.
+
+The rules are those of nnU-Net (Isensee et al., Nature Methods 2021), in words:
+
+- Scans are resampled to their median spacing. If one axis is more than 3 times as coarse as the finest, it gets a finer
+  one, the 10th percentile, so that few scans lose slices.
+- A window is as large as the budget allows, about as long in mm along each axis, and no longer than the median scan.
+- An axis is pooled while 4 voxels are left, and while its voxels are less than twice as long as the shortest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+ANISOTROPIC = 3.0  # ratio of spacings from which an axis counts as coarse
+COARSE_PERCENTILE = 10
+SMALLEST_MAP = 4  # voxels along an axis after the last pooling
+MOST_LEVELS = 5
+LEAST_COVERAGE = 1 / 8  # of the median scan by a window; otherwise the grid becomes coarser
+MOST_COARSENING = 2.0
+
+Pools = tuple[tuple[int, int, int], ...]
+
+
+class Geometry(NamedTuple):
+    """What a network sees at once.
+
+    Args:
+        spacing: Three voxel sizes in mm.
+        coarsening: By how much the spacing is coarser than that of the scans.
+        shape: Voxels of the median scan in this spacing.
+        window: Three sizes in voxels.
+        pools: For each level the factor of its pooling along each axis, 1 or 2.
+    """
+
+    spacing: tuple[float, float, float]
+    coarsening: float
+    shape: tuple[int, int, int]
+    window: tuple[int, int, int]
+    pools: Pools
+
+    @property
+    def coverage(self) -> float:
+        """Share of the median scan that a window covers."""
+        return math.prod(min(one / whole, 1) for one, whole in zip(self.window, self.shape))
+
+
+def geometry(shapes: np.ndarray, spacings: np.ndarray, budget: int, pools_axes_alike: bool) -> Geometry:
+    """Returns the geometry for scans.
+
+    Args:
+        shapes: Voxels of each scan, `(scans, 3)`.
+        spacings: Their voxel sizes in mm, `(scans, 3)`.
+        budget: Most voxels of a window.
+        pools_axes_alike: Whether networks can only pool all axes at once.
+
+    Example:
+        >>> shapes, spacings = np.array([[36, 50, 35]] * 3), np.ones((3, 3))
+        >>> geometry(shapes, spacings, 2**19, pools_axes_alike=True).window
+        (40, 56, 40)
+    """
+    native, coarsening = target_spacing(spacings), 1.0
+    while True:
+        spacing = native * coarsening
+        shape = np.maximum(np.median(shapes * spacings / spacing, axis=0).round(), 1).astype(int)
+        window, pools = _window(shape, spacing, budget, pools_axes_alike)
+        found = Geometry(_rounded(spacing), coarsening, tuple(shape.tolist()), window, pools)
+        if found.coverage >= LEAST_COVERAGE or coarsening >= MOST_COARSENING:
+            return found
+        coarsening = min(coarsening * 1.1, MOST_COARSENING)
+
+
+def target_spacing(spacings: np.ndarray) -> np.ndarray:
+    """Returns the voxel sizes in mm that scans are resampled to.
+
+    Args:
+        spacings: Those of each scan, `(scans, 3)`.
+
+    Example:
+        >>> target_spacing(np.array([[0.5, 0.5, 3.0], [0.5, 0.5, 5.0], [0.5, 0.5, 5.0]])).tolist()
+        [0.5, 0.5, 3.4]
+    """
+    median = np.median(spacings, axis=0)
+    coarsest = int(median.argmax())
+    if median[coarsest] > ANISOTROPIC * median.min():
+        median[coarsest] = np.percentile(spacings[:, coarsest], COARSE_PERCENTILE)
+    return median
+
+
+def pooling(window: Sequence[int], spacing: Sequence[float]) -> Pools:
+    """Returns the factors of the pooling of each level along each axis, 1 or 2.
+
+    Args:
+        window: Three sizes in voxels, of which only their magnitude counts; see `_window` for the rounding.
+        spacing: Three voxel sizes in mm.
+
+    Example:
+        >>> pooling((64, 64, 16), (1.0, 1.0, 4.0))
+        ((2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2))
+    """
+    sizes, lengths, pools = np.array(window, float), np.array(spacing, float), []
+    while len(pools) < MOST_LEVELS:
+        is_large = sizes / 2 >= SMALLEST_MAP
+        if not is_large.any():
+            break
+        is_pooled = is_large & (lengths < 2 * lengths[is_large].min())
+        factors = np.where(is_pooled, 2, 1)
+        sizes, lengths = sizes / factors, lengths * factors
+        pools.append(tuple(factors.tolist()))
+    return tuple(pools)
+
+
+def pooling_alike(window: Sequence[int]) -> Pools:
+    """Returns the pooling of a network that pools all axes at once: while the shortest one has 4 voxels left.
+
+    Args:
+        window: Three sizes in voxels.
+
+    Example:
+        >>> pooling_alike((64, 64, 16))
+        ((2, 2, 2), (2, 2, 2))
+    """
+    levels = min(MOST_LEVELS, int(math.log2(max(min(window) / SMALLEST_MAP, 1))))
+    return ((2, 2, 2),) * max(levels, 1)
+
+
+def _window(shape, spacing, budget, pools_axes_alike):
+    """Returns the window and its pooling."""
+    sizes = _as_long_in_mm(shape, spacing, budget)
+    pools = pooling_alike(sizes) if pools_axes_alike else pooling(sizes, spacing) or pooling_alike(sizes)
+    steps = np.prod(np.array(pools), axis=0)
+    window = np.maximum(np.ceil(sizes / steps - 1e-6), 1).astype(int) * steps
+    while window.prod() > budget and (window > steps).any():
+        # Shortened where it is the longest in mm.
+        longest = int(np.where(window > steps, window * spacing, -1).argmax())
+        window[longest] -= steps[longest]
+    return tuple(window.tolist()), pools
+
+
+def _as_long_in_mm(shape, spacing, budget):
+    """Returns the largest window within the budget that is equally long along each axis, or as long as the scan."""
+    shortest, longest = 0.0, float((shape * spacing).max())
+    for _ in range(50):
+        middle = (shortest + longest) / 2
+        fits = np.minimum(middle / spacing, shape).prod() <= budget
+        shortest, longest = (middle, longest) if fits else (shortest, middle)
+    return np.minimum(shortest / spacing, shape) if shape.prod() > budget else shape.astype(float)
+
+
+def _rounded(spacing):
+    return tuple(float(f"{size:.3g}") for size in spacing)

@@ -1,0 +1,94 @@
+"""What the machine offers a training: memory, a fast number format, and how long a step takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from recalib_keras.core.memory import free_memory
+from recalib_keras.training.data.examples import Examples, Scan
+from recalib_keras.training.distributed.strategy import accelerator
+from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.optimizers import make_optimizer
+from recalib_keras.training.recipe import Recipe
+
+GIB = 2**30
+UNKNOWN_GPU = 8 * GIB  # taken for the memory of a GPU whose backend does not say
+CPUINFO = Path("/proc/cpuinfo")
+BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # flags of processors that compute in bfloat16
+TIMED_STEPS = 4
+
+
+class Machine(NamedTuple):
+    """What a training can use.
+
+    Args:
+        device: Name of the GPU, or None for the CPU.
+        memory: Bytes that are free on it.
+        has_bfloat16: Whether it computes in bfloat16 faster than in float32.
+    """
+
+    device: str | None
+    memory: int
+    has_bfloat16: bool
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Returns what this machine offers."""
+        device = accelerator()
+        if device is None:
+            return cls(None, free_memory() or 4 * GIB, _cpu_has_bfloat16())
+        return cls(device, _gpu_memory(), True)
+
+
+def seconds_per_step(recipe: Recipe, shape: tuple[int, int, int]) -> float:
+    """Returns how long a step of a training takes here: examples are prepared, changed and learned from.
+
+    Args:
+        recipe: The recipe.
+        shape: Voxels of a scan.
+    """
+    scans = [_noise(shape, len(recipe.labels), seed) for seed in range(2)]
+    model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
+    model.compile(make_optimizer(recipe, 1), DiceCrossEntropy())
+    first, timed = (_fixed(recipe, steps) for steps in (1, TIMED_STEPS))
+    model.fit(Examples(scans, first, 0).for_fit(), verbose=0, shuffle=False)  # compiles
+    start = time.perf_counter()
+    model.fit(Examples(scans, timed, 1).for_fit(), verbose=0, shuffle=False)
+    return (time.perf_counter() - start) / TIMED_STEPS
+
+
+def _fixed(recipe, steps):
+    return replace(recipe, schedule=replace(recipe.schedule, steps_per_epoch=steps))
+
+
+def _noise(shape, num_classes, seed):
+    rng = np.random.default_rng(seed)
+    image = rng.standard_normal(shape, "float32")
+    return Scan(f"noise {seed}", image, rng.integers(num_classes, size=shape, dtype="uint8"))
+
+
+def _cpu_has_bfloat16():
+    try:
+        flags = CPUINFO.read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return any(flag in flags for flag in BFLOAT16)
+
+
+def _gpu_memory():
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.mem_get_info()[0]
+    if backend == "jax":
+        import jax
+
+        return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", UNKNOWN_GPU)
+    return UNKNOWN_GPU
