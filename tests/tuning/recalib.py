@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from recalib_keras.cli import main, tune
-from recalib_keras.tuning import crew, execution
+from recalib_keras.cli import main
+from recalib_keras.tuning import execution
 
 NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was trained
 
@@ -59,9 +59,7 @@ def _obey(trial, epoch, control):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+# At the top: worker processes import this file, but do not run it.
+execution.execute = execute
 if __name__ == "__main__":
-    execution.execute = execute
-    crew.PROGRAM[:] = [sys.executable, __file__]
-    if "worker" in sys.argv:
-        tune.start_backend = lambda threads=None: None
     sys.exit(main.main())
