@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core import devices
+from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import StudyError
 from recalib_keras.core.spreading import MOST_LOSSES, Done, Listener, Workers, open_pool
 from recalib_keras.tuning.trial_work import run_trial
@@ -54,6 +55,7 @@ def search(
     with open_pool(workers) as pool:
         if not workers.is_here:
             devices.hide_gpus()  # they belong to the workers
+            start_backend(threads=1)
         with contextlib.closing(Search(study, folder, data_root, overwrite, show)) as driver:
             driver.dashboard = pool.dashboard
             driver.on_tick()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from recalib_keras.core import devices
+
 MOST_LOSSES = 3  # workers that may die of an item before it counts as failed
 # What a worker calls: a function of an item, and of a function that reports how far it is and returns whether to go on.
 Work = Callable[[Any, Callable[[Any], bool]], Any]
@@ -53,6 +55,13 @@ class Workers:
     def is_here(self) -> bool:
         """Whether all work is done in this process."""
         return self.count is None and self.scheduler is None and self.scheduler_file is None
+
+    @property
+    def threads_each(self) -> int | None:
+        """CPU threads of each worker; None for all that it has."""
+        if self.threads is not None or self.count is None or devices.find_gpus():
+            return self.threads
+        return max(1, devices.count_cores() // self.count)
 
 
 class Listener:

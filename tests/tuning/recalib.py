@@ -59,7 +59,12 @@ def _obey(trial, epoch, control):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-# At the top: worker processes import this file, but do not run it.
-execution.execute = execute
+def dask_setup(worker):
+    """Lets the trainings of a worker that was started with `--preload` of this file be fake."""
+    execution.execute = execute
+
+
+if __name__ in ("__main__", "__mp_main__"):  # worker processes of the command import this file under the second name
+    execution.execute = execute
 if __name__ == "__main__":
     sys.exit(main.main())
