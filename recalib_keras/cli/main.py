@@ -14,6 +14,7 @@ COMMANDS = {
     "presets": "list the pretrained presets",
     "info": "describe a preset",
     "segment": "segment scans with a preset",
+    "bids": "segment a data set in BIDS",
     "datasets": "list data sets, or check a folder of one",
     "augment": "draw augmented training examples",
     "train": "train networks from their recipes",

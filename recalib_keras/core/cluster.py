@@ -291,9 +291,10 @@ def _own(workers):
 @contextlib.contextmanager
 def _theirs(workers):
     """Connects to a cluster that runs already, with the TLS of Dask's own configuration."""
-    where = workers.scheduler or os.fspath(workers.scheduler_file)
-    options = {"address": where} if workers.scheduler else {"scheduler_file": where}
-    if not workers.scheduler and not Path(where).exists():
+    is_file = workers.scheduler is None
+    where = os.fspath(workers.scheduler_file) if is_file else workers.scheduler
+    options = {"scheduler_file" if is_file else "address": where}
+    if is_file and not Path(where).exists():
         raise ClusterError(
             file=where, expected="a scheduler file", received="no such file", remedy="start `dask scheduler` with it"
         )

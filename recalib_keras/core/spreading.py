@@ -22,7 +22,8 @@ class Workers:
     Args:
         count: Number of worker processes to start on this machine, each with a GPU or a share of the cores.
         threads: CPU threads of each of them; None for an equal share of the cores.
-        scheduler: Address of the scheduler of a Dask cluster that runs already, such as `"tls://HOST:8786"`.
+        scheduler: Address of the scheduler of a Dask cluster that runs already, such as `"tls://HOST:8786"`, or the
+            cluster, such as one of dask-jobqueue.
         scheduler_file: Instead of the address, the file that the scheduler has written (`dask scheduler
             --scheduler-file`).
         logs: Folder for what the processes of this machine print; None to discard it.
@@ -37,7 +38,7 @@ class Workers:
 
     count: int | None = None
     threads: int | None = None
-    scheduler: str | None = None
+    scheduler: Any = None
     scheduler_file: str | os.PathLike | None = None
     logs: str | os.PathLike | None = None
 

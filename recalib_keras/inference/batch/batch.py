@@ -105,6 +105,7 @@ class Batch:
         overwrite: Whether to segment again where labels exist already.
         draw_overlays: Whether to draw a picture of each scan with its labels too.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
+        names: For each scan, a file, the path of its label map in the folder; None to name it after the scan.
 
     Attributes:
         targets: Pairs of a scan and its label map, both paths.
@@ -126,8 +127,10 @@ class Batch:
         overwrite: bool = False,
         draw_overlays: bool = False,
         part: tuple[int, int] | None = None,
+        names: Sequence[Path] | None = None,
     ):
-        targets, folder = label_files(find_scans(scans), Path(output))
+        found = find_scans(scans) if names is None else [Path(scan) for scan in scans]
+        targets, folder = label_files(found, Path(output), names)
         self.targets = part_of(targets, part)
         self.table = VolumeTable(folder / TABLE)
         self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays

@@ -33,12 +33,15 @@ def _is_scan(file):
     return made_of == file.name or not any(file.with_name(made_of + suffix).exists() for suffix in LABEL_SUFFIXES)
 
 
-def label_files(scans: Sequence[Path], output: Path) -> tuple[list[tuple[Path, Path]], Path]:
+def label_files(
+    scans: Sequence[Path], output: Path, names: Sequence[Path] | None = None
+) -> tuple[list[tuple[Path, Path]], Path]:
     """Returns each scan with the path of its label map, and the folder of all, which is created.
 
     Args:
         scans: The scans.
         output: Path of a folder; for a single scan, also that of its label map.
+        names: The path of each label map in the folder; None to name it after the scan.
 
     Raises:
         ValueError: Two scans have one label map, several scans a single file, or labels would replace a scan.
@@ -49,7 +52,7 @@ def label_files(scans: Sequence[Path], output: Path) -> tuple[list[tuple[Path, P
             raise ValueError(f"expected a folder for {len(scans)} scans, got the file {output}; give -o a folder")
         targets, folder = [(scan, output) for scan in scans], output.parent
     else:
-        targets, folder = [(scan, output / name) for scan, name in zip(scans, _names(scans))], output
+        targets, folder = [(scan, output / name) for scan, name in zip(scans, names or _names(scans))], output
     _check_different(targets)
     _check_no_scan(targets)
     _check_writable(folder)
