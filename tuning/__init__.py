@@ -7,19 +7,16 @@ import importlib
 from typing import Any
 
 _PLACES = {
-    "Chief": "tuning.chief",
     "RecipeHyperModel": "tuning.hypermodel",
-    "RemoteChief": "tuning.service",
     "Results": "tuning.results",
+    "Search": "tuning.driver",
     "Space": "tuning.space",
     "Study": "tuning.study",
     "StudyError": "core.errors",
     "Trial": "tuning.trials",
-    "launch": "tuning.launching",
     "read_results": "tuning.results",
-    "search": "tuning.launching",
-    "serve": "tuning.launching",
-    "work": "tuning.worker",
+    "search": "tuning.driver",
+    "Workers": "core.spreading",
     "write_report": "tuning.reporting.report",
 }
 __all__ = sorted(_PLACES)

@@ -16,11 +16,11 @@ from recalib_keras.core.messages import counted, one_line
 
 # Files that `recalib_keras.training` leaves in a run's folder.
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "best.safetensors"
-NO_BETTER, NOT_FINITE = "no better", "not finite"
+NO_BETTER, NOT_FINITE, HOPELESS = "no better", "not finite", "hopeless"
 
 
 class Interrupted(Exception):
-    """The trial is no longer this worker's."""
+    """The search does not want the trial any longer."""
 
 
 class _Over(Exception):
@@ -48,7 +48,7 @@ def execute(
 
     Returns:
         Dict: `"execution"` (as of `Execution`), `"lines"`, `"parameters"`, and a `"message"`, which is empty unless the
-        loss or a weight was no longer finite.
+        loss or a weight was no longer finite, or the training was interrupted.
     """
     import keras
 
@@ -56,7 +56,7 @@ def execute(
     from recalib_keras.training import Recipe, find_split, train
     from recalib_keras.training.run.fingerprint import fingerprint
 
-    folder, message = Path(folder), ""
+    folder, message, stopped = Path(folder), "", ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
 
     _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root)))
@@ -73,11 +73,13 @@ def execute(
     except _Over:
         pass
     except DivergedError as error:
-        message = str(error)
+        message, stopped = str(error), NOT_FINITE
+    except Interrupted as error:
+        message, stopped = str(error), HOPELESS
     finally:
         keras.backend.clear_session()
         gc.collect()
-    return _outcome(task, seed, folder, message)
+    return _outcome(task, seed, folder, message, stopped)
 
 
 def _remove_other(folder, identity):
@@ -182,11 +184,11 @@ def describe(error: BaseException) -> tuple[str, str]:
     return one_line(f"{type(error).__name__}: {first}{rest}"), "".join(traceback.format_exception(error))
 
 
-def _outcome(task, seed, folder, message):
+def _outcome(task, seed, folder, message, stopped):
     lines = read_lines(folder, task["objective"])
     scored = [line for line in lines if "score" in line]
     best = max(scored, key=lambda line: line["score"], default={"score": None, "epoch": 0})
-    end = NOT_FINITE if message else end_of(lines, task)
+    end = stopped or end_of(lines, task)
     execution = {
         "seed": seed,
         "score": best["score"],

@@ -85,7 +85,6 @@ class Plan:
             recipe["schedule"]["validate_every"] = 1  # since its rounds may end with any epoch
         return {
             "trial": trial.id,
-            "attempt": trial.attempt,
             "recipe": recipe,
             "seeds": list(self.seeds),
             "epochs": trial.epochs,

@@ -1,4 +1,4 @@
-"""The state of a study on disk: one file, complete at any moment, that one chief writes."""
+"""The state of a study on disk: one file, complete at any moment, that one process writes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from recalib_keras.tuning.plan import Plan
 
 DAMAGED = "the state is damaged: restore a copy of the file, or start again with --overwrite"
-STATE, LOCK, FORMAT = "state.json", "chief.lock", 1
+STATE, LOCK, FORMAT = "state.json", "study.lock", 1
 # What every state holds, and of which type.
 CONTENT = {
     "study": str,
     "recipe": str,
     "exhausted": bool,
-    "workers": list,
     "trials": list,
     "oracle": dict,
     "drawn": list,
@@ -34,16 +33,16 @@ CONTENT = {
 
 
 class State:
-    """The state file of a study's folder, locked against other chiefs while it is open.
+    """The state file of a study's folder, locked against other processes while it is open.
 
-    keras-tuner keeps one file for the search and one for each trial. A chief that dies between two writes leaves them
+    keras-tuner keeps one file for the search and one for each trial. A process that dies between two writes leaves them
     in disagreement. Here everything is in one file, which is replaced as a whole.
 
     Args:
         folder: Folder of the study; created if it is missing.
 
     Raises:
-        StudyError: Another chief has the folder, or its lock is not a file.
+        StudyError: Another process has the folder, or its lock is not a file.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -57,8 +56,8 @@ class State:
         except filelock.Timeout:
             raise StudyError(
                 file=folder,
-                expected="a folder that no other chief works on",
-                received="another chief at work",
+                expected="a folder that no other process works on",
+                received="another `recalib tune` at work",
                 remedy="let it finish, or choose another folder with --output",
             ) from None
 
@@ -78,7 +77,7 @@ class State:
         return read(self.path.parent) if self.path.exists() else None
 
     def close(self) -> None:
-        """Releases the folder for other chiefs."""
+        """Releases the folder for other processes."""
         self._lock.release()
 
 
@@ -154,7 +153,7 @@ def damaged(path: Path, received: str) -> StudyError:
 
 
 def _check(content, path):
-    """Checks all that a chief relies on, so that a damaged state neither raises later nor lets workers wait forever."""
+    """Checks all that a search relies on, so that a damaged state neither raises later nor lets workers wait forever."""
     if not isinstance(content, dict):
         raise damaged(path, f"a {type(content).__name__} where a table belongs")
     if content.get("format") != FORMAT:

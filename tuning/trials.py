@@ -25,7 +25,8 @@ class Execution:
         score: Best score of all validations, from 0 to 1; None if there was none.
         best_epoch: Epoch of that score.
         epochs: Number of epochs that were trained.
-        stopped: Why the training ended before its last epoch: `""`, `"no better"` (patience) or `"not finite"`.
+        stopped: Why the training ended before its last epoch: `""`, `"no better"` (patience), `"not finite"` or
+            `"hopeless"` (pruned by the search).
 
     Raises:
         RecordError: The score is not a finite number.
@@ -52,8 +53,8 @@ class Trial:
         epochs: Epochs planned for each training.
         past: Id of the trial that this one continues (Hyperband).
         status: `"waiting"` (for another worker), `"running"`, `"completed"`, `"pruned"` (the loss or a weight was no
-            longer finite) or `"failed"`.
-        attempt: How many times the trial was given to a worker.
+            longer finite, or the search found it hopeless) or `"failed"`.
+        attempt: How many times a worker has begun the trial.
         losses: How many workers died during the trial.
         worker: Name of the last worker.
         minutes: Duration of all its trainings together.

@@ -14,6 +14,7 @@ COMMANDS = {
     "presets": "list the pretrained presets",
     "info": "describe a preset",
     "segment": "segment scans with a preset",
+    "bids": "segment a data set in BIDS",
     "datasets": "list data sets, or check a folder of one",
     "plan": "look at a set of scans, and write the recipe of a training on it",
     "augment": "draw augmented training examples",

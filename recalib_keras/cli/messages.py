@@ -12,6 +12,7 @@ MEMORY_CLASSES = ("ResourceExhaustedError", "OutOfMemoryError")
 MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
 LESS_MEMORY = {
     "segment": "use --threads 1 or a 2-D preset, leave --overlay out, or crop the scan (check its voxel size)",
+    "bids": "use --threads 1 or a 2-D preset, or start fewer --workers",
     "evaluate": "leave --figures and --gates out, choose a 2-D --preset, or crop the scans",
     "compare": "use fewer --resamples",
     "train": "set a smaller batch_size or window in the recipe",

@@ -1,8 +1,10 @@
 """Options that several commands share."""
 
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+
+from recalib_keras.core.spreading import Workers
 
 
 def add_data_argument(parser: ArgumentParser) -> None:
@@ -57,6 +59,55 @@ def add_flip_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--flip", action="store_true", help="average with the left-right mirror image (takes twice the time)"
     )
+
+
+def add_worker_arguments(parser: ArgumentParser, of: str) -> None:
+    """Adds `--workers`, `--threads`, `--scheduler` and `--scheduler-file`: where the work is done.
+
+    Args:
+        parser: Parser of the command.
+        of: What a worker does, in words.
+    """
+    group = parser.add_argument_group(
+        "workers", f"{of} spread over several processes; needs Dask: pip install 'recalib-keras[cluster]'"
+    )
+    group.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="start N processes here, a GPU or a share of the cores each (default: this process does the work)",
+    )
+    group.add_argument("--threads", type=positive, metavar="N", help="CPU threads of each (default: its share)")
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler, such as tls://HOST:8786"
+    )
+    group.add_argument(
+        "--scheduler-file", type=Path, metavar="FILE", help="use the Dask scheduler that has written this file"
+    )
+
+
+def workers_of(arguments: Namespace) -> Workers:
+    """Returns where the arguments of `add_worker_arguments` put the work.
+
+    Args:
+        arguments: The parsed arguments.
+
+    Raises:
+        ValueError: They name more than one place.
+    """
+    return Workers(arguments.workers, arguments.threads, arguments.scheduler, arguments.scheduler_file)
+
+
+def positive(text: str) -> int:
+    """Returns an argument as an integer of at least 1.
+
+    Args:
+        text: The argument.
+    """
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
 
 
 def named_weights(text: str) -> str | dict[str, float]:

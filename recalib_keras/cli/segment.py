@@ -1,11 +1,18 @@
 """recalib segment: labels, volumes and pictures of one scan or thousands."""
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
 from recalib_keras.cli.messages import ERRORS, format_line, print_line
-from recalib_keras.cli.options import add_flip_argument, add_preset_arguments, named_weights
+from recalib_keras.cli.options import (
+    add_flip_argument,
+    add_preset_arguments,
+    add_worker_arguments,
+    named_weights,
+    workers_of,
+)
 from recalib_keras.core.messages import printable
 
 
@@ -16,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="SCAN",
-        help="NIfTI, MGZ or multi-frame DICOM file, or a folder with one DICOM series; for several channels "
-        "a 4-D file, or nnU-Net's files x_0000.nii.gz, x_0001.nii.gz, ...",
+        help="NIfTI, MGZ or multi-frame DICOM file, a folder of NIfTI or MGZ files, or one with a DICOM series; for "
+        "several channels a 4-D file, or nnU-Net's files x_0000.nii.gz, x_0001.nii.gz, ...",
     )
     parser.add_argument(
         "-o",
@@ -46,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="number format of the computation; auto (default): selected with the engine",
     )
-    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--wide", action="store_true", help="also write volumes_wide.csv: a row for each scan, a column a structure"
+    )
+    parser.add_argument(
+        "--part", type=_part, metavar="I/N", help="only every N-th scan from the I-th on: the share of one of N jobs"
+    )
+    add_worker_arguments(parser, "scans")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from recalib_keras import zoo
     from recalib_keras.inference import Batch
 
-    preset = zoo.info(arguments.preset)
+    preset, workers = zoo.info(arguments.preset), workers_of(arguments)
     first = next(iter(preset.shares(named_weights(arguments.weights))))
     batch = Batch(
         arguments.scans,
@@ -63,8 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         draw_overlays=arguments.overlay,
         channels=zoo.weight_set(arguments.preset, first).input.num_channels,
+        part=arguments.part,
     )
-    segmenter, is_single, outcomes = _load_segmenter(arguments), len(batch.targets) == 1, []
+    segmenter, outcomes = _load_segmenter(arguments, workers), []
+    is_single = len(batch.targets) == 1 and workers.is_here
     with _bar(batch.targets, "scans", disable=is_single or None) as bar:
 
         def on_scan(outcome):
@@ -73,34 +88,39 @@ def run(arguments: argparse.Namespace) -> int:
                 bar.write(format_line("segment", f"{outcome.scan}: {'; '.join(outcome.warnings)}"), file=sys.stderr)
             bar.update()
 
+        def windows_bar(windows):
+            return _bar(windows, "windows", disable=not is_single or None)
+
         try:
-            batch.run(segmenter, on_scan, lambda windows: _bar(windows, "windows", disable=not is_single or None))
+            batch.run(segmenter, on_scan, windows_bar, workers)
         finally:
             bar.close()
-            _report(batch, segmenter, outcomes, is_single)
+            _report(batch, outcomes, is_single)
+    if arguments.wide and batch.table.path.exists():
+        print(printable(f"a row for each scan in {batch.write_wide_table()}"))
     if is_single and outcomes[0].error is not None:
         raise outcomes[0].error
     return 1 if any(outcome.error is not None for outcome in outcomes) else 0
 
 
-def _load_segmenter(arguments):
-    """Returns the segmenter; if it needs Keras, that takes several seconds to start."""
-    from recalib_keras.inference import Segmenter, Undecided
+def _load_segmenter(arguments, workers):
+    """Returns the segmenter, which takes several seconds if it needs Keras; for workers, what opens it there."""
+    from recalib_keras import zoo
+    from recalib_keras.inference import Undecided, open_segmenter
 
-    segmenter = Segmenter(
-        arguments.preset,
-        flips=arguments.flip,
-        weights=named_weights(arguments.weights),
-        engine=arguments.engine,
-        precision=arguments.precision,
-        threads=arguments.threads,
-    )
+    weights = named_weights(arguments.weights)
+    settings = {"flips": arguments.flip, "engine": arguments.engine, "precision": arguments.precision}
+    opener = functools.partial(open_segmenter, arguments.preset, weights, **settings, threads=workers.threads_each)
+    if not workers.is_here:
+        zoo.info(arguments.preset).shares(weights)  # a wrong name is an error here, not on every worker
+        return opener
+    segmenter = opener()
     if sys.stderr.isatty() and any(isinstance(engine, Undecided) for engine in segmenter.engines):
         print_line("segment", "the first scan selects the engine; this takes a while, once")
     return segmenter
 
 
-def _report(batch, segmenter, outcomes, is_single):
+def _report(batch, outcomes, is_single):
     """Prints what was done, even if the batch was stopped."""
     from recalib_keras.core.messages import counted
     from recalib_keras.inference import BatchReport
@@ -109,8 +129,8 @@ def _report(batch, segmenter, outcomes, is_single):
     done = len(report.segmented) + len(report.found)
     if done:
         where = batch.targets[0][1] if is_single else batch.table.path.parent
-        engines = ", ".join(sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines}))
-        remarks = [f"by {engines}"] * bool(report.segmented)
+        engines = sorted({engine for outcome in report.segmented for engine in outcome.engines})
+        remarks = [f"by {', '.join(engines)}"] * bool(report.segmented)
         remarks += [f"{len(report.found)} existed already"] * bool(report.found)
         how = ", ".join(remarks)
         print(printable(f"labels of {counted(done, 'scan')} in {where}, volumes in {batch.table.path} ({how})"))
@@ -130,8 +150,8 @@ def _bar(items, unit, disable):
     return tqdm(items, unit=f" {unit}", disable=disable, leave=False, dynamic_ncols=True)
 
 
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
-    return number
+def _part(text):
+    number, slash, of = text.partition("/")
+    if not slash or not number.isdecimal() or not of.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected I/N such as 2/10, got {text!r}")
+    return int(number), int(of)

@@ -116,6 +116,10 @@ class StudyError(RecalibError, RuntimeError):
     """A hyperparameter search cannot continue."""
 
 
+class ClusterError(RecalibError, RuntimeError):
+    """The workers of this machine, or those of a cluster, cannot be reached or used."""
+
+
 class ScanWarning(UserWarning):
     """A scan is used, but something about it is doubtful: its place in space, or its intensities."""
 

@@ -10,7 +10,7 @@ from recalib_keras.inference.quality_control import (
     segmentation_statistics,
 )
 from recalib_keras.inference.segmentation import Segmentation
-from recalib_keras.inference.segmenter import Ensemble, Segmenter, segment
+from recalib_keras.inference.segmenter import Ensemble, Segmenter, open_segmenter, segment
 from recalib_keras.inference.sliding_window.predict import SlidingWindow, View
 from recalib_keras.inference.uncertainty import Uncertainty
 
@@ -29,6 +29,7 @@ __all__ = [
     "UnfamiliarScanWarning",
     "View",
     "open_engine",
+    "open_segmenter",
     "quality_warnings",
     "reference_range_of",
     "segment",

@@ -92,9 +92,21 @@ class Segmenter:
             networks = [Predictor(weight_set, opened, flips) for weight_set, opened in zip(weight_sets, engines)]
             members, name = list(zip(networks, shares.values())), _name(described, shares)
         self._set(NetworkEnsemble(members), name, flips)
+        if not isinstance(preset, WeightSet):
+            settings = {"weights": weights, "flips": flips, "engine": engine, "precision": precision}
+            self._opened_by = functools.partial(open_segmenter, str(preset), **settings, threads=threads)
 
     def _set(self, networks, name, flips):
-        self._networks, self.name, self.flips = networks, name, flips
+        self._networks, self.name, self.flips, self._opened_by = networks, name, flips, None
+
+    def __reduce__(self):
+        """Lets another process open the same segmenter, instead of copying its networks."""
+        if self._opened_by is None:
+            raise TypeError(
+                f"expected the segmenter of a preset, which other processes can open, got {self.name or 'one'} of a "
+                "model; write its preset to a folder, or work without workers"
+            )
+        return self._opened_by, ()
 
     @classmethod
     def from_preset(
@@ -268,6 +280,23 @@ def _cached_segmenter(preset, weights, description, **settings):
     return Segmenter(preset, weights=weights if isinstance(weights, str) else dict(weights), **settings)
 
 
+def open_segmenter(preset: str | os.PathLike, weights: Weights = "default", **settings: Any) -> Segmenter:
+    """Returns the segmenter of a preset; the same one as the last time, if nothing has changed.
+
+    Args:
+        preset: See `Segmenter`.
+        weights: See `Segmenter`.
+        settings: The other arguments of `Segmenter`, by name.
+
+    Raises:
+        ValueError: See `Segmenter`.
+        ImportError: See `Segmenter`.
+    """
+    described = zoo.info(preset)
+    key = weights if isinstance(weights, str) else tuple(described.shares(weights).items())
+    return _cached_segmenter(str(preset), key, described.to_json(), **settings)
+
+
 def segment(
     scan: File | Sequence[File],
     preset: str | os.PathLike,
@@ -308,14 +337,10 @@ def segment(
         image = recalib_keras.segment("scan.nii.gz", preset="densenet3d_pe")
         image.to_filename("labels.nii.gz")
     """
-    described = zoo.info(preset)
-    shares = described.shares(weights)
-    key = weights if isinstance(weights, str) else tuple(shares.items())
-    image = read_scan(scan, zoo.weight_set(preset, next(iter(shares))).input, volume)
+    first = next(iter(zoo.info(preset).shares(weights)))
+    image = read_scan(scan, zoo.weight_set(preset, first).input, volume)
     with _one_at_a_time:
-        segmenter = _cached_segmenter(
-            str(preset), key, described.to_json(), engine=engine, precision=precision, flips=flips
-        )
+        segmenter = open_segmenter(preset, weights, engine=engine, precision=precision, flips=flips)
         segmentation = segmenter(image)
     if segmentation.warnings:
         name = f"{scan}: " if isinstance(scan, (str, os.PathLike)) else ""

@@ -40,7 +40,7 @@ def test_a_batch_of_odd_names(recalib, formula_preset, tmp_path, capsys):
     assert not [cell for row in rows for cell in row if cell.startswith(FORMULA)]
     assert all(cell.isprintable() for row in rows for cell in row)
     table = read_csv(tmp_path / "out" / "volumes.csv")
-    assert [row["scan"] for row in table.rows] == [str(scan) for scan in scans]
+    assert [row["scan"] for row in table.rows] == [f"../scans/{scan.name}" for scan in scans]
     assert {row["structure"] for row in table.rows} == {"=HYPERLINK(1)"}
 
 

@@ -48,7 +48,7 @@ def test_table_gives_voxels_and_cubic_millimetres(recalib, scan, tmp_path):
     recalib("segment", scan, "-o", tmp_path)
     rows = list(csv.DictReader((tmp_path / "volumes.csv").read_text().splitlines()))
     (row,) = rows
-    assert list(row.values())[:5] == [str(scan), "bright", "7", "24", "48.0"]
+    assert list(row.values())[:5] == ["scans/head.nii.gz", "bright", "7", "24", "48.0"]
     assert list(row)[:5] == ["scan", "structure", "label", "voxels", "mm3"]
 
 
@@ -82,7 +82,7 @@ def test_rows_of_a_table_without_the_newer_columns_are_kept(recalib, scan, tmp_p
     recalib("segment", scan, "-o", tmp_path)
     older, newer = _rows(tmp_path)
     assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", *[""] * 7]
-    assert newer["scan"] == str(scan) and newer["mean_entropy"]
+    assert newer["scan"] == "scans/head.nii.gz" and newer["mean_entropy"]
 
 
 def _changed_preset(folder, copy, **changes):
@@ -138,7 +138,7 @@ def test_table_keeps_the_rows_of_other_scans_and_replaces_its_own(recalib, scan,
     recalib("segment", other, "-o", tmp_path)
     recalib("segment", scan, "-o", tmp_path, "--overwrite")
     voxels = {row["scan"]: row["voxels"] for row in csv.DictReader((tmp_path / "volumes.csv").read_text().splitlines())}
-    assert voxels == {str(other): "8", str(scan): "24"}
+    assert voxels == {"scans/other.nii.gz": "8", "scans/head.nii.gz": "24"}
 
 
 def test_label_maps_of_one_scan_share_a_table(recalib, scan, tmp_path):
@@ -242,7 +242,9 @@ def test_batch_goes_on_and_reports_at_the_end(recalib, scan, tmp_path, capsys):
     assert recalib("segment", scan, tmp_path / "nowhere.nii.gz", good, "-o", tmp_path / "out") == 1
     output = capsys.readouterr()
     assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [
+        "head_labels.json",
         "head_labels.nii.gz",
+        "other_labels.json",
         "other_labels.nii.gz",
         "volumes.csv",
     ]
@@ -257,8 +259,8 @@ def test_scans_of_one_name_keep_their_folders(recalib, scan, tmp_path):
     write_scan(twin, box=(2, 2, 2))
     assert recalib("segment", scan, twin, "-o", tmp_path / "out") == 0
     assert {(row["scan"], row["labels"], row["voxels"]) for row in _rows(tmp_path / "out")} == {
-        (str(scan), "head_labels.nii.gz", "24"),
-        (str(twin), "more/head_labels.nii.gz", "8"),
+        ("../scans/head.nii.gz", "head_labels.nii.gz", "24"),
+        ("../scans/more/head.nii.gz", "more/head_labels.nii.gz", "8"),
     }
     assert (tmp_path / "out" / "more" / "head_labels.nii.gz").exists()
 

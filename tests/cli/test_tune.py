@@ -26,7 +26,8 @@ learning_rate = [0.01, 0.06]
 @pytest.fixture
 def run(monkeypatch):
     """Runs `recalib tune` in this process; returns its exit code."""
-    monkeypatch.setattr(tune, "_start_light", lambda: None)  # Keras has its backend already
+    monkeypatch.setattr("recalib_keras.core.devices.hide_gpus", lambda: None)
+    monkeypatch.setattr(tune, "start_backend", lambda threads=None: None)  # Keras has its backend already
 
     return lambda *words: command.main(["tune", *map(str, words)])
 
@@ -67,20 +68,19 @@ def test_help(run, capsys):
     with pytest.raises(SystemExit, match="0"):
         run("--help")
     said = capsys.readouterr().out
-    assert "--workers N" in said and "HOST:PORT" in said and "--ends-with-parent" not in said
+    assert "--workers N" in said and "tls://HOST:8786" in said and "[cluster]" in said
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--workers", 2, "--role", "chief"), "expected --workers, or --role on a cluster, got both"),
-        (("--role", "worker", "--overwrite"), "for the chief only"),
-        (("--role", "worker", "--publish", "x"), "for the chief only"),
+        (("--workers", 2, "--scheduler", "tls://a:1"), "expected one of --workers, --scheduler and --scheduler-file"),
+        (("--report", "--scheduler", "tls://a:1"), "expected --report alone, since it runs nothing"),
         (("--report", "--workers", 1), "expected --report alone, since it runs nothing"),
         (("--report",), "expected a study in"),
-        (("--role", "worker", "--oracle", "nowhere"), "expected an address such as"),
-        (("--role", "worker", "--oracle", "127.0.0.1:9", "--wait", "0.2"), "got none for 0.2 s"),
-        (("--data", "nowhere"), "expected a folder of scans at nowhere"),
+        (("--scheduler-file", "nowhere.json"), "nowhere.json: expected a scheduler file, got no such file"),
+        (("--scheduler", "nowhere"), "expected a Dask scheduler at nowhere, got"),
+        (("--data", "nowhere"), "expected a folder of scans at /"),
     ],
 )
 def test_bad_input_is_one_line(words, message, run, study, tmp_path, capsys):
@@ -96,7 +96,7 @@ def test_bad_study_is_one_line(run, study, capsys):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--workers", 0), "expected 1 or more, got 0"), (("--lease", 0), "expected seconds above 0, got 0")],
+    [(("--workers", 0), "expected 1 or more, got 0"), (("--threads", -1), "expected 1 or more, got -1")],
 )
 def test_refuses_bad_numbers(words, message, run, study, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -133,13 +133,20 @@ def test_no_complete_trial(run, study, tmp_path, capsys):
     assert "2 trials, none complete; see" in said and "failed" in said
 
 
-def test_chief_needs_no_other_backend_and_no_gpu(tmp_path):
+def test_workers_need_dask(run, study, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert run(study, "--workers", 2) == 2
+    assert 'run: pip install "recalib-keras[cluster]"' in capsys.readouterr().err
+
+
+def test_driver_needs_no_other_backend_and_no_gpu(tmp_path):
     for name in ("jax", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is no dependency')")
     code = """
-import os, sys
-from recalib_keras.cli import tune
-tune._start_light()
+import os
+from recalib_keras.core import backend, devices
+devices.hide_gpus()
+backend.start_backend(threads=1)
 import keras, keras_tuner
 print(keras.backend.backend(), os.environ["CUDA_VISIBLE_DEVICES"])
 """

@@ -12,7 +12,7 @@ from recalib_keras.datasets.problems import DatasetError
 from recalib_keras.datasets.source import Survey
 from recalib_keras.datasets.splitting import with_patients
 from recalib_keras.evaluation import Report, read_structures
-from recalib_keras.inference.volume_table import VolumeTable
+from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.synthesis import LabelTable
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import state

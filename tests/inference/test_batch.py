@@ -1,5 +1,6 @@
 import csv
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from bright import write_scan
 
+from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError, WriteError
+from recalib_keras.core.spreading import Workers
 from recalib_keras.inference import Batch, Segmenter, segment_all
+from recalib_keras.inference.batch.manifest import read_manifest
 from recalib_keras.volumes import VolumeError
 
 
@@ -92,6 +96,89 @@ def test_what_is_wrong_is_said_before_anything_is_done(scans, tmp_path):
         Batch(scans, tmp_path)
 
 
+def test_a_folder_of_scans_is_a_batch(segmenter, scans, tmp_path):
+    for _ in range(2):  # its own labels are no scans of the second run
+        report = segment_all([tmp_path / "scans"], tmp_path / "scans", segmenter)
+        assert [outcome.scan for outcome in report.outcomes] == scans and report.failed == []
+    with pytest.raises(ValueError, match=r"expected a part I/N with I from 1 to N, got 3/2"):
+        Batch(scans, tmp_path, part=(3, 2))
+
+
+def test_parts_make_a_whole(segmenter, scans, tmp_path):
+    for number in (1, 2):
+        (outcome,) = segment_all(scans, tmp_path / "out", segmenter, part=(number, 2)).outcomes
+        assert outcome.scan == scans[number - 1]
+    assert len(rows(tmp_path / "out")) == 2
+
+
+def test_manifest_says_what_made_the_labels(segmenter, bright_preset, scans, tmp_path):
+    segment_all(scans[:1], tmp_path / "out", segmenter)
+    manifest = read_manifest(tmp_path / "out" / "a_labels.nii.gz")
+    described = zoo.info(bright_preset).weight_sets["bright"]
+    (network,) = manifest["networks"]
+    assert (network["sha256"], network["engine"], network["precision"]) == (described.sha256, "keras", "float32")
+    assert manifest["scan"] == "../scans/a.nii.gz" and manifest["made_by"] == segmenter.name
+    assert manifest["structures"][0] | {"mean_entropy": 0} == {
+        "name": "bright",
+        "label": 7,
+        "voxels": 8,
+        "mm3": 16.0,
+        "mean_entropy": 0,
+    }
+    assert manifest["versions"]["keras"] and manifest["hardware"]["cores"] >= 1
+    assert manifest["times"]["segment_seconds"] >= 0 and "T" in manifest["times"]["started"]
+
+
+def test_manifest_keeps_what_a_lost_table_knew(segmenter, scans, tmp_path):
+    segment_all(scans, tmp_path / "out", segmenter)
+    before = rows(tmp_path / "out")
+    (tmp_path / "out" / "volumes.csv").unlink()
+    assert len(segment_all(scans, tmp_path / "out", segmenter).found) == 2
+    assert rows(tmp_path / "out") == before
+    (tmp_path / "out" / "a_labels.json").write_text("[]")  # a damaged one is as none
+    (tmp_path / "out" / "volumes.csv").unlink()
+    assert segment_all(scans, tmp_path / "out", segmenter).failed == []
+
+
+def test_a_moved_project_keeps_its_labels(segmenter, scans, tmp_path):
+    segment_all(scans, tmp_path / "out", segmenter)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("scans", "out"):
+        (tmp_path / name).rename(moved / name)
+    report = segment_all([moved / "scans"], moved / "out", segmenter)
+    assert len(report.found) == 2 and report.failed == []
+
+
+def test_absolute_paths_of_an_earlier_version_are_read(segmenter, scans, tmp_path):
+    segment_all(scans, tmp_path / "out", segmenter)
+    table = tmp_path / "out" / "volumes.csv"
+    table.write_text(table.read_text().replace("../scans", str(tmp_path / "scans")))
+    assert len(segment_all(scans, tmp_path / "out", segmenter).found) == 2
+    assert [row["scan"] for row in rows(tmp_path / "out")] == ["../scans/a.nii.gz", "../scans/b.nii.gz"]
+
+
+def test_workers_give_the_same_labels_and_survive_bad_scans(segmenter, scans, tmp_path):
+    segment_all(scans, tmp_path / "here", segmenter)
+    broken = tmp_path / "scans" / "broken.nii.gz"
+    broken.write_bytes(b"no scan")
+    report = segment_all([broken, *scans], tmp_path / "out", segmenter, workers=Workers(2, threads=1))
+    assert [outcome.scan for outcome in report.outcomes] == [broken, *scans]
+    assert [outcome.scan for outcome in report.failed] == [broken] and isinstance(report.failed[0].error, VolumeError)
+    key = lambda row: row["scan"]  # noqa: E731
+    assert sorted(rows(tmp_path / "out"), key=key) == sorted(rows(tmp_path / "here"), key=key)
+    for name in ("a_labels.nii.gz", "b_labels.nii.gz"):
+        ours, theirs = (np.asarray(nib.load(tmp_path / folder / name).dataobj) for folder in ("out", "here"))
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_segmenter_of_a_model_cannot_be_sent_to_workers(segmenter):
+    (predictor, _), *_ = segmenter.members
+    with pytest.raises(TypeError, match="expected the segmenter of a preset, which other processes can open, got"):
+        pickle.dumps(Segmenter(predictor.weight_set, predictor.engine))
+    assert pickle.loads(pickle.dumps(segmenter)).name == segmenter.name
+
+
 def test_a_batch_that_is_killed_leaves_nothing_half_written(bright_preset, tmp_path):
     """Killed at some moment after the first label map; then it resumes."""
     scans = [write_scan(tmp_path / "scans" / f"{index}.nii.gz") for index in range(40)]
@@ -108,4 +195,4 @@ segment_all({[str(scan) for scan in scans]}, {str(tmp_path / "out")!r}, Segmente
     assert finished and all((np.asarray(nib.load(path).dataobj) == 7).sum() == 24 for path in finished)
     report = segment_all(scans, tmp_path / "out", Segmenter.from_preset(bright_preset))
     assert len(report.found) == len(finished) and len(report.segmented) == 40 - len(finished)
-    assert sorted(row["scan"] for row in rows(tmp_path / "out")) == sorted(map(str, scans))
+    assert sorted(row["scan"] for row in rows(tmp_path / "out")) == sorted(f"../scans/{scan.name}" for scan in scans)

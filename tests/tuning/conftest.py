@@ -63,16 +63,15 @@ def control(tmp_path):
 
 
 @pytest.fixture
-def recalib_tune(study_path, control, tmp_path):
-    """Starts `recalib tune` with fake trainings in a process of its own, which does not outlive the test."""
+def start(tmp_path):
+    """Starts processes that do not outlive the test; each gets a session and a log of its own."""
     started = []
 
-    def start(*words, output=tmp_path / "out", before=lambda: None):
+    def start(*command, before=lambda: None):
         def prepare():
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a background job of a shell ignores
             before()
 
-        command = [sys.executable, COMMAND, "tune", study_path, "-o", output, "--data", control, *words]
         log = (tmp_path / f"log-{len(started)}.txt").open("w+")
         process = subprocess.Popen(
             [*map(str, command)],
@@ -93,3 +92,30 @@ def recalib_tune(study_path, control, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         log.close()
+
+
+@pytest.fixture
+def recalib_tune(start, study_path, control, tmp_path):
+    """Starts `recalib tune` with fake trainings."""
+
+    def tune(*words, output=tmp_path / "out", **options):
+        command = [sys.executable, COMMAND, "tune", study_path, "-o", output, "--data", control, *words]
+        return start(*command, **options)
+
+    return tune
+
+
+@pytest.fixture
+def cluster(start, tmp_path):
+    """Starts the scheduler of a Dask cluster, or a worker of it whose trainings are fake."""
+    module = {"scheduler": "distributed.cli.dask_scheduler", "worker": "distributed.cli.dask_worker"}
+    options = {
+        "scheduler": ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"],
+        "worker": ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--local-directory", tmp_path],
+    }
+
+    def start_one(role, file, *words):
+        words = [*options[role], "--scheduler-file", file, *words]
+        return start(sys.executable, "-m", module[role], *words, *(["--preload", COMMAND] if role == "worker" else []))
+
+    return start_one

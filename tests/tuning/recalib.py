@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from recalib_keras.cli import main, tune
-from recalib_keras.tuning import crew, execution
+from recalib_keras.cli import main
+from recalib_keras.tuning import execution
 
 NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was trained
 
@@ -59,9 +59,12 @@ def _obey(trial, epoch, control):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
+def dask_setup(worker):
+    """Lets the trainings of a worker that was started with `--preload` of this file be fake."""
     execution.execute = execute
-    crew.PROGRAM[:] = [sys.executable, __file__]
-    if "worker" in sys.argv:
-        tune.start_backend = lambda threads=None: None
+
+
+if __name__ in ("__main__", "__mp_main__"):  # worker processes of the command import this file under the second name
+    execution.execute = execute
+if __name__ == "__main__":
     sys.exit(main.main())

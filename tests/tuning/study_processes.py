@@ -1,7 +1,6 @@
 """Helpers that control the processes of a study, and look at them."""
 
 import json
-import socket
 import time
 from pathlib import Path
 
@@ -60,13 +59,6 @@ def epochs_trained(control):
     return [tuple(line.split()) for line in (control / "executed.txt").read_text().splitlines()]
 
 
-def free_address():
-    """Returns a free loopback address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 def is_alive(pid):
     """Returns whether a process runs; a zombie does not."""
     try:
@@ -76,6 +68,7 @@ def is_alive(pid):
 
 
 def workers_of(process):
-    """Returns the ids of the processes that a launcher has started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(pid) for pid in children.split()]
+    """Returns the ids of the worker processes that a command has started."""
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    children = [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+    return [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]

@@ -45,7 +45,6 @@ def test_task_of_a_worker(make_study):
     recipe = task.pop("recipe")
     assert task == {
         "trial": "3",
-        "attempt": 2,
         "seeds": [1, 2],
         "epochs": 5,
         "objective": "core",

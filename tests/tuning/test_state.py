@@ -5,7 +5,8 @@ import time
 import pytest
 
 from recalib_keras.core.errors import StudyError
-from recalib_keras.tuning.chief import Chief
+from recalib_keras.core.spreading import Done
+from recalib_keras.tuning.driver import Search
 from recalib_keras.tuning.results import read_results
 from recalib_keras.tuning.state import STATE, State, read
 
@@ -54,21 +55,21 @@ DAMAGE = {
     "space of another kind": (lambda c: c["oracle"].update(hyperparameters={"space": 5}), "cannot be restored"),
     "bracket of lost trials": (drawn_bracket, "cannot be restored .*a round holds a trial that does not exist"),
     "exhausted text": (lambda c: c.update(exhausted="yes"), "no bool under 'exhausted'"),
-    "workers null": (lambda c: c.update(workers=None), "no list under 'workers'"),
 }
 
 
 @pytest.fixture
 def folder(make_study, tmp_path):
     """The folder of a study that was stopped with a complete and a running trial."""
-    chief = Chief(make_study(algorithm="hyperband", epochs=9), tmp_path / "out", 60.0)
-    for name in ("w", "v"):
-        task = chief.ask(name, chief.study.fingerprint)["task"]
-        if name == "w":
-            executions = [{"seed": 3, "score": 0.5, "best_epoch": 1, "epochs": 1}]
-            outcome = {"status": "completed", "minutes": 1.0, "executions": executions, "history": {}}
-            assert chief.tell(name, chief.study.fingerprint, task["trial"], 1, outcome)["counted"]
-    chief.close()
+    search = Search(make_study(algorithm="hyperband", epochs=9), tmp_path / "out", tmp_path)
+    tasks = search.tasks()
+    executions = [{"seed": 3, "score": 0.5, "best_epoch": 1, "epochs": 1}]
+    outcome = {"status": "completed", "minutes": 1.0, "executions": executions, "history": {}}
+    search.end(Done(next(tasks), outcome))
+    next(tasks)
+    state = (tmp_path / "out" / STATE).read_bytes()
+    search.close()
+    (tmp_path / "out" / STATE).write_bytes(state)  # as a killed process leaves it: the other trial runs
     return tmp_path / "out"
 
 
@@ -91,19 +92,19 @@ def test_damaged_state_is_one_error(name, folder, make_study):
     with pytest.raises(
         StudyError, match=f"state.json: expected the state of a study, got .*{words}.*damaged.*--overwr"
     ):
-        Chief(study, folder, 60.0)
+        Search(study, folder, folder)
     assert time.monotonic() - start < 5
-    chief = Chief(study, folder, 60.0, overwrite=True)
-    assert chief.ended == 0
-    chief.close()
+    search = Search(study, folder, folder, overwrite=True)
+    assert search.ended == 0
+    search.close()
 
 
 def test_undamaged_state_is_restored(folder, make_study):
     study = make_study(algorithm="hyperband", epochs=9)
     assert [trial.status for trial in read_results(study, folder).trials] == ["completed", "running"]
-    chief = Chief(study, folder, 60.0)
-    assert chief.ended == 1
-    chief.close()
+    search = Search(study, folder, folder)
+    assert search.ended == 1
+    search.close()
 
 
 def test_results_of_a_damaged_state(folder, make_study):
@@ -122,8 +123,8 @@ def test_state_that_is_no_file(make, tmp_path):
 @pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink(path.with_name("notes.txt"), path)])
 def test_lock_that_is_no_file(make, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    make(tmp_path / "chief.lock")
-    with pytest.raises(StudyError, match=r"chief.lock: expected a lock file, got a (folder|link); move it away"):
+    make(tmp_path / "study.lock")
+    with pytest.raises(StudyError, match=r"study.lock: expected a lock file, got a (folder|link); move it away"):
         State(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -131,5 +132,5 @@ def test_lock_that_is_no_file(make, tmp_path):
 def test_state_of_an_earlier_version_names_no_key(folder, make_study):
     damage(folder / STATE, lambda content: [content.pop(key) for key in ("question", "base_recipe")])
     with pytest.raises(StudyError, match="expected the study 'study', got another study, or another recipe; undo"):
-        Chief(make_study(algorithm="hyperband", epochs=3), folder, 60.0)
-    Chief(make_study(algorithm="hyperband", epochs=9), folder, 60.0).close()
+        Search(make_study(algorithm="hyperband", epochs=3), folder, folder)
+    Search(make_study(algorithm="hyperband", epochs=9), folder, folder).close()

@@ -110,7 +110,7 @@ def test_names_a_missing_file(tmp_path):
 
 def test_reading_does_not_load_keras(study_path):
     script = (
-        "import sys; from recalib_keras.tuning import Study, work, RemoteChief, launch\n"
+        "import sys; from recalib_keras.tuning import Study, Workers, search\n"
         "Study.read(sys.argv[1])\n"
         "heavy = {'keras', 'tensorflow', 'keras_tuner', 'nibabel', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

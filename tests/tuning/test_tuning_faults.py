@@ -11,7 +11,6 @@ from study_processes import (
     ended,
     epochs_trained,
     finish,
-    free_address,
     hold,
     is_alive,
     release,
@@ -41,72 +40,30 @@ def assert_complete(folder):
 
 @TURNS
 def test_killed_worker(turn, recalib_tune, control, tmp_path):
-    hold(control, "0002", 2)
-    address = free_address()
-    chief = recalib_tune("--role", "chief", "--oracle", address, "--lease", 2)
-    workers = [recalib_tune("--role", "worker", "--oracle", address) for _ in range(2)]
-    os.kill(wait_until_held(control, "0002"), signal.SIGKILL)
-    wait_for(lambda: any(worker.poll() is not None for worker in workers), "the death of a worker")
+    hold(control, "0001", 3)
+    driver = recalib_tune("--workers", 2)
+    killed = wait_until_held(control, "0001")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not is_alive(killed), "the death of the worker")
     release(control)
-    assert finish(chief)[0] == 0
-    assert sorted(finish(worker)[0] for worker in workers) == [-signal.SIGKILL, 0]
+    code, said = finish(driver)
+    assert code == 0, said
     assert_complete(tmp_path / "out")
-    assert {name: trial["attempt"] for name, trial in trials_of(tmp_path / "out").items() if trial["attempt"] > 1} == {
-        "0002": 2
-    }
+    attempts = {name: (trial["attempt"], trial["losses"]) for name, trial in trials_of(tmp_path / "out").items()}
+    assert attempts == {**dict.fromkeys(attempts, (1, 0)), "0001": (2, 1)}
     assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE  # it continued from the checkpoint of the dead worker
 
 
 @TURNS
-def test_killed_worker_of_a_launcher(turn, recalib_tune, control, tmp_path):
-    hold(control, "0001", 3)
-    launcher = recalib_tune("--workers", 2)
-    killed = wait_until_held(control, "0001")
-    os.kill(killed, signal.SIGKILL)
-    replaced = lambda: killed not in workers_of(launcher) and len(workers_of(launcher)) == 2  # noqa: E731
-    wait_for(replaced, "a new worker")
-    release(control)
-    code, said = finish(launcher)
-    assert code == 0, said
-    assert_complete(tmp_path / "out")
-    assert trials_of(tmp_path / "out")["0001"]["attempt"] == 2
-    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE
-
-
-@TURNS
-def test_killed_chief(turn, recalib_tune, control, tmp_path):
-    hold(control, "0003", 2)
-    address = free_address()
-    words = ("--oracle", address, "--lease", 60)
-    chief = recalib_tune("--role", "chief", *words)
-    workers = [recalib_tune("--role", "worker", *words) for _ in range(2)]
-    wait_until_held(control, "0003")
-    wait_for(lambda: len(ended(tmp_path / "out")) == 5, "the other trials")
-    os.kill(chief.pid, signal.SIGKILL)
-    chief.wait()
-    before = ended(tmp_path / "out")
-    release(control)  # the trial continues and ends without a chief
-    wait_for(lambda: ("0003", "2", "3") in epochs_trained(control), "the end of the trial")
-    assert all(worker.poll() is None for worker in workers)
-    code, said = finish(recalib_tune("--role", "chief", *words))
-    assert code == 0, said
-    assert [finish(worker)[0] for worker in workers] == [0, 0]
-    assert_complete(tmp_path / "out")
-    assert {name: ended(tmp_path / "out")[name] for name in before} == before
-    assert {trial["attempt"] for trial in trials_of(tmp_path / "out").values()} == {1}
-    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE
-
-
-@TURNS
-def test_all_killed(turn, recalib_tune, control, tmp_path):
+def test_killed_driver(turn, recalib_tune, control, tmp_path):
     hold(control, "0004", 2)
-    launcher = recalib_tune("--workers", 2)
+    driver = recalib_tune("--workers", 2)
     wait_until_held(control, "0004")
     wait_for(lambda: len(ended(tmp_path / "out")) >= 3, "three trials")
-    workers = workers_of(launcher)
+    workers = workers_of(driver)
     assert len(workers) == 2
-    os.kill(launcher.pid, signal.SIGKILL)
-    launcher.wait()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
     wait_for(lambda: not any(map(is_alive, workers)), "the end of the orphans")
     before = ended(tmp_path / "out")
     release(control)
@@ -119,13 +76,67 @@ def test_all_killed(turn, recalib_tune, control, tmp_path):
     assert sorted(set(epochs_trained(control))) == EACH_EPOCH_ONCE
 
 
+@TURNS
+def test_killed_driver_of_a_cluster(turn, recalib_tune, cluster, control, tmp_path):
+    """Its workers live, and one of them is in an epoch: two workers must not train one trial at a time."""
+    hold(control, "0003", 2)
+    file = tmp_path / "scheduler.json"
+    cluster("scheduler", file)
+    wait_for(file.exists, "the scheduler")
+    for _ in range(2):
+        cluster("worker", file)
+    driver = recalib_tune("--scheduler-file", file)
+    wait_until_held(control, "0003")
+    wait_for(lambda: len(ended(tmp_path / "out")) == 5, "the other trials")
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = ended(tmp_path / "out")
+    again = recalib_tune("--scheduler-file", file)
+    wait_for(lambda: "trial 0003 started" in again.log.read_text(), "the second attempt")
+    release(control)
+    code, said = finish(again)
+    assert code == 0, said
+    assert_complete(tmp_path / "out")
+    assert {name: ended(tmp_path / "out")[name] for name in before} == before
+    assert sorted(epochs_trained(control)) == EACH_EPOCH_ONCE
+
+
+@TURNS
+def test_killed_scheduler(turn, recalib_tune, cluster, control, tmp_path):
+    hold(control, "0003", 2)
+    file = tmp_path / "scheduler.json"
+    scheduler = cluster("scheduler", file)
+    wait_for(file.exists, "the scheduler")
+    workers = [cluster("worker", file) for _ in range(2)]
+    driver = recalib_tune("--scheduler-file", file)
+    wait_until_held(control, "0003")
+    wait_for(lambda: len(ended(tmp_path / "out")) == 5, "the other trials")
+    before = ended(tmp_path / "out")
+    os.kill(scheduler.pid, signal.SIGKILL)
+    code, said = finish(driver)
+    assert code == 2, said
+    assert "expected the scheduler at tcp://127.0.0.1" in said.splitlines()[-1], said
+    for worker in workers:
+        os.killpg(worker.pid, signal.SIGKILL)
+    file.unlink()
+    release(control)
+    cluster("scheduler", file)
+    wait_for(file.exists, "the scheduler")
+    cluster("worker", file)
+    code, said = finish(recalib_tune("--scheduler-file", file))
+    assert code == 0, said
+    assert_complete(tmp_path / "out")
+    assert {name: ended(tmp_path / "out")[name] for name in before} == before
+    assert sorted(set(epochs_trained(control))) == EACH_EPOCH_ONCE
+
+
 def _limit_files(size):
     """Lets the kernel refuse any file beyond some bytes, as on a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @TURNS
-@pytest.mark.parametrize("victim", ["worker", "chief"])
+@pytest.mark.parametrize("victim", ["worker", "driver"])
 def test_full_disk(turn, victim, recalib_tune, control, tmp_path):
     (control / "size").write_text("200000" if victim == "worker" else "10")
     before = _limit_files(100_000 if victim == "worker" else 6_000)
@@ -141,15 +152,19 @@ def test_full_disk(turn, victim, recalib_tune, control, tmp_path):
 
 
 @TURNS
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_launcher(turn, number, expected, recalib_tune, control, tmp_path):
+@pytest.mark.parametrize(
+    ("send", "number", "expected"),
+    [(os.kill, signal.SIGINT, 130), (os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
+    ids=["SIGINT", "Ctrl-C", "SIGTERM"],  # a terminal sends to the whole group, workers included
+)
+def test_stopped_driver(turn, send, number, expected, recalib_tune, control, tmp_path):
     hold(control, "0000", 2)
-    launcher = recalib_tune("--workers", 2)
+    driver = recalib_tune("--workers", 2)
     wait_until_held(control, "0000")
-    workers = workers_of(launcher)
-    os.kill(launcher.pid, number)
+    workers = workers_of(driver)
+    send(driver.pid, number)
     start = time.monotonic()
-    code, said = finish(launcher)
+    code, said = finish(driver)
     assert code == expected, said
     assert "Traceback" not in said
     assert time.monotonic() - start < 30
@@ -163,7 +178,7 @@ def test_stopped_launcher(turn, number, expected, recalib_tune, control, tmp_pat
 
 def test_trial_that_kills_its_workers(recalib_tune, control, tmp_path):
     (control / "die").write_text("0001")
-    code, said = finish(recalib_tune("--workers", 1))
+    code, said = finish(recalib_tune("--workers", 2))
     assert code == 0, said
     trials = trials_of(tmp_path / "out")
     assert trials["0001"]["status"] == "failed" and "3 workers were lost" in trials["0001"]["message"]

@@ -8,7 +8,10 @@ import subprocess
 import warnings
 
 # They limit the threads of libraries that start one for each core; JAX on CPU reads NPROC.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
 GPUS = "CUDA_VISIBLE_DEVICES"
 # Processes that share a GPU must not each take all its memory at the start.
 SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -38,6 +41,11 @@ def parse_gpus(listed: str) -> list[str]:
         whole, *parts = re.findall(r"UUID: ([\w-]+)", block) or [None]
         gpus += parts or ([whole] if whole else [])
     return gpus
+
+
+def hide_gpus() -> None:
+    """Leaves the GPUs to the workers: this process will not see them. Call it before the backend is loaded."""
+    os.environ[GPUS] = "-1"
 
 
 def count_cores() -> int:

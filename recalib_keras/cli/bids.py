@@ -1,0 +1,90 @@
+"""recalib bids: segment a data set in BIDS, by the conventions of BIDS apps."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from pathlib import Path
+
+from recalib_keras.cli.messages import print_line
+from recalib_keras.cli.options import add_preset_arguments, add_worker_arguments, named_weights, workers_of
+from recalib_keras.core.messages import counted, printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command.
+
+    Args:
+        parser: The parser of the command.
+    """
+    parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="folder of the data set")
+    parser.add_argument("output_dir", type=Path, metavar="OUT", help="folder of the derivatives")
+    parser.add_argument(
+        "level", choices=("participant", "group"), help="segment the scans, or write a table for each measure"
+    )
+    parser.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=(),
+        metavar="LABEL",
+        help="only these participants, with or without sub-",
+    )
+    parser.add_argument(
+        "--session-id", "--session_id", nargs="+", default=(), metavar="LABEL", help="only these sessions"
+    )
+    parser.add_argument(
+        "--skip-bids-validation",
+        "--skip_bids_validation",
+        action="store_true",
+        help="do not run bids-validator, where it is installed",
+    )
+    add_preset_arguments(parser, default="densenet3d_pe")
+    parser.add_argument("--overwrite", action="store_true", help="segment again where labels exist already")
+    add_worker_arguments(parser, "scans")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segments the scans or writes the group's tables; returns 1 if some scans could not be segmented.
+
+    Args:
+        arguments: The parsed arguments of the command.
+    """
+    from recalib_keras.inference import bids
+
+    if arguments.level == "group":
+        paths = bids.write_group(arguments.output_dir)
+        print(printable(f"tables of the group in {paths[0].parent}: {', '.join(path.name for path in paths)}"))
+        return 0
+    bids.check_dataset(arguments.bids_dir)
+    if not arguments.skip_bids_validation and not bids.validate(arguments.bids_dir):
+        print_line("bids", "bids-validator is not installed, so the data set is not validated")
+    scans = bids.find_scans(arguments.bids_dir, arguments.participant_label, arguments.session_id)
+    report = _segment(arguments, scans)
+    for outcome in report.outcomes:
+        if outcome.error is not None:
+            print_line("bids", outcome.error, outcome.scan)
+        elif outcome.warnings:
+            print_line("bids", f"{outcome.scan}: {'; '.join(outcome.warnings)}")
+    done = len(report.outcomes) - len(report.failed)
+    print(printable(f"labels of {counted(done, 'scan')} in {arguments.output_dir}"))
+    return 1 if report.failed else 0
+
+
+def _segment(arguments, scans):
+    from tqdm import tqdm
+
+    from recalib_keras import zoo
+    from recalib_keras.inference import Batch, bids, open_segmenter
+
+    workers, weights = workers_of(arguments), named_weights(arguments.weights)
+    preset = zoo.info(arguments.preset)
+    description = bids.description_of(preset.name)
+    names = [scan.derivative(description) for scan in scans]
+    batch = Batch([scan.path for scan in scans], arguments.output_dir, names=names, overwrite=arguments.overwrite)
+    labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
+    bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)
+    opener = functools.partial(open_segmenter, arguments.preset, weights, threads=workers.threads_each)
+    with tqdm(scans, unit=" scans", disable=None, leave=False, file=sys.stderr) as bar:
+        return batch.run(opener, lambda outcome: bar.update(), workers=workers)

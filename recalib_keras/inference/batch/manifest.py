@@ -1,0 +1,150 @@
+"""The run manifest beside each label map: what made it, with what, on what, and how long it took."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recalib_keras.core import devices
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.files import read_file, write_text
+from recalib_keras.volumes.names import stem
+
+if TYPE_CHECKING:
+    from recalib_keras.inference.segmentation import Segmentation
+    from recalib_keras.inference.segmenter import Segmenter
+
+FORMAT = 1
+PACKAGES = ("recalib-keras", "keras", "tensorflow", "jax", "torch", "openvino", "numpy", "nibabel")
+CPU_NAMES = Path("/proc/cpuinfo")
+
+
+def manifest_path(labels: Path) -> Path:
+    """Returns the path of a label map's manifest: beside it, of the same name, `.json`.
+
+    Args:
+        labels: The label map.
+
+    Example:
+        >>> manifest_path(Path("out/head_labels.nii.gz")).name
+        'head_labels.json'
+    """
+    return labels.with_name(f"{stem(labels)}.json")
+
+
+def manifest_of(
+    segmenter: Segmenter,
+    segmentation: Segmentation,
+    scan: str,
+    made_by: str,
+    command: str,
+    times: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns a manifest, which JSON can hold.
+
+    Args:
+        segmenter: What has made the labels.
+        segmentation: The labels.
+        scan: Path of the scan, relative to the folder of the labels.
+        made_by: Preset, weights, and all else that changes the labels, in words.
+        command: The command that was typed, or empty.
+        times: When it began, and the seconds of each step.
+    """
+    networks = [
+        {
+            "weights": predictor.weight_set.title,
+            "sha256": predictor.weight_set.sha256,
+            "share": share,
+            "engine": predictor.engine.name,
+            "precision": predictor.engine.precision,
+        }
+        for predictor, share in segmenter.members
+    ]
+    entropies = {} if segmentation.uncertainty is None else segmentation.uncertainty.by_structure
+    structures = [
+        {
+            "name": volume.name,
+            "label": volume.label,
+            "voxels": volume.voxels,
+            "mm3": round(volume.cubic_millimetres, 1),
+            "mean_entropy": _rounded(entropies.get(volume.label)),
+        }
+        for volume in segmentation.volumes
+    ]
+    return {
+        "format": FORMAT,
+        "scan": scan,
+        "made_by": made_by,
+        "command": command,
+        "networks": networks,
+        "times": dict(times),
+        "warnings": list(segmentation.warnings),
+        "structures": structures,
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def write_manifest(labels: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes the manifest of a label map.
+
+    Args:
+        labels: The label map.
+        manifest: From `manifest_of`.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    # In ASCII, since a scan's name may hold bytes that are no UTF-8.
+    write_text(manifest_path(labels), json.dumps(manifest, indent=2) + "\n")
+
+
+def read_manifest(labels: Path) -> dict[str, Any]:
+    """Returns the manifest of a label map; an empty one if there is none, or it cannot be read.
+
+    Args:
+        labels: The label map.
+    """
+    try:
+        found = json.loads(read_file(manifest_path(labels), "a run manifest", RecordError))
+    except (RecordError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("format") == FORMAT else {}
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that matter, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Returns the system, the processor, the number of cores and the GPUs of this machine; not its name."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": devices.count_cores(),
+        "gpus": os.environ.get(devices.GPUS, "all"),
+    }
+
+
+def _processor():
+    try:
+        lines = CPU_NAMES.read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _rounded(entropy):
+    return None if entropy is None else round(float(entropy), 4)

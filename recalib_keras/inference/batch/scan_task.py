@@ -1,0 +1,207 @@
+"""What is done with one scan of a batch, by whichever worker has it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from recalib_keras import evaluation, volumes
+from recalib_keras.core.errors import RecordError, VolumeError
+from recalib_keras.evaluation import StructureVolume
+from recalib_keras.inference.batch.manifest import manifest_of, manifest_path, read_manifest, write_manifest
+from recalib_keras.inference.batch.volume_table import Labelled, relative, warning_of
+from recalib_keras.inference.segmentation import Segmentation
+from recalib_keras.inference.segmenter import Segmenter
+from recalib_keras.inference.sliding_window.predict import Progress
+from recalib_keras.volumes.names import stem
+from recalib_keras.zoo.preprocessing import read_scan
+
+
+@dataclass(frozen=True)
+class ScanOutcome:
+    """What became of one scan of a batch.
+
+    Args:
+        scan: Path of the scan.
+        labels: Path of its label map.
+        is_new: Whether the labels were made now; otherwise they existed already.
+        volumes: The volume of each structure.
+        warnings: What is unusual about the segmentation, in sentences.
+        error: Why the scan could not be segmented, or None.
+        made_by: Preset, weights, and all else that changes the labels, in words.
+        engines: The engine of each network and its precision, in words.
+        entropies: Mean entropies by label number, as far as they are known.
+    """
+
+    scan: Path
+    labels: Path
+    is_new: bool = False
+    volumes: Sequence[StructureVolume] = ()
+    warnings: Sequence[str] = ()
+    error: Exception | None = None
+    made_by: str = ""
+    engines: Sequence[str] = ()
+    entropies: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """One scan of a batch, with all that a worker needs to know of it.
+
+    Args:
+        scan: Path of the scan.
+        labels: Path of its label map.
+        folder: Folder of the table of volumes.
+        rows: What the table says about the label map.
+        volume: Index of the volume to take from a 4-D scan.
+        overwrite: Whether to segment again if labels exist already.
+        draw_overlays: Whether to draw a picture too.
+        command: The command that was typed, for the manifest.
+        progress: Wraps the sequence of windows, such as a progress bar; only in this process.
+    """
+
+    scan: Path
+    labels: Path
+    folder: Path
+    rows: Sequence[Mapping[str, str]] = ()
+    volume: int | None = None
+    overwrite: bool = False
+    draw_overlays: bool = False
+    command: str = ""
+    progress: Progress | None = None
+
+    def finish(self, segmenter: Segmenter) -> ScanOutcome:
+        """Makes the label map, its manifest and its picture, as far as they are missing.
+
+        Args:
+            segmenter: Segments the scan.
+
+        Raises:
+            VolumeError: The scan cannot be read, or the labels are on another grid.
+            RecordError: The labels were made from another scan, or in another way.
+            WriteError: The labels cannot be written.
+        """
+        made_by = segmenter.name + ("" if self.volume is None else f", volume {self.volume}")
+        made_by += ", averaged with the mirror image" * segmenter.flips
+        if not self.labels.exists() or self.overwrite:
+            return self._segmented(segmenter, made_by)
+        self._check_made_by(made_by)
+        return self._found(segmenter, made_by)
+
+    def labelled(self, made_by: str) -> Labelled:
+        """Returns the scan and its label map as the table names them."""
+        return Labelled(relative(self.scan, self.folder), relative(self.labels, self.folder), made_by)
+
+    def _segmented(self, segmenter, made_by):
+        """Segments the scan and writes its manifest and label map, and its picture if that is wanted."""
+        times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+        scan = self._timed(times, "read", lambda: self._read(segmenter))
+        segmentation = self._timed(times, "segment", lambda: segmenter(scan, progress=self.progress))
+        scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
+        manifest = manifest_of(
+            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times
+        )
+        # The manifest first: it holds what only the segmentation knows. A batch that is killed before the label map is
+        # in place segments the scan again.
+        write_manifest(self.labels, manifest)
+        try:
+            volumes.save(segmentation.image(), self.labels)
+        except Exception:
+            manifest_path(self.labels).unlink(missing_ok=True)
+            raise
+        if self.draw_overlays:
+            self._draw(scan, segmentation)
+        entropies = {} if segmentation.uncertainty is None else dict(segmentation.uncertainty.by_structure)
+        engines = sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines})
+        warnings = tuple(segmentation.warnings)
+        return ScanOutcome(
+            self.scan, self.labels, True, segmentation.volumes, warnings, None, made_by, engines, entropies
+        )
+
+    def _timed(self, times, name, step):
+        start = time.perf_counter()
+        result = step()
+        times[f"{name}_seconds"] = round(time.perf_counter() - start, 3)
+        return result
+
+    def _read(self, segmenter):
+        return read_scan(self.scan, segmenter.input, self.volume)
+
+    def _check_made_by(self, made_by):
+        for row in self.rows:
+            of = os.path.abspath(self.folder / row["scan"])
+            if (of, row["made_by"]) != (os.path.abspath(self.scan), made_by):
+                raise RecordError(
+                    f"expected {row['labels']} to be the labels of {self.scan} by {made_by}, got those of "
+                    f"{of} by {row['made_by']} according to the table of volumes in {self.folder}; choose "
+                    "another output folder (-o), or overwrite them (--overwrite)"
+                )
+
+    def _found(self, segmenter, made_by):
+        """Returns the labels that exist already, with what is known of them; draws their picture if it is missing."""
+        segmentation = Segmentation(
+            volumes.read_labels(self.labels), segmenter.labels, reference_range=segmenter.reference_range
+        )
+        has_picture = not self.draw_overlays or picture(self.labels).exists()
+        if not self.rows or not has_picture:
+            scan = self._read(segmenter)
+            if not segmentation.grid.coincides(scan.grid):
+                raise VolumeError(
+                    file=self.labels,
+                    expected=f"labels on the grid of {self.scan}",
+                    received="another grid",
+                    remedy="choose another output folder (-o), or overwrite them (--overwrite)",
+                )
+        if not has_picture:
+            self._draw(scan, segmentation)
+        warnings, entropies = self._remembered(segmentation, made_by)
+        return ScanOutcome(self.scan, self.labels, False, segmentation.volumes, warnings, None, made_by, (), entropies)
+
+    def _remembered(self, segmentation, made_by):
+        """Returns warnings and entropies of labels that exist: those of the table or manifest, if they are the same."""
+        warning = warning_of(self.rows, segmentation.volumes)
+        if warning is not None:
+            return (warning,) * bool(warning), {}
+        manifest = read_manifest(self.labels)
+        counts = {found.label: found.voxels for found in segmentation.volumes}
+        known = {one["label"]: one for one in manifest.get("structures", ())}
+        if manifest.get("made_by") != made_by or {label: one["voxels"] for label, one in known.items()} != counts:
+            warnings = tuple(segmentation.warnings)
+            return ("; ".join(warnings),) * bool(warnings), {}
+        entropies = {label: one["mean_entropy"] for label, one in known.items() if one["mean_entropy"] is not None}
+        return tuple(manifest["warnings"]), entropies
+
+    def _draw(self, scan, segmentation):
+        scan = scan.first if isinstance(scan, volumes.Channels) else scan
+        evaluation.overlay(scan, segmentation.labels, segmentation.structures, picture(self.labels))
+
+
+def picture(labels: Path) -> Path:
+    """Returns the path of the picture of a label map.
+
+    Args:
+        labels: The label map.
+    """
+    return labels.with_name(f"{stem(labels).removesuffix('_labels')}_overlay.png")
+
+
+def segment_scan(item: tuple[Segmenter | Callable[[], Segmenter], ScanTask], report: object) -> ScanOutcome:
+    """Does a task; what a worker runs.
+
+    Args:
+        item: The segmenter, or what opens it here; and the task.
+        report: Not used: a scan takes seconds.
+
+    Returns:
+        The outcome; one with an error, if there was any, since a scan must not stop the others.
+    """
+    opener, task = item
+    try:
+        return task.finish(opener if isinstance(opener, Segmenter) else opener())
+    except Exception as error:
+        return ScanOutcome(task.scan, task.labels, error=error)

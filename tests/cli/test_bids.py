@@ -1,0 +1,153 @@
+import json
+import os
+import stat
+import sys
+
+import pytest
+from bright import write_scan
+
+from recalib_keras.cli import main as command
+
+pytest.importorskip("bids2table")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A data set of two participants, one with two sessions, and files that are no T1w scans."""
+    root = tmp_path / "set"
+    for name in (
+        "sub-01/anat/sub-01_T1w",
+        "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w",
+        "sub-02/ses-b/anat/sub-02_ses-b_T1w",
+    ):
+        (root / name).parent.mkdir(parents=True)
+        write_scan(root / f"{name}.nii.gz")
+    write_scan(root / "sub-02/ses-b/anat/sub-02_ses-b_T2w.nii.gz")
+    (root / "derivatives" / "sub-09" / "anat").mkdir(parents=True)
+    (root / "derivatives" / "sub-09" / "anat" / "sub-09_T1w.nii.gz").touch()
+    (root / "dataset_description.json").write_text('{"Name": "two", "BIDSVersion": "1.9.0"}')
+    (root / "README").write_text("Two heads.")
+    return root
+
+
+@pytest.fixture
+def bids(bright_preset, monkeypatch, tmp_path):
+    """Runs `recalib bids`, without a validator in the path; returns its exit code."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    def run(*words):
+        options = ["--preset", bright_preset] if "participant" in words else []
+        return command.main(["bids", *map(str, [*words, *options])])
+
+    return run
+
+
+def test_participants_and_group(bids, dataset, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert bids(dataset, out, "participant") == 0
+    captured = capsys.readouterr()
+    assert "labels of 3 scans" in captured.out and "bids-validator is not installed" in captured.err
+    labels = sorted(str(path.relative_to(out)) for path in out.rglob("*_dseg.nii.gz"))
+    assert labels == [
+        "sub-01/anat/sub-01_space-orig_desc-bright_dseg.nii.gz",
+        "sub-02/ses-a/anat/sub-02_ses-a_run-1_space-orig_desc-bright_dseg.nii.gz",
+        "sub-02/ses-b/anat/sub-02_ses-b_space-orig_desc-bright_dseg.nii.gz",
+    ]
+    description = json.loads((out / "dataset_description.json").read_text())
+    assert (description["DatasetType"], description["GeneratedBy"][0]["Name"]) == ("derivative", "recalib-keras")
+    assert description["SourceDatasets"] == [{"URL": dataset.as_uri()}]
+    table = (out / "desc-bright_dseg.tsv").read_text().splitlines()
+    assert table == ["index\tname\tcolor", "0\tbackground\t#000000", "7\tbright\t#ffc800"]
+    manifest = json.loads((out / labels[0].replace(".nii.gz", ".json")).read_text())
+    assert manifest["scan"] == "../../../set/sub-01/anat/sub-01_T1w.nii.gz"
+
+    assert bids(dataset, out, "group") == 0
+    rows = [line.split("\t") for line in (out / "group" / "mm3.tsv").read_text().splitlines()]
+    assert rows[0] == ["participant_id", "session_id", "labels", "bright"]
+    assert [row[:2] + row[3:] for row in rows[1:]] == [
+        ["sub-01", "n/a", "48.0"],
+        ["sub-02", "ses-a", "48.0"],
+        ["sub-02", "ses-b", "48.0"],
+    ]
+    assert {path.name for path in (out / "group").iterdir()} == {
+        *("mm3.tsv", "percent_of_total.tsv", "asymmetry_percent.tsv", "mean_entropy.tsv")
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--participant-label", "01"), 1),
+        (("--participant_label", "sub-02"), 2),
+        (("--participant-label", "01", "02", "--session-id", "b"), 1),
+    ],
+)
+def test_chosen_participants_and_sessions(words, count, bids, dataset, tmp_path):
+    assert bids(dataset, tmp_path / "out", "participant", "--skip-bids-validation", *words) == 0
+    assert len(list((tmp_path / "out").rglob("*_dseg.nii.gz"))) == count
+
+
+def test_a_broken_scan_does_not_stop_the_others(bids, dataset, tmp_path, capsys):
+    (dataset / "sub-01/anat/sub-01_T1w.nii.gz").write_bytes(b"no scan")
+    assert bids(dataset, tmp_path / "out", "participant", "--skip-bids-validation") == 1
+    captured = capsys.readouterr()
+    assert "labels of 2 scans" in captured.out and captured.err.count("\n") == 1
+    assert captured.err.startswith("recalib bids: ") and "sub-01_T1w.nii.gz" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--participant-label", "07"), "expected T1-weighted scans of sub-07, got those of sub-01, sub-02; check the"),
+        (("--session-id", "c"), "expected T1-weighted scans of ses-c, got those of ses-a, ses-b"),
+        (("--participant-label", "01", "--session-id", "a"), "expected T1-weighted scans of ses-a, got those of none"),
+    ],
+)
+def test_unknown_labels(words, message, bids, dataset, tmp_path, capsys):
+    assert bids(dataset, tmp_path / "out", "participant", "--skip-bids-validation", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_no_data_set(bids, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert bids(tmp_path / "empty", tmp_path / "out", "participant") == 2
+    assert "dataset_description.json: expected the description of a BIDS data set, got no such file" in (
+        capsys.readouterr().err
+    )
+    (tmp_path / "empty" / "dataset_description.json").write_text("{")
+    assert bids(tmp_path / "empty", tmp_path / "out", "participant") == 2
+    assert "expected JSON" in capsys.readouterr().err
+    (tmp_path / "empty" / "dataset_description.json").write_text("{}")
+    assert bids(tmp_path / "empty", tmp_path / "out", "participant") == 2
+    assert "expected scans such as sub-01/anat/sub-01_T1w.nii.gz, got none" in capsys.readouterr().err
+    assert bids(tmp_path / "empty", tmp_path / "out", "group") == 2
+    assert "volumes.csv" in capsys.readouterr().err
+
+
+def test_validator(bids, dataset, tmp_path, capsys):
+    program = tmp_path / "bin" / "bids-validator"
+    program.parent.mkdir()
+    program.write_text(f'#!{sys.executable}\nimport sys\nprint("1: [ERR] Files are empty (code: 99)")\nsys.exit(1)\n')
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    assert bids(dataset, tmp_path / "out", "participant") == 2
+    said = capsys.readouterr().err
+    assert "expected a valid BIDS data set, got 1: [ERR] Files are empty (code: 99)" in said
+    assert "--skip-bids-validation" in said and not (tmp_path / "out").exists()
+
+
+def test_without_bids2table(bids, dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bids2table", None)
+    assert bids(dataset, tmp_path / "out", "participant") == 2
+    assert 'run: pip install "recalib-keras[bids]"' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.environ.get("BIDS_VALIDATOR"), reason="needs the path of bids-validator in BIDS_VALIDATOR")
+@pytest.mark.slow
+def test_derivatives_are_valid(bids, dataset, tmp_path):
+    import subprocess
+
+    assert bids(dataset, tmp_path / "out", "participant", "--skip-bids-validation") == 0
+    for folder in (dataset, tmp_path / "out"):
+        validator = [os.environ["BIDS_VALIDATOR"], folder]
+        done = subprocess.run(validator, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+        assert done.returncode == 0, done.stdout
