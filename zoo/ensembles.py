@@ -9,6 +9,7 @@ from typing import Any
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import matching_classes
 from recalib_keras.zoo.network import Input, check_same_preprocessing
+from recalib_keras.zoo.places import is_shipped
 from recalib_keras.zoo.preset import Preset, WeightSet
 
 
@@ -66,7 +67,7 @@ def call_of_members(preset: Preset, shares: Mapping[str, float], argument: str) 
         shares: The share of each weight set, by its name.
         argument: Such as `"num_classes=5"`.
     """
-    name = preset.name if preset.folder.name == preset.name else str(preset.folder)
+    name = preset.name if is_shipped(preset.folder) else str(preset.folder)
     return " or ".join(f'zoo.load("{name}", weights="{member}", {argument})' for member in shares)
 
 

@@ -7,13 +7,12 @@ these parts keeps them as attributes, so that no code needs to parse the message
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Self
 
 from recalib_keras.core.messages import one_line
 
 MOST_OF_NAME = 300  # letters of a path or a key that a message shows
-PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+PACKAGE = __name__.split(".", maxsplit=1)[0]
 
 
 class RecalibError(Exception):
@@ -132,6 +131,7 @@ def warn_of_scan(message: object, file: str | os.PathLike | None = None) -> None
         file: The scan's file, which goes in front.
     """
     depth, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    # By the module, not the file: in a checkout, some parts of the package lie in other folders.
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == PACKAGE:
         depth, frame = depth + 1, frame.f_back
     warnings.warn(one_line(f"{_prefix(file, None)}{message}"), ScanWarning, stacklevel=depth)

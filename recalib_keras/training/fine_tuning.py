@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras import zoo
+from recalib_keras.models import freeze
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.adaptation import with_channels
@@ -52,7 +53,7 @@ def start_from(model: keras.Model, recipe: Recipe) -> None:
         new_parts.append(zoo_weights.is_block)
     zoo_weights.assign(model, tensors, skip=lambda path: any(is_part(path) for is_part in new_parts))
     if settings.freeze_encoder:
-        _freeze_encoders(model)
+        freeze(model, "encoder")
 
 
 def carried_classifier(
@@ -121,12 +122,6 @@ def _is_same_classifier(model, tensors, known, wanted):
 
 def _starts_as_identity(network):
     return bool((network.arguments.get("recalibration_args") or {}).get("use_identity_start"))
-
-
-def _freeze_encoders(model):
-    for layer in model.layers:
-        if layer.name.startswith("encoder_"):
-            layer.trainable = False
 
 
 def _head(paths: Iterable[str]) -> set[str]:

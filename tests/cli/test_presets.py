@@ -1,45 +1,70 @@
+import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from recalib_keras import zoo
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 
-def test_presets_lists_every_weight_set(recalib, capsys):
+
+def test_presets_lists_every_weight_set_and_ensemble(recalib, capsys):
     assert recalib("presets") == 0
-    lines = capsys.readouterr().out.splitlines()
+    table, rule = capsys.readouterr().out.split("\n\n")
     presets = [zoo.info(name) for name in zoo.names()]
-    assert len(lines) == 1 + sum(len(preset.weight_sets) + len(preset.ensembles) for preset in presets)
-    assert all(any(line.startswith(name + " ") for line in lines) for name in zoo.names())
+    rows = [line.split()[:2] for line in table.splitlines()[1:]]
+    assert sorted(map(tuple, rows)) == sorted(
+        (preset.name, weights) for preset in presets for weights in (*preset.weight_sets, *preset.ensembles)
+    )
+    assert rule.startswith("* the default") and "the whole brain" in rule
 
 
-def test_presets_lists_ensembles(recalib, capsys, monkeypatch):
-    (name, *_), described = zoo.names(), zoo.weight_set(zoo.names()[0])
-    sets = dict.fromkeys(("axial", "coronal"), described)
-    preset = zoo.Preset(name, sets, {"both": {"axial": 0.4, "coronal": 0.6}})
-    monkeypatch.setattr(zoo, "names", lambda: [name])
-    monkeypatch.setattr(zoo, "info", lambda _: preset)
-    assert recalib("presets") == 0
-    words = capsys.readouterr().out.splitlines()[-1].split()
-    assert words == [
-        name,
-        "both",
-        f"{2 * described.parameters:,}",
-        *described.licence.split(),
-        *["average", "of", "0.4", "axial,", "0.6", "coronal"],
-    ]
+def test_presets_takes_a_pattern_and_filters(recalib, capsys):
+    assert recalib("presets", "*_pe", "--task", "whole_brain", "--licence", "Apache-2.0") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["densenet3d_pe", "unet3d_pe"] and lines[3] == ""
+    assert recalib("presets", "--architecture", "sdnet", "--block", "plain") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:3]] == ["sdnet3d", "sdnet2d"]
 
 
-def test_presets_lists_the_licence_of_every_weight_set(recalib, capsys):
-    assert recalib("presets") == 0
-    first, *lines = capsys.readouterr().out.splitlines()
-    start, stop = first.index("licence"), first.index("segments")
-    preset = zoo.info("densenet3d_pe")
-    listed = {line.split()[1]: line[start:stop].strip() for line in lines if line.startswith("densenet3d_pe ")}
-    assert listed == {name: described.licence for name, described in preset.weight_sets.items()}
-    assert set(listed.values()) == {"Apache 2.0", "CC BY-SA 4.0"}
+def test_presets_as_json(recalib, capsys):
+    assert recalib("presets", "densenet2d_scse", "--task", "whole_brain", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["weights"] for one in found if one["is_default"]] == ["whole_brain"] and len(found) == 4
+    assert {one["licence"] for one in found} == {"Apache 2.0"} and found[0]["dice"] == pytest.approx(0.8565, abs=1e-4)
+    assert recalib("presets", "nothing", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_presets_by_evidence(recalib, capsys):
+    assert recalib("presets", "--better-than", "plain", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert all(one["evidence"]["mean"] > 0 and one["evidence"]["p_holm"] < 0.05 for one in found)
+    page = (REPOSITORY / "zoo" / "README.md").read_text(encoding="utf-8")
+    assert all(f"+ {one['evidence']['p_holm']:.3g} |" in page for one in found) and found
+    assert recalib("presets", "--better-than", "plain", "--alpha", "1e-9") == 0
+    assert capsys.readouterr().out.startswith("no preset matches these filters; better_than 'plain' with p < 1e-09")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--block", "scs"], "did you mean 'scse'?"),
+        (["--better-than", "unet9"], "expected `better_than` to be 'plain' or a preset, got 'unet9'"),
+        (["--better-than", "plain", "--alpha", "0"], "expected `alpha` between 0 and 1"),
+    ],
+)
+def test_presets_refuses_what_cannot_be(recalib, capsys, arguments, message):
+    assert recalib("presets", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_presets_without_a_match_says_so(recalib, capsys):
+    assert recalib("presets", "unet4d") == 0
+    assert capsys.readouterr().out == "no preset matches 'unet4d'; did you mean 'unet3d'?\n"
 
 
 def test_info_shows_the_licence_of_every_weight_set_and_ensemble(recalib, capsys):

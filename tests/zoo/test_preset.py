@@ -89,6 +89,8 @@ def test_an_ensemble_is_kept_and_is_no_single_network(tmp_path):
         match="expected weights of one network of the preset 'tiny', got the ensemble 'both'; "
         "choose one of its members: balls, more",
     ):
+        zoo.weight_set(tmp_path, "both")
+    with pytest.raises(ValueError, match="expected members with the same orientation, got 'LIA' and 'RAS'"):
         zoo.load(tmp_path, "both")
 
 
