@@ -176,6 +176,7 @@ def _check_label_maps(arguments):
 def _check_preset(arguments):
     is_other = arguments.dataset is not None
     of_label_maps = {"PREDICTIONS": arguments.predictions, "--labels": arguments.labels, "--images": arguments.images}
+    of_label_maps |= {"--ignore-label": arguments.ignore_label}
     given = _given(of_label_maps if is_other else of_label_maps | {"--label-names": arguments.label_names})
     if given:
         raise ValueError(f"expected either two sets of label maps or --preset, got {given[0]} too; leave one out")
