@@ -10,6 +10,7 @@ from typing import Any, cast
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.zoo import weights as _weights
+from recalib_keras.zoo.authors import import_authors
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
@@ -22,6 +23,7 @@ __all__ = [
     "ReferenceRange",
     "WeightSet",
     "WeightsError",
+    "import_authors",
     "info",
     "load",
     "names",

@@ -21,6 +21,8 @@ NORMALIZATIONS = ("none", "batch", "group", "instance")
 UPSAMPLINGS = ("transpose", "unpool", "nearest", "linear")
 SKIPS = ("recalibrated", "raw")
 ACTIVATIONS = ("softmax", None)
+# How a block is computed: as the papers write, or as the authors' published code does.
+CONVENTIONS = ("paper", "authors")
 # Names of the blocks, and of their classes in `recalib_keras.layers`.
 BLOCKS = {
     "cse": "ChannelSE",
@@ -66,6 +68,7 @@ class Architecture:
         patch_size: Side of the patches of voxels that the first encoder sees as one voxel.
         head_filters: Feature maps of a hidden convolution before the classifier; 0 for none.
         classifier_activation: `"softmax"`, or None for logits.
+        convention: One of `CONVENTIONS`.
 
     Raises:
         ValueError: For an argument outside its choices or its range, and for a size that the levels do not divide.
@@ -86,6 +89,7 @@ class Architecture:
     patch_size: int = 1
     head_filters: int = 0
     classifier_activation: str | None = "softmax"
+    convention: str = "paper"
 
     def __post_init__(self):
         self._set(input_shape=tuple(self.input_shape))
@@ -114,6 +118,7 @@ class Architecture:
             ("upsampling", (*UPSAMPLINGS, None)),
             ("skip", SKIPS),
             ("classifier_activation", ACTIVATIONS),
+            ("convention", CONVENTIONS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected `{name}` to be one of {choices}, got {getattr(self, name)!r}")
