@@ -146,7 +146,7 @@ class Checkpoint:
 
     def arguments(self) -> dict[str, Any]:
         """Returns the arguments of our network, without `input_shape` and `num_classes`."""
-        found = {"levels": self.levels, "filters": self.filters, "kernel_size": self.kernel_size}
+        found: dict[str, Any] = {"levels": self.levels, "filters": self.filters, "kernel_size": self.kernel_size}
         if self.architecture != "UNet":
             found |= {"convention": "authors"}
         if self.block is not None:
