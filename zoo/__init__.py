@@ -14,6 +14,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.adaptation import adapted
+from recalib_keras.zoo.authors import import_authors
 from recalib_keras.zoo.places import preset_folder
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
@@ -37,6 +38,7 @@ __all__ = [
     "WeightsError",
     "features",
     "freeze",
+    "import_authors",
     "info",
     "list",
     "load",

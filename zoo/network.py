@@ -17,7 +17,7 @@ from recalib_keras.zoo.labels import Label
 NETWORKS = ("UNet", "SDNet", "DenseNet")
 SIDES = ("LR", "PA", "IS")
 # The keys of `recalib_keras.volumes.METHODS`, here so that descriptions can be read without the libraries for scans.
-NORMALIZATIONS = ("zscore", "percentile", "ct", "none")
+NORMALIZATIONS = ("zscore", "percentile", "minmax", "ct", "none")
 LARGEST_WINDOW = 4096
 SPACING_RANGE = (0.01, 30.0)  # mm
 MOST_CONTEXT = 32

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from recalib_keras.cli.messages import ERRORS, format_line, is_out_of_memory, print_line
 
-# Subcommand and what it does; `recalib_keras.cli.<name>` has `add_arguments(parser)` and `run(arguments)`.
+# Subcommand and what it does; `recalib_keras.cli.<name>`, or the module of `MODULES`, has `add_arguments(parser)` and
+# `run(arguments)`.
 COMMANDS = {
     "presets": "list the pretrained presets",
     "info": "describe a preset",
@@ -24,7 +25,9 @@ COMMANDS = {
     "synthesize": "draw scans generated from label maps",
     "cache": "show what the cache on this machine holds, or clear it",
     "compare": "test whether reports of the same scans differ",
+    "import": "make a preset of a network that was trained with the authors' PyTorch code",
 }
+MODULES = {"import": "import_checkpoint"}  # `import` is a word of the language
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     name = arguments.command
     warnings.formatwarning = lambda message, *_, **__: f"{format_line(name, f'warning: {message}')}\n"
-    command = importlib.import_module(f"recalib_keras.cli.{name}")
+    command = _load(name)
     try:
         code = command.run(arguments) or 0
         sys.stdout.flush()
@@ -70,8 +73,12 @@ def _parse(argv):
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == chosen:
-            importlib.import_module(f"recalib_keras.cli.{name}").add_arguments(subparser)
+            _load(name).add_arguments(subparser)
     return parser.parse_args(argv)
+
+
+def _load(name):
+    return importlib.import_module(f"recalib_keras.cli.{MODULES.get(name, name)}")
 
 
 def _version():

@@ -29,6 +29,8 @@ NORMALIZATIONS = ("none", "batch", "group", "instance")
 UPSAMPLINGS = ("transpose", "unpool", "nearest", "linear")
 SKIPS = ("recalibrated", "raw")
 ACTIVATIONS = ("softmax", "sigmoid", None)
+# How a block is computed: as the papers write, or as the authors' published code does.
+CONVENTIONS = ("paper", "authors")
 # Names of the blocks, and of their classes in `recalib_keras.layers`.
 BLOCKS = {
     "cse": "ChannelSE",
@@ -77,6 +79,7 @@ class Architecture:
         classifier_activation: One of `ACTIVATIONS`; None for logits.
         pool_sizes: For each level the factor of its pooling along each axis, 1 or 2; None for 2 everywhere.
         data_format: `"channels_last"`.
+        convention: One of `CONVENTIONS`.
 
     Raises:
         ValueError: For an argument outside its choices or its range, and for a size that the levels do not divide.
@@ -99,6 +102,7 @@ class Architecture:
     classifier_activation: str | None = "softmax"
     pool_sizes: Sequence[int | Sequence[int]] | None = None
     data_format: str = "channels_last"
+    convention: str = "paper"
 
     def __post_init__(self):
         self._set(input_shape=tuple(self.input_shape))
@@ -133,6 +137,7 @@ class Architecture:
             ("upsampling", (*UPSAMPLINGS, None)),
             ("skip", SKIPS),
             ("classifier_activation", ACTIVATIONS),
+            ("convention", CONVENTIONS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected `{name}` to be one of {choices}, got {getattr(self, name)!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -13,7 +13,7 @@ from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.models.architecture import BLOCKS, block_arguments, block_class
 
-Block = str | type | keras.layers.Layer | Callable[..., keras.layers.Layer]
+Block: TypeAlias = "str | type | keras.layers.Layer | Callable[..., keras.layers.Layer]"
 SUFFIX = "_recalibration"
 
 
@@ -69,9 +69,10 @@ class BlockMaker:
             path: Its name, after those of the models that it is nested in.
             output: What it returns.
         """
-        if inspect.isclass(self.block):
+        function: Any = self.block
+        if inspect.isclass(function):
             return self._block(layer, path, output)
-        made = self.block(layer) if _takes_argument(self.block) else self.block()
+        made = function(layer) if _takes_argument(function) else function()
         if not isinstance(made, keras.layers.Layer):
             raise TypeError(f"`block` returned no layer but {type(made).__name__}")
         if self.use_identity_start and not getattr(made, "use_identity_start", False):

@@ -17,7 +17,7 @@ from recalib_keras.models.architecture import (
     with_current_names,
 )
 from recalib_keras.models.freezing import frozen_paths, restore_frozen
-from recalib_keras.models.parts import Parts
+from recalib_keras.models.parts import AUTHORS_EPSILON, EPSILON, Parts
 
 BlockFunction = Callable[[Tensor, int, Parts, str], Tensor]
 
@@ -28,7 +28,8 @@ class EncoderDecoder(keras.Model):
     Each of `levels` encoders is a block of convolutions followed by max pooling, 2×2 (2×2×2) by default. A bottleneck
     block follows, then as many decoders: up-sampling, concatenation with the encoder's map, a block of convolutions. A
     1×1 convolution classifies each voxel. `UNet`, `SDNet` and `DenseNet` define their block and the papers' defaults. A
-    new network is written in the same way, with the same four class attributes.
+    new network is written in the same way, with the same four class attributes, and `apply_authors_block` if it has
+    one.
 
     Args:
         input_shape: `(height, width, channels)` for a 2-D network or `(depth, height, width, channels)` for a 3-D one.
@@ -63,6 +64,10 @@ class EncoderDecoder(keras.Model):
         pool_sizes: How each level pools: `levels` entries, each 2 or, for each axis, 1 or 2. `[(2, 2, 1), 2, 2]`
             suits a window of thick slices, such as 96×96×8, as nnU-Net plans it. Defaults to 2 everywhere.
         data_format: `"channels_last"`, the only one: TensorFlow convolves nothing else on a CPU.
+        convention: `"paper"`, or `"authors"` for the blocks of the authors' published PyTorch code, which networks that
+            were trained with it need (see `recalib_keras.zoo.import_authors`): another order of normalization,
+            activation and convolution, one PReLU for each block, and dropout of whole maps after the recalibration, but
+            not in the bottleneck. `SDNet` and `DenseNet` have it.
         dtype: Dtype policy, such as `"mixed_bfloat16"`. Defaults to `keras.config.dtype_policy()`. The output is always
             float32.
         name: Name of the model. Defaults to the class's, in lower case.
@@ -80,6 +85,7 @@ class EncoderDecoder(keras.Model):
     """
 
     apply_block: BlockFunction | None = None
+    apply_authors_block: BlockFunction | None = None
     planar_kernel_size = 3
     default_normalization = "none"
     default_upsampling = "transpose"
@@ -103,17 +109,18 @@ class EncoderDecoder(keras.Model):
         classifier_activation: str | None = Architecture.classifier_activation,
         pool_sizes: Sequence[int | Sequence[int]] | None = Architecture.pool_sizes,
         data_format: str = Architecture.data_format,
+        convention: str = Architecture.convention,
         dtype: str | keras.DTypePolicy | None = None,
         name: str | None = None,
     ):
         given = Architecture(
             *(input_shape, num_classes, levels, filters, kernel_size, normalization, upsampling, dropout),
             *(recalibration, recalibration_args, positions, skip, patch_size, head_filters, classifier_activation),
-            *(pool_sizes, data_format),
+            *(pool_sizes, data_format, convention),
         )
         architecture = given.completed(self.planar_kernel_size, self.default_normalization, self.default_upsampling)
         policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()
-        image, probabilities = _Assembly(architecture, type(self).apply_block, policy).connect()
+        image, probabilities = _Assembly(architecture, self._block_function(convention), policy).connect()
         super().__init__(inputs=image, outputs=probabilities, name=name or type(self).__name__.lower())
         self.architecture = architecture
         self._policy_name = policy.name
@@ -124,6 +131,15 @@ class EncoderDecoder(keras.Model):
         chosen = self.architecture
         check_size(inputs.shape[1:-1], chosen.levels, chosen.patch_size, chosen.pool_sizes)
         return super().call(inputs, training=training, mask=mask)
+
+    @classmethod
+    def _block_function(cls, convention):
+        found = cls.apply_block if convention == "paper" else cls.apply_authors_block
+        if found is None:
+            raise ValueError(
+                f"expected `convention` of {cls.__name__} to be 'paper', got {convention!r}; SDNet and DenseNet have it"
+            )
+        return found
 
     def get_config(self) -> dict[str, Any]:
         # Keras keeps the flag `trainable` of each layer in its config; here the layers are made anew from arguments.
@@ -157,7 +173,14 @@ class _Assembly:
         """Returns the parts of a level, from 1; those of the bottleneck follow the last one."""
         chosen = self.architecture
         kernel_size = chosen.kernel_size_at(level)
-        return Parts(chosen.spatial_rank, kernel_size, chosen.normalization, chosen.dropout, self.policy)
+        return Parts(
+            *(chosen.spatial_rank, kernel_size, chosen.normalization, chosen.dropout, self.policy),
+            epsilon=AUTHORS_EPSILON if self.is_authors else EPSILON,
+        )
+
+    @property
+    def is_authors(self):
+        return self.architecture.convention == "authors"
 
     def connect(self):
         """Returns the symbolic input and output of the network."""
@@ -210,12 +233,18 @@ class _Assembly:
         return keras.layers.Activation(activation, dtype="float32", name="probabilities")(x)
 
     def convolve(self, x, width, stage, level):
-        """Applies the network's block of convolutions and dropout."""
+        """Applies the network's block of convolutions, and dropout; the authors drop whole maps, and later."""
         parts = self.parts_at(level)
-        return parts.drop(self.apply_block(x, width, parts, stage), f"{stage}_dropout")
+        x = self.apply_block(x, width, parts, stage)
+        return x if self.is_authors else parts.drop(x, f"{stage}_dropout")
 
     def recalibrate(self, x, position, stage):
-        """Applies the recalibration block, if there is one at this stage."""
+        """Applies the recalibration block, if there is one at this stage, and the authors' dropout."""
+        x = self._recalibrate(x, position, stage)
+        drops = self.is_authors and position in ("encoder", "decoder")
+        return self.parts.drop_maps(x, f"{stage}_dropout") if drops else x
+
+    def _recalibrate(self, x, position, stage):
         block = self.architecture.block_at(position, stage)
         if block is None:
             return x

@@ -16,6 +16,9 @@ from recalib_keras.layers.acceleration import Tensor
 LARGEST_NUMBER_OF_GROUPS = 8
 # Keras's 0.99 averages over hundreds of steps, more than a short training on a few scans has.
 BATCH_NORMALIZATION_MOMENTUM = 0.9
+# Added to variances: Keras's own value, and PyTorch's, which the authors' networks were trained with.
+EPSILON, AUTHORS_EPSILON = 1e-3, 1e-5
+AUTHORS_SLOPE = 0.25  # PyTorch's first slope of a PReLU
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Parts:
         normalization: `"none"`, `"batch"`, `"group"` or `"instance"`.
         dropout: Rate from 0 to below 1.
         dtype: Dtype policy of every layer.
+        epsilon: Added to variances by normalizations.
     """
 
     spatial_rank: int
@@ -35,6 +39,7 @@ class Parts:
     normalization: str
     dropout: float
     dtype: keras.DTypePolicy
+    epsilon: float = EPSILON
 
     def convolve(self, x: Tensor, filters: int, name: str, kernel_size: int | None = None, suffix: str = "") -> Tensor:
         """Applies a padded convolution, the normalization and a ReLU.
@@ -46,34 +51,54 @@ class Parts:
             kernel_size: Defaults to the network's.
             suffix: Added to the layers' names, to tell the convolutions of a block apart.
         """
-        x = self.layer(
-            "Conv{}D",
-            filters,
-            kernel_size or self.kernel_size,
-            padding="same",
-            use_bias=self.normalization == "none",  # a normalization would subtract the bias again
-            kernel_initializer="he_normal",
-            name=f"{name}_conv{suffix}",
-        )(x)
+        has_bias = self.normalization == "none"  # a normalization would subtract it again
+        x = self.convolution(filters, kernel_size, f"{name}_conv{suffix}", has_bias)(x)
         x = self.normalize(x, f"{name}_norm{suffix}")
         return keras.layers.ReLU(dtype=self.dtype, name=f"{name}_relu{suffix}")(x)
+
+    def convolution(self, filters: int, kernel_size: int | None, name: str, use_bias: bool) -> keras.layers.Layer:
+        """Returns a padded convolution.
+
+        Args:
+            filters: Number of feature maps.
+            kernel_size: None for the network's.
+            name: Of the layer.
+            use_bias: Whether it has a bias.
+        """
+        settings = {"padding": "same", "use_bias": use_bias, "kernel_initializer": "he_normal", "name": name}
+        return self.layer("Conv{}D", filters, kernel_size or self.kernel_size, **settings)
+
+    def shared_prelu(self, name: str) -> keras.layers.Layer:
+        """Returns a PReLU with one slope for all maps and positions, to be applied to any number of maps."""
+        every_axis = list(range(1, self.spatial_rank + 2))
+        slope = keras.initializers.Constant(AUTHORS_SLOPE)
+        return keras.layers.PReLU(slope, shared_axes=every_axis, dtype=self.dtype, name=name)
 
     def normalize(self, x: Tensor, name: str) -> Tensor:
         """Applies the normalization, if there is one."""
         if self.normalization == "none":
             return x
         if self.normalization == "batch":
-            layer = layers.FoldedBatchNormalization(momentum=BATCH_NORMALIZATION_MOMENTUM, dtype=self.dtype, name=name)
+            layer = layers.FoldedBatchNormalization(
+                momentum=BATCH_NORMALIZATION_MOMENTUM, epsilon=self.epsilon, dtype=self.dtype, name=name
+            )
         elif self.normalization == "instance":
-            layer = layers.InstanceNormalization(dtype=self.dtype, name=name)
+            layer = layers.InstanceNormalization(self.epsilon, dtype=self.dtype, name=name)
         else:
             groups = math.gcd(x.shape[-1], LARGEST_NUMBER_OF_GROUPS)
-            layer = keras.layers.GroupNormalization(groups, dtype=self.dtype, name=name)
+            layer = keras.layers.GroupNormalization(groups, epsilon=self.epsilon, dtype=self.dtype, name=name)
         return layer(x)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
         """Applies dropout, if there is one."""
         return keras.layers.Dropout(self.dropout, dtype=self.dtype, name=name)(x) if self.dropout else x
+
+    def drop_maps(self, x: Tensor, name: str) -> Tensor:
+        """Applies dropout of whole feature maps, if there is any dropout."""
+        if not self.dropout:
+            return x
+        layer_class = getattr(keras.layers, f"SpatialDropout{self.spatial_rank}D")
+        return layer_class(self.dropout, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
     def concatenate(self, tensors: Sequence[Tensor], name: str) -> Tensor:
         """Joins tensors along their channels."""

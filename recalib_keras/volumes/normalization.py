@@ -37,12 +37,15 @@ def normalize(array: np.ndarray, method: str) -> np.ndarray:
         method: `"zscore"`: mean 0 and standard deviation 1 over the whole array.
             `"percentile"`: the 1st percentile becomes 0, the 99th of the bright voxels (the body, without the air)
             becomes 1, and values beyond are clipped (the full range if these two are equal).
+            `"minmax"`: the smallest intensity becomes 0, the largest becomes 1. A wild voxel decides the scale, so
+            prefer `"percentile"` for networks of your own.
             `"ct"`: Hounsfield units from -1000 to 1000, clipped, become -1 to 1. `"ct:-160:240"`: those from -160 to
             240 instead.
             `"none"`: unchanged.
 
     Returns:
-        float32 array of the same shape. A constant array has no contrast: `"zscore"` and `"percentile"` make it zero.
+        float32 array of the same shape. A constant array has no contrast: all methods but `"ct"` and `"none"`
+        make it zero.
 
     Raises:
         ValueError: `method` is none of these.
@@ -158,6 +161,11 @@ def _every_few_slices(array):
     return tuple(slice(None, None, step if axis == longest else None) for axis in range(array.ndim))
 
 
+def _minmax(array):
+    low, high = float(array.min()), float(array.max())
+    return _zero if low == high else _rescaling(low, high - low)
+
+
 def _ct(array):
     return _within(*CT_RANGE)
 
@@ -187,6 +195,7 @@ def _rescaling(offset, scale, clip=None):
 METHODS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "zscore": _zscore,
     "percentile": _percentile,
+    "minmax": _minmax,
     "ct": _ct,
     "none": _none,
 }

@@ -54,6 +54,13 @@ def test_is_independent_of_the_scanners_scale(method, rng):
     np.testing.assert_allclose(normalize(array * 37 + 4, method), normalize(array, method), atol=1e-5)
 
 
+def test_minmax_takes_the_full_range():
+    """As the authors of QuickNAT scale scans: no voxel is clipped."""
+    assert normalize(np.array([50, 0, 200, 100], np.uint8), "minmax").tolist() == [0.25, 0, 1, 0.5]
+    part = np.array([-100.0, 300.0])  # beyond the range of the scan that the scale comes from
+    assert normalizer(np.array([0.0, 200.0]), "minmax")(part).tolist() == [-0.5, 1.5]
+
+
 def test_ct_window():
     result = normalize(np.array([-2000, -1000, -500, 0, 1000, 3000], np.int16), "ct")
     assert result.tolist() == [-1, -1, -0.5, 0, 1, 1]
@@ -63,7 +70,7 @@ def test_none_changes_the_dtype_alone():
     assert normalize(np.array([1, 2, 3], np.uint8), "none").tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("method", ["zscore", "percentile"])
+@pytest.mark.parametrize("method", ["zscore", "percentile", "minmax"])
 @pytest.mark.parametrize("value", [0.0, 0.1, -7, 3e38])
 def test_a_constant_becomes_zero(method, value):
     assert np.array_equal(normalize(np.full((3, 3, 3), value, np.float32), method), np.zeros((3, 3, 3)))
@@ -86,7 +93,7 @@ def test_unknown_method_names_the_nearest():
 
 
 def test_unknown_method_far_from_all_lists_them():
-    with pytest.raises(ValueError, match=r"out of zscore, percentile, ct, none, got '\?\?\?'$"):
+    with pytest.raises(ValueError, match=r"out of zscore, percentile, minmax, ct, none, got '\?\?\?'$"):
         normalize(np.zeros(3), "???")
 
 
