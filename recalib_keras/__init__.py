@@ -12,11 +12,11 @@ from typing import Any
 from recalib_keras.registration import register_with_keras
 
 __version__ = "0.1.0"
-__all__ = ["Segmentation", "Segmenter", "layers", "models", "segment", "zoo"]
+__all__ = ["Segmentation", "Segmenter", "export", "layers", "models", "segment", "zoo"]
 
 _PARTS = (
     *("layers", "models", "zoo", "volumes", "datasets"),
-    *("synthesis", "training", "tuning", "inference", "evaluation"),
+    *("synthesis", "training", "export", "tuning", "inference", "evaluation"),
 )
 _INFERENCE = ("Segmentation", "Segmenter", "segment")
 

@@ -25,7 +25,7 @@ CLASSES = {
     "SegSE": "layers.seg_se",
     "SpatialSE": "layers.spatial_se",
     **dict.fromkeys(("BatchNormalization", "InstanceNormalization"), "layers.normalization"),
-    **dict.fromkeys(("MaxPoolingWithIndices", "MaxUnpooling", "UpSampling"), "layers.resizing"),
+    **dict.fromkeys(("MaxPooling3D", "MaxPoolingWithIndices", "MaxUnpooling", "UpSampling"), "layers.resizing"),
     **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), "layers.space_to_depth"),
     "DenseNet": "models.densenet",
     "FeaturePyramid": "models.feature_pyramid",

@@ -21,6 +21,7 @@ COMMANDS = {
     "augment": "draw augmented training examples",
     "train": "train networks from their recipes",
     "evaluate": "measure label maps against the ground truth, or a preset on scans that it was not trained on",
+    "export": "write a network for another runtime, and prove that it computes the same",
     "tune": "search for a better recipe",
     "synthesize": "draw scans generated from label maps",
     "cache": "show what the cache on this machine holds, or clear it",

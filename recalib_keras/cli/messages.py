@@ -17,6 +17,7 @@ LESS_MEMORY = {
     "compare": "use fewer --resamples",
     "train": "set a smaller batch_size or window in the recipe",
     "tune": "start fewer --workers, or set a smaller batch_size or window",
+    "export": "leave --fixed out, or choose a 2-D preset",
     "augment": "draw fewer --scans and --samples",
     "synthesize": "use a larger --spacing and fewer --samples",
     "datasets": "crop the largest scans, or take them out",

@@ -21,7 +21,7 @@ def start_backend(threads: int | None = None) -> None:
         ImportError: The backend that `KERAS_BACKEND` names is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back_stderr():
+    with held_back_stderr():
         _import_keras()
         import keras
 
@@ -58,7 +58,7 @@ def _start_tensorflow(threads):
 
 
 @contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
+def held_back_stderr() -> Iterator[None]:
     """Holds back what anything, C++ included, writes to stderr; shows it if the block raises."""
     sys.stderr.flush()
     original = os.dup(2)

@@ -103,6 +103,10 @@ class EngineError(RecalibError, ValueError):
     """An inference engine cannot be used here."""
 
 
+class ExportError(RecalibError, RuntimeError):
+    """A network cannot be exported, or the exported file does not compute what the network computes."""
+
+
 class TrainingError(RecalibError, RuntimeError):
     """A training cannot continue."""
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import keras
 
 Tensor = Any  # of the backend, or symbolic
+# The module whose functions of these names trace a step of `fit`, `evaluate` or `predict`.
+TRAINER, STEP = "keras.src.backend.tensorflow.trainer", "_step_on_"
+LITERT = "keras.src.export.litert"  # the module that exports for LiteRT
+_is_inside_fused = ContextVar("_is_inside_fused", default=False)
 
 
 def fused(
@@ -62,7 +68,61 @@ def can_fuse() -> bool:
         return False
     import tensorflow as tf
 
-    return not tf.distribute.has_strategy()  # a variable mirrored over devices cannot be read inside
+    # A variable mirrored over devices cannot be read inside.
+    return not tf.distribute.has_strategy() and not is_traced_for_elsewhere()
+
+
+def is_traced_for_elsewhere() -> bool:
+    """Returns whether TensorFlow traces a graph now that may run elsewhere, where nobody compiles with XLA.
+
+    So it is in every export: a SavedModel, ONNX, OpenVINO and LiteRT all start from a graph. Its operations must be
+    those that other runtimes have. A graph stays here if Keras traces it to train, evaluate or predict, or if a
+    gradient tape records it; and without a graph, everything does.
+    """
+    if keras.backend.backend() != "tensorflow" or _is_inside_fused.get():
+        return False
+    import tensorflow as tf
+
+    return not (tf.executing_eagerly() or _is_step_of_keras() or _is_recorded())
+
+
+def is_traced_for_litert() -> bool:
+    """Returns whether a graph is traced that LiteRT will run, which has fewer operations than others."""
+    return is_traced_for_elsewhere() and any(name == LITERT for name, _ in _callers())
+
+
+def _is_step_of_keras():
+    return any(name == TRAINER and STEP in function for name, function in _callers())
+
+
+def _callers():
+    """Yields module and function of every call that led here, the innermost first."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        yield frame.f_globals.get("__name__"), frame.f_code.co_name
+        frame = frame.f_back
+
+
+def _is_recorded():
+    from tensorflow.python.eager import record  # TensorFlow has no public name for it
+
+    return record.could_possibly_record()
+
+
+def _compiled(function):
+    import tensorflow as tf
+
+    # TensorFlow takes functions of one code, such as those of many layers, for one that it compiles again and again,
+    # and warns; partials differ.
+    return tf.function(functools.partial(_inside_fused, function), jit_compile=True, autograph=False)
+
+
+def _inside_fused(function, *arguments):
+    token = _is_inside_fused.set(True)
+    try:
+        return function(*arguments)
+    finally:
+        _is_inside_fused.reset(token)
 
 
 def _with_gradient(function, summarize):
@@ -71,13 +131,13 @@ def _with_gradient(function, summarize):
     def summary_of(tensors):
         return () if summarize is None else (summarize(*tensors),)
 
-    @tf.function(jit_compile=True, autograph=False)
+    @_compiled
     def forward(*tensors):
         wide = [_widened(tensor) for tensor in tensors]
         summary = summary_of(wide)
         return _all_narrowed(function(*wide, *summary), tensors), summary
 
-    @tf.function(jit_compile=True, autograph=False)
+    @_compiled
     def backward(tensors, summary, upstream, variables):
         wide = [_widened(tensor) for tensor in tensors]
         sources = [_floating(wide), variables]
@@ -112,11 +172,11 @@ def _with_gradient(function, summarize):
 def _with_transpose(function, transpose):
     import tensorflow as tf
 
-    @tf.function(jit_compile=True, autograph=False)
+    @_compiled
     def forward(*tensors):
         return _all_narrowed(function(*map(_widened, tensors)), tensors)
 
-    @tf.function(jit_compile=True, autograph=False)
+    @_compiled
     def backward(upstream, integers):
         return _narrowed(transpose(_widened(upstream), *integers), upstream)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import KerasTensor, ops
 
-from recalib_keras.layers.acceleration import Tensor, fused
+from recalib_keras.layers.acceleration import Tensor, fused, is_traced_for_elsewhere, is_traced_for_litert
 
 INTERPOLATIONS = ("nearest", "linear")
 Shape = tuple[int | None, ...]
@@ -62,6 +62,38 @@ class _Resizing(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pool_size": self.pool_size, "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="recalib_keras")
+class MaxPooling3D(keras.layers.MaxPooling3D):
+    """Keras's max pooling of volumes, which can be exported for LiteRT too.
+
+    LiteRT has no max pooling in 3-D. For it, the maximum is taken along one axis after the other.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.MaxPooling3D`.
+
+    Input shape: `(batch, *spatial, channels)`, three spatial axes.
+
+    Output shape: `(batch, *(spatial // pool_size), channels)`, by default.
+
+    Example:
+    >>> import keras
+    >>> from recalib_keras import layers
+    >>> layers.MaxPooling3D(2)(keras.ops.ones((1, 4, 6, 8, 2))).shape == (1, 2, 3, 4, 2)
+    True
+    """
+
+    def call(self, inputs: Tensor) -> Tensor:
+        is_simple = tuple(self.pool_size) == tuple(self.strides) and self.padding == "valid"
+        if not (is_simple and is_traced_for_litert()):
+            return super().call(inputs)
+        for axis, size in zip(spatial_axes(5, self.data_format), self.pool_size):
+            length = inputs.shape[axis]
+            whole = None if length is None else length // size * size
+            places = (slice(place, whole, size) for place in range(size))
+            inputs = functools.reduce(ops.maximum, [inputs[(slice(None),) * axis + (place,)] for place in places])
+        return inputs
 
 
 @keras.saving.register_keras_serializable(package="recalib_keras")
@@ -219,17 +251,24 @@ class UpSampling(_Resizing):
 
 def _pool(inputs, resized):
     maxima, *others = by_place(inputs, resized)
-    indices = ops.zeros_like(maxima, dtype="uint8")
+    dtype = _dtype_of_places()
+    indices = ops.zeros_like(maxima, dtype=dtype)
     for place, values in enumerate(others, start=1):
         is_larger = values > maxima
         maxima = ops.where(is_larger, values, maxima)
-        indices = ops.where(is_larger, ops.cast(place, "uint8"), indices)
-    return maxima, indices
+        indices = ops.where(is_larger, ops.cast(place, dtype), indices)
+    return maxima, ops.cast(indices, "uint8")
 
 
 def _unpool(inputs, indices, resized):
-    is_place = repeat(indices, resized) == places(doubled(ops.shape(indices), resized), resized)
+    indices, dtype = repeat(indices, resized), _dtype_of_places()
+    is_place = ops.cast(indices, dtype) == places(doubled(ops.shape(inputs), resized), resized, dtype)
     return ops.where(is_place, repeat(inputs, resized), ops.zeros((), dtype=inputs.dtype))
+
+
+def _dtype_of_places():
+    # LiteRT neither compares bytes nor chooses between them.
+    return "int32" if is_traced_for_elsewhere() else "uint8"
 
 
 def _pick(inputs, indices, resized):
@@ -268,6 +307,8 @@ def by_place(inputs: Tensor, resized: Resized) -> list[Tensor]:
     """Returns the values at each place of all windows: a tensor of pooled size for each, in C order of the places."""
     rank = len(inputs.shape)
     axes = resized.axes(rank)
+    if is_traced_for_elsewhere():  # few runtimes have slices of so many axes
+        return [inputs[_every_other(place, axes)] for place in itertools.product((0, 1), repeat=len(axes))]
     windows = ops.reshape(inputs, _split(ops.shape(inputs), axes, lambda size: (size // 2, 2)))
     return [windows[_at(place, rank, axes)] for place in itertools.product((0, 1), repeat=len(axes))]
 
@@ -281,12 +322,12 @@ def repeat(inputs: Tensor, resized: Resized) -> Tensor:
     return ops.reshape(windows, doubled(ops.shape(inputs), resized))
 
 
-def places(shape: Sequence[int], resized: Resized) -> Tensor:
-    """Returns the place in its window of every position in a shape, as uint8; other axes have size 1."""
+def places(shape: Sequence[int], resized: Resized, dtype: str = "uint8") -> Tensor:
+    """Returns the place in its window of every position in a shape, an integer; other axes have size 1."""
     axes = resized.axes(len(shape))
     sum_of_bits = 0
     for bit, axis in zip(reversed(range(len(axes))), axes):
-        is_odd = ops.cast(ops.arange(shape[axis]) % 2, "uint8")
+        is_odd = ops.cast(ops.arange(shape[axis]) % 2, dtype)
         sum_of_bits = sum_of_bits + 2**bit * ops.reshape(is_odd, [-1 if a == axis else 1 for a in range(len(shape))])
     return sum_of_bits
 
@@ -326,6 +367,12 @@ def _at(place, rank, axes):
     """Returns the index of one place in all windows."""
     coordinates = iter(place)
     return tuple(_split([slice(None)] * rank, axes, lambda every: (every, next(coordinates))))
+
+
+def _every_other(place, axes):
+    """Returns the index of one place in all windows, of a tensor whose axes are not split."""
+    starts = dict(zip(axes, place))
+    return tuple(slice(starts.get(axis), None, 2 if axis in starts else None) for axis in range(axes[-1] + 1))
 
 
 def _split(entries, axes, parts):

@@ -124,6 +124,7 @@ class EncoderDecoder(keras.Model):
         super().__init__(inputs=image, outputs=probabilities, name=name or type(self).__name__.lower())
         self.architecture = architecture
         self._policy_name = policy.name
+        self._called = True  # else Keras refuses to export a network that was only built or loaded
         # Under XLA a 3-D convolution on CPU is many times slower, and Keras's "auto" would choose it.
         self.supports_jit = not _runs_on_tensorflow_cpu()
 

@@ -153,6 +153,7 @@ class Parts:
         return layers.DepthToSpace(patch_size, data_format="channels_last", dtype=self.dtype, name=name)(x)
 
     def layer(self, class_name: str, *args: Any, **kwargs: Any) -> keras.layers.Layer:
-        """Returns a Keras layer of the network's rank, such as `Conv3D` for `"Conv{}D"`."""
-        layer_class = getattr(keras.layers, class_name.format(self.spatial_rank))
+        """Returns a Keras layer of the network's rank, such as `Conv3D` for `"Conv{}D"`; ours, where there is one."""
+        name = class_name.format(self.spatial_rank)
+        layer_class = getattr(layers, name, None) or getattr(keras.layers, name)
         return layer_class(*args, data_format="channels_last", dtype=self.dtype, **kwargs)

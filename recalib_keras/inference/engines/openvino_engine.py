@@ -37,7 +37,7 @@ class OpenVINOEngine:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            network = _openvino().Core().import_model(compiled, "CPU", settings)
+            network = import_openvino().Core().import_model(compiled, "CPU", settings)
         except RuntimeError as error:
             raise EngineError(
                 expected="a network compiled by this OpenVINO for this processor",
@@ -47,7 +47,7 @@ class OpenVINOEngine:
         self.precision = precision
         self._request = network.create_infer_request()
         self._batch = np.zeros(tuple(network.inputs[0].shape), "float32")
-        self._request.set_input_tensor(_openvino().Tensor(self._batch, shared_memory=True))
+        self._request.set_input_tensor(import_openvino().Tensor(self._batch, shared_memory=True))
         self._output_shape = tuple(network.outputs[0].shape)[1:]
         self._probabilities = np.empty((0, *self._output_shape), "float32")
 
@@ -59,7 +59,7 @@ class OpenVINOEngine:
         for start in range(0, len(windows), size):
             part = windows[start : start + size]
             self._batch[: len(part)] = part
-            written = _openvino().Tensor(self._probabilities[start : start + size], shared_memory=True)
+            written = import_openvino().Tensor(self._probabilities[start : start + size], shared_memory=True)
             self._request.set_output_tensor(written)
             self._request.infer()
         return self._probabilities[: len(windows)]
@@ -77,7 +77,7 @@ def convert(model: Any, precisions: Sequence[str]) -> dict[str, bytes]:
     """
     spatial = model.input_shape[1:]
     batch = max(1, VOXELS_PER_BATCH // math.prod(spatial))
-    core = _openvino().Core()
+    core = import_openvino().Core()
     with tempfile.TemporaryDirectory() as folder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow warns about itself
@@ -100,7 +100,7 @@ def _compiled(core, network, precision):
     return stream.getvalue()
 
 
-def _openvino() -> ModuleType:
+def import_openvino() -> ModuleType:
     """Imports OpenVINO without its telemetry, which would report the import to a server."""
     if "openvino" in sys.modules:
         return sys.modules["openvino"]

@@ -97,7 +97,7 @@ def refuse(*_):
     raise AssertionError("connects to the network")
 socket.socket.connect = socket.getaddrinfo = refuse
 from recalib_keras.inference.engines import openvino_engine
-openvino_engine._openvino().Core().available_devices
+openvino_engine.import_openvino().Core().available_devices
 import threading
 assert not any(name.startswith("openvino_telemetry") for name in sys.modules), "telemetry is loaded"
 assert threading.active_count() == 1
@@ -111,7 +111,7 @@ assert "keras" not in sys.modules
 
 
 def test_telemetry_that_was_loaded_before_is_left_alone(monkeypatch):
-    openvino, other = openvino_engine._openvino(), object()
+    openvino, other = openvino_engine.import_openvino(), object()
     assert "openvino_telemetry" not in sys.modules
     monkeypatch.setitem(sys.modules, "openvino_telemetry", other)
-    assert openvino_engine._openvino() is openvino and sys.modules["openvino_telemetry"] is other
+    assert openvino_engine.import_openvino() is openvino and sys.modules["openvino_telemetry"] is other
