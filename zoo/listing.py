@@ -182,7 +182,7 @@ class Shelf:
             and chosen_block in (None, entry.block)
         ]
         if better_than is not None:
-            found = self._better(found, better_than, alpha)
+            found = list(self._better(found, better_than, alpha))
         nothing = self._nothing(pattern, task, licence)
         if better_than is not None:
             nothing += f"; better_than {better_than!r} with p < {alpha:g}"

@@ -156,10 +156,9 @@ class Input:
         axes = [axis for axis in range(len(self.window)) if axis != self.slice_axis]
         if len(sizes) != len(axes):
             raise ValueError(f"expected {len(axes)} spatial sizes, as of the window {self.window}, got {tuple(sizes)}")
-        window = [1] * len(self.window)
-        for axis, size in zip(axes, sizes):
-            window[axis] = int(size)
-        return replace(self, window=tuple(window))
+        new = dict(zip(axes, map(int, sizes)))
+        x, y, z = (new.get(axis, 1) for axis in range(3))
+        return replace(self, window=(x, y, z))
 
 
 # What the descriptions of networks that look at one image must have in common.

@@ -28,9 +28,10 @@ def test_maps_are_what_the_next_layer_sees(network):
     assert list(maps) == ["bottleneck", "decoder_2", "decoder_1"]
     expected = outputs_of(model, image())
     found = model.get_layer("probabilities")(model.get_layer("classifier")(maps["decoder_1"]))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
     pooled = keras.Model(model.input, model.get_layer("encoder_1_recalibration").output)
-    np.testing.assert_array_equal(outputs_of(pooled, image()), models.features(model)(image())["encoder_1"])
+    first = keras.ops.convert_to_numpy(models.features(model)(image())["encoder_1"])
+    np.testing.assert_array_equal(outputs_of(pooled, image()), first)
 
 
 def test_all_maps_of_patches_in_any_size():
