@@ -32,6 +32,7 @@ CLASSES = {
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",
     "DiceCrossEntropy": "training.losses",
+    "MeanDice": "training.metrics",
     **dict.fromkeys(("RecipeAdam", "RecipeAdamW", "RecipeMuon", "RecipeSGD"), "training.optimizers"),
 }
 
