@@ -34,6 +34,7 @@ CLASSES = {
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",
     "DiceCrossEntropy": "training.losses",
+    "MeanDice": "training.metrics",
     **dict.fromkeys(("RecipeAdam", "RecipeAdamW", "RecipeMuon", "RecipeSGD"), "training.optimizers"),
 }
 

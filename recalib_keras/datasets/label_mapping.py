@@ -12,7 +12,7 @@ import numpy as np
 
 from recalib_keras.core.messages import listed
 from recalib_keras.datasets.problems import DatasetError, Problem
-from recalib_keras.volumes import Volume, smallest_integer
+from recalib_keras.volumes import Channels, Volume, smallest_integer
 
 if TYPE_CHECKING:
     from recalib_keras.datasets.scan import LabelledScan
@@ -165,7 +165,7 @@ class RenumberedScan:
         """
         return all(self.scan.knows(stored) for stored, read in self.numbers.items() if read == number)
 
-    def read(self) -> tuple[Volume, Volume]:
+    def read(self) -> tuple[Volume | Channels, Volume]:
         """Returns image and labels; see `LabelledScan.read`.
 
         Raises:

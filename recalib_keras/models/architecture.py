@@ -180,7 +180,8 @@ class Architecture:
         Args:
             level: From 1.
         """
-        return 2 if self.pool_sizes is None else self.pool_sizes[level - 1]
+        pool_sizes: Any = self.pool_sizes
+        return 2 if pool_sizes is None else pool_sizes[level - 1]
 
     def kernel_size_at(self, level: int) -> int | tuple[int, ...]:
         """Returns the kernel size of a level's blocks along all axes, or along each axis.
@@ -188,7 +189,8 @@ class Architecture:
         Args:
             level: From 1; that of the bottleneck follows the last one.
         """
-        return self.kernel_size[level - 1] if is_by_level(self.kernel_size) else self.kernel_size
+        kernel_size: Any = self.kernel_size
+        return kernel_size[level - 1] if is_by_level(kernel_size) else kernel_size
 
     def block_at(self, position: str, stage: str) -> type | None:
         """Returns the class of the block at a stage such as `"encoder_1"`, or None.

@@ -60,7 +60,7 @@ def check_kernel_size(kernel_size: Any, levels: int, spatial_rank: int) -> None:
     by_level = kernel_size if by_levels else [kernel_size]
     sizes = [size for one in by_level for size in (one if isinstance(one, tuple) else (one,) * spatial_rank)]
     fits = len(sizes) == len(by_level) * spatial_rank and (not by_levels or len(by_level) == levels + 1)
-    if not fits or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    if not fits or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(
             f"expected `kernel_size` to be a size from 1, {spatial_rank} for the axes, or a list of {levels + 1} such "
             f"for {levels} levels and the bottleneck, at least one of them for the axes, got {kernel_size}"

@@ -160,7 +160,7 @@ class RandomScan(keras.layers.Layer):
             map_spacing=map_spacing,
             classes=table.classes(labels, merge),
             lateral_axis=expects.lateral_axis,
-            normalization=expects.normalization,
+            normalization=expects.normalizations[0],
             **kwargs,
         )
 

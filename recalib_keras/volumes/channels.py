@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import nibabel as nib
 import numpy as np
@@ -116,11 +116,14 @@ def number_of_volumes(source: Source) -> int:
     Raises:
         VolumeError: The file cannot be read.
     """
-    if _is_path(source):
-        if not str(source).lower().endswith(SCAN_SUFFIXES):
-            return 1
-        source = open_image(Path(source))[0]
-    return int(np.prod(source.shape[3:], dtype=int))
+    image: nib.spatialimages.SpatialImage
+    if isinstance(source, nib.spatialimages.SpatialImage):
+        image = source
+    elif str(source).lower().endswith(SCAN_SUFFIXES):
+        image, _ = open_image(Path(source))
+    else:
+        return 1
+    return int(np.prod(image.shape[3:], dtype=int))
 
 
 def one_per_case(paths: Iterable[str | os.PathLike]) -> list[Path]:
@@ -191,7 +194,7 @@ def _volumes_of(source, count):
     return ([source] * count, list(range(count))) if found > 1 else ([source], [None])
 
 
-def _is_path(source: Any) -> TypeGuard[str | os.PathLike]:
+def _is_path(source: Source) -> TypeGuard[str | os.PathLike]:
     return not isinstance(source, nib.spatialimages.SpatialImage)
 
 
