@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{arguments.output}: expected a new file, got one that exists; add --overwrite to replace it")
     start_backend()
     from recalib_keras.core.files import write_text
-    from recalib_keras.training.planning.decisions import Budget
+    from recalib_keras.training.planning.duration import Budget
     from recalib_keras.training.planning.facts import read_facts
     from recalib_keras.training.planning.machine import Machine, seconds_per_step
     from recalib_keras.training.planning.recipe_text import plan

@@ -12,12 +12,14 @@ from typing import Any
 import filelock
 
 from recalib_keras.core.errors import RecordError, WriteError
-from recalib_keras.core.files import atomic_write, check_lock_file, write_text
+from recalib_keras.core.files import atomic_write, write_text
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.folder import BEST
 from recalib_keras.training.run.log import LOG
 from recalib_keras.zoo.card import card
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
+
+LONGEST_PUBLICATION = 60  # seconds; it takes one
 
 
 def publish(
@@ -83,20 +85,29 @@ def publish_score(folder: str | os.PathLike, ensemble: str, score: Mapping[str, 
 
 @contextlib.contextmanager
 def _alone_in(folder):
-    """Keeps other trainings, such as those of other folds, from publishing to the same preset at the same time."""
-    lock = folder.parent / f".{folder.name}.lock"
-    check_lock_file(lock, WriteError)
+    """Keeps other trainings, such as those of other folds, from publishing to the same preset at the same time.
+
+    The lock is a file that exists only meanwhile, because it works on disks that several hosts share.
+    """
+    lock = filelock.SoftFileLock(folder.parent / f".{folder.name}.lock", timeout=LONGEST_PUBLICATION)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(lock):
-            yield
+        try:
+            lock.acquire()
+        except filelock.Timeout:  # left by a training that was killed while it published
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.acquire()
     except OSError as error:
-        if isinstance(error, WriteError):
-            raise
         raise WriteError(
-            file=folder, expected="a folder that can be written", received=repr(error.strerror),
+            file=folder,
+            expected="a folder that can be written",
+            received=repr(error.strerror),
             remedy="check its permissions, and that its disk has room",
-        ) from None  # fmt: skip
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _with_weights(folder, recipe, weight_set):

@@ -6,6 +6,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -33,7 +34,7 @@ from recalib_keras.training.validation_loss import ValidationLoss
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
-READING, COMPILING = "reading scans", "compiling"
+READING_LABELS, READING, COMPILING = "reading labels", "reading scans", "compiling"
 
 
 def train(
@@ -64,8 +65,8 @@ def train(
             files.
         on_epoch: Called with the line of the log after each epoch.
         on_step: Called with `(epoch, step, steps, loss)` after each step; epochs and steps count from 1.
-        on_stage: Called with `(stage, done, count)` while the first step is not yet reached: with `"reading scans"`
-            after each scan, and with `"compiling"` before the first step.
+        on_stage: Called with `(stage, done, count)` while the first step is not yet reached: with `"reading
+            labels"` and `"reading scans"` after each scan, and with `"compiling"` before the first step.
         on_data: Called once with the share of each class in the training scans; see
             `recalib_keras.training.data.class_balance`. They are in `classes.csv` too.
         callbacks: Keras callbacks besides those of the recipe; `recalib_keras.training.recipe_tables.CallbackSettings`
@@ -91,7 +92,7 @@ def train(
     keep_memory()
     with distribution.together():
         with run.claimed(resume):
-            split = find_split(recipe, data_root)
+            split = find_split(recipe, data_root, functools.partial(on_stage, READING_LABELS))
             _identify(run, fingerprint(recipe, split), distribution)
             made = find_callbacks(recipe)
             with distribution.scope():
@@ -106,29 +107,58 @@ def train(
         on_data(balance)
         on_stage(COMPILING, 0, 0)
         description = _describe(recipe, model, split.validation)
-        validation = (_Validation(recipe, split.validation, description, criterion, distribution)
-                      if split.validation else _NoValidation())  # fmt: skip
+        validation = _NoValidation()
+        if split.validation:
+            validation = _Validation(recipe, split.validation, description, criterion, distribution)
         relay = _relay(made, callbacks, recipe, run, fitted, len(source.examples(0, share)))
-        for epoch in range(len(run.history), recipe.schedule.epochs):
-            if has_stalled(run.history, recipe.schedule.patience):
-                break
-            relay.begin_epoch(epoch)
-            with distribution.scope():
-                line = _fit_epoch(fitted, source.examples(epoch, share), run, on_step, relay)
-            is_last = epoch + 1 == recipe.schedule.epochs
-            if (epoch + 1) % recipe.schedule.validate_every == 0 or is_last:
-                validation.score(line, run, model, fitted, is_last)
-            is_stopped = relay.end_epoch(line) and distribution.hosts == 1
-            if is_stopped and "dice" not in line:
-                validation.score(line, run, model, fitted, is_last=True)
+        epochs = _Epochs(recipe, run, source, share, model, fitted, validation, relay, distribution)
+        while not epochs.are_over:
+            line = epochs.fit_next(on_step)
             run.end_epoch(line, fitted)
             on_epoch(line)
-            if is_stopped:
-                break
         relay.end()
         run.store_best(recipe.storage)
         distribution.wait()
         return (_with_score if split.validation else _without_score)(description, run, split)
+
+
+@dataclass
+class _Epochs:
+    """The epochs of a training that are still to come."""
+
+    recipe: Recipe
+    run: RunFolder
+    source: Any
+    share: slice
+    model: keras.Model
+    fitted: keras.Model
+    validation: Any
+    relay: CallbackRelay
+    distribution: Distribution
+    is_stopped: bool = False
+
+    @property
+    def are_over(self):
+        history, schedule = self.run.history, self.recipe.schedule
+        return self.is_stopped or len(history) >= schedule.epochs or has_stalled(history, schedule.patience)
+
+    def fit_next(self, on_step):
+        """Fits the next epoch, validates it if it is due, and returns its line of the log."""
+        epoch, schedule = len(self.run.history), self.recipe.schedule
+        self.relay.begin_epoch(epoch)
+        with self.distribution.scope():
+            line = _fit_epoch(self.fitted, self.source.examples(epoch, self.share), self.run, on_step, self.relay)
+        is_last = epoch + 1 == schedule.epochs
+        if (epoch + 1) % schedule.validate_every == 0 or is_last:
+            self._validate(line, is_last)
+        # Only the first of several hosts has callbacks, and cannot stop the others.
+        self.is_stopped = self.relay.end_epoch(line) and self.distribution.hosts == 1
+        if self.is_stopped and "dice" not in line:
+            self._validate(line, is_last=True)
+        return line
+
+    def _validate(self, line, is_last):
+        self.validation.score(line, self.run, self.model, self.fitted, is_last)
 
 
 def _identify(run, identity, distribution):

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -147,3 +148,13 @@ def test_weights_may_learn_from_all_scans(recipe, recipe_path, data, tmp_path):
 def test_where_a_score_comes_from_only_describes_the_weights(recipe, data):
     everything = [changed(recipe, data={"validate_every": 0, "score_from": text}) for text in (None, "elsewhere")]
     assert difference(*(fingerprint(one, find_split(one, data)) for one in everything)) is None
+
+
+def test_a_training_waits_until_another_has_published(folds, data, monkeypatch):
+    """A lock that a killed training has left is removed after a while."""
+    preset, _, recipe = folds
+    lock = preset.parent / f".{preset.name}.lock"
+    lock.touch()
+    monkeypatch.setattr(sys.modules["recalib_keras.training.publish"], "LONGEST_PUBLICATION", 0.2)
+    score = score_folds(preset, recipe, data)
+    assert zoo.info(preset).scores == {"balls": score} and not lock.exists()

@@ -16,7 +16,8 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.datasets import DatasetError
 from recalib_keras.training import Recipe, train
 from recalib_keras.training.planning import decisions
-from recalib_keras.training.planning.decisions import Budget, label_tables
+from recalib_keras.training.planning.decisions import label_tables
+from recalib_keras.training.planning.duration import Budget, duration
 from recalib_keras.training.planning.facts import Facts, read_facts
 from recalib_keras.training.planning.geometry import geometry, pooling, pooling_alike, target_spacing
 from recalib_keras.training.planning.machine import GIB, Machine, seconds_per_step
@@ -80,7 +81,7 @@ def test_a_coarse_axis_is_pooled_later():
         ((128, 128, 128), (3.9, 3.9, 2.5), 2**18),  # head and neck
         ((512, 512, 482), (0.77, 0.77, 1.0), 2**21),  # livers
         ((320, 320, 20), (0.6, 0.6, 3.6), 2**20),  # prostates
-        ((7, 300, 300), (5, 0.5, 0.5), 2**18),
+        ((9, 300, 300), (5, 0.5, 0.5), 2**18),
         ((5, 6, 4), (1, 1, 1), 2**18),
     ],
 )
@@ -92,6 +93,15 @@ def test_windows_fit_the_budget_the_scan_and_the_pooling(shape, spacing, budget,
     assert window.prod() <= budget or (window == steps).all()
     assert (window < np.array(found.shape) + steps).all()
     assert (window // steps >= np.where(window > 8, 2, 1)).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_scans_of_a_few_slices_are_seen_slice_by_slice(axis):
+    shape, spacing = np.insert([300, 200], axis, 5), np.insert([0.5, 0.5], axis, 6.0)
+    found, text = planned(facts(tuple(shape), tuple(spacing)))
+    assert found["input"]["window"][axis] == 1 and found["preset"] == "unet2d_scse"
+    assert sorted(found["input"]["window"])[1:] == [224, 320] and found["network"]["arguments"]["levels"] == 5
+    assert found["schedule"]["batch_size"] == 7 and "One slice after the other" in text
 
 
 def test_windows_are_about_as_long_in_mm_along_each_axis():
@@ -138,7 +148,7 @@ def test_small_structures_are_sampled_unless_a_window_shows_the_whole_scan():
 @pytest.mark.parametrize(
     ("budget", "epochs", "steps"),
     [
-        (Budget(60, step=1.0), 28, 100),  # 2,880 s for steps
+        (Budget(60, step=1.0), 35, 100),  # 4 scans of 8 windows, 1 s each: 5 s a validation
         (Budget(1, step=1.0), 5, 9),
         (Budget(0.1, step=60.0), 5, 1),
         (Budget(1e5, step=0.01), 1000, 100),
@@ -149,6 +159,16 @@ def test_epochs_follow_from_the_minutes_and_a_step(budget, epochs, steps):
     schedule = planned(facts((80,) * 3, (1,) * 3), budget=budget)[0]["schedule"]
     assert (schedule["epochs"], schedule["steps_per_epoch"]) == (epochs, steps)
     assert schedule["average"] == (0.99 if epochs * steps >= 1000 else 0)
+
+
+def test_a_long_validation_is_made_seldom():
+    """203 scans of many windows, of which 41 validate: a pass takes 41 x 27 windows, 369 s where a step takes 2 s."""
+    found = geometry(np.array([[128] * 3] * 3), np.ones((3, 3)), 2**18, True)
+    often, seldom, never = (duration(Budget(m, step=2.0), found, 2, 41) for m in (600, 60, 2))
+    assert found.window == (64, 64, 64)
+    assert -(-often.epochs // often.validate_every) == 6 and seldom.validate_every == seldom.epochs
+    assert never.epochs == never.validate_every == 5 and "minutes; asked for were 2" in never.why
+    assert 3600 > seldom.epochs * seldom.steps * 2 + 2 * 369 > 3300
 
 
 @pytest.mark.parametrize(("patients", "every"), [(1, 0), (2, 2), (4, 2), (8, 4), (12, 5), (300, 5)])
@@ -278,5 +298,7 @@ def test_a_plan_may_start_from_a_preset():
     assert found["init"] == "densenet3d_pe" and found["fine_tuning"]["weights"] == "hippocampus"
     assert found["network"]["arguments"] == described.network.arguments
     assert tuple(found["input"]["window"]) == described.input.window and found["optimizer"]["learning_rate"] == 0.001
+    whole_head = dataclasses.replace(hippocampus, shapes=np.array([[90, 110, 80]] * 20), spacings=np.full((20, 3), 2.0))
+    assert planned(whole_head, like="densenet3d_pe", like_weights="hippocampus")[0]["schedule"]["foreground"] == 0.33
     with pytest.raises(ValueError, match="did you mean"):
         planned(hippocampus, like="densenet3d_pee")

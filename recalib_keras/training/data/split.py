@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from recalib_keras import datasets
 from recalib_keras.core.messages import counted, listed
-from recalib_keras.datasets import Contents, LabelledScan, stratified_folds
+from recalib_keras.datasets import Contents, DatasetError, LabelledScan, stratified_folds
 from recalib_keras.datasets.channels import choose_channels
+from recalib_keras.datasets.problems import noted
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.synthesis.label_maps import find_label_maps
 from recalib_keras.training.recipe import Recipe
@@ -31,7 +32,11 @@ class Split(NamedTuple):
     validation: list[LabelledScan]
 
 
-def find_split(recipe: Recipe, data_root: str | os.PathLike) -> Split:
+def find_split(
+    recipe: Recipe,
+    data_root: str | os.PathLike,
+    on_scan: Callable[[int, int], object] = lambda done, count: None,
+) -> Split:
     """Returns the scans of a recipe's data, split into training and validation scans.
 
     From each label map that is held out, two scans are generated: one varies as in the first epoch of training, the
@@ -40,6 +45,7 @@ def find_split(recipe: Recipe, data_root: str | os.PathLike) -> Split:
     Args:
         recipe: The recipe; its table `[data]` says which patients are held out.
         data_root: Folder that the recipe's data folder is relative to. It is searched at each call.
+        on_scan: Called with `(done, count)` after each scan whose label map is read to deal out folds.
 
     Returns:
         The split. Its `training` is empty if all scans are held out.
@@ -50,7 +56,7 @@ def find_split(recipe: Recipe, data_root: str | os.PathLike) -> Split:
         ValueError: The data set is unknown, a patient to hold out is missing, or no fold is chosen.
     """
     data = recipe.data
-    training, validation = _split(_find_all(recipe, data_root), data)
+    training, validation = _split(_find_all(recipe, data_root), data, on_scan)
     validation = _to_validate(validation, recipe, data_root)
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
@@ -58,7 +64,7 @@ def find_split(recipe: Recipe, data_root: str | os.PathLike) -> Split:
     return Split(training, validation)
 
 
-def _split(scans, data):
+def _split(scans, data, on_scan):
     if not data.holds_out:
         return [scan for scan in scans if scan.part != "test"], []
     if data.folds is None:
@@ -69,18 +75,23 @@ def _split(scans, data):
             "--folds all"
         )
     scans = [scan for scan in scans if scan.part != "test"]
-    folds = stratified_folds(_labels_of_patients(scans), data.folds)
+    folds = stratified_folds(_labels_of_patients(scans, on_scan), data.folds)
     return (
         [scan for scan in scans if folds[scan.patient] != data.fold],
         [scan for scan in scans if folds[scan.patient] == data.fold],
     )
 
 
-def _labels_of_patients(scans):
-    contents, found = Contents(), {}
-    for scan in scans:
-        found.setdefault(scan.patient, set()).update(contents.labels_in(scan))
+def _labels_of_patients(scans, on_scan):
+    contents, found, problems = Contents(), {}, []
+    for done, scan in enumerate(scans, start=1):
+        labels = found.setdefault(scan.patient, set())
+        with noted(problems, scan.image):
+            labels |= contents.labels_in(scan)
+        on_scan(done, len(scans))
     contents.save()
+    if problems:
+        raise DatasetError(problems)
     return found
 
 

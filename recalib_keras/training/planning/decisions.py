@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from recalib_keras.models import architecture
+from recalib_keras.training.planning.duration import Budget, duration
 from recalib_keras.training.planning.facts import ORIENTATION, Facts
 from recalib_keras.training.planning.geometry import Geometry, geometry
 from recalib_keras.training.planning.machine import GIB, Machine
-from recalib_keras.zoo.preset import WeightSet
+from recalib_keras.zoo.preset import Input, WeightSet
 
 # Voxels of a batch, for the first width below: on a CPU a step then takes about a second; on a GPU nnU-Net's 2 windows
 # of 128 x 128 x 128 voxels need 8 to 10 GB.
@@ -23,14 +23,12 @@ CPU_BYTES_PER_VOXEL = 4096
 CPU_FILTERS, GPU_FILTERS = 16, 32
 MOST_FILTERS = {CPU_FILTERS: 128, GPU_FILTERS: 320}
 CPU_BATCH, GPU_BATCH = 2, 16
+PLANAR_BATCH = 16
 FOREGROUND = 0.33  # nnU-Net's
 WHOLE = 0.75  # of a scan in a window: nothing is left to choose
 FEW_PATIENTS = 10
-VALIDATIONS = 6
-SHARE_OF_STEPS = 0.8  # of the time; the rest validates
-STEPS_PER_EPOCH = 100
-LEAST_EPOCHS, MOST_EPOCHS = 5, 1000
 ENOUGH_STEPS = 1000  # for a moving average of the weights
+SIDES_OF_AXES = ("RL", "AP", "SI")
 SIDES = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])")
 
 
@@ -48,21 +46,6 @@ class Decision(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True)
-class Budget:
-    """How long the training may take.
-
-    Args:
-        minutes: Minutes.
-        step: Seconds of a step.
-        epochs: Number of epochs instead; None to follow from the minutes.
-    """
-
-    minutes: float
-    step: float | None = None
-    epochs: int | None = None
-
-
 def plan_geometry(facts: Facts, machine: Machine) -> Geometry:
     """Returns the grid, the window and the pooling.
 
@@ -71,6 +54,20 @@ def plan_geometry(facts: Facts, machine: Machine) -> Geometry:
         machine: Where the training runs.
     """
     return geometry(facts.shapes, facts.spacings, voxels_per_batch(machine) // 2 or 1, not _pools_by_axis())
+
+
+def geometry_of(facts: Facts, expects: Input) -> Geometry:
+    """Returns the geometry of a network that is there already.
+
+    Args:
+        facts: The scans.
+        expects: What the network expects to see.
+    """
+    axes = [next(axis for axis, side in enumerate(SIDES_OF_AXES) if letter in side) for letter in expects.orientation]
+    lengths = (facts.shapes * facts.spacings)[:, axes]
+    spacing = expects.spacing or tuple(np.median(facts.spacings, axis=0)[axes].tolist())
+    shape = np.maximum(np.median(lengths / spacing, axis=0).round(), 1).astype(int)
+    return Geometry(spacing, 1.0, tuple(shape.tolist()), expects.window, ())
 
 
 def voxels_per_batch(machine: Machine) -> int:
@@ -96,6 +93,7 @@ def input_table(facts: Facts, found: Geometry) -> list[Decision]:
         if found.coarsening > 1
         else "Not coarser, since a window shows enough of a scan."
     )
+    sees = "One slice after the other, since scans have few. " if found.is_planar else ""
     return [
         Decision("orientation", ORIENTATION, "Scans are turned this way, however they are stored."),
         Decision(
@@ -107,9 +105,9 @@ def input_table(facts: Facts, found: Geometry) -> list[Decision]:
         Decision(
             "window",
             list(found.window),
-            f"Voxels: equally long in mm along each axis and no longer than the median scan ({_times(found.shape)}), "
-            "as far as the budget of voxels allows, and divisible by the pooling. It covers "
-            f"{found.coverage:.0%} of that scan.",
+            f"Voxels: {sees}equally long in mm along each axis and no longer than the median scan "
+            f"({_times(found.shape)}), as far as the budget of voxels allows, and divisible by the pooling. It covers "
+            f"{found.coverage:.0%} of {'a slice of ' if found.is_planar else ''}that scan.",
         ),
         _normalization(facts),
     ]
@@ -133,7 +131,9 @@ def network_table(found: Geometry, machine: Machine) -> list[Decision]:
             f"Doubled from level to level; {base} at first for a {device}.",
         ),
         Decision("normalization", "instance", "Each scan by its own statistics: batches of few windows have none."),
-        Decision("recalibration", "pe", "Project & Excite, the block for 3-D networks."),
+        Decision("recalibration", "scse", "Channel and spatial squeeze & excitation, the block for 2-D networks.")
+        if found.is_planar
+        else Decision("recalibration", "pe", "Project & Excite, the block for 3-D networks."),
     ]
     if _pools_by_axis() and any(set(pool) != {2} for pool in found.pools):
         pools = [list(pool) for pool in found.pools]
@@ -183,12 +183,11 @@ def data_table(facts: Facts, folder: str) -> list[Decision]:
         facts: The scans.
         folder: How the recipe names their folder.
     """
-    every = 0 if facts.patients < 2 else min(5, max(2, facts.patients // 2))
+    every = _every(facts)
     if every == 0:
         why = "A single patient: nothing can be held out, so the weights have no score."
     else:
-        held_out = -(-facts.patients // every)
-        why = f"Every {every}th patient validates: {held_out} of {facts.patients}."
+        why = f"One of {every} patients validates: {held_out(facts)} of {facts.patients}."
         if facts.patients <= FEW_PATIENTS:
             why += " So few say little: `recalib train --folds N` measures on all of them."
     decisions = [
@@ -203,6 +202,15 @@ def data_table(facts: Facts, folder: str) -> list[Decision]:
     return decisions
 
 
+def held_out(facts: Facts) -> int:
+    """Returns about how many scans validate.
+
+    Args:
+        facts: The scans.
+    """
+    return -(-facts.scans // _every(facts)) if _every(facts) else 0
+
+
 def schedule_table(facts: Facts, found: Geometry, machine: Machine, budget: Budget) -> list[Decision]:
     """Returns the decisions of the table `[schedule]`.
 
@@ -212,13 +220,13 @@ def schedule_table(facts: Facts, found: Geometry, machine: Machine, budget: Budg
         machine: Where the training runs.
         budget: How long it may take.
     """
-    most = CPU_BATCH if machine.device is None else GPU_BATCH
+    most = PLANAR_BATCH if found.is_planar else CPU_BATCH if machine.device is None else GPU_BATCH
     batch = max(1, min(most, voxels_per_batch(machine) // math.prod(found.window)))
-    epochs, steps, why = _length(budget)
+    length = duration(budget, found, batch, held_out(facts))
     is_whole = found.coverage >= WHOLE
     decisions = [
-        Decision("epochs", epochs, why),
-        Decision("steps_per_epoch", steps, "An epoch is a line of the log and a checkpoint, no pass over all scans."),
+        Decision("epochs", length.epochs, length.why),
+        Decision("steps_per_epoch", length.steps, "An epoch is a line of the log and a checkpoint."),
         Decision("batch_size", batch, "Windows: two at least where memory allows, more on a GPU."),
         Decision(
             "foreground",
@@ -233,10 +241,10 @@ def schedule_table(facts: Facts, found: Geometry, machine: Machine, budget: Budg
         decisions.append(Decision("sampling", "class", f"{why} Median volumes: {_volumes(facts)}."))
     return [
         *decisions,
-        Decision("validate_every", max(1, epochs // VALIDATIONS), f"About {VALIDATIONS} validations in all."),
+        Decision("validate_every", length.validate_every, "Epochs: validations take a quarter of the time at most."),
         Decision(
             "average",
-            0.99 if epochs * steps >= ENOUGH_STEPS else 0.0,
+            0.99 if length.epochs * length.steps >= ENOUGH_STEPS else 0.0,
             "A moving average of the weights is validated and kept; it needs 1,000 steps or so.",
         ),
         Decision(
@@ -302,19 +310,9 @@ def _normalization(facts):
     return Decision("normalization", "zscore", why)
 
 
-def _length(budget):
-    """Returns epochs and steps per epoch, and why."""
-    if budget.epochs is not None:
-        return budget.epochs, STEPS_PER_EPOCH, "As asked for."
-    steps = max(LEAST_EPOCHS, int(budget.minutes * 60 * SHARE_OF_STEPS / budget.step))
-    per_epoch = min(STEPS_PER_EPOCH, max(1, steps // LEAST_EPOCHS))
-    epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, steps // per_epoch))
-    why = (
-        f"{epochs * per_epoch:,} steps of {budget.step:.2g} s, as measured here, take about "
-        f"{epochs * per_epoch * budget.step / SHARE_OF_STEPS / 60:.0f} minutes with their validation; asked for were "
-        f"{budget.minutes:g}."
-    )
-    return epochs, per_epoch, why
+def _every(facts):
+    """Returns which patients validate: every so manieth; 0 for none."""
+    return 0 if facts.patients < 2 else min(5, max(2, facts.patients // 2))
 
 
 def _mirrors(names):

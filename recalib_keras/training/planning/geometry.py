@@ -6,6 +6,7 @@ The rules are those of nnU-Net (Isensee et al., Nature Methods 2021), in words:
   one, the 10th percentile, so that few scans lose slices.
 - A window is as large as the budget allows, about as long in mm along each axis, and no longer than the median scan.
 - An axis is pooled while 4 voxels are left, and while its voxels are less than twice as long as the shortest.
+- Scans of a few slices are seen slice by slice, by a 2-D network.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MOST_LEVELS = 5
 LEAST_COVERAGE = 1 / 8  # of the median scan by a window; otherwise the grid becomes coarser
 MOST_COARSENING = 2.0
 
-Pools = tuple[tuple[int, int, int], ...]
+Pools = tuple[tuple[int, ...], ...]
 
 
 class Geometry(NamedTuple):
@@ -33,8 +34,8 @@ class Geometry(NamedTuple):
         spacing: Three voxel sizes in mm.
         coarsening: By how much the spacing is coarser than that of the scans.
         shape: Voxels of the median scan in this spacing.
-        window: Three sizes in voxels.
-        pools: For each level the factor of its pooling along each axis, 1 or 2.
+        window: Three sizes in voxels; 1 along the axis that a 2-D network slices along.
+        pools: For each level the factor of its pooling along each axis that the network sees, 1 or 2.
     """
 
     spacing: tuple[float, float, float]
@@ -45,8 +46,13 @@ class Geometry(NamedTuple):
 
     @property
     def coverage(self) -> float:
-        """Share of the median scan that a window covers."""
-        return math.prod(min(one / whole, 1) for one, whole in zip(self.window, self.shape))
+        """Share of the median scan that a window covers; for a 2-D network, of a slice of it."""
+        return math.prod(min(one / whole, 1) for one, whole in zip(self.window, self.shape) if one > 1)
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether the network is 2-D."""
+        return 1 in self.window
 
 
 def geometry(shapes: np.ndarray, spacings: np.ndarray, budget: int, pools_axes_alike: bool) -> Geometry:
@@ -67,7 +73,7 @@ def geometry(shapes: np.ndarray, spacings: np.ndarray, budget: int, pools_axes_a
     while True:
         spacing = native * coarsening
         shape = np.maximum(np.median(shapes * spacings / spacing, axis=0).round(), 1).astype(int)
-        window, pools = _window(shape, spacing, budget, pools_axes_alike)
+        window, pools = _planned(shape, spacing, budget, pools_axes_alike)
         found = Geometry(_rounded(spacing), coarsening, tuple(shape.tolist()), window, pools)
         if found.coverage >= LEAST_COVERAGE or coarsening >= MOST_COARSENING:
             return found
@@ -95,14 +101,15 @@ def pooling(window: Sequence[int], spacing: Sequence[float]) -> Pools:
     """Returns the factors of the pooling of each level along each axis, 1 or 2.
 
     Args:
-        window: Three sizes in voxels, of which only their magnitude counts; see `_window` for the rounding.
-        spacing: Three voxel sizes in mm.
+        window: Sizes in voxels; they need not be rounded to what the pooling divides.
+        spacing: Voxel sizes in mm.
 
     Example:
         >>> pooling((64, 64, 16), (1.0, 1.0, 4.0))
         ((2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2))
     """
-    sizes, lengths, pools = np.array(window, float), np.array(spacing, float), []
+    sizes, lengths = np.array(window, float), np.array(spacing, float)
+    pools: list[tuple[int, ...]] = []
     while len(pools) < MOST_LEVELS:
         is_large = sizes / 2 >= SMALLEST_MAP
         if not is_large.any():
@@ -118,14 +125,23 @@ def pooling_alike(window: Sequence[int]) -> Pools:
     """Returns the pooling of a network that pools all axes at once: while the shortest one has 4 voxels left.
 
     Args:
-        window: Three sizes in voxels.
+        window: Sizes in voxels.
 
     Example:
         >>> pooling_alike((64, 64, 16))
         ((2, 2, 2), (2, 2, 2))
     """
     levels = min(MOST_LEVELS, int(math.log2(max(min(window) / SMALLEST_MAP, 1))))
-    return ((2, 2, 2),) * max(levels, 1)
+    return ((2,) * len(window),) * max(levels, 1)
+
+
+def _planned(shape, spacing, budget, pools_axes_alike):
+    """Returns window and pooling, in 2-D if one axis alone has too few voxels to be pooled."""
+    is_thin = shape < 2 * SMALLEST_MAP
+    if is_thin.sum() != 1:
+        return _window(shape, spacing, budget, pools_axes_alike)
+    window, pools = _window(shape[~is_thin], spacing[~is_thin], budget, pools_axes_alike)
+    return tuple(np.insert(window, int(is_thin.argmax()), 1).tolist()), pools
 
 
 def _window(shape, spacing, budget, pools_axes_alike):

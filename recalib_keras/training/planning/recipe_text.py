@@ -18,7 +18,8 @@ from recalib_keras.core.checks import MOST_IN_NAME
 from recalib_keras.core.messages import listed
 from recalib_keras.core.records import from_mapping, to_mapping
 from recalib_keras.training.planning import decisions
-from recalib_keras.training.planning.decisions import Budget, Decision, span
+from recalib_keras.training.planning.decisions import Decision, span
+from recalib_keras.training.planning.duration import Budget
 from recalib_keras.training.planning.facts import Facts
 from recalib_keras.training.planning.geometry import Geometry
 from recalib_keras.training.planning.machine import Machine
@@ -26,7 +27,7 @@ from recalib_keras.training.recipe import Recipe
 
 WIDTH = 120
 LEARNING_RATE, FINE_TUNING_RATE = 0.004, 0.001
-PRESET = "unet3d_pe"
+PRESET, PLANAR_PRESET = "unet3d_pe", "unet2d_scse"
 Measure = Callable[[Recipe, tuple[int, int, int]], float]
 
 
@@ -60,7 +61,7 @@ def plan(
     geometry = decisions.plan_geometry(facts, machine)
     described = None if like is None else zoo.weight_set(like, like_weights)
     if described is not None:
-        geometry = geometry._replace(window=described.input.window, shape=described.input.window)
+        geometry = decisions.geometry_of(facts, described.input)
     if budget.step is None and budget.epochs is None:
         short = _text(facts, geometry, machine, Budget(0, epochs=1), data_root, like, like_weights, described)
         budget = dataclasses.replace(budget, step=measure(_recipe(short), geometry.shape))
@@ -84,7 +85,7 @@ def _text(
     described: Any,
 ) -> str:
     labels = decisions.label_tables(facts)
-    parts = [_head(facts), _table(None, _names(facts, like)), _labels(facts, labels)]
+    parts = [_head(facts), _table(None, _names(facts, geometry, like)), _labels(facts, labels)]
     if described is None:
         parts += [
             _table("network", [Decision("architecture", "UNet", "As fast as any, and among the best of the zoo.")]),
@@ -115,11 +116,12 @@ def _head(facts):
     )
 
 
-def _names(facts, like):
+def _names(facts, geometry, like):
+    network = PLANAR_PRESET if geometry.is_planar else PRESET
     structures = listed(facts.labels.values(), 3)
     folder = re.sub(r"[^\w-]+", "_", facts.folder.resolve().name).strip("_") or "scans"
     decided = [
-        Decision("preset", like if like in zoo.names() else PRESET, "The network, in the names of the zoo."),
+        Decision("preset", network if like is None else zoo.info(like).name, "The network, in the names of the zoo."),
         Decision("weights", folder[:MOST_IN_NAME], "The name of the weights in the preset."),
         Decision("title", f"{structures} in {'CT' if facts.is_ct else 'MRI or similar scans'}"[:200], "For the card."),
     ]
