@@ -93,7 +93,8 @@ class Search(Listener):
         from recalib_keras.tuning.ledger import Ledger  # here, since keras-tuner takes seconds to load
         from recalib_keras.tuning.plan import Plan
 
-        self.study, self.plan, self.dashboard = study, Plan(study), None
+        self.study, self.plan = study, Plan(study)
+        self.dashboard: str | None = None
         self._ledger = Ledger(self.plan, folder, overwrite)
         self._places = {"folder": str(folder), "data_root": str(data_root)}
         self._show, self._progress, self._failures = show, {}, 0

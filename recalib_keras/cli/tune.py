@@ -49,9 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     workers = workers_of(arguments)
     if arguments.report and (arguments.overwrite or not workers.is_here):
-        raise ValueError(
-            "expected --report alone, since it runs nothing, got workers or --overwrite too; remove them"
-        )
+        raise ValueError("expected --report alone, since it runs nothing, got workers or --overwrite too; remove them")
     from recalib_keras.tuning.study import Study
 
     study = Study.read(arguments.study)

@@ -1,4 +1,4 @@
-"""Workers of Dask: processes of this machine, or a cluster that runs already. Import it through `spreading`."""
+"""Workers of Dask: processes of this machine, or a cluster that runs already. Only `spreading` imports it, if needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from distributed.utils import sync
 
 from recalib_keras.core.devices import share
 from recalib_keras.core.errors import ClusterError
-from recalib_keras.core.spreading import MOST_LOSSES, Done, Listener, Pool, Work, Workers
+from recalib_keras.core.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
 
 TICK = 0.2  # seconds between two calls of `Listener.on_tick`
 PATIENCE = 60.0  # seconds for a scheduler to answer
@@ -37,7 +37,11 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def open_pool(workers: Workers) -> Iterator[Pool]:
-    """See `spreading.open_pool`."""
+    """Gives workers of Dask; see `spreading.open_pool`.
+
+    Args:
+        workers: Where they are.
+    """
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(_own(workers) if workers.count else _theirs(workers))
         yield DaskPool(client, is_own=workers.count is not None)

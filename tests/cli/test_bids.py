@@ -15,7 +15,11 @@ pytest.importorskip("bids2table")
 def dataset(tmp_path):
     """A data set of two participants, one with two sessions, and files that are no T1w scans."""
     root = tmp_path / "set"
-    for name in ("sub-01/anat/sub-01_T1w", "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w", "sub-02/ses-b/anat/sub-02_ses-b_T1w"):
+    for name in (
+        "sub-01/anat/sub-01_T1w",
+        "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w",
+        "sub-02/ses-b/anat/sub-02_ses-b_T1w",
+    ):
         (root / name).parent.mkdir(parents=True)
         write_scan(root / f"{name}.nii.gz")
     write_scan(root / "sub-02/ses-b/anat/sub-02_ses-b_T2w.nii.gz")
@@ -55,6 +59,7 @@ def test_participants_and_group(bids, dataset, tmp_path, capsys):
     table = (out / "desc-bright_dseg.tsv").read_text().splitlines()
     assert table == ["index\tname\tcolor", "0\tbackground\t#000000", "7\tbright\t#ffc800"]
     manifest = json.loads((out / labels[0].replace(".nii.gz", ".json")).read_text())
+    assert manifest["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
     assert manifest["scan"] == "../../../set/sub-01/anat/sub-01_T1w.nii.gz"
 
     assert bids(dataset, out, "group") == 0

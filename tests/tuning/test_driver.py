@@ -57,7 +57,10 @@ def outcome_of(task, **changes):
     rate = task["recipe"]["optimizer"]["learning_rate"]
     executions = [{"seed": s, "score": rate + s / 100, "best_epoch": 3, "epochs": 3} for s in task["seeds"]]
     outcome = {"status": "completed", "message": "", "minutes": 1.0, "parameters": 7, "executions": executions}
-    return {**outcome, "history": {str(s): [{"epoch": 1, "loss": 1.0, "seconds": 1.0}] for s in task["seeds"]}} | changes
+    return {
+        **outcome,
+        "history": {str(s): [{"epoch": 1, "loss": 1.0, "seconds": 1.0}] for s in task["seeds"]},
+    } | changes
 
 
 def statuses(search):
