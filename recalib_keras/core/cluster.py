@@ -1,4 +1,4 @@
-"""Workers of Dask: processes of this machine, or a cluster that runs already. Only `spreading` imports it, if needed."""
+"""Workers of Dask: processes of this machine, or a cluster that runs already. `spreading` imports it, if needed."""
 
 from __future__ import annotations
 
