@@ -284,9 +284,16 @@ def _own(workers):
         }
         limits = {"allowed_failures": MOST_LOSSES - 1, "dashboard": page is not None, "dashboard_address": page}
         scheduler = {"cls": Scheduler, "options": {**both, "port": 0, **limits}}
-        cluster = stack.enter_context(
-            SpecCluster(workers=nannies, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL)
-        )
+        try:
+            started = SpecCluster(
+                workers=nannies, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
+            )
+        except RuntimeError as error:
+            raise ClusterError(
+                f"expected {workers.count} worker processes, got {error}; in a script of your own, start the work "
+                'below if __name__ == "__main__": and save the script to a file'
+            ) from error
+        cluster = stack.enter_context(started)
         client = stack.enter_context(Client(cluster, security=security, set_as_default=False))
         client.register_plugin(_Log(workers.logs))
         yield client

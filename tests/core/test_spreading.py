@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -167,6 +168,14 @@ def test_missing_scheduler(tmp_path, monkeypatch):
     for place in ({"scheduler": "tcp://127.0.0.1:9"}, {"scheduler_file": tmp_path / "none.json"}):
         with pytest.raises(ClusterError, match=r"expected a (Dask )?scheduler"), open_pool(Workers(**place)):
             pass
+
+
+@pytest.mark.slow
+def test_a_script_that_processes_cannot_import_is_one_error():
+    script = "from recalib_keras.core.spreading import *\nwith open_pool(Workers(1)): pass"
+    done = subprocess.run([sys.executable], input=script, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert 'below if __name__ == "__main__": and save the script to a file' in done.stderr.splitlines()[-1]
 
 
 def test_needs_dask_only_for_workers(monkeypatch):
