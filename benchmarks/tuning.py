@@ -2,8 +2,8 @@
 
 The same study runs with keras-tuner alone in one process, with `recalib tune` in one process, and with `recalib tune
 --workers` 1 and 2. Its trials are real but small trainings of about six seconds on one core, on scans that this script
-makes. Each worker has one core; the chief has no core of its own. A time is that of the whole command, start-up
-included. The four ways take turns; all rounds take half an hour.
+makes. Each worker has one core, which it shares with the process that draws the trials. A time is that of the whole
+command, start-up included. The four ways take turns; all rounds take half an hour.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def _run(words, cores):
 
 
 def _keras_tuner_alone(folder, trials):
-    """Runs the same trainings without this package's chief: with a tuner of keras-tuner in this process."""
+    """Runs the same trainings without this package: with a tuner of keras-tuner in this process."""
     from recalib_keras.core.backend import start_backend
 
     start_backend(1)

@@ -16,7 +16,7 @@ _PLACES = {
     "Trial": "tuning.trials",
     "read_results": "tuning.results",
     "search": "tuning.driver",
-    "Workers": "core.spreading",
+    "Workers": "core.workers",
     "write_report": "tuning.reporting.report",
 }
 __all__ = sorted(_PLACES)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from recalib_keras.tuning.study import Study
 
 LAST_ENDED = 5  # trials that have ended and are still shown
-Progress = dict[str, Any] | None  # see `Chief.report`
+Progress = dict[str, Any] | None  # what `run_trial` reports
 
 
 def table(
@@ -25,7 +25,7 @@ def table(
 
     Args:
         study: The study.
-        trials: Pairs of a trial and its progress, see `Chief.snapshot`.
+        trials: Pairs of a trial and its progress, see `Search.snapshot`.
         total: Number of trials that there will be, or None.
         elapsed: Seconds since the study began or continued.
     """

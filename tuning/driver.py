@@ -13,8 +13,9 @@ from recalib_keras.core import devices
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import StudyError
 from recalib_keras.core.spreading import MOST_LOSSES, Done, Listener, Workers, open_pool
+from recalib_keras.tuning.pruning import Pruner
 from recalib_keras.tuning.trial_work import run_trial
-from recalib_keras.tuning.trials import ENDED, FAILED, Trial
+from recalib_keras.tuning.trials import ENDED, FAILED, PRUNED, Trial
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.results import Results
@@ -92,11 +93,16 @@ class Search(Listener):
     ):
         from recalib_keras.tuning.ledger import Ledger  # here, since keras-tuner takes seconds to load
         from recalib_keras.tuning.plan import Plan
+        from recalib_keras.tuning.results import history
 
-        self.study, self.plan, self.dashboard = study, Plan(study), None
+        self.study, self.plan = study, Plan(study)
+        self.dashboard: str | None = None
         self._ledger = Ledger(self.plan, folder, overwrite)
         self._places = {"folder": str(folder), "data_root": str(data_root)}
         self._show, self._progress, self._failures = show, {}, 0
+        self._pruner, self._hopeless = Pruner(study.pruning, study.factor), {}
+        for trial in self._ledger.trials.values():
+            self._pruner.note(trial.id, history(folder, trial))
 
     def tasks(self) -> Iterator[dict[str, Any] | None]:
         """Yields what a worker needs to know of each trial; None while there is none."""
@@ -128,8 +134,12 @@ class Search(Listener):
 
     def on_report(self, task: dict[str, Any], report: dict[str, Any]) -> bool:
         """See `Listener`."""
-        self._progress[task["trial"]] = report
-        return True
+        trial = task["trial"]
+        self._progress[trial] = report
+        why = self._pruner.judge(trial, report["seed"], report["epoch"], report["last"])
+        if why:
+            self._hopeless.setdefault(trial, why)
+        return trial not in self._hopeless
 
     def on_tick(self) -> None:
         """See `Listener`."""
@@ -153,7 +163,8 @@ class Search(Listener):
         elif done.error is not None:
             raise done.error
         else:
-            self._ledger.end(trial, done.result)
+            why = self._hopeless.get(trial.id) if done.result["status"] == PRUNED else None
+            self._ledger.end(trial, {**done.result, "message": why or done.result["message"]})
         self._progress.pop(trial.id, None)
         if not done.item["keep_checkpoints"]:
             self._ledger.remove_checkpoints(trial)

@@ -25,8 +25,8 @@ DRAWS = 2000
 class Possible(_Oracle):
     """What all oracles of this package share; a class to mix into one of keras-tuner's.
 
-    keras-tuner writes its state in several files, and not atomically. Here the oracle writes nothing: the chief keeps
-    its state. keras-tuner also ends a search inside a lock, which then stays locked; the chief counts failures itself.
+    keras-tuner writes its state in several files, and not atomically. Here the oracle writes nothing: the ledger keeps
+    its state. keras-tuner also ends a search inside a lock, which then stays locked; the search counts failures itself.
 
     Args:
         space: The space to draw from.
@@ -86,7 +86,7 @@ class Possible(_Oracle):
             return super().end_trial(trial)
 
     def save(self) -> None:
-        """Does nothing: the chief saves."""
+        """Does nothing: the ledger saves."""
 
     def _save_trial(self, trial):
         pass

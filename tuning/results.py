@@ -71,7 +71,7 @@ def span(trials: Iterable[Trial]) -> tuple[int, int] | None:
 
 
 def read_results(study: Study, folder: str | os.PathLike) -> Results:
-    """Returns the results of a study so far. Its chief may be running.
+    """Returns the results of a study so far. The search may be running.
 
     Args:
         study: The study.

@@ -153,7 +153,7 @@ def damaged(path: Path, received: str) -> StudyError:
 
 
 def _check(content, path):
-    """Checks all that a search relies on, so that a damaged state neither raises later nor lets workers wait forever."""
+    """Checks all that a search relies on, so that a damaged state neither raises later nor lets it wait forever."""
     if not isinstance(content, dict):
         raise damaged(path, f"a {type(content).__name__} where a table belongs")
     if content.get("format") != FORMAT:

@@ -14,6 +14,7 @@ from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
+from recalib_keras.tuning.pruning import RULES
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20
@@ -48,7 +49,8 @@ class Study:
         epochs: Epochs of each training; None for the recipe's.
         objective: `"dice"`, the mean over all structures on the validation scans, or the name of one structure.
         patience: A training ends early after this many validations without a better score; 0 for the recipe's.
-        factor: For `"hyperband"`: one of this many trials is trained this many times longer.
+        factor: For `"hyperband"` and pruning by `"halving"`: one of this many trials is trained this many times longer.
+        pruning: How hopeless trials end early: `"none"`, `"median"` or `"halving"`; see `Pruner`.
         seed: Seed of the search itself.
         baseline: Values that the report compares all others of their dimension with; by default the best ones.
 
@@ -68,6 +70,7 @@ class Study:
     objective: str = "dice"
     patience: int = 0
     factor: int = 3
+    pruning: str = "none"
     seed: int = 0
     baseline: dict[str, Any] = field(default_factory=dict)
     name: str = field(default="study", init=False, compare=False)
@@ -83,6 +86,16 @@ class Study:
             hint = did_you_mean(self.algorithm, ALGORITHMS) or None
             names = ", ".join(map(repr, ALGORITHMS))
             raise RecordError(expected=f"algorithm to be one of {names}", received=shown(self.algorithm), remedy=hint)
+        if self.pruning not in RULES:
+            hint = did_you_mean(self.pruning, RULES) or None
+            expected = f"pruning to be one of {', '.join(map(repr, RULES))}"
+            raise RecordError(expected=expected, received=shown(self.pruning), remedy=hint)
+        if self.pruning != "none" and self.algorithm == "hyperband":
+            raise RecordError(
+                expected="no pruning beside 'hyperband', which ends trials by itself",
+                received=repr(self.pruning),
+                remedy="remove one of the two",
+            )
         for key, (least, most) in BOUNDS.items():
             _check_bounds(key, getattr(self, key), least, most)
         for seed in self.seeds:
@@ -115,7 +128,10 @@ class Study:
     @property
     def question(self) -> dict[str, Any]:
         """The keys and values that decide which trials there are and what they score."""
-        return {key: value for key, value in to_mapping(self).items() if key not in NOT_DECIDING}
+        decides = {key: value for key, value in to_mapping(self).items() if key not in NOT_DECIDING}
+        if self.pruning == "none":  # states of earlier versions know no pruning
+            decides.pop("pruning", None)
+        return decides
 
     @property
     def fingerprint(self) -> str:

@@ -81,8 +81,13 @@ def _segment(arguments, scans):
     workers, weights = workers_of(arguments), named_weights(arguments.weights)
     preset = zoo.info(arguments.preset)
     description = bids.description_of(preset.name)
-    names = [scan.derivative(description) for scan in scans]
-    batch = Batch([scan.path for scan in scans], arguments.output_dir, names=names, overwrite=arguments.overwrite)
+    batch = Batch(
+        [scan.path for scan in scans],
+        arguments.output_dir,
+        names=[scan.derivative(description) for scan in scans],
+        sidecars=[scan.sidecar(arguments.bids_dir) for scan in scans],
+        overwrite=arguments.overwrite,
+    )
     labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
     bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)
     opener = functools.partial(open_segmenter, arguments.preset, weights, threads=workers.threads_each)

@@ -112,7 +112,8 @@ def _load_segmenter(arguments, workers):
     settings = {"flips": arguments.flip, "engine": arguments.engine, "precision": arguments.precision}
     opener = functools.partial(open_segmenter, arguments.preset, weights, **settings, threads=workers.threads_each)
     if not workers.is_here:
-        zoo.info(arguments.preset).shares(weights)  # a wrong name is an error here, not on every worker
+        for name in zoo.info(arguments.preset).shares(weights):
+            zoo.weight_set(arguments.preset, name)  # a wrong name is an error here, not on every worker
         return opener
     segmenter = opener()
     if sys.stderr.isatty() and any(isinstance(engine, Undecided) for engine in segmenter.engines):
@@ -138,7 +139,8 @@ def _report(batch, outcomes, is_single):
         return  # its error is the command's
     for outcome in report.failed:
         known = isinstance(outcome.error, ERRORS)
-        print_line("segment", f"{outcome.scan}: {'' if known else f'{type(outcome.error).__name__}: '}{outcome.error}")
+        message = outcome.error if known else f"{type(outcome.error).__name__}: {outcome.error}"
+        print_line("segment", message, outcome.scan)
     if report.failed:
         print_line("segment", f"{len(report.failed)} of {len(batch.targets)} scans could not be segmented")
 

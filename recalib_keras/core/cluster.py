@@ -1,4 +1,4 @@
-"""Workers of Dask: processes of this machine, or a cluster that runs already. Import it through `spreading`."""
+"""Workers of Dask: processes of this machine, or a cluster that runs already. `spreading` imports it, if needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from distributed.utils import sync
 
 from recalib_keras.core.devices import share
 from recalib_keras.core.errors import ClusterError
-from recalib_keras.core.spreading import MOST_LOSSES, Done, Listener, Pool, Work, Workers
+from recalib_keras.core.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
 
 TICK = 0.2  # seconds between two calls of `Listener.on_tick`
 PATIENCE = 60.0  # seconds for a scheduler to answer
@@ -37,7 +37,11 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def open_pool(workers: Workers) -> Iterator[Pool]:
-    """See `spreading.open_pool`."""
+    """Gives workers of Dask; see `spreading.open_pool`.
+
+    Args:
+        workers: Where they are.
+    """
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(_own(workers) if workers.count else _theirs(workers))
         yield DaskPool(client, is_own=workers.count is not None)
@@ -280,9 +284,16 @@ def _own(workers):
         }
         limits = {"allowed_failures": MOST_LOSSES - 1, "dashboard": page is not None, "dashboard_address": page}
         scheduler = {"cls": Scheduler, "options": {**both, "port": 0, **limits}}
-        cluster = stack.enter_context(
-            SpecCluster(workers=nannies, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL)
-        )
+        try:
+            started = SpecCluster(
+                workers=nannies, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
+            )
+        except RuntimeError as error:
+            raise ClusterError(
+                f"expected {workers.count} worker processes, got {error}; in a script of your own, start the work "
+                'below if __name__ == "__main__": and save the script to a file'
+            ) from error
+        cluster = stack.enter_context(started)
         client = stack.enter_context(Client(cluster, security=security, set_as_default=False))
         client.register_plugin(_Log(workers.logs))
         yield client

@@ -26,11 +26,11 @@ BIDS_VERSION = "1.9.0"  # that the derivatives follow
 SCANS = (".nii.gz", ".nii")
 IGNORED = ("volumes.csv", ".volumes.csv.lock", "group/")  # what the structure has no place for
 MEASURES = ("mm3", "percent_of_total", "asymmetry_percent", "mean_entropy")
-README = """Label maps by recalib-keras, preset {preset}. `*_dseg.json` beside each says what made it, and `volumes.csv` has
-the volumes of all structures. Names and colours of the labels are in `desc-*_dseg.tsv`.
+README = """Label maps by recalib-keras, preset {preset}. `*_dseg.json` beside each says what made it.
+`volumes.csv` has the volumes of all structures. Names and colours of the labels are in `desc-*_dseg.tsv`.
 """
 ENTITY = re.compile(r"(?:^|_)(sub|ses|acq|ce|rec|run|echo|part)-([0-9A-Za-z+]+)")
-VALIDATOR = "bids-validator"
+VALIDATORS = ("bids-validator-deno", "bids-validator")  # the newer one knows derivatives too
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ class BidsScan:
     path: Path
     subject: str
     session: str | None = None
+
+    def sidecar(self, folder: str | os.PathLike) -> dict[str, Any]:
+        """Returns what BIDS wants to know of its label map: from which scan, and on whose grid.
+
+        Args:
+            folder: The data set.
+        """
+        source = f"bids:raw:{self.path.relative_to(Path(folder)).as_posix()}"
+        return {"Sources": [source], "SpatialReference": source}
 
     def derivative(self, description: str) -> Path:
         """Returns the path of its label map, relative to the folder of the derivatives.
@@ -139,7 +148,7 @@ def validate(folder: str | os.PathLike) -> bool:
     Raises:
         RecordError: The data set is not valid.
     """
-    program = shutil.which(VALIDATOR)
+    program = next(filter(None, map(shutil.which, VALIDATORS)), None)
     if program is None:
         return False
     done = subprocess.run([program, os.fspath(folder)], capture_output=True, text=True)
@@ -151,7 +160,7 @@ def validate(folder: str | os.PathLike) -> bool:
             file=folder,
             expected="a valid BIDS data set",
             received=listed(errors, most=3, separator="; ") or f"exit code {done.returncode} of {program}",
-            remedy=f"run {VALIDATOR}, or use --skip-bids-validation",
+            remedy=f"run {Path(program).name}, or use --skip-bids-validation",
         )
     return True
 
@@ -189,6 +198,7 @@ def write_description(
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [generator],
+            "DatasetLinks": {"raw": Path(source).resolve().as_uri()},
             "SourceDatasets": [{"URL": Path(source).resolve().as_uri()}],
         },
     )

@@ -93,7 +93,7 @@ class Segmenter:
             members, name = list(zip(networks, shares.values())), _name(described, shares)
         self._set(NetworkEnsemble(members), name, flips)
         if not isinstance(preset, WeightSet):
-            settings = {"weights": weights, "flips": flips, "engine": engine, "precision": precision}
+            settings: dict[str, Any] = {"weights": weights, "flips": flips, "engine": engine, "precision": precision}
             self._opened_by = functools.partial(open_segmenter, str(preset), **settings, threads=threads)
 
     def _set(self, networks, name, flips):

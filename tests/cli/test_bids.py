@@ -59,6 +59,7 @@ def test_participants_and_group(bids, dataset, tmp_path, capsys):
     table = (out / "desc-bright_dseg.tsv").read_text().splitlines()
     assert table == ["index\tname\tcolor", "0\tbackground\t#000000", "7\tbright\t#ffc800"]
     manifest = json.loads((out / labels[0].replace(".nii.gz", ".json")).read_text())
+    assert manifest["SpatialReference"] == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
     assert manifest["scan"] == "../../../set/sub-01/anat/sub-01_T1w.nii.gz"
 
     assert bids(dataset, out, "group") == 0

@@ -465,3 +465,30 @@ def test_real_scan_equals_the_python_call(data_root, tmp_path):
     by_call = np.asarray(recalib_keras.segment(scan, **settings).dataobj)
     np.testing.assert_array_equal(by_command, by_call)
     assert set(np.unique(by_command)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--weights", "nothing", "--workers", "2"), "expected weights of the preset 'bright', got 'nothing'"),
+        (("--workers", "2", "--scheduler", "tls://a:1"), "expected one of --workers, --scheduler and --scheduler-file"),
+        (("--scheduler-file", "none.json"), "none.json: expected a scheduler file, got no such file"),
+        (("--part", "3/2"), "expected a part I/N with I from 1 to N, got 3/2"),
+    ],
+)
+def test_bad_places_of_work_are_one_line(options, message, recalib, scan, tmp_path, capsys):
+    assert recalib("segment", scan, "-o", tmp_path / "out", *options) == 2
+    captured = capsys.readouterr().err
+    assert message in captured and captured.count("\n") == 1
+
+
+def test_parts_and_a_wide_table(recalib, scan, tmp_path, capsys):
+    write_scan(tmp_path / "scans" / "other.nii.gz")
+    for part in ("1/2", "2/2"):
+        assert recalib("segment", tmp_path / "scans", "-o", tmp_path / "out", "--part", part, "--wide") == 0
+    assert "a row for each scan in" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "out" / "volumes_wide.csv").read_text().splitlines()))
+    assert [(row["labels"], row["bright"]) for row in rows] == [
+        ("head_labels.nii.gz", "48.0"),
+        ("other_labels.nii.gz", "48.0"),
+    ]

@@ -26,6 +26,7 @@ def execute(task, seed, folder, data_root, on_line):
     """Replaces `recalib_keras.tuning.execution.execute`."""
     folder, control = Path(folder), Path(data_root)
     folder.mkdir(parents=True, exist_ok=True)
+    message = ""
     while not execution.end_of(execution.read_lines(folder, "dice"), task):
         epoch = len(execution.read_lines(folder, "dice")) + 1
         _obey(task["trial"], epoch, control)
@@ -38,11 +39,15 @@ def execute(task, seed, folder, data_root, on_line):
         line = {"epoch": epoch, "loss": 1 / epoch, "seconds": 0.01, "dice": score(task["recipe"], seed, epoch)}
         with (folder / execution.LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
-        on_line({**line, "score": line["dice"]})
+        try:
+            on_line({**line, "score": line["dice"]})
+        except execution.Interrupted as error:
+            message = str(error)
+            break
     lines = execution.read_lines(folder, "dice")
     best = max(lines, key=lambda line: line["score"])
     done = {"seed": seed, "score": best["score"], "best_epoch": best["epoch"], "epochs": len(lines), "stopped": ""}
-    return {"execution": done, "lines": lines, "parameters": 1000, "message": ""}
+    return {"execution": done, "lines": lines, "parameters": 1000, "message": message}
 
 
 def score(recipe, seed, epoch):

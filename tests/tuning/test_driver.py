@@ -120,9 +120,10 @@ def test_trial_is_on_disk_before_a_worker_has_it(open_search, tmp_path):
     (trial,) = json.loads((tmp_path / "out" / "state.json").read_text())["trials"]
     assert (trial["id"], trial["status"], trial["attempt"]) == (task["trial"], "running", 0)
     driver.on_start(task, "w")
-    driver.on_report(task, {"epoch": 2})
+    report = {"seed": 1, "epoch": 2, "last": None}
+    assert driver.on_report(task, report)
     ((trial, progress),) = driver.snapshot()[0]
-    assert (trial.attempt, trial.worker, progress) == (1, "w", {"epoch": 2})
+    assert (trial.attempt, trial.worker, progress) == (1, "w", report)
 
 
 def test_trial_that_loses_its_workers_fails(open_search):
@@ -220,6 +221,32 @@ def test_full_disk_ends_the_study(moment, open_search, monkeypatch):
             driver.end(Done(second, outcome_of(second)))
         driver.close()
     assert statuses(open_search()) == {"0000": "completed", "0001": "completed" if moment == "table" else "waiting"}
+
+
+def test_hopeless_trials_are_pruned(fake, make_study, control, tmp_path):
+    rates = [0.06, 0.05, 0.04, 0.01, 0.02, 0.07]
+    study = make_study({"learning_rate": rates}, algorithm="grid", seeds=[1], epochs=3, pruning="median")
+    results = search(study, tmp_path / "out", control)
+    # Scores rise by 0.01 an epoch, and the median is that of mean scores: it ends what is far behind.
+    assert [trial.status for trial in results.trials] == ["completed"] * 3 + ["pruned"] * 2 + ["completed"]
+    pruned = results.trials[3]
+    assert pruned.message == "hopeless: 0.5210 by epoch 1 is below the median 0.5610"
+    assert [one.stopped for one in pruned.executions] == [""] and pruned.epochs_trained == (1,)
+    assert results.best.values == {"learning_rate": 0.07}
+    assert "hopeless" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_search_that_continues_knows_earlier_scores(open_search):
+    keys = {"pruning": "halving", "factor": 2, "seeds": [1]}
+    driver = open_search(**keys)
+    task = next(driver.tasks())
+    history = {"1": [{"epoch": 1, "loss": 1.0, "seconds": 1.0, "score": 0.9}]}
+    driver.end(Done(task, outcome_of(task, history=history)))
+    driver = open_search(**keys)
+    task = next(driver.tasks())
+    assert not driver.on_report(task, {"seed": 1, "epoch": 1, "last": 0.8})
+    driver.end(Done(task, outcome_of(task, status="pruned", message="stopped by the search")))
+    assert driver.results().trials[1].message == "hopeless: 0.8000 at epoch 1 is not among the best 1 of 2"
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -134,10 +134,11 @@ def test_starts_anew_without_its_past(tmp_path):
 
 def test_interrupted_training_keeps_its_epochs(whole, data, tmp_path):
     def interrupt(line):
-        raise execution.Interrupted
+        raise execution.Interrupted("stopped by the search")
 
-    with pytest.raises(execution.Interrupted):
-        execute(task_of(), 4, tmp_path, data, interrupt)
+    outcome = execute(task_of(), 4, tmp_path, data, interrupt)
+    assert (outcome["message"], outcome["execution"]["stopped"]) == ("stopped by the search", "hopeless")
+    assert outcome["execution"]["score"] == whole[1][0]["score"]
     assert without_times(read_lines(tmp_path, "dice")) == without_times(whole[1][:1])
 
 

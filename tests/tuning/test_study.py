@@ -93,6 +93,8 @@ def test_refuses_bad_keys(keys, message):
     [
         ("seeds = [", "expected a study in valid TOML, got "),
         ('recipe = "r.toml"\nalgoritm = "grid"\n[space]\n', "did you mean 'algorithm'"),
+        ('recipe = "r.toml"\npruning = "medium"\n[space]\n', "did you mean 'median'"),
+        ('recipe = "r.toml"\npruning = "median"\nalgorithm = "hyperband"\n[space]\n', "expected no pruning beside"),
         ('recipe = "r.toml"\nname = "x"\n[space]\n', "unknown key 'name'"),
         ('recipe = "r.toml"\n', "expected the key 'space', got a table without it"),
         ('recipe = "r.toml"\ntrials = "many"\n[space]\n', "trials: expected an integer"),

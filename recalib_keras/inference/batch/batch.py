@@ -5,9 +5,10 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recalib_keras.core.spreading import Workers, open_pool
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
@@ -113,6 +114,7 @@ class Batch:
             and so on are one scan `x`, of which any may be given.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
         names: For each scan, a file, the path of its label map in the folder; None to name it after the scan.
+        sidecars: For each scan, further keys of its manifest; None for none.
 
     Attributes:
         targets: Pairs of a scan and its label map, both paths.
@@ -136,10 +138,12 @@ class Batch:
         channels: int = 1,
         part: tuple[int, int] | None = None,
         names: Sequence[Path] | None = None,
+        sidecars: Sequence[Mapping[str, Any]] | None = None,
     ):
         found = find_scans(scans, channels) if names is None else [Path(scan) for scan in scans]
         targets, folder = label_files(found, Path(output), names, channels)
         self.targets = part_of(targets, part)
+        self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
         self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays
         if draw_overlays:
@@ -195,9 +199,16 @@ class Batch:
     def _tasks(self, progress) -> Iterator[ScanTask]:
         folder = Path(os.path.abspath(self.table.path.parent))
         known = self.table.rows_by_label_map()
-        options = {"volume": self.volume, "overwrite": self.overwrite, "draw_overlays": self.draw_overlays}
+        options: dict[str, Any] = {
+            "volume": self.volume,
+            "overwrite": self.overwrite,
+            "draw_overlays": self.draw_overlays,
+        }
         for scan, labels in self.targets:
-            task = ScanTask(scan, labels, folder, command=shlex.join(sys.argv), progress=progress, **options)
+            sidecar = self._sidecars.get(labels, {})
+            task = ScanTask(
+                scan, labels, folder, command=shlex.join(sys.argv), sidecar=sidecar, progress=progress, **options
+            )
             yield dataclasses.replace(task, rows=known.get(task.labelled("").labels, ()))
 
     def _write(self, finished):

@@ -62,6 +62,7 @@ class ScanTask:
         overwrite: Whether to segment again if labels exist already.
         draw_overlays: Whether to draw a picture too.
         command: The command that was typed, for the manifest.
+        sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
     """
 
@@ -73,6 +74,7 @@ class ScanTask:
     overwrite: bool = False
     draw_overlays: bool = False
     command: str = ""
+    sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
 
     def finish(self, segmenter: Segmenter) -> ScanOutcome:
@@ -108,7 +110,7 @@ class ScanTask:
         )
         # The manifest first: it holds what only the segmentation knows. A batch that is killed before the label map is
         # in place segments the scan again.
-        write_manifest(self.labels, manifest)
+        write_manifest(self.labels, {**self.sidecar, **manifest})
         try:
             volumes.save(segmentation.image(), self.labels)
         except Exception:
