@@ -1,7 +1,4 @@
-"""Exports presets in every format and writes how well they agree with Keras to docs/export.md.
-
-    python -m docs.export_table [PRESET[:WEIGHTS] ...]
-"""
+"""Writes how well exports agree with Keras to docs/export.md: `python -m docs.export_table [PRESET:WEIGHTS …]`."""
 
 import sys
 import tempfile

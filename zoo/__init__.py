@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.zoo import places, remote
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
@@ -37,17 +37,20 @@ def names() -> list[str]:
         >>> "densenet3d_pe" in zoo.names()
         True
     """
-    return sorted(folder.name for folder in _presets().iterdir() if (folder / FILE_NAME).is_file())
+    return sorted(places.folders())
 
 
 def info(name: str | os.PathLike) -> Preset:
     """Returns the description of a preset with its weight sets, their labels, spacing and scores. It prints as a table.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes.
+        name: One of `names()`; or the path of a folder that holds a `preset.json`, such as training writes; or the
+            address of such a folder, `hf://OWNER/REPOSITORY@REVISION/FOLDER` or `https://…` (see
+            `recalib_keras.zoo.remote`).
 
     Raises:
         ValueError: The name is unknown; the nearest known one is named.
+        ImportError: For an address, if the package that fetches is not installed.
         RecordError: The `preset.json` in the folder is no valid description.
 
     Example:
@@ -55,8 +58,11 @@ def info(name: str | os.PathLike) -> Preset:
         >>> [label.name for label in zoo.info("densenet3d_pe").weight_sets["hippocampus"].labels]
         ['background', 'anterior hippocampus', 'posterior hippocampus']
     """
-    if str(name) in names():  # before a folder that happens to have the same name
-        return Preset.read(_presets() / name)
+    folder = places.folders().get(str(name))
+    if folder is not None:  # before a folder that happens to have the same name
+        return Preset.read(folder)
+    if remote.is_remote(name):
+        return Preset.read(remote.fetch(str(name)))
     if _holds_preset(Path(name)):
         return Preset.read(name)
     if Path(name).name != str(name):
@@ -102,7 +108,7 @@ def load(
     """Returns a network with its pretrained weights: a plain `keras.Model`, built from code.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`.
+        name: One of `names()`, or the path or address of a folder that holds a `preset.json`; see `info`.
         weights: `"default"` for the preset's first weight set, the name of another one, the path of a safetensors
             file for the default's network, or `None` for fresh weights.
         num_classes: Number of classes, the background included. A number that differs from the weights' keeps the
@@ -132,10 +138,6 @@ def load(
     else:
         _weights.assign(model, tensors, skip=_weights.is_head)
     return model
-
-
-def _presets():
-    return Path(str(resources.files(__name__) / "presets"))
 
 
 def _holds_preset(folder):

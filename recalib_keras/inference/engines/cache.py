@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recalib_keras import __version__
 from recalib_keras.core.errors import WriteError
-from recalib_keras.core.files import write_bytes
+from recalib_keras.core.files import cache_folder, write_bytes
 from recalib_keras.core.records import to_mapping
 from recalib_keras.inference.engines.base import Candidate
 from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
@@ -32,7 +32,7 @@ class Cache:
     """
 
     def __init__(self, weight_set: WeightSet):
-        self.folder = root() / "engines" / _key(weight_set)[:32]
+        self.folder = cache_folder() / "engines" / _key(weight_set)[:32]
 
     def read(self, name: str) -> bytes | None:
         """Returns the content of a file, or None if it is missing."""
@@ -58,13 +58,6 @@ class Cache:
     def write_choice(self, candidates: Sequence[Candidate], selected: Candidate) -> None:
         """Remembers which of the candidates was selected."""
         self.write(_choice_file(candidates), str(selected).encode())
-
-
-def root() -> Path:
-    """Returns the folder of the cache: `RECALIB_CACHE`, else `recalib_keras` in the user's cache folder."""
-    if os.environ.get("RECALIB_CACHE"):
-        return Path(os.environ["RECALIB_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recalib_keras"
 
 
 def _choice_file(candidates):
