@@ -1,7 +1,4 @@
-"""Exports presets in every format and writes how well they agree with Keras to docs/export.md.
-
-python -m docs.export_table [PRESET[:WEIGHTS] ...]
-"""
+"""Writes how well exports agree with Keras to docs/export.md: `python -m docs.export_table [PRESET:WEIGHTS …]`."""
 
 import sys
 import tempfile
@@ -16,7 +13,7 @@ START, END = "<!-- agreement: made by `python -m docs.export_table` -->\n", "<!-
 # Every architecture, rank and block at least once.
 PRESETS = (
     *("unet2d_sse:hippocampus", "sdnet2d_cse:hippocampus", "densenet2d_scse:hippocampus"),
-    *("unet3d_scse:hippocampus", "sdnet3d_pe:hippocampus", "densenet3d:hippocampus", "densenet3d_pe:whole_brain"),
+    *("unet3d_scse:hippocampus", "sdnet3d_pe:hippocampus", "densenet3d:hippocampus", "unet3d_pe:whole_brain"),
 )
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean, listed
+from recalib_keras.zoo import installed, remote
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.adaptation import adapted
 from recalib_keras.zoo.authors import import_authors
 from recalib_keras.zoo.places import preset_folder
-from recalib_keras.zoo.preset import FILE_NAME, Input, Label, Network, Preset, ReferenceRange, WeightSet
+from recalib_keras.zoo.preset import Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def names() -> builtins.list[str]:
         >>> "densenet3d_pe" in zoo.names()
         True
     """
-    return sorted(folder.name for folder in _presets().iterdir() if (folder / FILE_NAME).is_file())
+    return sorted(installed.folders())
 
 
 def list(
@@ -114,11 +115,13 @@ def info(name: str | os.PathLike) -> Preset:
     """Returns the description of a preset with its weight sets, their labels, spacing and scores. It prints as a table.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`, such as training writes. The path
-            of that file does too, and the folder above if it holds no other preset.
+        name: One of `names()`; or the path of a folder that holds a `preset.json`, such as training writes (the path
+            of that file does too, and the folder above if it holds no other preset); or the address of such a folder,
+            `hf://OWNER/REPOSITORY@REVISION/FOLDER` or `https://…` (see `recalib_keras.zoo.remote`).
 
     Raises:
         ValueError: The name is unknown (the nearest known one is named), or the path is that of no preset.
+        ImportError: For an address, if the package that fetches is not installed.
         RecordError: The `preset.json` in the folder is no valid description.
 
     Example:
@@ -126,8 +129,11 @@ def info(name: str | os.PathLike) -> Preset:
         >>> [label.name for label in zoo.info("densenet3d_pe").weight_sets["hippocampus"].labels]
         ['background', 'anterior hippocampus', 'posterior hippocampus']
     """
-    if str(name) in names():  # before a folder that happens to have the same name
-        return Preset.read(_presets() / name)
+    folder = installed.folders().get(str(name))
+    if folder is not None:  # before a folder that happens to have the same name
+        return Preset.read(folder)
+    if remote.is_remote(name):
+        return Preset.read(remote.fetch(str(name)))
     folder = preset_folder(name)
     if folder is not None:
         return Preset.read(folder)
@@ -176,7 +182,7 @@ def load(
     slice. It is for prediction; fine-tune its members.
 
     Args:
-        name: One of `names()`, or the path of a folder that holds a `preset.json`.
+        name: One of `names()`, or the path or address of a folder that holds a `preset.json`; see `info`.
         weights: `"default"` for the preset's first weight set or the ensemble that it is part of (see `list`), the
             name of another weight set or ensemble, several weight sets by name or with their shares, the path of a
             safetensors file for the first weight set's network, or `None` for fresh weights of that network.
@@ -450,7 +456,3 @@ def recipe_path(name: str) -> Path:
         hint = did_you_mean(wanted, known, otherwise=f"known recipes: {listed(known)}")
         raise ValueError(f"expected the name of a recipe of the zoo, got {name!r}; {hint}")
     return known[wanted]
-
-
-def _presets():
-    return Path(str(resources.files(__name__) / "presets"))

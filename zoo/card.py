@@ -1,6 +1,7 @@
 """The card of a preset: its purpose, training data and scores in words, made from its description."""
 
 from recalib_keras.core.messages import one_line
+from recalib_keras.zoo.card_header import header
 from recalib_keras.zoo.places import is_shipped
 from recalib_keras.zoo.preset import Preset
 
@@ -87,7 +88,7 @@ def card(preset: Preset) -> str:
         _section(weights, described, default == {weights: 1.0}, **place)
         for weights, described in preset.weight_sets.items()
     ]
-    return CARD.format(name=preset.name, sections="".join([*ensembles, *sections]))
+    return header(preset) + CARD.format(name=preset.name, sections="".join([*ensembles, *sections]))
 
 
 def _plain(text):

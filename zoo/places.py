@@ -6,19 +6,19 @@ import os
 from pathlib import Path
 
 from recalib_keras.core.messages import listed
+from recalib_keras.zoo import installed
 from recalib_keras.zoo.preset import FILE_NAME
 
-SHIPPED = Path(__file__).resolve().parent / "presets"
 MODEL_FILES = (".keras", ".h5")
 
 
 def is_shipped(folder: Path) -> bool:
-    """Returns whether a preset's folder is that of a preset of this package, which has a name that commands know.
+    """Returns whether a preset's folder is that of an installed preset, which has a name that commands know.
 
     Args:
         folder: The preset's folder.
     """
-    return folder.resolve().parent == SHIPPED
+    return folder.resolve().parent in [root.resolve() for root in installed.roots()]
 
 
 def holds_preset(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_range, ch
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
+from recalib_keras.zoo import installed
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels, with_colors
 from recalib_keras.zoo.network import Input, Network
@@ -126,12 +127,14 @@ class WeightSet:
 
     @property
     def path(self) -> Path:
-        """The file of the weights.
+        """The file of the weights, beside the description or in a package of data; see `recalib_keras.zoo.installed`.
 
         Raises:
+            WeightsError: The preset is one from the internet, and its weights cannot be fetched.
             ValueError: The description was not read from a preset's folder.
         """
-        return self._in_folder(self.file)
+        self._in_folder(self.file)
+        return installed.weights_file(self.folder, self.file, self.sha256)
 
     @property
     def recipe_path(self) -> Path:
@@ -149,7 +152,8 @@ class WeightSet:
             WeightsError: The file is missing, is not the described one, or is no safetensors file.
             ValueError: The description was not read from a preset's folder.
         """
-        return weight_files.read(self.path, self.sha256)
+        path = self.path
+        return weight_files.read(path, self.sha256, remedy=installed.remedy(path.parent, path.name))
 
     def build(
         self, num_classes: int | None = None, input_shape: tuple[int | None, ...] | None = None, dtype: Any = None

@@ -13,8 +13,7 @@ from safetensors.numpy import load, save
 
 from recalib_keras.core.errors import WeightsError
 from recalib_keras.core.messages import listed
-
-RESTORE = "reinstall the package, or restore the file"
+from recalib_keras.zoo.installed import RESTORE
 
 
 def serialize(model: Any) -> bytes:
@@ -61,23 +60,24 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read(path: Path, expected_sha256: str | None = None) -> dict[str, np.ndarray]:
+def read(path: Path, expected_sha256: str | None = None, remedy: str = RESTORE) -> dict[str, np.ndarray]:
     """Returns the tensors of a safetensors file, by name.
 
     Args:
         path: The file.
         expected_sha256: What the file's SHA-256 must be, checked before anything is parsed; None for a user's file.
+        remedy: What to do if it is another file or missing, for the message.
 
     Raises:
         WeightsError: The file is missing, is not the expected one, or is no safetensors file.
     """
-    content = _content(path)
+    content = _content(path, remedy)
     if expected_sha256 is not None and sha256(content) != expected_sha256:
         raise WeightsError(
             file=path,
             expected=f"the weights that the preset describes, with SHA-256 {expected_sha256}",
             received=sha256(content),
-            remedy=RESTORE,
+            remedy=remedy,
         )
     try:
         return load(content)
@@ -151,7 +151,7 @@ def is_block(path: str) -> bool:
     return path.split("/")[0].endswith("_recalibration")
 
 
-def _content(path):
+def _content(path, remedy):
     received = "no such file"
     try:
         if path.is_file():  # a pipe of that name would never end
@@ -160,7 +160,7 @@ def _content(path):
             received = "no regular file"
     except OSError as error:
         received = error.strerror
-    raise WeightsError(file=path, expected="a file of weights that can be read", received=received, remedy=RESTORE)
+    raise WeightsError(file=path, expected="a file of weights that can be read", received=received, remedy=remedy)
 
 
 def _stored(model):

@@ -36,5 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _card(preset):
     """Returns the card that publishing writes beside the description, or the description where there is none."""
+    from recalib_keras.zoo.card_header import without_header
+
     card = preset.folder / "README.md"
-    return card.read_text(encoding="utf-8") if card.is_file() else f"{preset}\n"
+    return without_header(card.read_text(encoding="utf-8")) if card.is_file() else f"{preset}\n"

@@ -95,6 +95,17 @@ class Certificate:
     licence: str | None = None
 
     @classmethod
+    def of(cls, agreement: Agreement, **facts: Any) -> Self:
+        """Returns a certificate made from what JSON can hold, equal to the one that is read from its file.
+
+        Args:
+            agreement: As it was measured.
+            **facts: The other arguments, records as mappings.
+        """
+        facts["agreement"] = dataclasses.asdict(agreement)
+        return from_mapping(cls, json.loads(json.dumps(facts)), "certificate")
+
+    @classmethod
     def read(cls, path: str | os.PathLike) -> Self:
         """Returns the certificate in a file.
 

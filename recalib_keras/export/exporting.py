@@ -22,7 +22,7 @@ from recalib_keras.core.errors import ExportError, WriteError
 from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import one_line
 from recalib_keras.export import runtimes
-from recalib_keras.export.certificate import Certificate, Port, compared, hashes, path_of
+from recalib_keras.export.certificate import Certificate, compared, hashes, path_of
 from recalib_keras.export.formats import Format, format_named, format_of, other_backend
 from recalib_keras.inference.engines.keras_engine import backend as current_backend
 
@@ -87,12 +87,12 @@ def export(
         written = folder / path.name
         _write(chosen, opened, written, backend)
         outcome = runtimes.run(chosen.name, written, images)
-        certificate = Certificate(
+        certificate = Certificate.of(
+            compared(images, references, outcome.outputs),
             format=chosen.name,
             files=hashes(folder),
-            inputs=tuple(Port(**port) for port in outcome.inputs),
-            outputs=tuple(Port(**port) for port in outcome.results),
-            agreement=compared(images, references, outcome.outputs),
+            inputs=outcome.inputs,
+            outputs=outcome.results,
             versions=_versions(chosen, backend) | outcome.versions,
             **opened.facts,
         )

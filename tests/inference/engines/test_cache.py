@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from recalib_keras import zoo
+from recalib_keras.core.files import cache_folder
 from recalib_keras.inference.engines import cache as cache_module
-from recalib_keras.inference.engines.cache import Cache, root
+from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.keras_engine import backend
 
 
@@ -65,11 +66,11 @@ def test_where_the_cache_lies(tmp_path, monkeypatch):
     monkeypatch.delenv("RECALIB_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert root() == tmp_path / ".cache" / "recalib_keras"
+    assert cache_folder() == tmp_path / ".cache" / "recalib_keras"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert root() == tmp_path / "xdg" / "recalib_keras"
+    assert cache_folder() == tmp_path / "xdg" / "recalib_keras"
     monkeypatch.setenv("RECALIB_CACHE", str(tmp_path / "own"))
-    assert root() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"
 
 
 def test_the_key_names_the_backend_in_use(described, empty_cache, monkeypatch):
