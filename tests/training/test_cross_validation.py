@@ -13,11 +13,11 @@ from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import evaluate_preset, find_split, held_out, publish, rescore, train, validate
-from recalib_keras.zoo.card import card
 from recalib_keras.training.cross_validation import fold_of, score_folds
 from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.training.run.fingerprint import difference, fingerprint
 from recalib_keras.training.validation import unseen_parts
+from recalib_keras.zoo.card import card
 
 NAMES = [f"ball_{index}" for index in range(6)]
 
