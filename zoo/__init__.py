@@ -228,7 +228,8 @@ def load(
         tensors = None if weights is None else read()
         model = adapted(described, tensors, input_shape, dtype, **changes)
     window = _known_sizes(model.input_shape)
-    model.preprocess = functools.partial(preprocess, name, weights=shares, window=window, channels=channels)
+    settings = {"window": window, "channels": channels, "has_sigmoid": _has_sigmoid(model)}
+    model.preprocess = functools.partial(preprocess, name, weights=shares, **settings)
     return model
 
 
@@ -313,6 +314,7 @@ def preprocess(
     labels: Labels | None = None,
     window: tuple[int, ...] | None = None,
     channels: int | None = None,
+    has_sigmoid: bool | None = None,
     volume: int | None = None,
 ) -> SeenScan:
     """Returns a scan as a preset's network expects it: orientation, spacing, normalisation, windows; and the way back.
@@ -329,6 +331,7 @@ def preprocess(
             Defaults to the weight set's.
         window: Spatial sizes of the network's input, if it was loaded with another `input_shape`.
         channels: Number of channels of your images, if it was loaded with another one.
+        has_sigmoid: Whether it has a sigmoid, if it was loaded with another `classifier_activation`.
         volume: Index of the volume to take from a 4-D file or image.
 
     Returns:
@@ -352,7 +355,9 @@ def preprocess(
     expects = described.input if channels is None else described.input.with_channels(channels)
     expects = expects if window is None else expects.resized(window)
     is_read = isinstance(scan, (volumes.Volume, volumes.Channels))
-    return SeenScan(scan if is_read else read_scan(scan, expects, volume), expects, as_labels(labels, described.labels))
+    scan = scan if is_read else read_scan(scan, expects, volume)
+    has_sigmoid = described.network.has_sigmoid if has_sigmoid is None else has_sigmoid
+    return SeenScan(scan, expects, as_labels(labels, described.labels), has_sigmoid)
 
 
 def save(
@@ -427,6 +432,12 @@ def _ensemble(preset, shares, input_shape, dtype, changes):
                 f"{value!r}; load one of its members: {calls}"
             )
     return ensembles.build(preset, shares, input_shape, dtype)
+
+
+def _has_sigmoid(model):
+    """Returns whether a network has a sigmoid; None for an ensemble, which has what its weights have."""
+    architecture = getattr(model, "architecture", None)
+    return None if architecture is None else architecture.classifier_activation == "sigmoid"
 
 
 def _known_sizes(input_shape):

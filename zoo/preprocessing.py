@@ -32,7 +32,8 @@ class SeenScan:
     Args:
         scan: The scan as it was read.
         expects: What the network expects to see; its `window` says how large windows are.
-        labels: The label of each class of the network.
+        labels: The background and the structures of the network.
+        has_sigmoid: Whether each structure has a probability of its own, so that the background has none.
 
     Attributes:
         image: The whole scan, oriented, resampled and normalised as the network expects: a `Volume` with `array`
@@ -43,6 +44,7 @@ class SeenScan:
     scan: Volume | Channels
     expects: Input
     labels: tuple[Label, ...]
+    has_sigmoid: bool = False
     image: Volume | Channels = dataclasses.field(init=False)
 
     def __post_init__(self):
@@ -94,9 +96,7 @@ class SeenScan:
         Raises:
             ValueError: The prediction has another shape.
         """
-        prediction, classes = np.asarray(prediction), len(self.labels)
-        if prediction.shape[-1:] == (classes - 1,):
-            prediction = with_background(prediction)
+        prediction, classes = np.asarray(prediction), len(self.labels) - self.has_sigmoid
         spatial = prediction.shape[:-1]
         is_whole = spatial == self.image.grid.shape
         if prediction.shape[-1:] != (classes,) or not (is_whole or spatial == self.windows.shape[:-1]):
@@ -105,6 +105,7 @@ class SeenScan:
                 f"{(*self.image.grid.shape, classes)}, got {prediction.shape}; labels of another network are given by "
                 "zoo.preprocess(…, labels=…)"
             )
+        prediction = with_background(prediction) if self.has_sigmoid else prediction
         probabilities = prediction if is_whole else self._average(prediction)
         numbers = np.array([label.id for label in self.labels])
         found = numbers.astype(volumes.smallest_integer(numbers))[self._most_probable(probabilities)]

@@ -10,6 +10,7 @@ from typing import Any
 from recalib_keras.core.checks import MOST_IN_TITLE, check_name
 from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.core.messages import listed
+from recalib_keras.models.architecture import Architecture
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.card import card
 from recalib_keras.zoo.labels import Labels, as_labels, check_labels
@@ -110,12 +111,13 @@ def _network(model, described, like):
         others = [key for key, other in like.weight_sets.items() if other.network != described.network]
         hint = f"; its other weights are {listed(others)}: give weights=…" if others else ""
         raise ValueError(f"expected the network of {like.name!r}, got {listed(differing)}{hint}")
+    described_as = described.network.arguments
     changed = {
         key: getattr(architecture, key)
         for key in FREE_ARGUMENTS
-        if getattr(architecture, key) != getattr(same.architecture, key)
+        if getattr(architecture, key) != described_as.get(key, getattr(Architecture, key))
     }
-    return Network(described.network.architecture, {**described.network.arguments, **changed})
+    return Network(described.network.architecture, {**described_as, **changed})
 
 
 def _differences(found, wanted):

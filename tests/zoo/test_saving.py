@@ -183,3 +183,19 @@ def test_paths_that_are_nearly_right(saved, preset_folder, tmp_path):
 def test_what_is_saved_is_json_without_surprises(saved):
     text = (saved[1] / "preset.json").read_text(encoding="utf-8")
     assert json.loads(text)["name"] == "spots" and "score" in text and str(saved[1]) not in text
+
+
+def test_other_channels_and_a_sigmoid_are_kept(preset_folder, tmp_path):
+    model = zoo.load(preset_folder, channels=2, num_classes=1)
+    scan = nib.Nifti1Image(np.random.default_rng(1).normal(size=(12, 11, 12, 2)).astype("float32"), np.eye(4))
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    seen = model.preprocess(tmp_path / "scan.nii.gz", labels=["background", "lesion"])
+    expected = seen.restore(model.predict(seen.windows, verbose=0))
+    folder = zoo.save(model, tmp_path / "lesions", like=preset_folder, labels=["background", "lesion"])
+    described = zoo.weight_set(folder)
+    assert described.network.has_sigmoid and described.input.num_channels == 2
+    np.testing.assert_array_equal(
+        zoo.load(folder).predict(seen.windows, verbose=0), model.predict(seen.windows, verbose=0)
+    )
+    segmented = recalib_keras.segment(tmp_path / "scan.nii.gz", folder, engine="keras", precision="float32")
+    np.testing.assert_array_equal(segmented.get_fdata(), expected.get_fdata())
