@@ -45,7 +45,7 @@ class FeaturePyramid(keras.Model):
             spatial = (2**10,) * len(spatial)  # a multiple of every stride of these networks
         shapes = self.compute_output_shape((1, *spatial, self.input_shape[-1]))
         strides = {
-            stage: tuple(size // own for size, own in zip(spatial, shape[1:-1])) for stage, shape in shapes.items()
+            stage: tuple(size // own for size, own in zip(spatial, shapes[stage][1:-1])) for stage in self.output
         }
         return {stage: along[0] if len(set(along)) == 1 else along for stage, along in strides.items()}
 

@@ -24,8 +24,9 @@ def test_maps_of_every_level(network):
 def test_maps_are_what_the_next_layer_sees(network):
     """The classifier of the last decoder's map gives the network's output; blocks come before."""
     model = randomize(tiny(network, **DEEP))
-    maps = models.features(model, "decoder")(image())
-    assert list(maps) == ["bottleneck", "decoder_2", "decoder_1"]
+    pyramid = models.features(model, "decoder")
+    assert list(pyramid.strides) == list(pyramid.output) == ["bottleneck", "decoder_2", "decoder_1"]
+    maps = pyramid(image())
     expected = outputs_of(model, image())
     found = model.get_layer("probabilities")(model.get_layer("classifier")(maps["decoder_1"]))
     np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
