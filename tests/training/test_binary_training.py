@@ -25,8 +25,8 @@ def root(tmp_path_factory):
 def recipe(root):
     """The balls with their cores as one structure."""
     recipe = write_recipe(root / "balls.toml")
-    merged = changed(recipe, data={"merge": {"53": 17}}, network={"arguments": SIGMOID}, schedule={"epochs": 5})
-    return dataclasses.replace(merged, labels=merged.labels[:2])
+    recipe = dataclasses.replace(recipe, labels=recipe.labels[:2])
+    return changed(recipe, data={"merge": {"53": 17}}, network={"arguments": SIGMOID}, schedule={"epochs": 5})
 
 
 @pytest.fixture(scope="module")
