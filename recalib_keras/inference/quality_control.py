@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recalib_keras.core.messages import counted, listed
+from recalib_keras.evaluation.structures import numbers_of
 from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, structure_volumes
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Grid
@@ -69,7 +70,7 @@ def segmentation_statistics(
     volumes = tuple(structure_volumes(labels, grid, structures))
     entropy = None if uncertainty is None else uncertainty.foreground
     total = None
-    if any(structure.includes for structure in structures):
+    if any(len(numbers_of(structure)) > 1 for structure in structures):
         numbers = [structure.id for structure in structures]
         total = float(np.isin(labels, numbers).sum() * grid.voxel_volume)
     return SegmentationStatistics(volumes, share_at_edge(labels, grid, structures), entropy, total)

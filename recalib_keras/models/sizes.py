@@ -138,8 +138,8 @@ def check_size(
         multiple = f"every spatial size to be a multiple of {steps[0]} (2 to the number of levels, {levels}"
     else:
         multiple = f"the spatial sizes to be multiples of {tuple(steps)} (the products of `pool_sizes`"
-    is_short = any(size is not None and size < step for size, step in zip(sizes, steps))
-    pool_less = "; or pool the short axes less often, by `pool_sizes`" if is_short else ""
+    is_short = [size is not None and size < step for size, step in zip(sizes, steps)]
+    pool_less = "; or pool the short axes less often, by `pool_sizes`" if any(is_short) and not all(is_short) else ""
     fits = f"the nearest that fit: ({', '.join(nearest)}){pool_less}"
     raise ValueError(f"expected {multiple}{times_patch}), got {tuple(sizes)}; {fits}")
 

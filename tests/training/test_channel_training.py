@@ -15,7 +15,7 @@ from recalib_keras.datasets import DatasetError
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import Recipe, evaluate_preset, publish, train
 from recalib_keras.training.data.examples import Examples, read_scan
-from recalib_keras.training.data.preview import preview
+from recalib_keras.training.data.preview import make_samples, preview, view_of
 from recalib_keras.training.data.split import find_split
 
 
@@ -119,8 +119,17 @@ def test_slices_with_context_have_the_slices_of_each_channel(recipe, data):
                    for x in range(len(middle)) for y in (0,) for z in (0, 1))  # fmt: skip
 
 
-def test_a_picture_of_examples(recipe, data, tmp_path):
+def test_a_picture_of_examples_has_a_row_for_each_channel(recipe, data, tmp_path):
     pytest.importorskip("matplotlib")
+    scan = read_scan(find_split(recipe, data).training[0], recipe.input, recipe.labels)
+    rows = [
+        make_samples(scan, recipe, view_of(recipe.input), 2, np.random.default_rng(0), channel) for channel in range(4)
+    ]
+    assert [row.name for row in rows] == [f"patient_1 {channel}" for channel in tumours.CHANNELS]
+    assert all(np.array_equal(row.labels, rows[0].labels) for row in rows)
+    shown = rows[0].labels[0] > 0
+    contrasts = [row.images[0][shown].mean() - row.images[0][~shown].mean() for row in rows]
+    assert contrasts[0] > 0.5 > abs(contrasts[3])
     assert preview(recipe, data, tmp_path / "examples.png", scans=1, samples=2).stat().st_size > 1000
 
 

@@ -77,6 +77,12 @@ def test_an_aggregation_is_possible_where_the_network_can_be_built(aggregation, 
             "(2, 4)",
         ),
         ({"levels": 2, "filters": [2, 4, 4]}, None),
+        ({"levels": 2, "filters": 2, "pool_sizes": [[2, 1], 2]}, None),
+        (
+            {"levels": 2, "filters": 2, "pool_sizes": [[2, 1]]},
+            "expected `pool_sizes` to have, for each of 2 levels, 1 or 2 for each of 2 axes and 2 for one of them, "
+            "such as [(2, 1), (2, 2)], got ((2, 1),)",
+        ),
     ],
 )
 def test_levels_are_possible_where_the_network_can_be_built(arguments, message):

@@ -379,10 +379,9 @@ def test_builds_the_network_it_describes():
     assert WEIGHT_SET.build(num_classes=5, input_shape=(None, None, None, 2)).output_shape[-1] == 5
 
 
-@pytest.mark.parametrize("num_classes", [0, -1])
-def test_too_few_classes_are_refused(num_classes):
-    with pytest.raises(ValueError, match=f"expected `num_classes` to be at least 1, got {num_classes}"):
-        WEIGHT_SET.build(num_classes=num_classes)
+def test_too_few_classes_are_refused():
+    with pytest.raises(ValueError, match="expected `num_classes` to be at least 1, got 0"):
+        WEIGHT_SET.build(num_classes=0)
 
 
 def test_a_2d_network_with_context_has_a_channel_for_each_slice():

@@ -81,12 +81,21 @@ def labels_of(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     return lambda windows: keras.ops.convert_to_numpy(labels.predict_on_batch(windows))
 
 
+def has_sigmoid(model: Any) -> bool:
+    """Returns whether a model gives each structure a probability of its own.
+
+    Args:
+        model: `keras.Model`; one that is none of `recalib_keras.models` does not.
+    """
+    architecture = getattr(model, "architecture", None)
+    return architecture is not None and architecture.classifier_activation == "sigmoid"
+
+
 def _classes(model):
     """Returns the symbolic classes of a model's output; with a sigmoid the last structure above one half, or 0."""
     from keras import ops
 
-    architecture = getattr(model, "architecture", None)
-    if architecture is None or architecture.classifier_activation != "sigmoid":
+    if not has_sigmoid(model):
         return ops.argmax(model.output, axis=-1)
     exceeds = ops.cast(model.output > THRESHOLD, "int32")
     return ops.max(exceeds * ops.arange(1, exceeds.shape[-1] + 1, dtype="int32"), axis=-1)

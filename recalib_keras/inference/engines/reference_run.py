@@ -33,12 +33,14 @@ class ReferenceRun(NamedTuple):
         seconds: Time that the labels took.
         compiled: The network compiled by OpenVINO, as bytes by precision; empty if the windows show no structures.
         refusal: Why OpenVINO cannot compile the network, in words; None if it can.
+        has_sigmoid: Whether each structure has a probability of its own.
     """
 
     labels: np.ndarray
     seconds: float
     compiled: dict[str, bytes]
     refusal: str | None
+    has_sigmoid: bool = False
 
     @property
     def shows_structures(self) -> bool:
@@ -94,7 +96,8 @@ def run_here(
     """
     model = keras_engine.load(preset, weights, REFERENCE.precision, threads).model
     find_labels = keras_engine.labels_of(model)
-    run = ReferenceRun(find_labels(windows), 0.0, {}, None)  # the first call, in which Keras compiles, is not timed
+    labels = find_labels(windows)  # the first call, in which Keras compiles, is not timed
+    run = ReferenceRun(labels, 0.0, {}, None, keras_engine.has_sigmoid(model))
     if not run.shows_structures:
         return run
     run = run._replace(seconds=seconds_of(lambda: find_labels(windows)))
@@ -112,10 +115,12 @@ def serve() -> None:
     for precision, content in run.compiled.items():
         (folder / precision).write_bytes(content)
     facts = {"seconds": run.seconds, "refusal": run.refusal, "compiled": list(run.compiled)}
+    facts["has_sigmoid"] = run.has_sigmoid
     (folder / FACTS).write_text(json.dumps(facts))
 
 
 def _read(folder):
     facts = json.loads((folder / FACTS).read_text())
     compiled = {precision: (folder / precision).read_bytes() for precision in facts["compiled"]}
-    return ReferenceRun(np.load(folder / LABELS), facts["seconds"], compiled, facts["refusal"])
+    labels = np.load(folder / LABELS)
+    return ReferenceRun(labels, facts["seconds"], compiled, facts["refusal"], facts["has_sigmoid"])

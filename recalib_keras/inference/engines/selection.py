@@ -124,9 +124,8 @@ class Undecided:
             if not self._choices_of("keras"):
                 raise EngineError(run.refusal)
             choices = [choice for choice in choices if choice.engine == "keras"]
-        has_sigmoid = self._factory.weight_set.network.has_sigmoid
         return {
-            choice: measure(self._factory.open(choice, run), windows, run.labels, has_sigmoid) for choice in choices
+            choice: measure(self._factory.open(choice, run), windows, run.labels, run.has_sigmoid) for choice in choices
         }
 
 

@@ -73,6 +73,8 @@ def preview(
 ) -> Path:
     """Writes a picture of training examples as a PNG file: a row for each scan, its first panel without changes.
 
+    A scan of several channels has a row for each of them.
+
     Each row shows one window around a random foreground voxel of the scan, and random changes of it, in the slice in
     which the window has most foreground. Structures are outlined in their colours. All panels of a row have the grey
     scale of the first.
@@ -115,11 +117,15 @@ def preview(
     rows = []
     for place in np.linspace(0, len(training), min(scans, len(training)), endpoint=False, dtype=int):
         scan = read_scan(training[place], recipe.input, recipe.labels)
-        rows.append(make_samples(scan, recipe, shown, samples, np.random.default_rng([seed, place])))
+        for channel in range(recipe.input.num_channels):  # the same window and the same changes for each
+            rng = np.random.default_rng([seed, place])
+            rows.append(make_samples(scan, recipe, shown, samples, rng, channel))
     return save_figure(draw(rows, recipe, shown), path)
 
 
-def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.random.Generator) -> Samples:
+def make_samples(
+    scan: Scan, recipe: Recipe, view: View, count: int, rng: np.random.Generator, channel: int = 0
+) -> Samples:
     """Returns `Samples` of a window around a random foreground voxel, in the slice with most foreground.
 
     Args:
@@ -128,6 +134,7 @@ def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.ran
         view: The slices to show; for a 2-D network that of its slices.
         count: How many changed samples.
         rng: Source of the random numbers.
+        channel: Which channel to show, from 0.
     """
     image, of_voxels = random_window(scan, recipe.input, 1.0, rng)
     mirror = mirror_of(recipe, has_unknown=scan.known is not None)
@@ -137,12 +144,13 @@ def make_samples(scan: Scan, recipe: Recipe, view: View, count: int, rng: np.ran
     changed, of_changed = (ops.convert_to_numpy(x) for x in augmentation.apply(copies, of_copies, change))
     images, classes = np.stack([image, *changed]), np.stack([of_voxels, *of_changed])
     images, classes = as_examples(images, classes, recipe.input)
-    images = _turned(images[..., recipe.input.context], recipe.input)
+    images = _turned(images[..., channel * recipe.input.depth + recipe.input.context], recipe.input)
     classes = _turned(classes[..., 0], recipe.input)
     others = tuple(axis for axis in range(3) if axis != view.axis)
     place = (classes[0] > 0).sum(axis=others).argmax() if (classes[0] > 0).any() else images.shape[1 + view.axis] // 2
     numbers = np.array([*(label.id for label in recipe.labels), recipe.labels[0].id])[classes]  # the last: unknown
-    return Samples(scan.name, images.take(place, 1 + view.axis), numbers.take(place, 1 + view.axis))
+    name = scan.name if recipe.input.channels is None else f"{scan.name} {recipe.input.channels[channel]}"
+    return Samples(name, images.take(place, 1 + view.axis), numbers.take(place, 1 + view.axis))
 
 
 def view_of(expects: Input, name: str | None = None) -> View:
