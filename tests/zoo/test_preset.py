@@ -203,8 +203,8 @@ def test_a_file_without_a_weight_set(write):
         ({"input": {"window": [8, 8, 8], "orientation": ""}}, "input: expected orientation of three letters"),
         (
             {"input": {"window": [8, 8, 8], "normalization": "zcore"}},
-            "input: expected normalization to be one of 'zscore', 'percentile', 'minmax', 'ct', 'none', got 'zcore'; did you "
-            "mean 'zscore'?",
+            "input: expected normalization to be one of 'zscore', 'percentile', 'minmax', 'ct', 'none', got 'zcore'; "
+            "did you mean 'zscore'?",
         ),
         ({"input": {"window": [8, 1, 8], "context": 33}}, "input: expected `context` from 0 to 32"),
         (
