@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import WeightsError
-from recalib_keras.core.messages import listed
+from recalib_keras.core.messages import listed, one_line
 from recalib_keras.zoo import weights
 
 # Under which keys trainings keep the state dict, beside the optimizer's.
@@ -20,6 +21,7 @@ KEYS = ("state_dict", "model_state_dict", "model")
 PARALLEL = "module."  # what `torch.nn.DataParallel` puts before each name
 # Older versions ran code in some files although they were asked for weights only (CVE-2025-32434).
 OLDEST_TORCH = (2, 6)
+REFUSED = re.compile(r"GLOBAL (\S+)")  # how PyTorch names an object that it does not load
 NEEDS_TORCH = (
     'reading a PyTorch checkpoint needs PyTorch, which is not installed; run: pip install "recalib-keras[torch]"'
 )
@@ -61,24 +63,27 @@ def _load(path: Path) -> Any:
             f"got {torch.__version__}; run: pip install --upgrade torch"
         )
     if not path.is_file():
-        raise WeightsError(file=path, expected="a PyTorch checkpoint", received="no such file", remedy="check the path")
+        received = "a folder" if path.is_dir() else "no such file"
+        raise WeightsError(file=path, expected="a PyTorch checkpoint", received=received, remedy="check the path")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("Please file an issue")[0]
-        raise WeightsError(
-            file=path, expected="a checkpoint of tensors", received=f"other objects, {_refused(reason)}", remedy=RESAVE
-        ) from None
+        refused = REFUSED.search(str(error))
+        if refused is not None:
+            raise WeightsError(
+                file=path,
+                expected="a checkpoint of tensors",
+                received=f"other objects, such as {refused[1]}, which were not loaded",
+                remedy=RESAVE,
+            ) from None
+        raise _unreadable(path, error) from None
     except Exception as error:  # a damaged file fails anywhere: in the archive, the pickle, the storages
-        raise WeightsError(
-            file=path, expected="a PyTorch checkpoint", received=f"a file that cannot be read ({error})"
-        ) from None
+        raise _unreadable(path, error) from None
 
 
-def _refused(reason):
-    """Returns which object PyTorch refuses, out of its long message."""
-    _, found, name = reason.partition("GLOBAL ")
-    return f"such as {name.split()[0]}, which were not loaded" if found and name else "which were not loaded"
+def _unreadable(path, error):
+    reason = one_line(error).partition(". ")[0]
+    return WeightsError(file=path, expected="a PyTorch checkpoint", received=f"a file that cannot be read ({reason})")
 
 
 def _state_dict(content, path):
