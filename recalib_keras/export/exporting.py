@@ -176,7 +176,7 @@ def _cannot_write(path, error):
 
 
 def _versions(chosen, backend):
-    packages = ("keras", backend, "numpy", *(module.partition(".")[0] for module in chosen.writes_with[backend]))
+    packages = ("keras", backend, "numpy", *chosen.writes_with[backend])
     found = {"recalib-keras": __version__, "python": platform.python_version()}
     for package in dict.fromkeys(packages):
         try:

@@ -12,6 +12,9 @@ from recalib_keras.core.backend import BACKENDS
 from recalib_keras.core.errors import ExportError
 from recalib_keras.core.messages import did_you_mean
 
+# Modules that Keras needs on other backends than TensorFlow; no extra of this package has them.
+OF_BACKENDS = ("jax2onnx", "litert_torch")
+
 
 @dataclass(frozen=True)
 class Format:
@@ -70,12 +73,14 @@ class Format:
         """
         if backend not in self.writes_with:
             raise other_backend(self, backend, "this format")
-        for module in (*self.writes_with[backend], self.runs_with):
-            if importlib.util.find_spec(module.partition(".")[0]) is None:
-                raise ImportError(
-                    f"an export for {self.title} needs {module}, which is not installed; "
-                    f'run: pip install "recalib-keras[{self.name}]"'
-                )
+        missing = [one for one in (*self.writes_with[backend], self.runs_with) if importlib.util.find_spec(one) is None]
+        if missing and missing[0].startswith(OF_BACKENDS):
+            raise other_backend(self, backend, f"without {missing[0]}; run: pip install {missing[0].replace('_', '-')}")
+        if missing:
+            raise ImportError(
+                f"an export for {self.title} needs {missing[0]}, which is not installed; "
+                f'run: pip install "recalib-keras[{self.name}]"'
+            )
 
     def write(self, model: Any, path: Path) -> None:
         """Writes a model to a path in this format.

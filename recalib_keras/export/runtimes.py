@@ -98,11 +98,16 @@ def _run_onnx(path, probes):
 def _run_openvino(path, probes):
     network = import_openvino().Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ports = [
-        [_port(one.get_any_name(), one.partial_shape, one.element_type.to_dtype().name) for one in ports]
+        [_port(_name_of(one), one.partial_shape, one.element_type.to_dtype().name) for one in ports]
         for ports in (network.inputs, network.outputs)
     ]
     outputs = [np.array(network(probe)[network.output(0)]) for probe in probes]
     return Outcome(outputs, *ports, {"openvino": metadata.version("openvino")})
+
+
+def _name_of(port):
+    """Returns the name of an input or output; those of networks from PyTorch may have none."""
+    return port.get_any_name() if port.get_names() else port.get_node().get_friendly_name()
 
 
 def _run_litert(path, probes):

@@ -147,9 +147,15 @@ def test_a_missing_package_is_reported_with_the_command(unet, tmp_path, monkeypa
         export.onnx(unet, tmp_path / "network.onnx")
 
 
-def test_a_backend_that_keras_cannot_export_from():
-    with pytest.raises(export.ExportError, match=r"got 'jax', which cannot export it .*; set KERAS_BACKEND=tensorflow"):
-        FORMATS["litert"].check_installed("jax")
+@pytest.mark.parametrize(
+    ("format", "backend", "reason"),
+    [("litert", "jax", "this format"), ("litert", "torch", "without litert_torch; run: pip install litert-torch")],
+)
+def test_a_backend_that_keras_cannot_export_from(format, backend, reason, monkeypatch):
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    problem = rf"got '{backend}', which cannot export it \({reason}\); set KERAS_BACKEND=tensorflow"
+    with pytest.raises(export.ExportError, match=problem):
+        FORMATS[format].check_installed(backend)
 
 
 def test_paths_that_do_not_fit(unet, tmp_path):
