@@ -281,8 +281,10 @@ class _Report:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(total=total or None, unit=unit, disable=None, leave=False, dynamic_ncols=True)
-            self.bar.set_description(description)
+            shape = {} if total else {"bar_format": "{desc} ({elapsed})"}
+            self.bar = tqdm(
+                total=total or None, unit=unit, desc=description, disable=None, leave=False, dynamic_ncols=True, **shape
+            )
 
     def _close(self):
         if self.bar is not None:

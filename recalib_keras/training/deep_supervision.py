@@ -24,15 +24,14 @@ class SupervisedModel(keras.Model):
 
     Args:
         network: An encoder/decoder network of `recalib_keras.models`.
-        num_classes: Number of classes, the background included.
         criterion: The loss of each output.
 
     Reference:
         Lee et al., "Deeply-Supervised Nets", AISTATS 2015; Dou et al., "3D deeply supervised network", MICCAI 2016.
     """
 
-    def __init__(self, network: keras.Model, num_classes: int, criterion: DiceCrossEntropy):
-        outputs = [network.output, *(_classified(network, level, num_classes) for level in lower_levels(network))]
+    def __init__(self, network: keras.Model, criterion: DiceCrossEntropy):
+        outputs = [network.output, *(_classified(network, level) for level in lower_levels(network))]
         super().__init__(inputs=network.input, outputs=outputs, name=f"supervised_{network.name}")
         self.network, self.criterion = network, criterion
         self.supports_jit = network.supports_jit
@@ -73,10 +72,13 @@ def of_resolution(classes: Tensor, output: Tensor) -> Tensor:
     return classes if all(one.step is None for one in steps) else classes[(slice(None), *steps)]
 
 
-def _classified(network, level, num_classes):
-    """Returns the probabilities of the classes at a decoder."""
+def _classified(network, level):
+    """Returns the probabilities of the classes at a decoder, by a classifier like the network's own."""
     last = [layer for layer in network.layers if layer.name.startswith(f"decoder_{level}_")][-1]
     rank = len(network.output.shape) - 2
-    convolution = getattr(keras.layers, f"Conv{rank}D")(num_classes, 1, dtype=last.dtype_policy, name=f"{HEAD}_{level}")
-    activation = keras.layers.Activation("softmax", dtype="float32", name=f"{HEAD}_{level}_probabilities")
+    convolution = getattr(keras.layers, f"Conv{rank}D")(
+        network.output.shape[-1], 1, dtype=last.dtype_policy, name=f"{HEAD}_{level}"
+    )
+    kind = network.architecture.classifier_activation or "linear"
+    activation = keras.layers.Activation(kind, dtype="float32", name=f"{HEAD}_{level}_probabilities")
     return activation(convolution(last.output))

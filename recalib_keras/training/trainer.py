@@ -181,7 +181,7 @@ def _network(recipe):
 def _compiled(model, recipe, source):
     """Returns what is fitted, the network or the network with further heads, and the loss."""
     criterion = _loss(recipe, source)
-    fitted = SupervisedModel(model, len(recipe.labels), criterion) if recipe.loss.deep_supervision else model
+    fitted = SupervisedModel(model, criterion) if recipe.loss.deep_supervision else model
     optimizer = make_optimizer(recipe, len(source.examples(0, slice(None))))
     optimizer.build(fitted.trainable_variables)
     fitted.compile(optimizer, criterion if fitted is model else None)

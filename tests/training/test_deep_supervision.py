@@ -28,7 +28,7 @@ def test_the_lowest_decoder_of_deep_networks_learns_from_the_others(levels, lowe
 @pytest.mark.parametrize("arguments", [{}, {"recalibration": "scse"}, {"patch_size": 2, "dropout": 0.1}])
 def test_outputs_have_the_resolutions_of_their_decoders(kind, arguments):
     patch = arguments.get("patch_size", 1)
-    supervised = SupervisedModel(network(2, kind, **arguments), 3, DiceCrossEntropy())
+    supervised = SupervisedModel(network(2, kind, **arguments), DiceCrossEntropy())
     outputs = supervised(np.zeros((1, 16, 16, 16, 1), "float32"))
     assert [tuple(output.shape) for output in outputs] == [(1, 16, 16, 16, 3), (1, *(8 // patch,) * 3, 3)]
 
@@ -40,18 +40,19 @@ def test_classes_are_those_of_every_second_voxel():
 
 
 def test_the_loss_is_a_weighted_mean():
-    supervised = SupervisedModel(network(4), 3, DiceCrossEntropy())
+    supervised = SupervisedModel(network(4), DiceCrossEntropy())
     rng = np.random.default_rng(0)
     images, classes = rng.normal(size=(2, 16, 16, 16, 1)).astype("float32"), rng.integers(3, size=(2, 16, 16, 16, 1))
     outputs = supervised(images)
-    losses = [float(DiceCrossEntropy()(classes[:, ::s, ::s, ::s], out)) for s, out in zip((1, 2, 4), outputs)]
-    found = float(supervised.compute_loss(images, classes, outputs))
+    pairs = [(classes[:, ::step, ::step, ::step], output) for step, output in zip((1, 2, 4), outputs)]
+    losses = [keras.ops.convert_to_numpy(DiceCrossEntropy()(*pair)) for pair in pairs]
+    found = keras.ops.convert_to_numpy(supervised.compute_loss(images, classes, outputs))
     assert found == pytest.approx((losses[0] + losses[1] / 2 + losses[2] / 4) / 1.75, rel=1e-5)
 
 
 def test_the_network_keeps_its_weights_and_learns():
     base = network(2)
-    supervised = SupervisedModel(base, 3, DiceCrossEntropy())
+    supervised = SupervisedModel(base, DiceCrossEntropy())
     supervised.compile(keras.optimizers.Adam(0.01))
     before = [np.array(variable) for variable in base.trainable_variables]
     rng = np.random.default_rng(0)

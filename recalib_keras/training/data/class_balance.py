@@ -66,7 +66,7 @@ def chosen_shares(counts: np.ndarray, by_class: np.ndarray | None) -> np.ndarray
         >>> chosen_shares(counts, None).tolist(), chosen_shares(counts, np.array([0.0, 1.0, 1.0])).tolist()
         ([0.0, 0.9, 0.1], [0.0, 0.5, 0.5])
     """
-    weights = np.where(counts > 0, by_class, 0.0) if by_class is not None else np.array([0.0, *counts[1:]])
+    weights = np.array([0.0, *counts[1:]]) if by_class is None else by_class * (counts[: len(by_class)] > 0)
     return weights / (weights.sum() or 1.0)
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recalib_keras.inference.sliding_window.windows import Windows
+from recalib_keras.inference.sliding_window.windows import WindowGrid
 from recalib_keras.training.planning.geometry import Geometry
 
 STEPS_PER_EPOCH = 100
@@ -65,7 +65,7 @@ def duration(budget: Budget, geometry: Geometry, batch: int, held_out: int) -> D
         every = max(1, budget.epochs // MOST_VALIDATIONS)
         return Duration(budget.epochs, STEPS_PER_EPOCH, every, "As asked for.")
     total, step = 60 * budget.minutes, budget.step or 0.0
-    windows = math.prod(map(len, Windows(geometry.shape, geometry.window).starts))
+    windows = math.prod(map(len, WindowGrid(geometry.shape, geometry.window).starts))
     validation = held_out * windows * step / PASSES_PER_STEP / batch
     # One more measures the kept weights at the end.
     affordable = int(SHARE_OF_VALIDATION * total / validation) - 1 if validation else MOST_VALIDATIONS
