@@ -86,7 +86,7 @@ class Ledger:
             outcome: See `run_trial`.
         """
         trial.executions = tuple(from_mapping(Execution, item, "execution") for item in outcome.get("executions", ()))
-        for key in ("status", "message", "minutes", "parameters"):
+        for key in ("status", "message", "minutes", "parameters", "cost"):
             setattr(trial, key, outcome.get(key, getattr(trial, key)))
         write_text(self.folder / "trials" / trial.id / HISTORY, json.dumps(outcome.get("history", {})))
         drawn = self._oracle.trials[trial.id]

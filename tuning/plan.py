@@ -89,6 +89,7 @@ class Plan:
             "seeds": list(self.seeds),
             "epochs": trial.epochs,
             "objective": self.study.objective,
+            "cost": self.study.cost,
             "patience": patience,
             "past": trial.past,
             "keep_checkpoints": is_hyperband,

@@ -17,6 +17,7 @@ from recalib_keras.core.files import read_file, write_text
 from recalib_keras.core.messages import one_line
 from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
+from recalib_keras.tuning.cost import COSTS
 from recalib_keras.tuning.dimensions import label
 from recalib_keras.tuning.events import write_events
 from recalib_keras.tuning.plan import Plan
@@ -143,7 +144,8 @@ def table(plan: Plan, trials: Iterable[Trial]) -> str:
     objective = plan.study.objective
     names = [dimension.name for dimension in plan.space.dimensions]
     by_seed = [f"{objective}, seed {seed}" for seed in plan.seeds]
-    rest = ["parameters", "epochs", "minutes", "attempts", "worker", "message"]
+    asked = [COSTS[plan.study.cost]] if plan.study.cost and plan.study.cost != "parameters" else []
+    rest = [*asked, "parameters", "epochs", "minutes", "attempts", "worker", "message"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "status", objective, "sd", *by_seed, *names, *rest])
@@ -151,7 +153,8 @@ def table(plan: Plan, trials: Iterable[Trial]) -> str:
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
         values = [label(trial.values[name]) if name in trial.values else "" for name in names]
         minutes = round(trial.minutes, 2)
-        last = [trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
+        costs = [trial.cost] * len(asked)
+        last = [*costs, trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
         writer.writerow([trial.id, trial.status, *map(_number, scores), *values, *last])
     return text.getvalue()
 

@@ -14,6 +14,7 @@ from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
+from recalib_keras.tuning.cost import COSTS
 from recalib_keras.tuning.pruning import RULES
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
@@ -48,6 +49,8 @@ class Study:
         seeds: Each trial trains once with each seed; empty for the recipe's own seed only.
         epochs: Epochs of each training; None for the recipe's.
         objective: `"dice"`, the mean over all structures on the validation scans, or the name of one structure.
+        cost: A second objective, to be small: `"parameters"`, `"seconds"` (a scan) or `"memory"` (its peak); `""` for
+            none. It does not guide the search; the report has the Pareto front.
         patience: A training ends early after this many validations without a better score; 0 for the recipe's.
         factor: For `"hyperband"` and pruning by `"halving"`: one of this many trials is trained this many times longer.
         pruning: How hopeless trials end early: `"none"`, `"median"` or `"halving"`; see `Pruner`.
@@ -68,6 +71,7 @@ class Study:
     seeds: tuple[int, ...] = ()
     epochs: int | None = None
     objective: str = "dice"
+    cost: str = ""
     patience: int = 0
     factor: int = 3
     pruning: str = "none"
@@ -86,6 +90,10 @@ class Study:
             hint = did_you_mean(self.algorithm, ALGORITHMS) or None
             names = ", ".join(map(repr, ALGORITHMS))
             raise RecordError(expected=f"algorithm to be one of {names}", received=shown(self.algorithm), remedy=hint)
+        if self.cost not in ("", *COSTS):
+            hint = did_you_mean(self.cost, COSTS) or None
+            expected = f"cost to be one of {', '.join(map(repr, COSTS))}"
+            raise RecordError(expected=expected, received=shown(self.cost), remedy=hint)
         if self.pruning not in RULES:
             hint = did_you_mean(self.pruning, RULES) or None
             expected = f"pruning to be one of {', '.join(map(repr, RULES))}"
@@ -129,8 +137,10 @@ class Study:
     def question(self) -> dict[str, Any]:
         """The keys and values that decide which trials there are and what they score."""
         decides = {key: value for key, value in to_mapping(self).items() if key not in NOT_DECIDING}
-        if self.pruning == "none":  # states of earlier versions know no pruning
-            decides.pop("pruning", None)
+        if self.pruning == "none":  # states of earlier versions know neither pruning nor costs
+            del decides["pruning"]
+        if not self.cost:
+            del decides["cost"]
         return decides
 
     @property

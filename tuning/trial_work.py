@@ -9,8 +9,9 @@ from typing import Any
 
 import filelock
 
+from recalib_keras.core.errors import StudyError
 from recalib_keras.core.files import write_text
-from recalib_keras.tuning import execution
+from recalib_keras.tuning import cost, execution
 from recalib_keras.tuning.trials import COMPLETED, FAILED, PRUNED
 
 ERROR, LOCK = "error.txt", "trial.lock"
@@ -27,8 +28,8 @@ def run_trial(task: dict[str, Any], report: Callable[[dict[str, Any]], bool]) ->
         report: Takes the progress after each epoch; returns whether the trial shall go on.
 
     Returns:
-        Dict of `"status"`, `"message"`, `"minutes"`, `"parameters"`, `"executions"` (dicts as of `Execution`) and
-        `"history"` (for each seed, a dict for each epoch).
+        Dict of `"status"`, `"message"`, `"minutes"`, `"parameters"`, `"cost"`, `"executions"` (dicts as of
+        `Execution`) and `"history"` (for each seed, a dict for each epoch).
 
     Raises:
         OSError: The machine fails: a full disk, missing data.
@@ -40,7 +41,7 @@ def run_trial(task: dict[str, Any], report: Callable[[dict[str, Any]], bool]) ->
 
 
 def _outcome(task, folder, progress):
-    start, trained, status, message = time.perf_counter(), [], COMPLETED, ""
+    start, trained, status, message, price = time.perf_counter(), [], COMPLETED, "", None
     try:
         for seed in task["seeds"]:
             execution.start_from_past(task, seed, folder.parent)
@@ -50,6 +51,8 @@ def _outcome(task, folder, progress):
             if message:
                 status = PRUNED
                 break
+        if task["cost"] and status == COMPLETED:
+            price, message = _price(task)
     except Exception as error:
         if execution.is_of_this_place(error):
             raise
@@ -60,10 +63,19 @@ def _outcome(task, folder, progress):
         "status": status,
         "message": message,
         "minutes": max(seconds, time.perf_counter() - start) / 60,
+        "cost": price,
         "parameters": next((one["parameters"] for one in trained), None),
         "executions": [one["execution"] for one in trained],
         "history": {str(seed): one["lines"] for seed, one in zip(task["seeds"], trained)},
     }
+
+
+def _price(task):
+    """Returns the cost of a trial's network; or None and the reason, since its scores are worth keeping."""
+    try:
+        return cost.measure(task["cost"], task["recipe"], task["data_root"]), ""
+    except StudyError as error:
+        return None, str(error)
 
 
 class _Progress:

@@ -59,6 +59,7 @@ class Trial:
         worker: Name of the last worker.
         minutes: Duration of all its trainings together.
         parameters: Number of weights of the network.
+        cost: What the network costs, if the study asks for it; see `recalib_keras.tuning.cost`.
         message: Why the trial was pruned or failed.
         executions: The trainings.
 
@@ -76,6 +77,7 @@ class Trial:
     worker: str = ""
     minutes: float = 0.0
     parameters: int | None = None
+    cost: float | None = None
     message: str = ""
     executions: tuple[Execution, ...] = field(default_factory=tuple)
 

@@ -94,7 +94,7 @@ def find_scans(
         ) from error
     rows = bids2table.index_dataset(Path(folder)).to_pylist()
     rows = [row for row in rows if row["suffix"] == "T1w" and row["datatype"] == "anat" and row["ext"] in SCANS]
-    found = [BidsScan(Path(row["root"], row["path"]), row["sub"], row["ses"]) for row in rows]
+    found = [BidsScan(Path(folder, row["path"]), row["sub"], row["ses"]) for row in rows]
     found = _chosen(found, "subject", "sub-", participants, folder)
     found = _chosen(found, "session", "ses-", sessions, folder)
     if not found:

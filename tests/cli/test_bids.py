@@ -88,6 +88,12 @@ def test_chosen_participants_and_sessions(words, count, bids, dataset, tmp_path)
     assert len(list((tmp_path / "out").rglob("*_dseg.nii.gz"))) == count
 
 
+def test_paths_may_be_relative(bids, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bids("set", "out", "participant", "--skip-bids-validation") == 0
+    assert len(list((tmp_path / "out").rglob("*_dseg.nii.gz"))) == 3
+
+
 def test_a_broken_scan_does_not_stop_the_others(bids, dataset, tmp_path, capsys):
     (dataset / "sub-01/anat/sub-01_T1w.nii.gz").write_bytes(b"no scan")
     assert bids(dataset, tmp_path / "out", "participant", "--skip-bids-validation") == 1

@@ -48,6 +48,7 @@ def test_task_of_a_worker(make_study):
         "seeds": [1, 2],
         "epochs": 5,
         "objective": "core",
+        "cost": "",
         "patience": 2,
         "past": None,
         "keep_checkpoints": False,

@@ -93,6 +93,7 @@ def test_refuses_bad_keys(keys, message):
     [
         ("seeds = [", "expected a study in valid TOML, got "),
         ('recipe = "r.toml"\nalgoritm = "grid"\n[space]\n', "did you mean 'algorithm'"),
+        ('recipe = "r.toml"\ncost = "second"\n[space]\n', "did you mean 'seconds'"),
         ('recipe = "r.toml"\npruning = "medium"\n[space]\n', "did you mean 'median'"),
         ('recipe = "r.toml"\npruning = "median"\nalgorithm = "hyperband"\n[space]\n', "expected no pruning beside"),
         ('recipe = "r.toml"\nname = "x"\n[space]\n', "unknown key 'name'"),

@@ -5,7 +5,7 @@ import pytest
 from recalib import execute
 from study_processes import epochs_trained
 
-from recalib_keras.core.errors import WriteError
+from recalib_keras.core.errors import StudyError, WriteError
 from recalib_keras.tuning import execution
 from recalib_keras.tuning.trial_work import LOCK, run_trial
 
@@ -15,7 +15,7 @@ def task(control, tmp_path):
     """What the search gives to a worker."""
     recipe = {"optimizer": {"learning_rate": 0.01}}
     places = {"folder": str(tmp_path / "out"), "data_root": str(control)}
-    settings = {"trial": "0", "recipe": recipe, "seeds": [1, 2], "epochs": 3, "objective": "dice"}
+    settings = {"trial": "0", "recipe": recipe, "seeds": [1, 2], "epochs": 3, "objective": "dice", "cost": ""}
     return {**settings, "patience": 0, "past": None, "keep_checkpoints": False, **places}
 
 
@@ -36,6 +36,23 @@ def test_trains_once_with_each_seed(task, train, control):
     assert [one["score"] for one in outcome["executions"]] == pytest.approx([0.541, 0.542])
     assert (outcome["status"], outcome["message"], outcome["parameters"]) == ("completed", "", 1000)
     assert outcome["minutes"] > 0 and [*outcome["history"]] == ["1", "2"]
+
+
+def test_cost_is_measured_once_a_trial(task, train, monkeypatch, control):
+    asked = []
+    monkeypatch.setattr("recalib_keras.tuning.cost.measure", lambda *arguments: asked.append(arguments) or 0.5)
+    assert run_trial({**task, "cost": "seconds"}, lambda progress: True)["cost"] == 0.5
+    assert asked == [("seconds", task["recipe"], str(control))]
+    assert run_trial(task, lambda progress: True)["cost"] is None and len(asked) == 1
+
+
+def test_trial_keeps_its_score_where_its_cost_cannot_be_measured(task, train, monkeypatch):
+    def fail(*_):
+        raise StudyError("no memory")
+
+    monkeypatch.setattr("recalib_keras.tuning.cost.measure", fail)
+    outcome = run_trial({**task, "cost": "seconds"}, lambda progress: True)
+    assert (outcome["status"], outcome["cost"], outcome["message"]) == ("completed", None, "no memory")
 
 
 def test_reports_give_the_progress(task, train):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import listed, one_line
+from recalib_keras.tuning.cost import COSTS, pareto_front
 from recalib_keras.tuning.dimensions import label
+from recalib_keras.tuning.execution import HOPELESS, NOT_FINITE
 from recalib_keras.tuning.reporting import findings
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
 from recalib_keras.tuning.reporting.figures import draw_figures
@@ -83,6 +85,7 @@ def _sections(results, found, figures, data_root):
         yield from _unscored_trials(results)
         return
     yield from _best_trials(results)
+    yield from _pareto_front(results)
     yield from _unscored_trials(results)
     for path in figures:
         yield f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})\n"
@@ -150,6 +153,22 @@ def _best_in_words(results):
     return f"{said} Seed by seed it cannot be told apart from {ids} ({held})."
 
 
+def _pareto_front(results):
+    """Yields the trials that are a good bargain, if the study asks for a cost."""
+    if not results.plan.study.cost:
+        return
+    name, front = COSTS[results.plan.study.cost], pareto_front(results.comparable)
+    yield "## Pareto front\n"
+    if not front:
+        yield f"No trial has a score and a cost ({name}).\n"
+        return
+    yield f"No other trial has a higher score than one of these without a higher cost ({name}); cheapest first.\n"
+    yield header("trial", "mean", name, *_dimensions(results))
+    for trial in front:
+        yield row(trial.id, number(trial.score), f"{trial.cost:,.6g}", *_values(results, trial))
+    yield ""
+
+
 def _unscored_trials(results):
     """Yields a table of the trials that ended without a score, with the reason."""
     ended = [trial for trial in results.trials if trial.status in (PRUNED, FAILED)]
@@ -166,7 +185,7 @@ def _unscored_trials(results):
 
 
 def _is_broken(execution):
-    return execution.stopped == "not finite"
+    return execution.stopped in (NOT_FINITE, HOPELESS)
 
 
 def _dimensions(results):
