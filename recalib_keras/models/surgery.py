@@ -18,6 +18,7 @@ from recalib_keras.models.block_maker import Block, BlockMaker
 from recalib_keras.models.layer_graph import Place, as_functional, check_is_graph, data_format, find, is_graph, walk
 
 RANKS = (3, 4, 5)  # of feature maps, with batch and channels
+MOST_OF_ERROR = 200  # characters of an error of Keras that a message repeats
 
 
 def graft(
@@ -128,7 +129,7 @@ class _Grafting:
         except (TypeError, ValueError) as error:
             shared = "" if is_first_call else "; the calls of a layer share one block, so their outputs must be alike"
             raise ValueError(
-                f"expected a block that fits after {path!r}, got an error: {one_line(error)}{shared}"
+                f"expected a block that fits after {path!r}, got an error: {one_line(error)[:MOST_OF_ERROR]}{shared}"
             ) from error
         if recalibrated.shape != outputs.shape:
             raise ValueError(
@@ -160,8 +161,9 @@ def _copy(layer):
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an operation has no state, and can be part of both models
         raise ValueError(
-            f"expected layers that can be made again from their config, got {layer.name!r} of the class "
-            f"{type(layer).__name__}: {one_line(error)}; give the class a `get_config`"
+            "expected layers that can be made again from their config, as loading a saved model does, got "
+            f"{layer.name!r} of the class {type(layer).__name__}: {one_line(error)[:MOST_OF_ERROR]}; correct the "
+            "`get_config` of the class"
         ) from error
 
 

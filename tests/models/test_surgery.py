@@ -68,24 +68,31 @@ def test_blocks_act_and_learn_while_the_model_stays():
     grafted = models.graft(model, at="conv_1")
     block = grafted.get_layer("conv_1_recalibration")
     start = block.get_weights()
-    grafted.compile(keras.optimizers.SGD(0.05), "mse")
+    grafted.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=False)
     losses = grafted.fit(inputs, array(4, 3, seed=1), epochs=3, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert not all(map(np.array_equal, start, block.get_weights()))
     np.testing.assert_array_equal(outputs_of(model, inputs), before)
 
 
+def test_a_backbone_of_keras():
+    model = keras.applications.MobileNet((32, 32, 3), alpha=0.25, weights=None, classes=2)
+    grafted = models.graft(model, "cse", at="conv_pw_[24]_relu", reduction_ratio=4)
+    assert block_names(grafted) == ["conv_pw_2_relu_recalibration", "conv_pw_4_relu_recalibration"]
+    assert same(model, grafted, array(1, 32, 32, 3))
+
+
+@pytest.mark.slow
 def test_a_backbone_of_keras_is_fine_tuned():
     model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=2)
     grafted = models.graft(model, "scse", at="block_[245]_add", reduction_ratio=4)
-    assert block_names(grafted) == [f"block_{number}_add_recalibration" for number in (2, 4, 5)]
     inputs = array(8, 32, 32, 3)
     assert same(model, grafted, inputs)
     start = grafted.get_layer("block_4_add_recalibration").get_weights()
-    grafted.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    grafted.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", jit_compile=False)
     losses = grafted.fit(inputs, np.arange(8) % 2, batch_size=8, epochs=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert not any(map(np.array_equal, start, grafted.get_layer("block_4_add_recalibration").get_weights()))
+    assert not all(map(np.array_equal, start, grafted.get_layer("block_4_add_recalibration").get_weights()))
 
 
 def test_saved_and_loaded_in_a_fresh_process(tmp_path):
@@ -348,7 +355,7 @@ def test_a_subclassed_model_inside_is_copied_whole():
         ),
         (
             lambda: with_layer(Forgetful(keras.ops.relu)),
-            "again from their config, got 'forgetful' of the class Forgetful",
+            "again from their config, .*, got 'forgetful' of the class Forgetful: .*; correct the",
         ),
     ],
 )

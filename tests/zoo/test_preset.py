@@ -390,3 +390,20 @@ def test_a_2d_network_with_context_has_a_channel_for_each_slice():
     alone, solid = Input((8, 1, 16)), Input((8, 4, 16))
     assert (alone.depth, alone.margin, alone.shape) == (1, (0, 0, 0), (8, 16, 1))
     assert (solid.depth, solid.margin, solid.shape) == (1, (0, 0, 0), (8, 4, 16, 1))
+
+
+def test_descriptions_show_as_tables_in_notebooks():
+    page = VIEWS._repr_html_()
+    assert page.startswith("<p><b>tiny</b></p><table>") and page.count("<tr>") == 4
+    assert "<td>average of 0.4 balls, 0.6 more</td>" in page
+    titled = dataclasses.replace(WEIGHT_SET, data={"source": "a & b"})
+    assert "<td>trained on</td><td>a &amp; b</td>" in titled._repr_html_()
+
+
+def test_long_descriptions_are_wrapped():
+    long = dataclasses.replace(WEIGHT_SET, data={"source": "scans of " + "a large hospital and " * 20})
+    assert max(map(len, repr(long).splitlines())) <= 100
+    shortened = repr(
+        dataclasses.replace(PRESET, weight_sets={"balls": dataclasses.replace(WEIGHT_SET, title="x" * 150)})
+    )
+    assert max(map(len, shortened.splitlines())) < 120 and "x…" in shortened
