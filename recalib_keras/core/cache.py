@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,8 +92,8 @@ def source_digest(*places: str) -> str:
 
 
 def _path(place):
-    room, _, rest = place.partition("/")  # rooms need not lie in one folder
-    return Path(str(resources.files(f"recalib_keras.{room}"))) / rest
+    room, _, rest = place.partition("/")  # rooms need not lie in one folder, and are not imported here
+    return Path(find_spec(f"recalib_keras.{room}").submodule_search_locations[0]) / rest
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("openvino")
 def fast_openvino(monkeypatch):
     """Makes every probe find OpenVINO in float32 the best."""
 
-    def measure(engine, windows, labels):
+    def measure(engine, windows, labels, has_sigmoid):
         return Measurement(float((engine.name, engine.precision) != ("openvino", "float32")), 1.0, 1.0)
 
     monkeypatch.setattr("recalib_keras.inference.engines.selection.measure", measure)
