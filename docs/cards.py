@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recalib_keras.core.files import write_text
 from recalib_keras.zoo import Preset
-from recalib_keras.zoo.card import card
+from recalib_keras.zoo.pages.card import card
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from recalib_keras import zoo
 from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.report import MEAN
-from recalib_keras.zoo.evidence import against_plain
+from recalib_keras.zoo.pages.evidence import against_plain
 
 PAGE = Path(__file__).resolve().parents[1] / "zoo" / "README.md"
 HEAD = """# The zoo's scoreboard

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean, listed
-from recalib_keras.zoo import installed, remote
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.adaptation import adapted
-from recalib_keras.zoo.authors import import_authors
-from recalib_keras.zoo.places import preset_folder
+from recalib_keras.zoo.authors.importing import import_authors
+from recalib_keras.zoo.places import installed, remote
+from recalib_keras.zoo.places.folders import preset_folder
 from recalib_keras.zoo.preset import Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
 if TYPE_CHECKING:
     from recalib_keras.models import FeaturePyramid
     from recalib_keras.zoo.labels import Labels
-    from recalib_keras.zoo.listing import PresetTable
+    from recalib_keras.zoo.pages.listing import PresetTable
     from recalib_keras.zoo.preprocessing import SeenScan, Source
 
 Weights = str | Sequence[str] | Mapping[str, float]
@@ -105,7 +105,7 @@ def list(
         >>> [entry.name for entry in zoo.list("*_pe", task="whole_brain", licence="apache-2.0")]
         ['densenet3d_pe', 'unet3d_pe']
     """
-    from recalib_keras.zoo.listing import Shelf
+    from recalib_keras.zoo.pages.listing import Shelf
 
     shelf = Shelf(info(name) for name in names())
     return shelf.select(pattern, task, licence, architecture, block, better_than, alpha)
@@ -117,7 +117,7 @@ def info(name: str | os.PathLike) -> Preset:
     Args:
         name: One of `names()`; or the path of a folder that holds a `preset.json`, such as training writes (the path
             of that file does too, and the folder above if it holds no other preset); or the address of such a folder,
-            `hf://OWNER/REPOSITORY@REVISION/FOLDER` or `https://…` (see `recalib_keras.zoo.remote`).
+            `hf://OWNER/REPOSITORY@REVISION/FOLDER` or `https://…` (see `recalib_keras.zoo.places.remote`).
 
     Raises:
         ValueError: The name is unknown (the nearest known one is named), or the path is that of no preset.

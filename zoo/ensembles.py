@@ -9,7 +9,7 @@ from typing import Any
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import matching_classes
 from recalib_keras.zoo.network import Input, check_same_preprocessing
-from recalib_keras.zoo.places import is_shipped
+from recalib_keras.zoo.places.folders import is_shipped
 from recalib_keras.zoo.preset import Preset, WeightSet
 
 

@@ -4,7 +4,7 @@
     python -m recalib_keras.zoo.packaging -o dist my_presets     # one of your own presets: a folder of preset folders
 
 A wheel of your own is named after its folder, and holds all of it. Once it is installed, its presets are in
-`zoo.names()`: they are found through its entry point, see `recalib_keras.zoo.installed`.
+`zoo.names()`: they are found through its entry point, see `recalib_keras.zoo.places.installed`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from recalib_keras.core.errors import RecalibError, RecordError, WriteError
 from recalib_keras.core.files import atomic_write
 from recalib_keras.core.messages import listed, one_line
-from recalib_keras.zoo import installed
+from recalib_keras.zoo.places import installed
 from recalib_keras.zoo.preset import Preset
 
 SETUP = """[metadata]

@@ -19,11 +19,11 @@ from recalib_keras.core.checks import MOST_IN_TITLE, check_name, check_range, ch
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
-from recalib_keras.zoo import installed
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels, with_colors
 from recalib_keras.zoo.network import Input, Network
-from recalib_keras.zoo.table import aligned, html_table, rows, table
+from recalib_keras.zoo.pages.table import aligned, html_table, rows, table
+from recalib_keras.zoo.places import installed
 
 FILE_NAME = "preset.json"
 MOST_PARAMETERS = 10**11
@@ -127,7 +127,7 @@ class WeightSet:
 
     @property
     def path(self) -> Path:
-        """The file of the weights, beside the description or in a package of data; see `recalib_keras.zoo.installed`.
+        """The file of the weights, beside the description or in a package of data; see `zoo.places.installed`.
 
         Raises:
             WeightsError: The preset is one from the internet, and its weights cannot be fetched.

@@ -12,10 +12,10 @@ from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.core.messages import listed
 from recalib_keras.models.architecture import Architecture
 from recalib_keras.zoo import weights as weight_files
-from recalib_keras.zoo.card import card
 from recalib_keras.zoo.labels import Labels, as_labels, check_labels
 from recalib_keras.zoo.network import Network
-from recalib_keras.zoo.places import holds_preset
+from recalib_keras.zoo.pages.card import card
+from recalib_keras.zoo.places.folders import holds_preset
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
 
 # What a user may change without changing what the network sees or what its weights are.

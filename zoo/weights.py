@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from recalib_keras.core.errors import WeightsError
 from recalib_keras.core.messages import listed
-from recalib_keras.zoo.installed import RESTORE
+from recalib_keras.zoo.places.installed import RESTORE
 
 
 def serialize(model: Any) -> bytes:

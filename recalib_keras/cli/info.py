@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments: Of the command.
     """
     from recalib_keras import zoo
-    from recalib_keras.zoo.table import licences
+    from recalib_keras.zoo.pages.table import licences
 
     preset = zoo.info(arguments.name)
     print(_card(preset))
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _card(preset):
     """Returns the card that publishing writes beside the description, or the description where there is none."""
-    from recalib_keras.zoo.card_header import without_header
+    from recalib_keras.zoo.pages.card_header import without_header
 
     card = preset.folder / "README.md"
     return without_header(card.read_text(encoding="utf-8")) if card.is_file() else f"{preset}\n"

@@ -16,7 +16,7 @@ from recalib_keras.core.files import atomic_write, write_text
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.folder import BEST
 from recalib_keras.training.run.log import LOG
-from recalib_keras.zoo.card import card
+from recalib_keras.zoo.pages.card import card
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
 
 LONGEST_PUBLICATION = 60  # seconds; it takes one

@@ -17,7 +17,7 @@ from recalib_keras.training.cross_validation import fold_of, score_folds
 from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.training.run.fingerprint import difference, fingerprint
 from recalib_keras.training.validation import unseen_parts
-from recalib_keras.zoo.card import card
+from recalib_keras.zoo.pages.card import card
 
 NAMES = [f"ball_{index}" for index in range(6)]
 

@@ -8,7 +8,7 @@ from recalib_keras import zoo
 from recalib_keras.training import Recipe, held_out, publish, rescore
 from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.zoo import Preset
-from recalib_keras.zoo.card import card
+from recalib_keras.zoo.pages.card import card
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from recalib_keras import zoo
-from recalib_keras.zoo.card_header import header, without_header
+from recalib_keras.zoo.pages.card_header import header, without_header
 
 
 def read(text):

@@ -9,7 +9,8 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
-from recalib_keras.zoo import installed, packaging
+from recalib_keras.zoo import packaging
+from recalib_keras.zoo.places import installed
 
 FIND = """
 from recalib_keras import zoo

@@ -6,8 +6,9 @@ from views import write_views
 
 from recalib_keras import zoo
 from recalib_keras.evaluation import Measures, Report, Row
-from recalib_keras.zoo import evidence, licences
-from recalib_keras.zoo.listing import Shelf
+from recalib_keras.zoo import licences
+from recalib_keras.zoo.pages import evidence
+from recalib_keras.zoo.pages.listing import Shelf
 from recalib_keras.zoo.preset import Preset, WeightSet
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
-from recalib_keras.zoo import remote
+from recalib_keras.zoo.places import remote
 
 pytest.importorskip("pooch")
 

@@ -13,7 +13,7 @@ from recalib_keras.evaluation.report import MEAN
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import Recipe, held_out
 from recalib_keras.volumes import METHODS, Volume
-from recalib_keras.zoo.card import card
+from recalib_keras.zoo.pages.card import card
 
 RECIPES = Path(__file__).parents[2] / "zoo" / "recipes"
 GRID = sorted((RECIPES / "hippocampus").glob("*.toml"))

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from recalib_keras.zoo import WeightsError
-from recalib_keras.zoo.state_dict import read_state_dict
+from recalib_keras.zoo.authors.state_dict import read_state_dict
 
 TENSORS = {"encode1.conv1.weight": np.arange(4, dtype="float32").reshape(2, 2), "a.bias": np.ones(3, "float32")}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recalib_keras.zoo import installed as installed_presets
 from recalib_keras.zoo import packaging
+from recalib_keras.zoo.places import installed as installed_presets
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).resolve().parents[2]

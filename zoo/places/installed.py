@@ -15,7 +15,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.zoo import remote
+from recalib_keras.zoo.places import remote
 
 GROUP = "recalib_keras.presets"
 DESCRIPTION = "preset.json"
@@ -24,7 +24,7 @@ RESTORE = "reinstall the package, or restore the file"
 
 def own() -> Path:
     """Returns the folder of this package's presets."""
-    return Path(str(resources.files(__package__) / "presets"))
+    return Path(str(resources.files("recalib_keras.zoo") / "presets"))
 
 
 def roots() -> list[Path]:
@@ -89,7 +89,7 @@ def package_of(name: str) -> str | None:
 @functools.cache
 def packages() -> dict[str, dict[str, str]]:
     """Returns the packages of data that belong to this one: `weights` and `version` of each, by its name."""
-    return tomllib.loads((resources.files(__package__) / "packages.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((resources.files("recalib_keras.zoo") / "packages.toml").read_text(encoding="utf-8"))
 
 
 @functools.cache

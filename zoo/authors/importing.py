@@ -12,11 +12,11 @@ from typing import Any
 from recalib_keras.core.errors import RecordError, WeightsError
 from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.zoo import weights as weight_files
-from recalib_keras.zoo.authors_names import NAMES, Checkpoint, default_decoders, translated
+from recalib_keras.zoo.authors.names import NAMES, Checkpoint, default_decoders, translated
+from recalib_keras.zoo.authors.state_dict import read_state_dict
 from recalib_keras.zoo.labels import Label
 from recalib_keras.zoo.network import Input, Network
 from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
-from recalib_keras.zoo.state_dict import read_state_dict
 
 Labels = Sequence[Label | str] | Mapping[int, str]
 # What the authors' code shows their networks: slices of scans as FreeSurfer conforms them, the darkest voxel as 0 and

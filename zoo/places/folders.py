@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from recalib_keras.core.messages import listed
-from recalib_keras.zoo import installed
+from recalib_keras.zoo.places import installed
 from recalib_keras.zoo.preset import FILE_NAME
 
 MODEL_FILES = (".keras", ".h5")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.models.architecture import BLOCKS
-from recalib_keras.zoo import evidence, licences
+from recalib_keras.zoo import licences
 from recalib_keras.zoo.network import NETWORKS
+from recalib_keras.zoo.pages import evidence
+from recalib_keras.zoo.pages.table import aligned, html_table
 from recalib_keras.zoo.preset import Preset
-from recalib_keras.zoo.table import aligned, html_table
 
 if TYPE_CHECKING:
     from recalib_keras.evaluation import Difference, Report

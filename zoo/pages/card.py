@@ -1,8 +1,8 @@
 """The card of a preset: its purpose, training data and scores in words, made from its description."""
 
 from recalib_keras.core.messages import one_line
-from recalib_keras.zoo.card_header import header
-from recalib_keras.zoo.places import is_shipped
+from recalib_keras.zoo.pages.card_header import header
+from recalib_keras.zoo.places.folders import is_shipped
 from recalib_keras.zoo.preset import Preset
 
 # What Markdown would take for a table or HTML.

@@ -1,0 +1,1 @@
+"""Networks that were trained with the PyTorch code of the papers' authors."""

@@ -1,0 +1,1 @@
+"""Where presets lie: in folders, in installed packages, on the internet."""
