@@ -59,23 +59,39 @@ def save_preset(
     described = like.weight_sets[like_weights]
     network = _network(model, described, like)
     structures = _labels(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
-    content = weight_files.serialize(model)
     weight_set = WeightSet(
         title=listed((label.name for label in structures[1:]), most=3)[:MOST_IN_TITLE] if title is None else title,
         network=network,
         input=_input(model, described.input),
         labels=structures,
         file=f"{name}.safetensors",
-        sha256=weight_files.sha256(content),
+        sha256="",
         parameters=model.count_params(),
         data={"source": source, "licence": licence or _licence(described), "starts_from": like.name},
     )
-    preset = _with_weights(folder, name, weight_set)
+    write_preset(folder, name, weight_set, model)
+    return folder
+
+
+def write_preset(folder: Path, name: str, described: WeightSet, model: Any) -> None:
+    """Writes a network as a weight set of a preset's folder: weights, description and card.
+
+    Args:
+        folder: The preset's folder, made if it is missing.
+        name: Name of the weight set, which becomes the first one.
+        described: Its description; the SHA-256 is filled in here.
+        model: The network.
+
+    Raises:
+        WriteError: A file cannot be written.
+    """
+    content = weight_files.serialize(model)
+    described = dataclasses.replace(described, sha256=weight_files.sha256(content))
+    preset = _with_weights(folder, name, described)
     description, readme = preset.to_json(), card(preset)  # what can fail comes before the first file is replaced
-    write_bytes(folder / weight_set.file, content)
+    write_bytes(folder / described.file, content)
     write_text(folder / FILE_NAME, description)
     write_text(folder / "README.md", readme)
-    return folder
 
 
 def _licence(described):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.errors import RecordError, WeightsError
-from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.authors.names import NAMES, Checkpoint, default_decoders, translated
 from recalib_keras.zoo.authors.state_dict import read_state_dict
-from recalib_keras.zoo.labels import Label
+from recalib_keras.zoo.labels import Labels, as_labels
 from recalib_keras.zoo.network import Input, Network
-from recalib_keras.zoo.preset import FILE_NAME, Preset, WeightSet
+from recalib_keras.zoo.preset import FILE_NAME, WeightSet
+from recalib_keras.zoo.saving import write_preset
 
-Labels = Sequence[Label | str] | Mapping[int, str]
 # What the authors' code shows their networks: slices of scans as FreeSurfer conforms them, the darkest voxel as 0 and
 # the brightest as 1. The first two axes are those of a slice.
 VIEWS = {
@@ -28,7 +26,6 @@ VIEWS = {
 }
 # Their 3-D networks see whole scans of any kind; this is the window here unless another is given.
 VOLUME = Input((96, 96, 96), "RAS", None, "minmax")
-GOLDEN_RATIO = 0.618034  # turns of the hue by it give colours that differ however many there are
 
 
 def import_authors(
@@ -132,22 +129,12 @@ def _labels(labels, num_classes):
     """Returns a label for each class."""
     if labels is None:
         labels = ["background", *(f"structure {number}" for number in range(1, num_classes))]
-    pairs = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
-    found = tuple(
-        one if isinstance(one, Label) else Label(number, one, _color(index))
-        for index, (number, one) in enumerate(pairs)
-    )
+    found = as_labels(labels, ())
     if len(found) != num_classes:
         raise RecordError(
             expected=f"{num_classes} labels, one for each class, the background first", received=str(len(found))
         )
     return found
-
-
-def _color(index):
-    if index == 0:
-        return (0, 0, 0)
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, 0.75, 1.0))
 
 
 def _write(folder, weights, described, model):
@@ -159,8 +146,4 @@ def _write(folder, weights, described, model):
             received="a preset",
             remedy="choose another folder, or move it away",
         )
-    content = weight_files.serialize(model)
-    described = dataclasses.replace(described, sha256=weight_files.sha256(content))
-    description = Preset(folder.resolve().name, {weights: described}).to_json()
-    write_bytes(folder / described.file, content)
-    write_text(folder / FILE_NAME, description)
+    write_preset(folder, weights, described, model)
