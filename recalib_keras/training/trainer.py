@@ -107,7 +107,7 @@ def train(
         on_data(balance)
         on_stage(COMPILING, 0, 0)
         description = _describe(recipe, model, split.validation)
-        validation = _NoValidation()
+        validation: Any = _NoValidation()
         if split.validation:
             validation = _Validation(recipe, split.validation, description, criterion, distribution)
         relay = _relay(made, callbacks, recipe, run, fitted, len(source.examples(0, share)))

@@ -53,18 +53,19 @@ class StoredArray:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        array = self._mapped()
-        self.shape, self.dtype = array.shape, array.dtype
+        array = self._read(lambda: np.load(self.path, mmap_mode="r", allow_pickle=False))
+        self.shape, self.dtype, self._offset = array.shape, array.dtype, array.offset
 
     def __getitem__(self, part: Any) -> np.ndarray:
-        return np.array(self._mapped()[part])  # a copy; the file is unmapped at once
+        # The header was read once; of the file no more than the part is copied, and it is unmapped at once.
+        return np.array(self._read(lambda: np.memmap(self.path, self.dtype, "r", self._offset, self.shape)[part]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype)
 
-    def _mapped(self):
+    def _read(self, read):
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            return read()
         except (OSError, ValueError) as error:
             raise TrainingError(
                 file=self.path,

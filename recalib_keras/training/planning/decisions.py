@@ -311,7 +311,7 @@ def _normalization(facts):
 
 
 def _every(facts):
-    """Returns which patients validate: every so manieth; 0 for none."""
+    """Returns of how many patients one validates; 0 if none does."""
     return 0 if facts.patients < 2 else min(5, max(2, facts.patients // 2))
 
 

@@ -53,8 +53,8 @@ def seconds_per_step(recipe: Recipe, shape: tuple[int, int, int]) -> float:
         recipe: The recipe.
         shape: Voxels of a scan; of a large one a part is enough.
     """
-    shape = tuple(min(size, 2 * max(one, 8)) for size, one in zip(shape, recipe.input.window))
-    scans = [_noise(shape, len(recipe.labels), seed) for seed in range(2)]
+    part = tuple(min(size, 2 * max(one, 8)) for size, one in zip(shape, recipe.input.window))
+    scans = [_noise(part, len(recipe.labels), seed) for seed in range(2)]
     model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
     model.compile(make_optimizer(recipe, 1), DiceCrossEntropy())
     first, timed = (_fixed(recipe, steps) for steps in (1, TIMED_STEPS))
