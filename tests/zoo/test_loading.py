@@ -142,7 +142,7 @@ def shelf(preset_folder, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     for name in ("unet3d", "densenet3d_pe"):
         (tmp_path / name / "preset.json").write_bytes((preset_folder / "preset.json").read_bytes())
-    monkeypatch.setattr(zoo, "_presets", lambda: tmp_path)
+    monkeypatch.setattr(zoo.places, "own", lambda: tmp_path)
     return tmp_path
 
 
