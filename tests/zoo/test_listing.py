@@ -9,6 +9,7 @@ from recalib_keras.evaluation import Measures, Report, Row
 from recalib_keras.zoo import licences
 from recalib_keras.zoo.pages import evidence
 from recalib_keras.zoo.pages.listing import Shelf
+from recalib_keras.zoo.places import installed
 from recalib_keras.zoo.preset import Preset, WeightSet
 
 
@@ -46,7 +47,7 @@ def shelf(tmp_path, monkeypatch):
     write_preset(tmp_path, "unet3d_cse", 0.76, scores=plain + rng.normal(0, 0.05, 12), recalibration="cse")
     write_preset(tmp_path, "sdnet2d", None, "MIT")
     write_views(tmp_path / "views", licence="Apache License, Version 2.0")
-    monkeypatch.setattr(zoo, "_presets", lambda: tmp_path)
+    monkeypatch.setattr(installed, "own", lambda: tmp_path)
     return tmp_path
 
 
