@@ -11,6 +11,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import check_lock_file
 from recalib_keras.core.tables import read_csv, write_csv
 from recalib_keras.evaluation import StructureVolume
+from recalib_keras.evaluation.volumetry import total_volume
 
 COLUMNS = (
     *("scan", "structure", "label", "voxels", "mm3", "percent_of_total", "total_mm3", "asymmetry_percent"),
@@ -88,7 +89,7 @@ class VolumeTable:
             replaced = [row for row in rows if _belongs_to(row, labelled)]
             known = {tuple(row[name] for name in COLUMNS[:4]): row for row in replaced}
             rows = [row for row in rows if not _belongs_to(row, labelled)]
-            total = sum(found.cubic_millimetres for found in volumes)
+            total = total_volume(volumes)
             for found in volumes:
                 key = (labelled.scan, found.name, str(found.label), str(found.voxels))
                 measured = (
