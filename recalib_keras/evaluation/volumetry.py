@@ -1,7 +1,7 @@
 """Volumes of structures, their share of the whole, the asymmetry of pairs, and whether the scan cuts them off."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class StructureVolume:
         percent_of_total: Share (%) of the volume of all structures together; None if that is 0.
         asymmetry_percent: Asymmetry (%) of the structure and its counterpart on the other side, see `asymmetry`; None
             for structures that are not a pair, and for pairs whose names do not say which one is left.
+        together_mm3: Volume of all structures together in mm³, each voxel once; None if unknown.
     """
 
     name: str
@@ -29,6 +30,7 @@ class StructureVolume:
     cubic_millimetres: float
     percent_of_total: float | None = None
     asymmetry_percent: float | None = None
+    together_mm3: float | None = field(default=None, compare=False)
 
 
 def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[StructureLike]) -> list[StructureVolume]:
@@ -55,9 +57,20 @@ def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[Struc
             voxels[structure.id] * grid.voxel_volume,
             100 * voxels[structure.id] / total if total else None,
             _asymmetry_of_pair(structure.id, getattr(structure, "mirror", None), names, voxels),
+            total * grid.voxel_volume,
         )
         for structure in structures
     ]
+
+
+def total_volume(volumes: Sequence[StructureVolume]) -> float:
+    """Returns the volume of all structures of a scan together in mm³, each voxel once.
+
+    Args:
+        volumes: The volumes of the structures, as from `structure_volumes`; others are added.
+    """
+    known = [volume.together_mm3 for volume in volumes if volume.together_mm3 is not None]
+    return known[0] if known else sum(volume.cubic_millimetres for volume in volumes)
 
 
 def asymmetry(left: float, right: float) -> float | None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recalib_keras.core.messages import counted, listed
-from recalib_keras.evaluation.structures import numbers_of
-from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, structure_volumes
+from recalib_keras.evaluation.volumetry import StructureVolume, share_at_edge, structure_volumes, total_volume
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Grid
 from recalib_keras.zoo import Label, ReferenceRange
@@ -35,20 +34,16 @@ class SegmentationStatistics:
         volumes: The volume of each structure.
         at_edge: Share of the structures' surface that lies on the edge of the scan, from 0 to 1.
         entropy: Mean normalised entropy of the structures' voxels, from 0 to 1; None if unknown or without voxels.
-        total: The volume of all structures together in mm³; None for the sum of their volumes, which is right where
-            none includes another.
     """
 
     volumes: tuple[StructureVolume, ...]
     at_edge: float
     entropy: float | None = None
-    total: float | None = None
 
     @property
     def volume_ml(self) -> float:
         """The volume of all structures together, in ml."""
-        together = sum(structure.cubic_millimetres for structure in self.volumes) if self.total is None else self.total
-        return together / 1000
+        return total_volume(self.volumes) / 1000
 
     @property
     def found(self) -> dict[str, bool]:
@@ -69,11 +64,7 @@ def segmentation_statistics(
     """
     volumes = tuple(structure_volumes(labels, grid, structures))
     entropy = None if uncertainty is None else uncertainty.foreground
-    total = None
-    if any(len(numbers_of(structure)) > 1 for structure in structures):
-        numbers = [structure.id for structure in structures]
-        total = float(np.isin(labels, numbers).sum() * grid.voxel_volume)
-    return SegmentationStatistics(volumes, share_at_edge(labels, grid, structures), entropy, total)
+    return SegmentationStatistics(volumes, share_at_edge(labels, grid, structures), entropy)
 
 
 def reference_range_of(statistics: Sequence[SegmentationStatistics]) -> ReferenceRange | None:

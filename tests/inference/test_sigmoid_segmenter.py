@@ -1,15 +1,18 @@
 """Segmentation by networks whose structures have probabilities of their own."""
 
+import csv
+
 import keras
+import nibabel as nib
 import numpy as np
 import pytest
 
-from recalib_keras.inference import Ensemble, Segmenter
+from recalib_keras.inference import Ensemble, Segmenter, segment_all
 from recalib_keras.inference.engines.base import measure
 from recalib_keras.inference.engines.keras_engine import labels_of
 from recalib_keras.inference.uncertainty import largest_binary_entropy
 from recalib_keras.models import UNet
-from recalib_keras.volumes import Grid, Volume
+from recalib_keras.volumes import Grid, Volume, save
 from recalib_keras.zoo import Input, Label, Network, WeightSet
 
 BACKGROUND = Label(0, "background")
@@ -108,3 +111,13 @@ def test_engines_are_compared_by_thresholded_structures():
     np.testing.assert_array_equal(labels, expected)
     assert len(np.unique(expected)) > 1
     assert measure(lambda _: probabilities, windows, labels, has_sigmoid=True).agrees
+
+
+def test_the_table_of_volumes_counts_each_voxel_once(scan, tmp_path):
+    path = tmp_path / "scan.nii.gz"
+    save(nib.Nifti1Image(scan.array, scan.grid.affine), path)
+    segment_all([path], tmp_path / "out", sigmoid_segmenter((BACKGROUND, WHOLE, CORE, ENHANCING), [2.4, 5.4, 7.6]))
+    with (tmp_path / "out" / "volumes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["mm3"]) for row in rows] == [7 * 63 * 8, 4 * 63 * 8, 2 * 63 * 8]
+    assert {row["total_mm3"] for row in rows} == {rows[0]["mm3"]}

@@ -12,6 +12,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import check_lock_file
 from recalib_keras.core.tables import read_csv, write_csv
 from recalib_keras.evaluation import StructureVolume
+from recalib_keras.evaluation.volumetry import total_volume
 
 COLUMNS = (
     *("scan", "structure", "label", "voxels", "mm3", "percent_of_total", "total_mm3", "asymmetry_percent"),
@@ -158,7 +159,7 @@ def relative(path: Path, folder: Path) -> str:
 def _new_rows(old, labelled, volumes, entropies, warning):
     """Returns the rows of a label map; what other columns say of the same number of voxels stays."""
     known = {tuple(row[name] for name in COLUMNS[1:4]): row for row in old}
-    total, rows = sum(found.cubic_millimetres for found in volumes), []
+    total, rows = total_volume(volumes), []
     for found in volumes:
         key = (found.name, str(found.label), str(found.voxels))
         measured = (
