@@ -164,7 +164,7 @@ class Search(Listener):
             raise done.error
         else:
             why = self._hopeless.get(trial.id) if done.result["status"] == PRUNED else None
-            self._ledger.end(trial, {**done.result, "message": why or done.result["message"]})
+            self._ledger.end(trial, {**done.result, "message": why or done.result.get("message", "")})
         self._progress.pop(trial.id, None)
         if not done.item["keep_checkpoints"]:
             self._ledger.remove_checkpoints(trial)
