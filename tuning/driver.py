@@ -49,8 +49,6 @@ def search(
         ClusterError: The cluster cannot be reached.
         OSError: A machine fails: a full disk, missing data. What was reached is on disk.
     """
-    from recalib_keras.tuning.reporting.report import write_report
-
     folder, data_root = Path(folder).absolute(), Path(data_root).absolute()
     workers = dataclasses.replace(workers or Workers(), logs=folder / WORKER_LOGS)
     with open_pool(workers) as pool:
@@ -64,6 +62,8 @@ def search(
                 driver.end(done)
             driver.on_tick()
             results = driver.results()
+    from recalib_keras.tuning.reporting.report import write_report  # here, since it loads Keras
+
     write_report(results, data_root)
     return results
 
@@ -164,7 +164,7 @@ class Search(Listener):
             raise done.error
         else:
             why = self._hopeless.get(trial.id) if done.result["status"] == PRUNED else None
-            self._ledger.end(trial, {**done.result, "message": why or done.result["message"]})
+            self._ledger.end(trial, {**done.result, "message": why or done.result.get("message", "")})
         self._progress.pop(trial.id, None)
         if not done.item["keep_checkpoints"]:
             self._ledger.remove_checkpoints(trial)

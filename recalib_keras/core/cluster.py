@@ -114,6 +114,8 @@ class _Spread:
                 yield from self._hear()
                 self.listener.on_tick()
                 self._fill()
+            if not self.is_exhausted:
+                raise RuntimeError("expected an item while none is worked on, got None")
         finally:
             for running in self.running.values():
                 with contextlib.suppress(Exception):
@@ -271,7 +273,8 @@ def _own(workers):
     environments = [variables for variables, _ in share(workers.count, workers.threads)]
     has_tls = importlib.util.find_spec("cryptography") is not None
     security = Security.temporary() if has_tls else Security()
-    page = f"{LOOPBACK}:0" if importlib.util.find_spec("bokeh") is not None else None
+    # Dask serves health and metrics there too, so that it needs an address also without a page.
+    page = {"dashboard": importlib.util.find_spec("bokeh") is not None, "dashboard_address": f"{LOOPBACK}:0"}
     both = {"host": LOOPBACK, "protocol": "tls://" if has_tls else "tcp://", "security": security}
     with contextlib.ExitStack() as stack:
         # What Dask writes to disk goes to a folder that ends with this process, never to the user's.
@@ -282,8 +285,8 @@ def _own(workers):
             f"worker-{number}": {"cls": Nanny, "options": {**one, "env": environment}}
             for number, environment in enumerate(environments, start=1)
         }
-        limits = {"allowed_failures": MOST_LOSSES - 1, "dashboard": page is not None, "dashboard_address": page}
-        scheduler = {"cls": Scheduler, "options": {**both, "port": 0, **limits}}
+        options = {**both, **page, "port": 0, "allowed_failures": MOST_LOSSES - 1}
+        scheduler = {"cls": Scheduler, "options": options}
         try:
             started = SpecCluster(
                 workers=nannies, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL

@@ -135,10 +135,17 @@ def test_leaves_no_file_in_the_folder(pool, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_port_is_of_this_machine_alone(pool):
+    inodes = {link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ours = [one[1] for one in listening if one[3] == "0A" and f"socket:[{one[9]}]" in inodes]
+    assert ours and all(address.startswith("0100007F:") for address in ours)
+
+
 def test_a_dask_cluster_of_ones_own(pool):
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         with open_pool(Workers(scheduler=cluster)) as other:
             assert sorted(one.result for one in other.spread(work, range(5))) == [0, 2, 4, 6, 8]
         with Client(cluster, set_as_default=False):

@@ -60,6 +60,7 @@ def test_killed_driver(turn, recalib_tune, control, tmp_path):
     driver = recalib_tune("--workers", 2)
     wait_until_held(control, "0004")
     wait_for(lambda: len(ended(tmp_path / "out")) >= 3, "three trials")
+    wait_for(lambda: trials_of(tmp_path / "out")["0004"]["attempt"] == 1, "the news of the trial's start")
     workers = workers_of(driver)
     assert len(workers) == 2
     os.kill(driver.pid, signal.SIGKILL)
