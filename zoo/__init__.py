@@ -22,6 +22,7 @@ from recalib_keras.zoo.weights import WeightsError
 
 if TYPE_CHECKING:
     from recalib_keras.models import FeaturePyramid
+    from recalib_keras.volumes import Channels
     from recalib_keras.zoo.labels import Labels
     from recalib_keras.zoo.pages.listing import PresetTable
     from recalib_keras.zoo.preprocessing import SeenScan, Source
@@ -217,7 +218,7 @@ def load(
     is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(".safetensors"))
     first = next(iter(info(name).weight_sets))
     shares = {first: 1.0} if weights is None or is_file else _shares(name, cast("Weights", weights))
-    changes = {"num_classes": num_classes, "channels": channels}
+    changes: dict[str, Any] = {"num_classes": num_classes, "channels": channels}
     if classifier_activation != "default":
         changes["classifier_activation"] = classifier_activation
     if len(shares) > 1:
@@ -308,7 +309,7 @@ def unfreeze(model: Any, part: str | Sequence[str] = "all") -> builtins.list[str
 
 def preprocess(
     name: str | os.PathLike,
-    scan: Source,
+    scan: Source | Channels,
     weights: Weights = "default",
     *,
     labels: Labels | None = None,
@@ -355,9 +356,9 @@ def preprocess(
     expects = described.input if channels is None else described.input.with_channels(channels)
     expects = expects if window is None else expects.resized(window)
     is_read = isinstance(scan, (volumes.Volume, volumes.Channels))
-    scan = scan if is_read else read_scan(scan, expects, volume)
+    image: Any = scan if is_read else read_scan(scan, expects, volume)
     has_sigmoid = described.network.has_sigmoid if has_sigmoid is None else has_sigmoid
-    return SeenScan(scan, expects, as_labels(labels, described.labels), has_sigmoid)
+    return SeenScan(image, expects, as_labels(labels, described.labels), has_sigmoid)
 
 
 def save(

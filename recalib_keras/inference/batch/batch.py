@@ -94,7 +94,12 @@ def segment_all(
     """
     if channels is None:
         channels = segmenter.input.num_channels if isinstance(segmenter, Segmenter) else 1
-    options = {"volume": volume, "overwrite": overwrite, "draw_overlays": draw_overlays, "channels": channels}
+    options: dict[str, Any] = {
+        "volume": volume,
+        "overwrite": overwrite,
+        "draw_overlays": draw_overlays,
+        "channels": channels,
+    }
     batch = Batch(scans, output, part=part, **options)
     return batch.run(segmenter, on_scan=on_scan, progress=progress, workers=workers)
 
