@@ -14,7 +14,7 @@ import torch
 from benchmarks import timing, torch_blocks, torch_passes
 from benchmarks.torch_networks import Network
 from recalib_keras import layers, models
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 SHAPES = {"1×64³×64": (1, 64, 64, 64, 64), "4×256²×64": (4, 256, 256, 64)}
 QUICK_SHAPES = {"1×8³×8": (1, 8, 8, 8, 8)}

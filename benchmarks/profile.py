@@ -20,7 +20,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from benchmarks import timing
 from benchmarks.train_step import NETWORKS
 from recalib_keras import models
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 # What a kernel does, by a part of its type; the first match counts.
 GROUPS = {

@@ -17,7 +17,7 @@ from benchmarks.straight_keras import straight
 from benchmarks.torch_networks import Network
 from recalib_keras import models
 from recalib_keras.pipeline import keep_memory
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 NETWORKS = {
     "densenet3d_pe": ("DenseNet", (4, 40, 56, 40, 1), {"levels": 3, "filters": 16, "recalibration": "pe"}),

@@ -126,7 +126,7 @@ def _keras_tuner_alone(folder, trials):
     from keras_tuner.engine.base_tuner import BaseTuner
 
     from recalib_keras.training.recipe import read_toml
-    from recalib_keras.tuning.execution import execute
+    from recalib_keras.tuning.trials.execution import execute
 
     class Tuner(BaseTuner):
         def run_trial(self, trial):

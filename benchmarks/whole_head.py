@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks import timing
 from recalib_keras import models
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 CLASSES = 33  # 31 structures, the fluid around them, background
 # Network, block, voxels in mm, window, patch size, maps by level.

@@ -33,8 +33,8 @@ CLASSES = {
     "SDNet": "models.sdnet",
     "UNet": "models.unet",
     "RandomScan": "synthesis.random_scan",
-    "DiceCrossEntropy": "training.losses",
-    "MeanDice": "training.metrics",
+    "DiceCrossEntropy": "training.losses.dice_cross_entropy",
+    "MeanDice": "training.losses.metrics",
     **dict.fromkeys(("RecipeAdam", "RecipeAdamW", "RecipeMuon", "RecipeSGD"), "training.optimizers"),
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 import recalib_keras
 from recalib_keras import layers, models, registration
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 from recalib_keras.training.optimizers import RecipeMuon
 
 LOAD = """

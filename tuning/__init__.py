@@ -7,16 +7,16 @@ import importlib
 from typing import Any
 
 _PLACES = {
-    "RecipeHyperModel": "tuning.hypermodel",
-    "Results": "tuning.results",
+    "RecipeHyperModel": "tuning.space.hypermodel",
+    "Results": "tuning.reporting.results",
     "Search": "tuning.driver",
-    "Space": "tuning.space",
+    "Space": "tuning.space.space",
     "Study": "tuning.study",
     "StudyError": "core.errors",
-    "Trial": "tuning.trials",
-    "read_results": "tuning.results",
+    "Trial": "tuning.trials.trial",
+    "read_results": "tuning.reporting.results",
     "search": "tuning.driver",
-    "Workers": "core.workers",
+    "Workers": "core.spreading.workers",
     "write_report": "tuning.reporting.report",
 }
 __all__ = sorted(_PLACES)

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recalib_keras.core import devices
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import StudyError
-from recalib_keras.core.spreading import MOST_LOSSES, Done, Listener, Workers, open_pool
-from recalib_keras.tuning.pruning import Pruner
-from recalib_keras.tuning.trial_work import run_trial
-from recalib_keras.tuning.trials import ENDED, FAILED, PRUNED, Trial
+from recalib_keras.core.spreading import devices
+from recalib_keras.core.spreading.pool import MOST_LOSSES, Done, Listener, Workers, open_pool
+from recalib_keras.tuning.algorithms.pruning import Pruner
+from recalib_keras.tuning.trials.trial import ENDED, FAILED, PRUNED, Trial
+from recalib_keras.tuning.trials.trial_work import run_trial
 
 if TYPE_CHECKING:
-    from recalib_keras.tuning.results import Results
+    from recalib_keras.tuning.reporting.results import Results
     from recalib_keras.tuning.study import Study
 
 LARGEST_FAILURE = 3  # trials in a row that may fail before the study ends, as in keras-tuner
@@ -91,9 +91,9 @@ class Search(Listener):
         overwrite: bool = False,
         show: Callable[[Search], None] | None = None,
     ):
-        from recalib_keras.tuning.ledger import Ledger  # here, since keras-tuner takes seconds to load
         from recalib_keras.tuning.plan import Plan
-        from recalib_keras.tuning.results import history
+        from recalib_keras.tuning.reporting.results import history
+        from recalib_keras.tuning.trials.ledger import Ledger  # here, since keras-tuner takes seconds to load
 
         self.study, self.plan = study, Plan(study)
         self.dashboard: str | None = None
@@ -186,7 +186,7 @@ class Search(Listener):
 
     def results(self) -> Results:
         """Returns the `Results` so far."""
-        from recalib_keras.tuning.results import Results
+        from recalib_keras.tuning.reporting.results import Results
 
         return Results(self._ledger.folder, self.plan, list(self._ledger.trials.values()))
 

@@ -11,11 +11,11 @@ from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping
 from recalib_keras.models.architecture import NORMALIZATIONS, SKIPS, UPSAMPLINGS
 from recalib_keras.training import Recipe
-from recalib_keras.tuning import constraints
-from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.space import constraints
+from recalib_keras.tuning.space.dimensions import label
+from recalib_keras.tuning.space.space import Space
 from recalib_keras.tuning.study import Study, fingerprint
-from recalib_keras.tuning.trials import Trial
+from recalib_keras.tuning.trials.trial import Trial
 
 CHOICES = {"skip": SKIPS, "normalization": NORMALIZATIONS, "upsampling": UPSAMPLINGS}
 EPOCHS, VALIDATE_EVERY = "schedule.epochs", "schedule.validate_every"

@@ -14,8 +14,8 @@ from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
-from recalib_keras.tuning.cost import COSTS
-from recalib_keras.tuning.pruning import RULES
+from recalib_keras.tuning.algorithms.pruning import RULES
+from recalib_keras.tuning.trials.cost import COSTS
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20

@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from recalib_keras.core.spreading import Workers
+from recalib_keras.core.spreading.pool import Workers
 
 
 def add_data_argument(parser: ArgumentParser) -> None:

@@ -80,12 +80,12 @@ def _results(arguments, study, folder, workers, show):
 
 
 def _reported(study, folder, data_root):
-    from recalib_keras.core.devices import hide_gpus
+    from recalib_keras.core.spreading.devices import hide_gpus
 
     hide_gpus()
     start_backend(threads=1)
     from recalib_keras.tuning.reporting.report import write_report
-    from recalib_keras.tuning.results import read_results
+    from recalib_keras.tuning.reporting.results import read_results
 
     results = read_results(study, folder)
     write_report(results, data_root)
@@ -104,7 +104,7 @@ def _print_summary(results, folder):
     if best is None:
         print(printable(f"{ended} trials, none complete; see {folder / 'trials.csv'}"))
         return
-    from recalib_keras.tuning.display import values
+    from recalib_keras.tuning.reporting.display import values
 
     print(f"{ended} trials; best {best.score:.4f} (trial {best.id}): {values(best)}")
     print(printable(f"results in {folder}: report.md, trials.csv, best.toml, figures, tensorboard"))
@@ -134,7 +134,7 @@ class _Display:
         Args:
             search: The search.
         """
-        from recalib_keras.tuning.display import Lines, table
+        from recalib_keras.tuning.reporting.display import Lines, table
 
         trials, total = search.snapshot()
         if self._lines is None and search.dashboard:

@@ -3,8 +3,8 @@
 from recalib_keras.core.errors import DivergedError, TrainingError
 from recalib_keras.training.data.split import Split, find_split
 from recalib_keras.training.early_stopping import has_stalled
-from recalib_keras.training.losses import DiceCrossEntropy, class_weights
-from recalib_keras.training.metrics import MeanDice
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy, class_weights
+from recalib_keras.training.losses.metrics import MeanDice
 from recalib_keras.training.preset_evaluation import PresetEvaluation, evaluate_preset
 from recalib_keras.training.publish import publish
 from recalib_keras.training.recipe import Recipe

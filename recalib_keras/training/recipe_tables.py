@@ -146,7 +146,7 @@ class Loss:
         class_weights: Weights of the classes in the cross-entropy: `"none"`, `"median_frequency"` or
             `"inverse_frequency"`, both counted in the training scans; see `recalib_keras.training.class_weights`.
         deep_supervision: Whether the maps of lower decoders learn by the same loss, in their own resolutions; see
-            `recalib_keras.training.deep_supervision`. The weights of the preset are those of the network alone.
+            `recalib_keras.training.losses.deep_supervision`. The weights of the preset are those of the network alone.
     """
 
     dice: Annotated[float, FACTOR] = 1.0

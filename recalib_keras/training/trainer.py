@@ -20,17 +20,17 @@ from recalib_keras.training.callbacks.steps import StepMonitor, TorchSeeds, chec
 from recalib_keras.training.data.class_balance import ClassShare
 from recalib_keras.training.data.sources import make_source
 from recalib_keras.training.data.split import find_split
-from recalib_keras.training.deep_supervision import SupervisedModel
 from recalib_keras.training.distributed.strategy import ONE_DEVICE, Distribution, accelerator
 from recalib_keras.training.early_stopping import has_stalled
 from recalib_keras.training.fine_tuning import start_from
-from recalib_keras.training.losses import DiceCrossEntropy, class_weights
+from recalib_keras.training.losses.deep_supervision import SupervisedModel
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy, class_weights
+from recalib_keras.training.losses.validation_loss import ValidationLoss
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.fingerprint import fingerprint
 from recalib_keras.training.run.folder import RunFolder
 from recalib_keras.training.validation import in_words, validate
-from recalib_keras.training.validation_loss import ValidationLoss
 from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 

@@ -26,7 +26,7 @@ learning_rate = [0.01, 0.06]
 @pytest.fixture
 def run(monkeypatch):
     """Runs `recalib tune` in this process; returns its exit code."""
-    monkeypatch.setattr("recalib_keras.core.devices.hide_gpus", lambda: None)
+    monkeypatch.setattr("recalib_keras.core.spreading.devices.hide_gpus", lambda: None)
     monkeypatch.setattr(tune, "start_backend", lambda threads=None: None)  # Keras has its backend already
 
     return lambda *words: command.main(["tune", *map(str, words)])
@@ -144,7 +144,8 @@ def test_driver_needs_no_other_backend_and_no_gpu(tmp_path):
         (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is no dependency')")
     code = """
 import os
-from recalib_keras.core import backend, devices
+from recalib_keras.core import backend
+from recalib_keras.core.spreading import devices
 devices.hide_gpus()
 backend.start_backend(threads=1)
 import keras, keras_tuner

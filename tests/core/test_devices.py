@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from recalib_keras.core import devices
+from recalib_keras.core.spreading import devices
 
 WHOLE = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000000)

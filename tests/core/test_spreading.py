@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recalib_keras.core.errors import ClusterError
-from recalib_keras.core.spreading import Listener, Workers, open_pool
+from recalib_keras.core.spreading.pool import Listener, Workers, open_pool
 
 
 def work(item, report):
@@ -169,7 +169,7 @@ def test_refuses_bad_places(options, message):
 
 def test_missing_scheduler(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    from recalib_keras.core import cluster
+    from recalib_keras.core.spreading import cluster
 
     monkeypatch.setattr(cluster, "PATIENCE", 0.3)
     for place in ({"scheduler": "tcp://127.0.0.1:9"}, {"scheduler_file": tmp_path / "none.json"}):
@@ -179,7 +179,7 @@ def test_missing_scheduler(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_script_that_processes_cannot_import_is_one_error():
-    script = "from recalib_keras.core.spreading import *\nwith open_pool(Workers(1)): pass"
+    script = "from recalib_keras.core.spreading.pool import *\nwith open_pool(Workers(1)): pass"
     done = subprocess.run([sys.executable], input=script, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert 'below if __name__ == "__main__": and save the script to a file' in done.stderr.splitlines()[-1]
@@ -201,7 +201,7 @@ def test_needs_dask_only_for_workers(monkeypatch):
     [("tcp://10.0.0.1:8786", True), ("tcp://127.0.0.1:1", False), ("tcp://[::1]:1", False), ("tls://node:1", False)],
 )
 def test_warns_of_a_connection_that_is_not_encrypted(address, warns):
-    from recalib_keras.core.cluster import _check_encrypted
+    from recalib_keras.core.spreading.cluster import _check_encrypted
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -15,9 +15,9 @@ from recalib_keras.evaluation import Report, read_structures
 from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.synthesis import LabelTable
 from recalib_keras.training import Recipe
-from recalib_keras.tuning import state
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.study import Study
+from recalib_keras.tuning.trials import state
 from recalib_keras.zoo.preset import Preset
 
 from .cases import Case

@@ -13,7 +13,7 @@ from bright import write_scan
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError, WriteError
-from recalib_keras.core.spreading import Workers
+from recalib_keras.core.spreading.pool import Workers
 from recalib_keras.inference import Batch, Segmenter, segment_all
 from recalib_keras.inference.batch.manifest import read_manifest
 from recalib_keras.volumes import VolumeError

@@ -9,7 +9,7 @@ import pytest
 from networks import every_network, image, tiny
 
 from recalib_keras import layers, models
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 SCSE = {"recalibration": "scse", "normalization": "batch"}
 # Continues the training of a saved network in another process, and saves what comes out.

@@ -11,8 +11,8 @@ from training.synthetic import changed
 
 from recalib_keras import models
 from recalib_keras.training import train
-from recalib_keras.training.deep_supervision import SupervisedModel, lower_levels, of_resolution
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.deep_supervision import SupervisedModel, lower_levels, of_resolution
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 
 def network(levels, kind=models.UNet, **arguments):

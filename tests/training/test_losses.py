@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from recalib_keras.training.losses import DiceCrossEntropy, class_weights
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy, class_weights
 
 
 def formula(truth, probabilities, dice_weight=1.0, cross_entropy_weight=1.0, class_weights=None):

@@ -18,7 +18,7 @@ from recalib_keras.training import DiceCrossEntropy, Recipe, evaluate_preset, pu
 from recalib_keras.training.data.examples import Examples, Scan
 from recalib_keras.training.data.sources import ScanSource
 from recalib_keras.training.data.split import find_split
-from recalib_keras.training.label_sets import LabelSets, known_classes
+from recalib_keras.training.losses.label_sets import LabelSets, known_classes
 from recalib_keras.training.validation import validate
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Label

@@ -3,10 +3,11 @@ import pytest
 from training.synthetic import changed
 
 from recalib_keras.inference.engines import KerasEngine
-from recalib_keras.training import find_split, validation_loss
+from recalib_keras.training import find_split
 from recalib_keras.training.data.examples import read_scan
-from recalib_keras.training.losses import DiceCrossEntropy
-from recalib_keras.training.validation_loss import ValidationLoss
+from recalib_keras.training.losses import validation_loss
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
+from recalib_keras.training.losses.validation_loss import ValidationLoss
 
 
 class Guess:

@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 from recalib_keras.cli import main
-from recalib_keras.tuning import execution
+from recalib_keras.tuning.trials import execution
 
 NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was trained
 
 
 def execute(task, seed, folder, data_root, on_line):
-    """Replaces `recalib_keras.tuning.execution.execute`."""
+    """Replaces `recalib_keras.tuning.trials.execution.execute`."""
     folder, control = Path(folder), Path(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     message = ""

@@ -2,7 +2,7 @@
 
 from recalib_keras.tuning import Results, Trial
 from recalib_keras.tuning.plan import Plan
-from recalib_keras.tuning.trials import Execution
+from recalib_keras.tuning.trials.trial import Execution
 
 
 def made_up(study, folder, rows):

@@ -5,7 +5,7 @@ import pytest
 from training.synthetic import RECIPE
 
 from recalib_keras import layers
-from recalib_keras.tuning import constraints as possible
+from recalib_keras.tuning.space import constraints as possible
 from recalib_keras.zoo.preset import Network
 
 CHANNELS = {"encoder": 2, "decoder": 2, "bottleneck": 8, "classifier": 3}

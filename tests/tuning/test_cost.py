@@ -6,8 +6,8 @@ from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning import write_report
-from recalib_keras.tuning.cost import measure, pareto_front
-from recalib_keras.tuning.trials import Execution, Trial
+from recalib_keras.tuning.trials.cost import measure, pareto_front
+from recalib_keras.tuning.trials.trial import Execution, Trial
 
 
 def trial(name, score, cost):

@@ -6,7 +6,7 @@ import pytest
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.training import Recipe
-from recalib_keras.tuning.dimensions import SHORT_NAMES, TABLES, Dimension, Range, label, read_dimensions
+from recalib_keras.tuning.space.dimensions import SHORT_NAMES, TABLES, Dimension, Range, label, read_dimensions
 
 
 def read(table):

@@ -2,8 +2,8 @@ import pytest
 from rich.console import Console
 
 from recalib_keras.tuning import Study, Trial
-from recalib_keras.tuning.display import Lines, duration, headline, table, time_left
-from recalib_keras.tuning.trials import Execution
+from recalib_keras.tuning.reporting.display import Lines, duration, headline, table, time_left
+from recalib_keras.tuning.trials.trial import Execution
 
 STUDY = Study(space={}, recipe="r.toml")
 

@@ -15,7 +15,7 @@ from study_processes import LONGEST, hold, release, wait_until_held
 from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import StudyError, WriteError
-from recalib_keras.core.spreading import Done
+from recalib_keras.core.spreading.pool import Done
 from recalib_keras.tuning import Search, Study, Workers, search
 
 REAL = """
@@ -33,7 +33,7 @@ recalibration = ["none", "scse"]
 @pytest.fixture
 def fake(monkeypatch):
     """Lets trainings be those of `recalib.py`."""
-    monkeypatch.setattr("recalib_keras.tuning.execution.execute", execute)
+    monkeypatch.setattr("recalib_keras.tuning.trials.execution.execute", execute)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_three_failures_in_a_row_end_the_study(make_study, control, tmp_path, mo
     def fail(*_):
         raise ArithmeticError("too many maps")
 
-    monkeypatch.setattr("recalib_keras.tuning.execution.execute", fail)
+    monkeypatch.setattr("recalib_keras.tuning.trials.execution.execute", fail)
     with pytest.raises(
         StudyError,
         match=r"expected trials .*, got 3 failures in a row, the last .0002.: ArithmeticError: too many maps",
@@ -109,7 +109,7 @@ def test_failure_of_the_search_itself(fake, make_study, control, tmp_path, monke
     def fail(*_):
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("recalib_keras.tuning.oracles.Grid.populate_space", fail)
+    monkeypatch.setattr("recalib_keras.tuning.algorithms.oracles.Grid.populate_space", fail)
     with pytest.raises(StudyError, match="expected the search to draw trials, got ZeroDivisionError: oh"):
         search(make_study(algorithm="grid"), tmp_path / "out", control)
 

@@ -9,8 +9,8 @@ from safetensors.numpy import save_file
 from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import DivergedError, TrainingError
-from recalib_keras.tuning import execution
-from recalib_keras.tuning.execution import NO_BETTER, end_of, execute, read_lines, start_from_past
+from recalib_keras.tuning.trials import execution
+from recalib_keras.tuning.trials.execution import NO_BETTER, end_of, execute, read_lines, start_from_past
 
 TINY = (
     RECIPE.replace("[12, 12, 12]", "[1, 12, 12]")

@@ -11,7 +11,7 @@ from recalib_keras.tuning.reporting.comparison import (
     Level,
 )
 from recalib_keras.tuning.reporting.findings import meanings, section
-from recalib_keras.tuning.trials import Trial
+from recalib_keras.tuning.trials.trial import Trial
 
 LOWER, EQUAL, UNKNOWN = (-0.2, -0.1), (-0.1, 0.1), (math.nan, math.nan)
 

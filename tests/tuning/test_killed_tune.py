@@ -7,7 +7,7 @@ import pytest
 from killing import KILLS, finish, run_and_kill
 from study_processes import RATES, ended, trials_of
 
-from recalib_keras.tuning.state import read
+from recalib_keras.tuning.trials.state import read
 
 COMMAND = "recalib.py"
 

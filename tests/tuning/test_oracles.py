@@ -7,7 +7,7 @@ import time
 import pytest
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.tuning.oracles import Bayesian, Grid, make_oracle
+from recalib_keras.tuning.algorithms.oracles import Bayesian, Grid, make_oracle
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.study import ALGORITHMS
 

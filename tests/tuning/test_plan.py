@@ -9,7 +9,7 @@ from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
 from recalib_keras.training.recipe import read_toml
 from recalib_keras.tuning.plan import Plan
-from recalib_keras.tuning.trials import Trial
+from recalib_keras.tuning.trials.trial import Trial
 
 FOUND = sorted((Path(zoo.__file__).parent / "recipes").rglob("*.toml"))
 RECIPES = [path for path in FOUND if {"preset", "network"} <= read_toml(path).keys()]  # the others are only extended

@@ -1,6 +1,6 @@
 import pytest
 
-from recalib_keras.tuning.pruning import Pruner
+from recalib_keras.tuning.algorithms.pruning import Pruner
 
 
 def judge(pruner, trial, *scores, seed=1):

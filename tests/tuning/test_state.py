@@ -5,10 +5,10 @@ import time
 import pytest
 
 from recalib_keras.core.errors import StudyError
-from recalib_keras.core.spreading import Done
+from recalib_keras.core.spreading.pool import Done
 from recalib_keras.tuning.driver import Search
-from recalib_keras.tuning.results import read_results
-from recalib_keras.tuning.state import STATE, State, read
+from recalib_keras.tuning.reporting.results import read_results
+from recalib_keras.tuning.trials.state import STATE, State, read
 
 NAN, INFINITE = float("nan"), float("inf")
 

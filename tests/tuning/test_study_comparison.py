@@ -7,7 +7,7 @@ from studies_made_up import made_up
 
 from recalib_keras.tuning.reporting.comparison import BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED, compare, gates, rivals
 from recalib_keras.tuning.reporting.intervals import interval
-from recalib_keras.tuning.trials import Execution
+from recalib_keras.tuning.trials.trial import Execution
 
 SEEDS = (1, 2, 3)
 

@@ -16,7 +16,7 @@ from recalib_keras.tuning.reporting.figures import (
     score_limits,
 )
 from recalib_keras.tuning.reporting.report import MOST_TRIALS, publish, write_report
-from recalib_keras.tuning.trials import Execution
+from recalib_keras.tuning.trials.trial import Execution
 
 SPACE = {"recalibration": ["none", "scse"], "aggregation": ["max", "add"], "learning_rate": {"min": 0.01, "max": 0.1}}
 SCORES = ((0.80, 0.81), (0.82, 0.83), (0.84, 0.85), (0.86, 0.87), (0.88, 0.89))

@@ -6,8 +6,8 @@ from recalib import execute
 from study_processes import epochs_trained
 
 from recalib_keras.core.errors import StudyError, WriteError
-from recalib_keras.tuning import execution
-from recalib_keras.tuning.trial_work import LOCK, run_trial
+from recalib_keras.tuning.trials import execution
+from recalib_keras.tuning.trials.trial_work import LOCK, run_trial
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_trains_once_with_each_seed(task, train, control):
 
 def test_cost_is_measured_once_a_trial(task, train, monkeypatch, control):
     asked = []
-    monkeypatch.setattr("recalib_keras.tuning.cost.measure", lambda *arguments: asked.append(arguments) or 0.5)
+    monkeypatch.setattr("recalib_keras.tuning.trials.cost.measure", lambda *arguments: asked.append(arguments) or 0.5)
     assert run_trial({**task, "cost": "seconds"}, lambda progress: True)["cost"] == 0.5
     assert asked == [("seconds", task["recipe"], str(control))]
     assert run_trial(task, lambda progress: True)["cost"] is None and len(asked) == 1
@@ -50,7 +50,7 @@ def test_trial_keeps_its_score_where_its_cost_cannot_be_measured(task, train, mo
     def fail(*_):
         raise StudyError("no memory")
 
-    monkeypatch.setattr("recalib_keras.tuning.cost.measure", fail)
+    monkeypatch.setattr("recalib_keras.tuning.trials.cost.measure", fail)
     outcome = run_trial({**task, "cost": "seconds"}, lambda progress: True)
     assert (outcome["status"], outcome["cost"], outcome["message"]) == ("completed", None, "no memory")
 

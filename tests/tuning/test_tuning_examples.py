@@ -10,9 +10,9 @@ from study_processes import LONGEST, ended
 
 from recalib_keras import tuning
 from recalib_keras.tuning import Study
-from recalib_keras.tuning.dimensions import SHORT_NAMES
-from recalib_keras.tuning.oracles import make_oracle
+from recalib_keras.tuning.algorithms.oracles import make_oracle
 from recalib_keras.tuning.plan import Plan
+from recalib_keras.tuning.space.dimensions import SHORT_NAMES
 
 ROOM = Path(tuning.__file__).parent
 STUDIES = sorted((ROOM / "studies").glob("*.toml"))

@@ -12,8 +12,8 @@ from tensorboard.plugins.hparams import metadata
 from recalib_keras.core.errors import RecordError, StudyError
 from recalib_keras.training import Recipe
 from recalib_keras.tuning import Trial, read_results, search
-from recalib_keras.tuning.results import history, write_results
-from recalib_keras.tuning.trials import Execution, best
+from recalib_keras.tuning.reporting.results import history, write_results
+from recalib_keras.tuning.trials.trial import Execution, best
 
 SPACE = {"recalibration": ["none", "scse"], "filters": [4, [4, 8]], "learning_rate": {"min": 0.01, "max": 0.1}}
 ROWS = [
@@ -133,7 +133,7 @@ def test_tensorboard_space(results):
 def test_reads_results(make_study, tmp_path, monkeypatch):
     from recalib import execute
 
-    monkeypatch.setattr("recalib_keras.tuning.execution.execute", execute)
+    monkeypatch.setattr("recalib_keras.tuning.trials.execution.execute", execute)
     study = make_study({"learning_rate": [0.01, 0.02]}, algorithm="grid", seeds=[1, 2])
     (tmp_path / "control").mkdir()
     found = search(study, tmp_path / "out", tmp_path / "control")

@@ -8,13 +8,13 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recalib_keras.tuning.dimensions import Dimension, label
 from recalib_keras.tuning.reporting.intervals import interval, paired, pairs_of, together, unpaired
-from recalib_keras.tuning.trials import COMPLETED, Trial
+from recalib_keras.tuning.space.dimensions import Dimension, label
+from recalib_keras.tuning.trials.trial import COMPLETED, Trial
 
 if TYPE_CHECKING:
-    from recalib_keras.tuning.results import Results
-    from recalib_keras.tuning.space import Space
+    from recalib_keras.tuning.reporting.results import Results
+    from recalib_keras.tuning.space.space import Space
 
 SEED_BY_SEED, MIX_BY_MIX, BETWEEN_TRIALS = "seed by seed", "mix by mix", "between trials"
 ABSENT = "—"  # the dimension takes no part, such as the positions where there are no blocks

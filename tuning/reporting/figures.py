@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recalib_keras.core.files import atomic_write
-from recalib_keras.tuning.dimensions import Dimension, label
 from recalib_keras.tuning.reporting.comparison import ABSENT, Comparison, compare
 from recalib_keras.tuning.reporting.intervals import interval
-from recalib_keras.tuning.trials import Trial
+from recalib_keras.tuning.space.dimensions import Dimension, label
+from recalib_keras.tuning.trials.trial import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from recalib_keras.tuning.results import Results
+    from recalib_keras.tuning.reporting.results import Results
 
 PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
 DOTS_PER_INCH = 120

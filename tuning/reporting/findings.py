@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from recalib_keras.tuning.reporting.comparison import ABSENT, BETWEEN_TRIALS, MIX_BY_MIX, SEED_BY_SEED, Comparison
 from recalib_keras.tuning.reporting.markdown import bounds, header, names, number, row, signed
-from recalib_keras.tuning.trials import COMPLETED
+from recalib_keras.tuning.trials.trial import COMPLETED
 
 VERDICTS = {
     "higher": "scored higher than",

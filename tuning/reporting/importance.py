@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recalib_keras.tuning.dimensions import label
+from recalib_keras.tuning.space.dimensions import label
 
 if TYPE_CHECKING:
-    from recalib_keras.tuning.results import Results
+    from recalib_keras.tuning.reporting.results import Results
 
 FEWEST_TRIALS = 10
 FOLDS, ROUNDS, SHUFFLES, TREES = 5, 3, 10, 100

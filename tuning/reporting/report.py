@@ -10,17 +10,17 @@ from pathlib import Path
 
 from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import listed, one_line
-from recalib_keras.tuning.cost import COSTS, pareto_front
-from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.execution import HOPELESS, NOT_FINITE
 from recalib_keras.tuning.reporting import findings
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
 from recalib_keras.tuning.reporting.figures import draw_figures
 from recalib_keras.tuning.reporting.importance import FEWEST_TRIALS, importance
 from recalib_keras.tuning.reporting.markdown import header, number, row
+from recalib_keras.tuning.reporting.results import EVENTS, FIGURES, REPORT, RESULTS, Results, span, write_results
 from recalib_keras.tuning.reporting.settings import settings
-from recalib_keras.tuning.results import EVENTS, FIGURES, REPORT, RESULTS, Results, span, write_results
-from recalib_keras.tuning.trials import FAILED, PRUNED
+from recalib_keras.tuning.space.dimensions import label
+from recalib_keras.tuning.trials.cost import COSTS, pareto_front
+from recalib_keras.tuning.trials.execution import HOPELESS, NOT_FINITE
+from recalib_keras.tuning.trials.trial import FAILED, PRUNED
 
 MOST_TRIALS = 10  # in a table
 

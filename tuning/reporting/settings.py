@@ -12,7 +12,7 @@ from recalib_keras.training.validation import in_words
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.plan import Plan
-    from recalib_keras.tuning.trials import Trial
+    from recalib_keras.tuning.trials.trial import Trial
 
 VARIED = "varied"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recalib_keras.core.spreading import Workers, open_pool
+from recalib_keras.core.spreading.pool import Workers, open_pool
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
 from recalib_keras.inference.batch.scan_task import ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable

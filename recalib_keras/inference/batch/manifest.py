@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recalib_keras.core import devices
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file, write_text
+from recalib_keras.core.spreading import devices
 from recalib_keras.volumes.names import stem
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from recalib_keras.pipeline import Batches, compiled
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.augmentation import Mirror
 from recalib_keras.training.data.class_balance import chosen_shares, shares_of
-from recalib_keras.training.label_sets import LabelSets, known_classes
+from recalib_keras.training.losses.label_sets import LabelSets, known_classes
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.recipe_tables import Schedule
 from recalib_keras.volumes.windows import cut

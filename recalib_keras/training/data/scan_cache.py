@@ -33,7 +33,7 @@ from recalib_keras.zoo.preset import Input
 LAYOUT = 1  # of a scan's folder; with another number, all existing ones count as missing
 FACTS = "scan.json"
 # What prepares a scan: with other code, all existing folders count as missing.
-SOURCE = ("volumes", "datasets", "zoo/preprocessing.py", "training/label_sets.py", "training/data/examples.py")
+SOURCE = ("volumes", "datasets", "zoo/preprocessing.py", "training/losses/label_sets.py", "training/data/examples.py")
 HOW_TO_MAKE_ROOM = (
     "free some space, empty the cache by `recalib cache --clear`, let RECALIB_CACHE name a folder on another disk, or "
     "train with --no-cache, which keeps all scans in memory"

@@ -15,7 +15,7 @@ from recalib_keras.training.data.class_balance import ClassShare, class_balance
 from recalib_keras.training.data.examples import Examples, inspect, read_scan, steps_per_epoch
 from recalib_keras.training.data.scan_cache import ScanCache
 from recalib_keras.training.data.split import Split
-from recalib_keras.training.label_sets import LabelSets
+from recalib_keras.training.losses.label_sets import LabelSets
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes import VolumeError
 

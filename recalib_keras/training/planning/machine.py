@@ -13,7 +13,7 @@ import numpy as np
 from recalib_keras.core.memory import free_memory
 from recalib_keras.training.data.examples import Examples, Scan
 from recalib_keras.training.distributed.strategy import accelerator
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import Recipe
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras_tuner
 
-from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.space.space import Space
 
 if TYPE_CHECKING:
     from keras_tuner import Oracle as _Oracle

@@ -1,4 +1,4 @@
-"""The recipes that a study chooses among: what varies, what depends on what, and what is imconstraints."""
+"""The recipes that a study chooses among: what varies, what depends on what, and what is impossible."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.models.architecture import with_current_names
-from recalib_keras.tuning import constraints
-from recalib_keras.tuning.dimensions import read_dimensions
+from recalib_keras.tuning.space import constraints
+from recalib_keras.tuning.space.dimensions import read_dimensions
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -34,7 +34,7 @@ class Space:
 
     Args:
         table: Dict from names to a fixed value, a list of values or a range; see
-            `recalib_keras.tuning.dimensions.read_dimensions`.
+            `recalib_keras.tuning.space.dimensions.read_dimensions`.
         recipe: Mapping of the recipe to vary.
         where: What the table is, for messages.
 

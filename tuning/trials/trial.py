@@ -59,7 +59,7 @@ class Trial:
         worker: Name of the last worker.
         minutes: Duration of all its trainings together.
         parameters: Number of weights of the network.
-        cost: What the network costs, if the study asks for it; see `recalib_keras.tuning.cost`.
+        cost: What the network costs, if the study asks for it; see `recalib_keras.tuning.trials.cost`.
         message: Why the trial was pruned or failed.
         executions: The trainings.
 

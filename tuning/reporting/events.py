@@ -12,7 +12,7 @@ from recalib_keras.core.files import atomic_write
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.plan import Plan
-    from recalib_keras.tuning.trials import Trial
+    from recalib_keras.tuning.trials.trial import Trial
 
 METRIC = "objective"
 FILE = "events.out.tfevents.study"

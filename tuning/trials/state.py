@@ -14,7 +14,7 @@ from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError, StudyError
 from recalib_keras.core.files import check_lock_file, read_file, write_text
 from recalib_keras.core.records import from_mapping
-from recalib_keras.tuning.trials import COMPLETED, RUNNING, Trial
+from recalib_keras.tuning.trials.trial import COMPLETED, RUNNING, Trial
 
 if TYPE_CHECKING:
     from recalib_keras.tuning.plan import Plan

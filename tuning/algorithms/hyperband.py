@@ -8,7 +8,7 @@ from typing import Any
 from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
-from recalib_keras.tuning.mixes import Possible, count_mixes
+from recalib_keras.tuning.space.mixes import Possible, count_mixes
 
 
 class Hyperband(Possible, oracles.HyperbandOracle):

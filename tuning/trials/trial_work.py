@@ -11,8 +11,8 @@ import filelock
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.core.files import write_text
-from recalib_keras.tuning import cost, execution
-from recalib_keras.tuning.trials import COMPLETED, FAILED, PRUNED
+from recalib_keras.tuning.trials import cost, execution
+from recalib_keras.tuning.trials.trial import COMPLETED, FAILED, PRUNED
 
 ERROR, LOCK = "error.txt", "trial.lock"
 PAUSE = 0.1  # seconds between two looks whether an earlier worker has let a trial go

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recalib_keras.core.errors import StudyError
-from recalib_keras.tuning.trials import Trial
+from recalib_keras.tuning.trials.trial import Trial
 
 # What a study may ask for, and its name in tables.
 COSTS = {"parameters": "parameters", "seconds": "seconds a scan", "memory": "peak GiB"}
@@ -37,7 +37,7 @@ def measure(cost: str, recipe: Mapping[str, Any], data_root: str | os.PathLike) 
         StudyError: The process fails.
     """
     request = json.dumps({"recipe": recipe, "data_root": os.fspath(data_root)}, default=str)
-    command = [sys.executable, "-m", "recalib_keras.tuning.cost"]
+    command = [sys.executable, "-m", "recalib_keras.tuning.trials.cost"]
     done = subprocess.run(command, input=request, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

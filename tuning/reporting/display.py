@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.messages import one_line
-from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.trials import ENDED, RUNNING, Trial, best
+from recalib_keras.tuning.space.dimensions import label
+from recalib_keras.tuning.trials.trial import ENDED, RUNNING, Trial, best
 
 if TYPE_CHECKING:
     import rich.table

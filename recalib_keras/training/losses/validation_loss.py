@@ -10,8 +10,8 @@ from keras import ops
 from recalib_keras.datasets import LabelledScan
 from recalib_keras.inference.sliding_window.predict import windows_at_a_time
 from recalib_keras.training.data.examples import as_examples, random_window, read_scan
-from recalib_keras.training.label_sets import LabelSets, known_classes
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
+from recalib_keras.training.losses.label_sets import LabelSets, known_classes
 from recalib_keras.training.recipe import Recipe
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from recalib_keras.training.losses import DiceCrossEntropy
+from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 

@@ -17,7 +17,7 @@ Tensor = Any  # of the backend in use, which Keras has no type for
 
 @dataclass(frozen=True)
 class LabelSets:
-    """The sets of classes that voxels of some scans may have; see `recalib_keras.training.targets`.
+    """The sets of classes that voxels of some scans may have; see `recalib_keras.training.losses.targets`.
 
     Where some structures of a scan were never looked for, a voxel without a label may be background or one of them.
     A voxel with the set's ignore label may be anything.

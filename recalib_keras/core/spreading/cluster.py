@@ -23,9 +23,9 @@ from distributed import Client, Event, Future, KilledWorker, Nanny, Scheduler, S
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.utils import sync
 
-from recalib_keras.core.devices import share
 from recalib_keras.core.errors import ClusterError
-from recalib_keras.core.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
+from recalib_keras.core.spreading.devices import share
+from recalib_keras.core.spreading.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
 
 TICK = 0.2  # seconds between two calls of `Listener.on_tick`
 PATIENCE = 60.0  # seconds for a scheduler to answer

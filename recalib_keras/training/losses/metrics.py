@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from recalib_keras.training.targets import check_sets, looked_up, tables
+from recalib_keras.training.losses.targets import check_sets, looked_up, tables
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 

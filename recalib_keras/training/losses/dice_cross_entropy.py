@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
+from recalib_keras.training.losses.targets import check_sets, looked_up, tables
 from recalib_keras.training.recipe import Recipe
-from recalib_keras.training.targets import check_sets, looked_up, tables
 from recalib_keras.zoo.labels import region_classes
 
 Tensor = Any  # of the backend in use, which Keras has no type for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from recalib_keras.core.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
+from recalib_keras.core.spreading.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
 
 __all__ = ["MOST_LOSSES", "Done", "Listener", "Pool", "Work", "Workers", "open_pool"]
 
@@ -41,7 +41,7 @@ def open_pool(workers: Workers | None = None) -> Iterator[Pool]:
         raise ImportError(
             'work on several workers needs Dask, which is not installed; run: pip install "recalib-keras[cluster]"'
         ) from error
-    from recalib_keras.core import cluster
+    from recalib_keras.core.spreading import cluster
 
     with cluster.open_pool(workers) as pool:
         yield pool

@@ -17,13 +17,13 @@ from recalib_keras.core.files import read_file, write_text
 from recalib_keras.core.messages import one_line
 from recalib_keras.core.records import from_mapping
 from recalib_keras.training import Recipe
-from recalib_keras.tuning.cost import COSTS
-from recalib_keras.tuning.dimensions import label
-from recalib_keras.tuning.events import write_events
 from recalib_keras.tuning.plan import Plan
-from recalib_keras.tuning.state import check_same, read, trials_of
+from recalib_keras.tuning.reporting.events import write_events
+from recalib_keras.tuning.space.dimensions import label
 from recalib_keras.tuning.study import Study
-from recalib_keras.tuning.trials import COMPLETED, ENDED, Trial, best
+from recalib_keras.tuning.trials.cost import COSTS
+from recalib_keras.tuning.trials.state import check_same, read, trials_of
+from recalib_keras.tuning.trials.trial import COMPLETED, ENDED, Trial, best
 
 TABLE, BEST, REPORT, FIGURES, EVENTS = "trials.csv", "best.toml", "report.md", "figures", "tensorboard"
 RESULTS = (TABLE, BEST, REPORT, FIGURES, EVENTS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from recalib_keras.core import devices
+from recalib_keras.core.spreading import devices
 
 MOST_LOSSES = 3  # workers that may die of an item before it counts as failed
 # What a worker calls: a function of an item, and of a function that reports how far it is and returns whether to go on.

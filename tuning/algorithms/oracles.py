@@ -12,9 +12,9 @@ from keras_tuner import oracles
 from keras_tuner.engine.trial import TrialStatus
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.tuning.hyperband import Hyperband
-from recalib_keras.tuning.mixes import Possible, all_values, count_mixes
-from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.algorithms.hyperband import Hyperband
+from recalib_keras.tuning.space.mixes import Possible, all_values, count_mixes
+from recalib_keras.tuning.space.space import Space
 from recalib_keras.tuning.study import Study
 
 # Random mixes among which the Bayesian search chooses where its best point is impossible or already tried.

@@ -12,7 +12,7 @@ from recalib_keras.core.records import from_mapping
 from recalib_keras.training import DiceCrossEntropy, Recipe
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import read_toml
-from recalib_keras.tuning.space import Space
+from recalib_keras.tuning.space.space import Space
 from recalib_keras.tuning.study import preset_recipe
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What is minimised and measured during training, also where not everything is known."""

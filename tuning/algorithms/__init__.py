@@ -1,0 +1,1 @@
+"""How a study chooses: the search algorithms, and when hopeless trials end."""
