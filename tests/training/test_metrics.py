@@ -38,6 +38,7 @@ def test_what_is_unknown_does_not_count():
 def test_it_is_shown_by_fit_and_sums_over_batches():
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
     truth = (images > 0.5).astype("uint8")
+    keras.utils.set_random_seed(0)
     model = models.UNet((8, 8, 1), num_classes=1, levels=1, filters=4)
     model.compile(keras.optimizers.Adam(0.02), DiceCrossEntropy(activation="sigmoid"), metrics=[MeanDice(1, "sigmoid")])
     history = model.fit(images, truth, epochs=12, batch_size=2, verbose=0).history
