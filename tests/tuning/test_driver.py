@@ -213,8 +213,8 @@ def test_full_disk_ends_the_study(moment, open_search, monkeypatch):
     def fail(*_, **__):
         raise WriteError("expected to write x, got 'No space left on device'")
 
-    places = {"state": ("state.State", "save"), "history": ("ledger", "write_text")}
-    module, name = places.get(moment, ("ledger", "write_results"))
+    places = {"state": ("trials.state.State", "save"), "history": ("trials.ledger", "write_text")}
+    module, name = places.get(moment, ("trials.ledger", "write_results"))
     with monkeypatch.context() as patch:
         patch.setattr(f"recalib_keras.tuning.{module}.{name}", fail)
         with pytest.raises(WriteError, match="No space left"):

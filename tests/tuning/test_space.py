@@ -8,7 +8,8 @@ import pytest
 from training.synthetic import RECIPE
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.tuning import Space, constraints
+from recalib_keras.tuning import Space
+from recalib_keras.tuning.space import constraints
 
 BASE = tomllib.loads(RECIPE)  # a U-Net of one level, 4 maps and 3 classes
 ALL = {
