@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recalib_keras.inference.sliding_window.windows import WindowGrid
+from recalib_keras.volumes.windows import WindowGrid
 from recalib_keras.training.planning.geometry import Geometry
 
 STEPS_PER_EPOCH = 100
