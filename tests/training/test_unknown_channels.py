@@ -13,6 +13,7 @@ from training.synthetic import changed
 
 from recalib_keras import models
 from recalib_keras.core import cache
+from recalib_keras.core.errors import RecordError
 from recalib_keras.datasets import Contents
 from recalib_keras.training import DiceCrossEntropy, Recipe, find_split, train
 from recalib_keras.training.cross_validation import fold_of
@@ -21,7 +22,7 @@ from recalib_keras.training.data.examples import Scan, random_window, read_scan
 from recalib_keras.training.data.scan_cache import ScanCache
 from recalib_keras.training.data.sources import make_source
 from recalib_keras.training.deep_supervision import SupervisedModel, of_resolution
-from recalib_keras.zoo import Input
+from recalib_keras.zoo import Input, Label
 
 IGNORED = 9
 NETWORK = {"levels": 2, "filters": 4, "normalization": "batch", "pool_sizes": [[2, 2, 1], [2, 2, 2]]}
@@ -128,6 +129,18 @@ def test_folds_are_dealt_out_by_structures_alone(recipe, data, folder):
     for split in splits:  # every fold has one patient of each kind
         assert sorted(scan.annotated for scan in split.validation) == [(1, 2), (1, 2, 3)]
     assert Contents().labels_in(splits[0].training[0]) <= {1, 2, 3}
+
+
+def test_what_the_set_ignores_is_no_label(recipe, data, tmp_path):
+    shutil.copytree(data / tumours.FOLDER, tmp_path / tumours.FOLDER)
+    table = tmp_path / tumours.FOLDER / "dataset.json"
+    content = json.loads(table.read_text())
+    table.write_text(json.dumps({**content, "labels": {**content["labels"], str(IGNORED): "ignore"}}))
+    plain = changed(recipe, data={"ignore_label": None})
+    assert {scan.ignore for scan in find_split(plain, tmp_path).training} == {IGNORED}
+    more = dataclasses.replace(plain, labels=(*plain.labels, Label(IGNORED, "ignore")))
+    with pytest.raises(RecordError, match=r"labels` without the one that the data set calls `ignore`, .* number 9 amo"):
+        find_split(more, tmp_path)
 
 
 @pytest.mark.parametrize("by_class", [None, np.array([0.0, 1, 1]), np.array([5.0, 1, 1])])
