@@ -17,7 +17,7 @@ from recalib_keras.training import Recipe, find_split, train
 from recalib_keras.training.data.examples import read_scan
 from recalib_keras.training.planning.duration import Budget
 from recalib_keras.training.planning.facts import read_facts
-from recalib_keras.training.planning.machine import GIB, Machine
+from recalib_keras.training.planning.machine import GIB, Machine, seconds_per_step
 from recalib_keras.training.planning.recipe_text import plan
 
 CPU = Machine(None, 8 * GIB, False)
@@ -54,7 +54,19 @@ def test_channels_are_planned_by_name(as_files, tmp_path):
     medians = [np.mean(modality.intensities) for modality in facts.modalities]
     assert medians[0] > 0.9 and abs(medians[3]) < 0.1  # the first channel shows every structure, the last one none
     assert "volume" not in recipe["data"] and "FLAIR: No CT (the set calls it FLAIR)" in " ".join(text.split())
-    assert np.isfinite([line["loss"] for line in trained(text, folder, tmp_path)]).all()
+    assert read_first(text, tmp_path).image.shape == (14, 12, 13, 4)
+
+
+def test_a_plan_of_channels_trains_as_it_stands(tmp_path):
+    tumours.write_scans(tmp_path)
+    folder, seconds = tmp_path / tumours.FOLDER, []
+
+    def measure(recipe, shape):
+        seconds.append(seconds_per_step(recipe, shape))
+        return 60.0
+
+    text = plan(read_facts(folder), CPU, Budget(1), measure, tmp_path)
+    assert seconds[0] > 0 and np.isfinite([line["loss"] for line in trained(text, folder, tmp_path)]).all()
 
 
 def test_each_channel_is_normalised_by_its_modality(tmp_path):
