@@ -50,7 +50,7 @@ class Contents:
         return hashlib.sha256(json.dumps([type(scan).__name__, facts, digests], default=str).encode()).hexdigest()
 
     def labels_in(self, scan: LabelledScan) -> frozenset[int]:
-        """Returns the label numbers of a scan, merged, without 0; reads its label map the first time only.
+        """Returns the structures of a scan, by label number, merged; reads its label map the first time only.
 
         Args:
             scan: The scan.
@@ -66,7 +66,7 @@ class Contents:
                 raise DatasetError(problems)
             known[key] = np.unique(scan.merged(np.array(distinct(labels.array)))).tolist()
             self._changed.add(Path(scan.labels).parent)
-        return frozenset(known[key]) - {0}
+        return frozenset(known[key]) - {0, scan.ignore}
 
     def save(self) -> None:
         """Writes what was learned to the cache."""

@@ -214,7 +214,8 @@ class Schedule:
             large structures are chosen more often; or `"class"`, first one of the structures that the scan has, then a
             voxel of it, so that small structures are seen as often as large ones.
         class_shares: For `"class"`, how often a label is chosen relative to the others, such as `{ 3 = 2.0 }` for twice
-            as often as the rest; without it 1, and 0 for the background.
+            as often as the rest; without it 1, and 0 for the background. The background is chosen only in scans in
+            which every structure was looked for.
         validate_every: Epochs between two validations.
         patience: The training ends early after so many validations without a higher mean Dice; 0 for never.
         variety_epochs: Epochs over which the variety of generated scans grows from `[synthesis_start]` to

@@ -15,11 +15,10 @@ from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
 from recalib_keras.datasets import DatasetError
 from recalib_keras.training import Recipe, train
-from recalib_keras.training.planning import decisions
 from recalib_keras.training.planning.decisions import label_tables
 from recalib_keras.training.planning.duration import Budget, duration
-from recalib_keras.training.planning.facts import Facts, read_facts
-from recalib_keras.training.planning.geometry import geometry, pooling, pooling_alike, target_spacing
+from recalib_keras.training.planning.facts import Facts, Modality, read_facts
+from recalib_keras.training.planning.geometry import geometry, pooling, target_spacing
 from recalib_keras.training.planning.machine import GIB, Machine, seconds_per_step
 from recalib_keras.training.planning.recipe_text import plan
 
@@ -36,12 +35,11 @@ def facts(shape, spacing, scans=20, labels=None, is_ct=False, **others):
         "patients": scans,
         "shapes": np.array([shape] * scans),
         "spacings": np.array([spacing] * scans, float),
-        "is_ct": is_ct,
-        "modality": "dataset.json calls the scans CT",
+        "modalities": (Modality("", is_ct, "the set calls it CT", (-17.2, 201.4)),),
         "labels": labels,
         "scans_with": dict.fromkeys(labels, scans),
+        "looked_for": dict.fromkeys(labels, scans),
         "volumes": dict.fromkeys(labels, 10.0),
-        "intensities": (-17.2, 201.4),
         "foreground": 0.05,
         "source": "livers",
         "licence": None,
@@ -70,10 +68,8 @@ def test_a_coarse_axis_is_pooled_later():
     pools = np.array(pooling((320, 256, 20), (0.625, 0.625, 3.6)))
     assert pools.prod(axis=0).tolist() == [32, 32, 4]
     assert pools[0].tolist() == [2, 2, 1] and pools[:2].prod(axis=0)[2] == 1
-    assert len(pooling_alike((320, 256, 20))) == 2
 
 
-@pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize(
     ("shape", "spacing", "budget"),
     [
@@ -85,8 +81,8 @@ def test_a_coarse_axis_is_pooled_later():
         ((5, 6, 4), (1, 1, 1), 2**18),
     ],
 )
-def test_windows_fit_the_budget_the_scan_and_the_pooling(shape, spacing, budget, alike):
-    found = geometry(np.array([shape] * 3), np.array([spacing] * 3, float), budget, alike)
+def test_windows_fit_the_budget_the_scan_and_the_pooling(shape, spacing, budget):
+    found = geometry(np.array([shape] * 3), np.array([spacing] * 3, float), budget)
     steps = np.array(found.pools).prod(axis=0)
     window = np.array(found.window)
     assert (window % steps == 0).all() and 1 <= len(found.pools) <= 5
@@ -105,11 +101,11 @@ def test_scans_of_a_few_slices_are_seen_slice_by_slice(axis):
 
 
 def test_windows_are_about_as_long_in_mm_along_each_axis():
-    found = geometry(np.array([[512, 512, 482]] * 3), np.array([[0.77, 0.77, 1.0]] * 3), 2**20, True)
+    found = geometry(np.array([[512, 512, 482]] * 3), np.array([[0.77, 0.77, 1.0]] * 3), 2**20)
     lengths = np.array(found.window) * found.spacing
     assert lengths.max() / lengths.min() < 1.5
     assert found.coarsening == 2.0  # even so a window covers little of such a scan
-    assert geometry(np.array([[100] * 3] * 3), np.ones((3, 3)), 2**18, True).coarsening == 1
+    assert geometry(np.array([[100] * 3] * 3), np.ones((3, 3)), 2**18).coarsening == 1
 
 
 def test_a_gpu_gets_larger_windows_and_wider_networks():
@@ -163,7 +159,7 @@ def test_epochs_follow_from_the_minutes_and_a_step(budget, epochs, steps):
 
 def test_a_long_validation_is_made_seldom():
     """203 scans of many windows, of which 41 validate: a pass takes 41 x 27 windows, 369 s where a step takes 2 s."""
-    found = geometry(np.array([[128] * 3] * 3), np.ones((3, 3)), 2**18, True)
+    found = geometry(np.array([[128] * 3] * 3), np.ones((3, 3)), 2**18)
     often, seldom, never = (duration(Budget(m, step=2.0), found, 2, 41) for m in (600, 60, 2))
     assert found.window == (64, 64, 64)
     assert -(-often.epochs // often.validate_every) == 6 and seldom.validate_every == seldom.epochs
@@ -190,12 +186,13 @@ def test_each_key_has_a_reason_and_lines_are_short():
     assert len(keys) > 25 and all(lines[number - 1].startswith("# ") for number in keys)
 
 
-def test_coarse_axes_are_pooled_later_once_networks_can(monkeypatch):
-    monkeypatch.setattr(decisions.architecture, "ARGUMENTS", (*decisions.architecture.ARGUMENTS, "pool_sizes"))
-    prostates = facts((320, 320, 20), (0.6, 0.6, 3.6))
-    geometry = decisions.plan_geometry(prostates, GPU)
-    table = {one.key: one.value for one in decisions.network_table(geometry, GPU)}
-    assert table["pool_sizes"][0] == [2, 2, 1] and table["levels"] == len(table["pool_sizes"])
+def test_a_plan_says_how_coarse_axes_are_pooled():
+    found, text = planned(facts((320, 320, 20), (0.6, 0.6, 3.6)), GPU)
+    arguments = found["network"]["arguments"]
+    assert arguments["pool_sizes"][0] == [2, 2, 1] and arguments["levels"] == len(arguments["pool_sizes"])
+    assert (np.array(found["input"]["window"]) % np.prod(arguments["pool_sizes"], axis=0) == 0).all()
+    assert "coarse axes are halved later" in " ".join(text.replace("#", " ").split())
+    assert "pool_sizes" not in planned(facts((36, 50, 35), (1, 1, 1)))[0]["network"]["arguments"]
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +215,7 @@ def test_the_facts_of_a_set(balls):
     labels = nib.load(balls / FOLDER / "labelsTr" / "ball_0.nii.gz").get_fdata()
     assert found.volumes[53] == pytest.approx((labels == 53).sum() / 1000, rel=0.2)
     assert found.foreground == pytest.approx((labels > 0).mean(), rel=0.3)
-    low, high = found.intensities
+    low, high = found.modalities[0].intensities
     assert 0.5 < low < 1 and 2 < high < 2.5
     assert (found.licence, found.source) == ("CC0", "a btest/b")
 
@@ -243,7 +240,7 @@ def test_ct_is_recognised(tmp_path):
     nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / "imagesTr" / "a.nii")
     nib.save(nib.Nifti1Image((image > 0).astype("uint8"), np.eye(4)), tmp_path / "labelsTr" / "a.nii")
     found = read_facts(tmp_path)
-    assert found.is_ct and "voxels below -200" in found.modality and found.labels == {1: "label 1"}
+    assert found.is_ct and "voxels below -200" in found.modalities[0].why and found.labels == {1: "label 1"}
     (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "T1"}}')
     assert not read_facts(tmp_path).is_ct
     assert read_facts(tmp_path, "msd/Task09_Spleen").labels == {1: "spleen"}

@@ -53,7 +53,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "learning_rate = nan",
             "optimizer: expected `learning_rate` from 1e-12 to 1e+30, got nan",
         ),
-        ("validate_every = 3", "validate_every = 0", "data: expected `validate_every` from 1 to 1,000,000, got 0"),
+        ("validate_every = 3", "validate_every = -1", "data: expected `validate_every` from 0 to 1,000,000, got -1"),
         (
             "rotation = 10.0",
             "rotations = 1.0",

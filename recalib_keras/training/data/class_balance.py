@@ -51,12 +51,14 @@ def shares_of(recipe: Recipe) -> np.ndarray | None:
     return np.array([given.get(str(label.id), float(index > 0)) for index, label in enumerate(recipe.labels)])
 
 
-def chosen_shares(counts: np.ndarray, by_class: np.ndarray | None) -> np.ndarray:
+def chosen_shares(counts: np.ndarray, by_class: np.ndarray | None, known: Sequence[bool] | None = None) -> np.ndarray:
     """Returns with which probability the voxel in the centre of a foreground example of a scan has each class.
 
     Args:
         counts: Voxels of each class in the scan, `(classes,)`.
         by_class: Shares of the classes as from `shares_of`; None to choose any voxel of the foreground.
+        known: Whether each class was looked for in the scan; None for all. Otherwise a voxel without a label need not
+            be background, and none is chosen.
 
     Returns:
         Probabilities `(classes,)`; all 0 if the scan has none of the classes.
@@ -67,6 +69,8 @@ def chosen_shares(counts: np.ndarray, by_class: np.ndarray | None) -> np.ndarray
         ([0.0, 0.9, 0.1], [0.0, 0.5, 0.5])
     """
     weights = np.array([0.0, *counts[1:]]) if by_class is None else by_class * (counts[: len(by_class)] > 0)
+    if known is not None and not all(known):
+        weights[0] = 0.0
     return weights / (weights.sum() or 1.0)
 
 
@@ -79,7 +83,8 @@ def class_balance(scans: Sequence[Scan], recipe: Recipe) -> list[ClassShare]:
     """
     by_scan = np.stack([np.asarray(scan.counts).sum(axis=0, dtype=np.int64) for scan in scans])
     by_class = shares_of(recipe)
-    centred = recipe.schedule.foreground * np.mean([chosen_shares(counts, by_class) for counts in by_scan], axis=0)
+    chosen = [chosen_shares(counts, by_class, scan.known) for counts, scan in zip(by_scan, scans)]
+    centred = recipe.schedule.foreground * np.mean(chosen, axis=0)
     totals: Any = by_scan.sum(axis=0)
     return [
         ClassShare(label.id, label.name, int(has.sum()), int(voxels), voxels / totals.sum(), float(often))

@@ -317,7 +317,7 @@ def _foreground_voxel(scan, by_class, rng):
         if not counts.any():
             return None
         return voxel_number(scan.classes, counts, rng.integers(counts.sum()), _foreground_of(scan.known))
-    shares = chosen_shares(counts.sum(axis=0), by_class)
+    shares = chosen_shares(counts.sum(axis=0), by_class, scan.known)
     if not shares.any():
         return None
     chosen = rng.choice(len(shares), p=shares)

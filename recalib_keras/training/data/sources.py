@@ -76,9 +76,15 @@ class ScanSource:
         return class_balance(self.scans, self.recipe)
 
     def class_maps(self) -> Iterable[np.ndarray]:
-        """Returns the classes of each scan's voxels, integers `(X, Y, Z)`; in one row where some are unknown."""
-        number, maps = len(self.recipe.labels), ((scan.known, np.asarray(scan.classes)) for scan in self.scans)
-        return (classes if known is None else classes[classes < number] for known, classes in maps)
+        """Returns the classes of each scan's voxels, integers `(X, Y, Z)`; in one row without those of any class."""
+        return map(self._class_map, self.scans)
+
+    def _class_map(self, scan):
+        classes, sets = np.asarray(scan.classes), self.label_sets
+        if scan.known is None:
+            return classes
+        least = 1 if sets.background_code(scan.known) == sets.anything else 0  # nothing was looked for
+        return classes[(classes >= least) & (classes < sets.num_classes)]
 
     def examples(self, epoch: int, share: slice) -> Batches:
         """Returns the examples of an epoch; see `Examples`.

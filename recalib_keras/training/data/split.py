@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recalib_keras import datasets
+from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import counted, listed
 from recalib_keras.datasets import Contents, DatasetError, LabelledScan, stratified_folds
 from recalib_keras.datasets.channels import choose_channels
@@ -54,6 +55,7 @@ def find_split(
         FileNotFoundError: The folder is missing, or does not hold this data set.
         DatasetError: Scans and label maps do not match by their names; lists every problem.
         ValueError: The data set is unknown, a patient to hold out is missing, or no fold is chosen.
+        RecordError: The recipe has a label that the data set calls `ignore`.
     """
     data = recipe.data
     training, validation = _split(_find_all(recipe, data_root), data, on_scan)
@@ -158,6 +160,7 @@ def _find_all(recipe, data_root):
     if recipe.synthesis is None:
         found = datasets.find_scans(folder, data.dataset, data.volume)
         found = choose_channels(found, recipe.input.channels, folder)
+        _check_ignored(found, recipe)
     else:
         found = [LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
     merge = tuple((int(number), other) for number, other in data.merge.items())
@@ -165,6 +168,17 @@ def _find_all(recipe, data_root):
     if data.ignore_label is None:
         return found
     return [dataclasses.replace(scan, ignore=data.ignore_label) for scan in found]
+
+
+def _check_ignored(scans, recipe):
+    """Checks that the label of voxels that nobody looked at, as the set names it, is none of the recipe's."""
+    ignored = {scan.ignore for scan in scans} & {label.id for label in recipe.labels}
+    if ignored and recipe.data.ignore_label is None:
+        raise RecordError(
+            expected="`labels` without the one that the data set calls `ignore`, for voxels that nobody looked at",
+            received=f"its number {min(ignored)} among them",
+            remedy="take it out of `labels`, or give it another name in the set's own list",
+        )
 
 
 def _generated(label_map, recipe, folder):

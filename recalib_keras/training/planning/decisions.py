@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recalib_keras.models import architecture
 from recalib_keras.training.planning.duration import Budget, duration
 from recalib_keras.training.planning.facts import ORIENTATION, Facts
 from recalib_keras.training.planning.geometry import Geometry, geometry
@@ -53,7 +52,7 @@ def plan_geometry(facts: Facts, machine: Machine) -> Geometry:
         facts: The scans.
         machine: Where the training runs.
     """
-    return geometry(facts.shapes, facts.spacings, voxels_per_batch(machine) // 2 or 1, not _pools_by_axis())
+    return geometry(facts.shapes, facts.spacings, voxels_per_batch(machine) // 2 or 1)
 
 
 def geometry_of(facts: Facts, expects: Input) -> Geometry:
@@ -109,7 +108,24 @@ def input_table(facts: Facts, found: Geometry) -> list[Decision]:
             f"({_times(found.shape)}), as far as the budget of voxels allows, and divisible by the pooling. It covers "
             f"{found.coverage:.0%} of {'a slice of ' if found.is_planar else ''}that scan.",
         ),
-        _normalization(facts),
+        *channel_decisions(facts),
+    ]
+
+
+def channel_decisions(facts: Facts) -> list[Decision]:
+    """Returns the decisions about the channels of scans and how each is normalised.
+
+    Args:
+        facts: The scans.
+    """
+    found = [_normalization(modality) for modality in facts.modalities]
+    if len(found) == 1:
+        return found
+    methods, names = [one.value for one in found], [modality.name for modality in facts.modalities]
+    why = " ".join(f"{name}: {one.why}" for name, one in zip(names, found))
+    return [
+        Decision("channels", names, "All channels of a scan, in this order; take out what new scans will lack."),
+        Decision("normalization", methods, f"Of each channel. {why}"),
     ]
 
 
@@ -124,7 +140,7 @@ def network_table(found: Geometry, machine: Machine) -> list[Decision]:
     device = machine.device or "CPU"
     widths = [min(base * 2**level, MOST_FILTERS[base]) for level in range(len(found.pools) + 1)]
     decisions = [
-        Decision("levels", len(found.pools), "Halved while the shortest axis of the window has 4 voxels left."),
+        Decision("levels", len(found.pools), "An axis is halved while it has 4 voxels left."),
         Decision(
             "filters",
             widths,
@@ -135,9 +151,10 @@ def network_table(found: Geometry, machine: Machine) -> list[Decision]:
         if found.is_planar
         else Decision("recalibration", "pe", "Project & Excite, the block for 3-D networks."),
     ]
-    if _pools_by_axis() and any(set(pool) != {2} for pool in found.pools):
+    if any(set(pool) != {2} for pool in found.pools):
         pools = [list(pool) for pool in found.pools]
-        why = "By axis: coarse axes are pooled later, when voxels are about as long along each axis."
+        why = "By axis: coarse axes are halved later, when voxels are about as long along each axis, and short ones "
+        why += "less often."
         decisions.insert(1, Decision("pool_sizes", pools, why))
     return decisions
 
@@ -297,16 +314,16 @@ def span(sizes: np.ndarray) -> str:
     return _times(low) if (low == high).all() else f"from {_times(low)} to {_times(high)}"
 
 
-def _normalization(facts):
-    low, high = (round(value) for value in facts.intensities)
-    if facts.is_ct and high > low:
+def _normalization(modality):
+    low, high = (round(value) for value in modality.intensities)
+    if modality.is_ct and high > low:
         return Decision(
             "normalization",
             f"ct:{low}:{high}",
-            f"CT ({facts.modality}): Hounsfield units between the percentiles 0.5 and 99.5 of the structures; values "
+            f"CT ({modality.why}): Hounsfield units between the percentiles 0.5 and 99.5 of the structures; values "
             "beyond are clipped. The same for all scans, since the units mean something.",
         )
-    why = f"No CT ({facts.modality}): each scan to mean 0 and deviation 1, since its units are arbitrary."
+    why = f"No CT ({modality.why}): each scan to mean 0 and deviation 1, since its units are arbitrary."
     return Decision("normalization", "zscore", why)
 
 
@@ -341,7 +358,3 @@ def _volumes(facts):
 
 def _times(sizes):
     return " x ".join(f"{size:.3g}" for size in sizes)
-
-
-def _pools_by_axis():
-    return "pool_sizes" in architecture.ARGUMENTS

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recalib_keras.inference.sliding_window.windows import WindowGrid
 from recalib_keras.training.planning.geometry import Geometry
+from recalib_keras.volumes.windows import WindowGrid
 
 STEPS_PER_EPOCH = 100
 LEAST_EPOCHS, MOST_EPOCHS = 5, 1000

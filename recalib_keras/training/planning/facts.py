@@ -7,14 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from recalib_keras import datasets
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import listed, one_line
 from recalib_keras.datasets import DatasetError
-from recalib_keras.datasets.folders import read_json
+from recalib_keras.datasets.channels import with_volumes
+from recalib_keras.datasets.folders import channel_names, read_json
+from recalib_keras.volumes import VolumeError
+from recalib_keras.volumes.channels import number_of_volumes
+from recalib_keras.volumes.windows import with_channel_axis
 
 ORIENTATION = "RAS"
 # Layouts that are recognised by their folders.
@@ -22,6 +27,22 @@ LAYOUTS = {"imagesTr": "msd", "images": "nifti_folder"}
 MOST_SAMPLED = 10_000  # voxels of the foreground of a scan whose intensities count
 AIR = -200  # Hounsfield units: a scan without anything darker is no CT of a body in air
 SEED = 0
+
+
+class Modality(NamedTuple):
+    """What the intensities of one channel are like.
+
+    Args:
+        name: Name of the channel; empty for scans of one channel.
+        is_ct: Whether intensities are Hounsfield units.
+        why: What says so, in words.
+        intensities: The percentiles 0.5 and 99.5 of the foreground's intensities.
+    """
+
+    name: str
+    is_ct: bool
+    why: str
+    intensities: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -35,12 +56,11 @@ class Facts:
         patients: Number of patients.
         shapes: Voxels of each scan along right, front and top, integers `(scans, 3)`.
         spacings: Voxel sizes of each scan in mm, `(scans, 3)`.
-        is_ct: Whether intensities are Hounsfield units.
-        modality: What says so, in words.
-        labels: Name of each label number that occurs, without the background.
+        modalities: Of each channel.
+        labels: Name of each label number that occurs, without the background and what nobody looked at.
         scans_with: How many scans have each label.
+        looked_for: In how many scans each label was looked for.
         volumes: Median volume of each label in ml, over the scans that have it.
-        intensities: The percentiles 0.5 and 99.5 of the foreground's intensities.
         foreground: Mean share of the voxels that belong to a structure.
         source: Where the scans come from, in words.
         licence: Their licence, in words; None if nothing says so.
@@ -52,12 +72,11 @@ class Facts:
     patients: int
     shapes: np.ndarray
     spacings: np.ndarray
-    is_ct: bool
-    modality: str
+    modalities: tuple[Modality, ...]
     labels: Mapping[int, str]
     scans_with: Mapping[int, int]
+    looked_for: Mapping[int, int]
     volumes: Mapping[int, float]
-    intensities: tuple[float, float]
     foreground: float
     source: str
     licence: str | None
@@ -66,6 +85,11 @@ class Facts:
     def scans(self) -> int:
         """Number of scans."""
         return len(self.shapes)
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether the intensities of all channels are Hounsfield units."""
+        return all(modality.is_ct for modality in self.modalities)
 
 
 def read_facts(
@@ -90,12 +114,13 @@ def read_facts(
     dataset = dataset or _layout(folder)
     found = datasets.survey(folder, dataset, volume)
     scans = [scan for scan in found.scans if scan.part != "test"]
+    scans = [_with_channels(scan) for scan in scans]
     problems, measured = [*found.problems], []
     for done, scan in enumerate(scans, start=1):
         image, labels, wrong = scan.inspect()
         problems += wrong
         if not wrong:
-            measured.append(_Measured.of(image, labels))
+            measured.append(_Measured.of(image, labels, scan.ignore))
         on_scan(done, len(scans))
     if problems:
         raise DatasetError(problems)
@@ -108,22 +133,37 @@ class _Measured:
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
-    darkest: float
-    sample: np.ndarray
+    darkest: np.ndarray  # of each channel, (channels,)
+    sample: np.ndarray  # intensities of the foreground, (voxels, channels)
     voxels: Counter
 
     @classmethod
-    def of(cls, image, labels):
-        grid, inside = image.grid.oriented(ORIENTATION), image.array[labels.array > 0]
+    def of(cls, image, labels, ignore):
+        grid, array = image.grid.oriented(ORIENTATION), with_channel_axis(image.array)
+        inside = array[(labels.array > 0) & (labels.array != ignore)]
         rng = np.random.default_rng(SEED)
         numbers, counts = np.unique(labels.array, return_counts=True)
+        voxels = Counter(dict(zip(numbers.tolist(), counts.tolist())))
+        voxels.pop(ignore, None)
         return cls(
             grid.shape,
             grid.spacing,
-            float(np.percentile(image.array, 1)),
-            rng.choice(inside, MOST_SAMPLED) if inside.size > MOST_SAMPLED else inside,
-            Counter(dict(zip(numbers.tolist(), counts.tolist()))),
+            np.percentile(array, 1, axis=(0, 1, 2)),
+            rng.choice(inside, MOST_SAMPLED) if len(inside) > MOST_SAMPLED else inside,
+            voxels,
         )
+
+
+def _with_channels(scan):
+    """Returns a scan with the volumes of a 4-D file as channels, by their numbers, if nothing names them."""
+    if scan.channels or scan.volume is not None:
+        return scan
+    try:
+        count = number_of_volumes(scan.image)
+    except VolumeError:  # is told when it is read
+        return scan
+    (found,) = with_volumes([scan], {number: str(number) for number in range(count)})
+    return found
 
 
 def _facts(folder, dataset, volume, scans, measured, names):
@@ -133,9 +173,8 @@ def _facts(folder, dataset, volume, scans, measured, names):
     spacings = np.array([one.spacing for one in measured])
     per_voxel = spacings.prod(axis=1) / 1000
     found = {number: [one.voxels[number] * ml for one, ml in zip(measured, per_voxel)] for number in numbers}
-    is_ct, modality = _modality(folder, dataset, measured)
     about, _ = read_json(folder / "dataset.json")
-    low, high = np.percentile(np.concatenate([one.sample for one in measured]), (0.5, 99.5))
+    known = {number: sum(scan.knows(number) for scan in scans) for number in numbers}
     return Facts(
         folder=folder,
         dataset=dataset,
@@ -143,13 +182,12 @@ def _facts(folder, dataset, volume, scans, measured, names):
         patients=len({scan.patient for scan in scans}),
         shapes=np.array([one.shape for one in measured]),
         spacings=spacings,
-        is_ct=is_ct,
-        modality=modality,
+        modalities=_modalities(folder, dataset, scans, measured),
         labels={number: names.get(number, f"label {number}") for number in numbers},
         scans_with={number: sum(volume > 0 for volume in volumes) for number, volumes in found.items()},
+        looked_for=known,
         volumes={number: float(np.median([v for v in volumes if v > 0])) for number, volumes in found.items()},
-        intensities=(float(low), float(high)),
-        foreground=float(np.mean([1 - one.voxels[0] / np.prod(one.shape) for one in measured])),
+        foreground=float(np.mean([1 - one.voxels[0] / one.voxels.total() for one in measured])),
         source=_text(about, "reference") or _text(about, "name") or folder.resolve().name,
         licence=_text(about, "licence") or _text(about, "license"),
     )
@@ -167,17 +205,36 @@ def _layout(folder):
     )
 
 
-def _modality(folder, dataset, measured):
-    """Returns whether scans are CT, and what says so: dataset.json, the name of the set, or the intensities."""
+def _modalities(folder, dataset, scans, measured):
+    """Returns the modality of each channel."""
+    if len({tuple(channel.name for channel in scan.channels) for scan in scans}) > 1:
+        raise RecordError(
+            file=folder,
+            expected="scans of the same channels",
+            received=listed(sorted({f"{len(scan.channels) or 1} in {scan.name}" for scan in scans})),
+            remedy="take out those that differ, or choose one channel by --volume",
+        )
+    samples = np.concatenate([one.sample for one in measured])
     about, _ = read_json(folder / "dataset.json")
-    given: Any = about.get("channel_names") or about.get("modality")
-    if isinstance(given, dict) and given:
-        name = str(next(iter(given.values())))
-        return name.upper() == "CT", f"dataset.json calls the scans {name}"
+    given = channel_names(about.get("channel_names") or about.get("modality") or {})
+    names = [channel.name for channel in scans[0].channels] or [""]
+    found = []
+    for place, name in enumerate(names):
+        stated = given.get(scans[0].volume or 0) if not name else None if name.isdecimal() else name
+        is_ct, why = _is_ct(dataset, stated, [one.darkest[place] for one in measured])
+        low, high = np.percentile(samples[:, place], (0.5, 99.5))
+        found.append(Modality(name, is_ct, why, (float(low), float(high))))
+    return tuple(found)
+
+
+def _is_ct(dataset, stated, darkest):
+    """Returns whether a channel is CT, and what says so: its name, the name of the set, or the intensities."""
+    if stated is not None:
+        return stated.upper() == "CT", f"the set calls it {one_line(stated)}"
     title = datasets.describe(dataset).title
     if "CT" in title.replace(",", " ").replace(":", " ").split():
         return True, f"the set {dataset} holds CT"
-    is_ct = all(one.darkest < AIR for one in measured)
+    is_ct = all(value < AIR for value in darkest)
     return is_ct, f"{'every scan has' if is_ct else 'not every scan has'} voxels below {AIR}, as air has in CT"
 
 

@@ -55,25 +55,24 @@ class Geometry(NamedTuple):
         return 1 in self.window
 
 
-def geometry(shapes: np.ndarray, spacings: np.ndarray, budget: int, pools_axes_alike: bool) -> Geometry:
+def geometry(shapes: np.ndarray, spacings: np.ndarray, budget: int) -> Geometry:
     """Returns the geometry for scans.
 
     Args:
         shapes: Voxels of each scan, `(scans, 3)`.
         spacings: Their voxel sizes in mm, `(scans, 3)`.
         budget: Most voxels of a window.
-        pools_axes_alike: Whether networks can only pool all axes at once.
 
     Example:
         >>> shapes, spacings = np.array([[36, 50, 35]] * 3), np.ones((3, 3))
-        >>> geometry(shapes, spacings, 2**19, pools_axes_alike=True).window
+        >>> geometry(shapes, spacings, 2**19).window
         (40, 56, 40)
     """
     native, coarsening = target_spacing(spacings), 1.0
     while True:
         spacing = native * coarsening
         shape = np.maximum(np.median(shapes * spacings / spacing, axis=0).round(), 1).astype(int)
-        window, pools = _planned(shape, spacing, budget, pools_axes_alike)
+        window, pools = _planned(shape, spacing, budget)
         found = Geometry(_rounded(spacing), coarsening, tuple(shape.tolist()), window, pools)
         if found.coverage >= LEAST_COVERAGE or coarsening >= MOST_COARSENING:
             return found
@@ -121,33 +120,19 @@ def pooling(window: Sequence[int], spacing: Sequence[float]) -> Pools:
     return tuple(pools)
 
 
-def pooling_alike(window: Sequence[int]) -> Pools:
-    """Returns the pooling of a network that pools all axes at once: while the shortest one has 4 voxels left.
-
-    Args:
-        window: Sizes in voxels.
-
-    Example:
-        >>> pooling_alike((64, 64, 16))
-        ((2, 2, 2), (2, 2, 2))
-    """
-    levels = min(MOST_LEVELS, int(math.log2(max(min(window) / SMALLEST_MAP, 1))))
-    return ((2,) * len(window),) * max(levels, 1)
-
-
-def _planned(shape, spacing, budget, pools_axes_alike):
+def _planned(shape, spacing, budget):
     """Returns window and pooling, in 2-D if one axis alone has too few voxels to be pooled."""
     is_thin = shape < 2 * SMALLEST_MAP
     if is_thin.sum() != 1:
-        return _window(shape, spacing, budget, pools_axes_alike)
-    window, pools = _window(shape[~is_thin], spacing[~is_thin], budget, pools_axes_alike)
+        return _window(shape, spacing, budget)
+    window, pools = _window(shape[~is_thin], spacing[~is_thin], budget)
     return tuple(np.insert(window, int(is_thin.argmax()), 1).tolist()), pools
 
 
-def _window(shape, spacing, budget, pools_axes_alike):
+def _window(shape, spacing, budget):
     """Returns the window and its pooling."""
     sizes = _as_long_in_mm(shape, spacing, budget)
-    pools = pooling_alike(sizes) if pools_axes_alike else pooling(sizes, spacing) or pooling_alike(sizes)
+    pools = pooling(sizes, spacing) or ((2,) * len(sizes),)
     steps = np.prod(np.array(pools), axis=0)
     window = np.maximum(np.ceil(sizes / steps - 1e-6), 1).astype(int) * steps
     while window.prod() > budget and (window > steps).any():

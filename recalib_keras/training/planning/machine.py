@@ -54,9 +54,10 @@ def seconds_per_step(recipe: Recipe, shape: tuple[int, int, int]) -> float:
         shape: Voxels of a scan; of a large one a part is enough.
     """
     part = tuple(min(size, 2 * max(one, 8)) for size, one in zip(shape, recipe.input.window))
-    scans = [_noise(part, len(recipe.labels), seed) for seed in range(2)]
-    model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
-    model.compile(make_optimizer(recipe, 1), DiceCrossEntropy())
+    scans = [_noise(part, recipe, seed) for seed in range(2)]
+    num_classes = recipe.network.num_classes(recipe.labels)
+    model = recipe.network.build(recipe.input.shape, num_classes, dtype=recipe.schedule.precision)
+    model.compile(make_optimizer(recipe, 1), DiceCrossEntropy.of(recipe))
     first, timed = (_fixed(recipe, steps) for steps in (1, TIMED_STEPS))
     model.fit(Examples(scans, first, 0).for_fit(), verbose=0, shuffle=False)  # compiles
     start = time.perf_counter()
@@ -68,10 +69,10 @@ def _fixed(recipe, steps):
     return replace(recipe, schedule=replace(recipe.schedule, steps_per_epoch=steps))
 
 
-def _noise(shape, num_classes, seed):
-    rng = np.random.default_rng(seed)
-    image = rng.standard_normal(shape, "float32")
-    return Scan(f"noise {seed}", image, rng.integers(num_classes, size=shape, dtype="uint8"))
+def _noise(shape, recipe, seed):
+    rng, channels = np.random.default_rng(seed), recipe.input.num_channels
+    image = rng.standard_normal(shape if channels == 1 else (*shape, channels), "float32")
+    return Scan(f"noise {seed}", image, rng.integers(len(recipe.labels), size=shape, dtype="uint8"))
 
 
 def _cpu_has_bfloat16():

@@ -93,7 +93,7 @@ def _text(
             _table("input", decisions.input_table(facts, geometry)),
         ]
     else:
-        parts += [f"# As {like} has them, so that its weights fit.\n{_as_toml(described)}"]
+        parts += [f"# As {like} has them, so that its weights fit.\n{_as_toml(described, facts)}"]
         parts += [_table("fine_tuning", decisions.starting_from(described, str(like), like_weights))]
     rate = LEARNING_RATE if described is None else FINE_TUNING_RATE
     why = "For Adam: it rises in the first epoch and falls to 0 as a cosine"
@@ -129,16 +129,23 @@ def _names(facts, geometry, like):
 
 
 def _labels(facts, labels):
+    counts = ((name, facts.scans_with[number], facts.looked_for[number]) for number, name in facts.labels.items())
     why = "All labels that occur, and in how many scans: " + listed(
-        (f"{name} {facts.scans_with[number]}" for number, name in facts.labels.items()), 40
+        (f"{name} {has}" + (f" of {known}" if known < facts.scans else "") for name, has, known in counts), 40
     )
+    if any(known < facts.scans for known in facts.looked_for.values()):
+        why += ". Where a number follows `of`, so many were searched for it; in the others it is unknown"
     rows = ",\n".join(f"    {_inline(label)}" for label in labels)
     mirror = " `mirror` names the label of the other side." if any("mirror" in label for label in labels) else ""
     return f"{_comment(f'{why}.{mirror}')}labels = [\n{rows},\n]\n"
 
 
-def _as_toml(described):
-    return tomli_w.dumps({"network": to_mapping(described.network), "input": to_mapping(described.input)})
+def _as_toml(described, facts):
+    """Returns network and input of a preset; one of a single channel sees all channels of the scans."""
+    expects = to_mapping(described.input)
+    if described.input.num_channels == 1 and len(facts.modalities) > 1:
+        expects |= {one.key: one.value for one in decisions.channel_decisions(facts)}
+    return tomli_w.dumps({"network": to_mapping(described.network), "input": expects})
 
 
 def _table(name, decided: Sequence[Decision]):
