@@ -348,7 +348,7 @@ def preprocess(
     """
     from recalib_keras import volumes
     from recalib_keras.zoo.ensembles import leader
-    from recalib_keras.zoo.labels import as_labels
+    from recalib_keras.zoo.labels import as_labels, check_labels
     from recalib_keras.zoo.preprocessing import SeenScan, read_scan
 
     described = leader(info(name), _shares(name, weights))
@@ -357,7 +357,9 @@ def preprocess(
     is_read = isinstance(scan, (volumes.Volume, volumes.Channels))
     scan = scan if is_read else read_scan(scan, expects, volume)
     has_sigmoid = described.network.has_sigmoid if has_sigmoid is None else has_sigmoid
-    return SeenScan(scan, expects, as_labels(labels, described.labels), has_sigmoid)
+    structures = as_labels(labels, described.labels)
+    check_labels(structures)
+    return SeenScan(scan, expects, structures, has_sigmoid)
 
 
 def save(
