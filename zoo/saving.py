@@ -12,7 +12,7 @@ from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.core.messages import listed
 from recalib_keras.models.architecture import Architecture
 from recalib_keras.zoo import weights as weight_files
-from recalib_keras.zoo.labels import Labels, as_labels, check_labels
+from recalib_keras.zoo.labels import Labels, labels_of_classes
 from recalib_keras.zoo.network import Network
 from recalib_keras.zoo.pages.card import card
 from recalib_keras.zoo.places.folders import holds_preset
@@ -58,7 +58,7 @@ def save_preset(
     check_name(name, "the name of the weight set")
     described = like.weight_sets[like_weights]
     network = _network(model, described, like)
-    structures = _labels(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
+    structures = labels_of_classes(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
     weight_set = WeightSet(
         title=listed((label.name for label in structures[1:]), most=3)[:MOST_IN_TITLE] if title is None else title,
         network=network,
@@ -149,15 +149,3 @@ def _input(model, expects):
     with_channels = expects.with_channels(model.input_shape[-1] // expects.depth)
     sizes = model.input_shape[1:-1]
     return with_channels if None in sizes else with_channels.resized(sizes)
-
-
-def _labels(labels, known, classes):
-    """Returns the label of each class, checked."""
-    chosen = as_labels(labels, known)
-    if len(chosen) != classes:
-        raise ValueError(
-            f"expected {classes} `labels`, one for each class of the model, the background first, got "
-            f"{'those of the preset, ' if labels is None else ''}{len(chosen)}; name them all"
-        )
-    check_labels(chosen)
-    return chosen
