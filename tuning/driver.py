@@ -54,7 +54,7 @@ def search(
     with open_pool(workers) as pool:
         if not workers.is_here:
             devices.hide_gpus()  # they belong to the workers
-            start_backend(threads=1)
+            start_backend()
         with contextlib.closing(Search(study, folder, data_root, overwrite, show)) as driver:
             driver.dashboard = pool.dashboard
             driver.on_tick()

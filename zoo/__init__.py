@@ -228,8 +228,8 @@ def load(
         read = (lambda: _weights.read(Path(cast("str", weights)))) if is_file else described.read_weights
         tensors = None if weights is None else read()
         model = adapted(described, tensors, input_shape, dtype, **changes)
-    window = _known_sizes(model.input_shape)
-    settings = {"window": window, "channels": channels, "has_sigmoid": _has_sigmoid(model)}
+    window, classes = _known_sizes(model.input_shape), model.output_shape[-1]
+    settings = {"window": window, "channels": channels, "has_sigmoid": _has_sigmoid(model), "num_classes": classes}
     model.preprocess = functools.partial(preprocess, name, weights=shares, **settings)
     return model
 
@@ -316,6 +316,7 @@ def preprocess(
     window: tuple[int, ...] | None = None,
     channels: int | None = None,
     has_sigmoid: bool | None = None,
+    num_classes: int | None = None,
     volume: int | None = None,
 ) -> SeenScan:
     """Returns a scan as a preset's network expects it: orientation, spacing, normalisation, windows; and the way back.
@@ -333,6 +334,7 @@ def preprocess(
         window: Spatial sizes of the network's input, if it was loaded with another `input_shape`.
         channels: Number of channels of your images, if it was loaded with another one.
         has_sigmoid: Whether it has a sigmoid, if it was loaded with another `classifier_activation`.
+        num_classes: Number of outputs of the network, which `labels` must fit; None for as many as they need.
         volume: Index of the volume to take from a 4-D file or image.
 
     Returns:
@@ -340,7 +342,8 @@ def preprocess(
         whole scan, and `.restore(prediction)` for the labels on the scan's own grid.
 
     Raises:
-        ValueError: The preset or weight set is unknown, or `window` has another number of axes.
+        ValueError: The preset or weight set is unknown, `window` has another number of axes, or `labels` are not as
+            many as the classes.
         VolumeError: The scan cannot be read.
 
     Example:
@@ -349,7 +352,7 @@ def preprocess(
     """
     from recalib_keras import volumes
     from recalib_keras.zoo.ensembles import leader
-    from recalib_keras.zoo.labels import as_labels
+    from recalib_keras.zoo.labels import labels_of_classes
     from recalib_keras.zoo.preprocessing import SeenScan, read_scan
 
     described = leader(info(name), _shares(name, weights))
@@ -358,7 +361,12 @@ def preprocess(
     is_read = isinstance(scan, (volumes.Volume, volumes.Channels))
     image: Any = scan if is_read else read_scan(scan, expects, volume)
     has_sigmoid = described.network.has_sigmoid if has_sigmoid is None else has_sigmoid
-    return SeenScan(image, expects, as_labels(labels, described.labels), has_sigmoid)
+    if labels is None:
+        structures = described.labels
+    else:
+        classes = len(labels) if num_classes is None else num_classes + has_sigmoid
+        structures = labels_of_classes(labels, described.labels, classes)
+    return SeenScan(image, expects, structures, has_sigmoid)
 
 
 def save(

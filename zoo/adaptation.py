@@ -65,6 +65,10 @@ def with_channels(
     The kernels are those of the first encoder whose inputs are the image, or the image and further maps behind it; the
     channels of the image are, for each voxel of a patch, all slices of the first channel, then of the next one.
 
+    A normalization before such a kernel, as in the authors' networks, has the values of the trained channel for each
+    channel that belongs to it; where several trained channels meet in one, their mean, and the output is then close to
+    that of the original network, but not equal.
+
     Args:
         tensors: Weights by the paths of their variables.
         model: The network with the wanted number of channels.
@@ -77,20 +81,23 @@ def with_channels(
     shapes = {variable.path: tuple(variable.shape) for variable in model.weights}
     found = dict(tensors)
     for path, tensor in tensors.items():
-        grown = (*tensor.shape[:-2], tensor.shape[-2] + gained, tensor.shape[-1]) if tensor.ndim > 2 else None
-        if gained and path.startswith("encoder_1") and shapes.get(path) == grown:
-            of_image, others = np.split(tensor, [places * trained * depth], axis=-2)
-            by_channel = of_image.reshape(*tensor.shape[:-2], places, trained, depth, tensor.shape[-1])
-            adapted = _shared(by_channel, wanted).reshape(*tensor.shape[:-2], -1, tensor.shape[-1])
-            found[path] = np.concatenate([adapted, others], axis=-2)
+        is_kernel = tensor.ndim > 2
+        by_input = tensor if is_kernel else tensor[..., None]  # what a normalization has for each of its inputs
+        grown = (*by_input.shape[:-2], by_input.shape[-2] + gained, by_input.shape[-1])
+        if gained and path.startswith("encoder_1") and shapes.get(path) == (grown if is_kernel else grown[:-1]):
+            of_image, others = np.split(by_input, [places * trained * depth], axis=-2)
+            by_channel = of_image.reshape(*grown[:-2], places, trained, depth, grown[-1])
+            adapted = _matched(by_channel, wanted, is_kernel).reshape(*grown[:-2], -1, grown[-1])
+            found[path] = np.concatenate([adapted, others], axis=-2).reshape(shapes[path])
     return found
 
 
-def _shared(kernel, wanted):
-    """Returns a kernel `(…, trained, depth, filters)` with the wanted number of channels, and the same sum."""
-    trained = kernel.shape[-3]
+def _matched(values, wanted, keeps_sum):
+    """Returns values `(…, trained, depth, filters)` for the wanted number of channels, with the same sum or mean."""
+    trained = values.shape[-3]
     meets = np.equal.outer(np.arange(wanted) % trained, np.arange(trained) % wanted)
-    return np.einsum("wt,...tdf->...wdf", (meets / meets.sum(axis=0)).astype(kernel.dtype), kernel)
+    shares = meets / meets.sum(axis=0 if keeps_sum else 1, keepdims=True)
+    return np.einsum("wt,...tdf->...wdf", shares.astype(values.dtype), values)
 
 
 def _shape(expects, given, channels):

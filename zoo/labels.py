@@ -79,6 +79,28 @@ def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...
     )
 
 
+def labels_of_classes(labels: Labels | None, known: Sequence[Label], classes: int) -> tuple[Label, ...]:
+    """Returns the label of each class, checked.
+
+    Args:
+        labels: See `as_labels`.
+        known: Labels of the preset.
+        classes: Number of classes, the background included.
+
+    Raises:
+        ValueError: There is another number of labels.
+        RecordError: See `check_labels`.
+    """
+    chosen = as_labels(labels, known)
+    if len(chosen) != classes:
+        raise ValueError(
+            f"expected {classes} `labels`, one for each class of the model, the background first, got "
+            f"{'those of the preset, ' if labels is None else ''}{len(chosen)}; name them all"
+        )
+    check_labels(chosen)
+    return chosen
+
+
 def _color(index, distinct_color):
     return (0, 0, 0) if index == 0 else distinct_color(index - 1)
 

@@ -12,7 +12,7 @@ from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.core.messages import listed
 from recalib_keras.models.architecture import Architecture
 from recalib_keras.zoo import weights as weight_files
-from recalib_keras.zoo.labels import Labels, as_labels, check_labels
+from recalib_keras.zoo.labels import Labels, labels_of_classes
 from recalib_keras.zoo.network import Network
 from recalib_keras.zoo.pages.card import card
 from recalib_keras.zoo.places.folders import holds_preset
@@ -58,7 +58,7 @@ def save_preset(
     check_name(name, "the name of the weight set")
     described = like.weight_sets[like_weights]
     network = _network(model, described, like)
-    structures = _labels(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
+    structures = labels_of_classes(labels, described.labels, model.output_shape[-1] + network.has_sigmoid)
     weight_set = WeightSet(
         title=listed((label.name for label in structures[1:]), most=3)[:MOST_IN_TITLE] if title is None else title,
         network=network,
@@ -118,15 +118,15 @@ def _network(model, described, like):
             f"expected `model` to have an input like that of {like.name!r}, {described.input.shape}, got "
             f"{model.input_shape[1:]}; give the weights that it was loaded with"
         )
-    same = described.build(model.output_shape[-1], model.input_shape[1:])
-    if type(model).__name__ != type(same).__name__:
-        differing = [f"{type(model).__name__} instead of {type(same).__name__}"]
-    else:
-        differing = _differences(architecture.config(), same.architecture.config())
+    differing = _differences(model, described)
     if differing:
-        others = [key for key, other in like.weight_sets.items() if other.network != described.network]
-        hint = f"; its other weights are {listed(others)}: give weights=…" if others else ""
-        raise ValueError(f"expected the network of {like.name!r}, got {listed(differing)}{hint}")
+        fitting = [key for key, other in like.weight_sets.items() if not _differences(model, other)]
+        hint = (
+            f"it is that of the weights {listed(fitting)}: give weights=…"
+            if fitting
+            else "only a network that zoo.load returned for these weights can be saved; a recipe trains any other one"
+        )
+        raise ValueError(f"expected the network of {like.name!r}, got {listed(differing)}; {hint}")
     described_as = described.network.arguments
     changed = {
         key: getattr(architecture, key)
@@ -136,11 +136,19 @@ def _network(model, described, like):
     return Network(described.network.architecture, {**described_as, **changed})
 
 
-def _differences(found, wanted):
+def _differences(model, described):
+    """Returns in which arguments a model differs from the network of a weight set, in words."""
+    if len(model.input_shape) - 1 != len(described.input.shape):
+        return ["another number of axes"]
+    any_size = (None,) * (len(model.input_shape) - 2)  # that of the model may not fit the other network
+    same = described.build(model.output_shape[-1], (*any_size, model.input_shape[-1]))
+    if type(model).__name__ != type(same).__name__:
+        return [f"{type(model).__name__} instead of {type(same).__name__}"]
+    found, wanted = model.architecture.config(), same.architecture.config()
     return [
         f"{key}={found.get(key)!r} instead of {wanted[key]!r}"
         for key in wanted
-        if key not in FREE_ARGUMENTS and found.get(key) != wanted[key]
+        if key not in ("input_shape", *FREE_ARGUMENTS) and found.get(key) != wanted[key]
     ]
 
 
@@ -149,15 +157,3 @@ def _input(model, expects):
     with_channels = expects.with_channels(model.input_shape[-1] // expects.depth)
     sizes = model.input_shape[1:-1]
     return with_channels if None in sizes else with_channels.resized(sizes)
-
-
-def _labels(labels, known, classes):
-    """Returns the label of each class, checked."""
-    chosen = as_labels(labels, known)
-    if len(chosen) != classes:
-        raise ValueError(
-            f"expected {classes} `labels`, one for each class of the model, the background first, got "
-            f"{'those of the preset, ' if labels is None else ''}{len(chosen)}; name them all"
-        )
-    check_labels(chosen)
-    return chosen

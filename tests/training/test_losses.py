@@ -217,3 +217,23 @@ def test_other_shapes_are_refused(truth, weights, message):
     predictions = np.full((2, 6, 7, 3), 1 / 3, "float32")
     with pytest.raises(ValueError, match=message):
         DiceCrossEntropy()(np.zeros(truth), predictions, None if weights is None else np.ones(weights))
+
+
+def test_structures_that_overlap_are_shown_the_activation():
+    with pytest.raises(ValueError, match=r'for structures that may overlap, DiceCrossEntropy\(activation="sigmoid"\)'):
+        DiceCrossEntropy()(np.zeros((2, 6, 7, 3)), np.full((2, 6, 7, 3), 0.5, "float32"))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_logits_have_the_loss_of_their_probabilities(activation, outputs, rng):
+    logits = rng.normal(size=(2, 6, 7, outputs)).astype("float32")
+    has_softmax = activation == "softmax" and outputs > 1
+    probabilities = softmax(logits) if has_softmax else 1 / (1 + np.exp(-logits))
+    truth = rng.integers(0, max(outputs, 2), (2, 6, 7))
+    found = loss(truth, logits, activation=activation, from_logits=True)
+    assert found == pytest.approx(loss(truth, probabilities, activation=activation), rel=1e-5)
+    of_all = DiceCrossEntropy(activation=activation, from_logits=True).of_all([(truth, logits)])
+    assert of_all["loss"] == pytest.approx(found, rel=1e-5)
+    config = DiceCrossEntropy(from_logits=True).get_config()
+    assert DiceCrossEntropy.from_config(config).from_logits

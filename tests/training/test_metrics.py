@@ -28,6 +28,11 @@ def test_structures_above_one_half_and_regions():
     assert dice(truth, found, **arguments) == pytest.approx(expected)
 
 
+def test_a_single_structure_is_above_one_half_whatever_the_activation():
+    truth, found = np.array([0, 1, 1, 0]).reshape(1, 4, 1, 1), np.array([0.1, 0.9, 0.4, 0.7]).reshape(1, 4, 1, 1)
+    assert dice(truth, found, num_structures=1) == pytest.approx(2 * 1 / (2 + 2))
+
+
 def test_what_is_unknown_does_not_count():
     truth = np.array([1, 1, 3, 4]).reshape(1, 4, 1, 1)  # 3: anything; 4: background or class 2
     found = np.eye(3)[[1, 0, 1, 2]].reshape(1, 4, 1, 3)

@@ -121,7 +121,8 @@ def test_a_binary_sigmoid_is_binary_cross_entropy_and_dice(rng):
     truth, probabilities = rng.integers(0, 2, (2, 5, 4, 1)), rng.uniform(0.05, 0.95, (2, 5, 4, 1))
     cross_entropy = -np.where(truth, np.log(probabilities), np.log(1 - probabilities)).mean()
     dice = 2 * (truth * probabilities).sum() / (truth.sum() + probabilities.sum())
-    assert loss(truth, probabilities, activation="sigmoid") == pytest.approx(cross_entropy + 1 - dice, rel=1e-5)
+    for activation in ("sigmoid", "softmax"):  # the only output of a network has a sigmoid, whatever was asked for
+        assert loss(truth, probabilities, activation=activation) == pytest.approx(cross_entropy + 1 - dice, rel=1e-5)
 
 
 def test_of_many_batches_it_is_that_of_one(rng):
@@ -131,11 +132,13 @@ def test_of_many_batches_it_is_that_of_one(rng):
     assert found["loss"] == pytest.approx(loss(truth, probabilities, label_sets=SETS), rel=1e-5)
 
 
-def test_a_binary_network_learns():
+@pytest.mark.parametrize("arguments", [{"activation": "sigmoid"}, {}], ids=str)
+def test_a_binary_network_learns(arguments):
+    keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
     keras.utils.set_random_seed(0)
     model = models.UNet((8, 8, 1), num_classes=1, levels=1, filters=4)
-    model.compile(keras.optimizers.Adam(0.02), DiceCrossEntropy(activation="sigmoid"))
+    model.compile(keras.optimizers.Adam(0.02), DiceCrossEntropy(**arguments))
     losses = model.fit(images, (images > 0.5).astype("uint8"), epochs=25, verbose=0).history["loss"]
     assert losses[-1] < 0.6 * losses[0]
 

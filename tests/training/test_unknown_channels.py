@@ -21,7 +21,7 @@ from recalib_keras.training.data.class_balance import class_balance
 from recalib_keras.training.data.examples import Scan, random_window, read_scan
 from recalib_keras.training.data.scan_cache import ScanCache
 from recalib_keras.training.data.sources import make_source
-from recalib_keras.training.deep_supervision import SupervisedModel, of_resolution
+from recalib_keras.training.losses.deep_supervision import SupervisedModel, of_resolution
 from recalib_keras.zoo import Input, Label
 
 IGNORED = 9

@@ -161,3 +161,22 @@ def test_a_preset_of_structures_with_probabilities_of_their_own(tmp_path):
     assert (model.input_shape[-1], model.output_shape[-1]) == (2, 2)
     assert re.search("channels +FLAIR, T1w", repr(zoo.weight_set(folder)))
     assert zoo.load(folder, classifier_activation=None).output_shape[-1] == 2
+
+
+def test_a_normalization_before_the_first_kernel_is_adapted_too(tmp_path):
+    """The authors' dense blocks normalise the image itself."""
+    arguments = {"architecture": "DenseNet", "convention": "authors", "recalibration": None}
+    folder = write_preset(tmp_path / "authors", **arguments)
+    original, adapted = zoo.load(folder), zoo.load(folder, channels=3)
+    images = images_for(original)
+    assert adapted.get_layer("encoder_1_norm_1").gamma.shape == (3,)
+    expected = outputs(original, images)
+    np.testing.assert_allclose(outputs(adapted, np.repeat(images, 3, axis=-1)), expected, atol=1e-5)
+
+
+def test_a_normalization_of_channels_that_meet_is_their_mean(tmp_path):
+    arguments = {"architecture": "DenseNet", "convention": "authors", "recalibration": None}
+    folder = write_preset(tmp_path / "authors", channels=("t1", "t2", "flair"), **arguments)
+    means = zoo.load(folder).get_layer("encoder_1_norm_1").gamma.numpy()
+    found = zoo.load(folder, channels=1).get_layer("encoder_1_norm_1").gamma.numpy()
+    np.testing.assert_allclose(found, means.mean(keepdims=True), rtol=1e-6)

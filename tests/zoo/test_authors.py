@@ -238,3 +238,10 @@ def test_a_preset_is_not_overwritten(tmp_path):
         RecordError, match=r"mine: expected a folder without preset\.json, got a preset; choose another"
     ):
         zoo.import_authors(tensors, tmp_path / "mine")
+
+
+def test_a_window_that_the_levels_do_not_divide_is_refused(tmp_path):
+    network = trained(kind="sdnet", levels=2, size=3)
+    with pytest.raises(ValueError, match=r"a multiple of 4 .*got \(255, 256\)"):
+        zoo.import_authors(state(network), tmp_path / "sdnet", expects={"window": (255, 256, 1)})
+    assert not (tmp_path / "sdnet").exists()

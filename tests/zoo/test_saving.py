@@ -199,3 +199,9 @@ def test_other_channels_and_a_sigmoid_are_kept(preset_folder, tmp_path):
     )
     segmented = recalib_keras.segment(tmp_path / "scan.nii.gz", folder, engine="keras", precision="float32")
     np.testing.assert_array_equal(segmented.get_fdata(), expected.get_fdata())
+
+
+def test_a_network_of_other_pooling_is_refused_without_blaming_the_weights(tmp_path):
+    model = models.UNet((8, 8, 2, 1), num_classes=2, levels=3, filters=4, pool_sizes=[(2, 2, 1), (2, 2, 1), 2])
+    with pytest.raises(ValueError, match=r"got .*pool_sizes=\(\(2, 2, 1\).*; only a network that zoo.load returned"):
+        zoo.save(model, tmp_path / "mine", like="unet3d_pe", weights="hippocampus", labels=["background", "lesion"])

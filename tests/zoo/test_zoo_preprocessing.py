@@ -139,6 +139,17 @@ def test_by_name_by_path_and_from_the_model(preset_folder, tmp_path, scan):
     assert repr(by_name).startswith("<SeenScan 9 x 8 x 5 voxels of 1 x 1.5 x 2 mm, RAS, zscore; windows of (12, 12, 12")
 
 
+def test_labels_must_be_as_many_as_the_classes(preset_folder, scan):
+    binary = zoo.load(preset_folder, num_classes=1)
+    assert len(binary.preprocess(scan, labels=["background", "ball"]).labels) == 2
+    with pytest.raises(ValueError, match=r"expected 2 `labels`, .* the background first, got 1; name them all"):
+        binary.preprocess(scan, labels=["ball"])
+    with pytest.raises(ValueError, match="expected 5 `labels`"):
+        zoo.load(preset_folder, num_classes=5).preprocess(scan, labels=["background", "ball"])
+    with pytest.raises(zoo.RecordError, match="the background as the first"):
+        zoo.preprocess(preset_folder, scan, labels=["ball", "background"])
+
+
 def test_a_volume_of_a_4d_scan(preset_folder, tmp_path, scan):
     path = tmp_path / "scan.nii.gz"
     nib.save(nib.Nifti1Image(np.stack([scan.array, 2 + scan.array[::-1]], -1), scan.grid.affine), path)

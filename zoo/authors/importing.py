@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.errors import RecordError, WeightsError
+from recalib_keras.models.sizes import check_size
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.authors.names import NAMES, Checkpoint, default_decoders, translated
 from recalib_keras.zoo.authors.state_dict import read_state_dict
@@ -68,7 +69,7 @@ def import_authors(
             of another shape, which are all named.
         ImportError: PyTorch is needed and not installed.
         RecordError: The labels do not fit the classes, or the preset cannot describe the network.
-        ValueError: An unknown view, or decoders that the network does not have.
+        ValueError: An unknown view, decoders that the network does not have, or a window that its levels do not divide.
     """
     tensors = checkpoint if isinstance(checkpoint, Mapping) else read_state_dict(checkpoint)
     try:
@@ -108,6 +109,7 @@ def _input(found, view, expects):
             remedy="give `expects` another window or context; a preset shows a network a slice and as many on either "
             "side, or a block of voxels with one channel",
         )
+    check_size(expects.shape[:-1], found.levels)
     return expects
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
-from recalib_keras.training.losses.targets import check_sets, looked_up, tables
+from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, tables
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo.labels import region_classes
 
@@ -36,11 +36,13 @@ class DiceCrossEntropy(keras.losses.Loss):
             Defaults to 1.
         class_weights: A factor for each class, or output of a sigmoid, by which its cross-entropy is multiplied; see
             `class_weights`. Defaults to `None`, 1 for each.
-        activation: `"softmax"`, or `"sigmoid"` for a probability of its own for each structure.
+        activation: `"softmax"`, or `"sigmoid"` for a probability of its own for each structure. A single output has a
+            sigmoid in any case, as in the networks: the softmax of its logit beside the background's, which is 0.
         label_sets: What codes from the number of classes on mean: for each one, the classes that the voxel may have.
             Defaults to none.
         regions: For a sigmoid, the classes whose voxels make up each output; several for a structure that includes
             others. Defaults to one class for each, from 1 on.
+        from_logits: Whether the network returns logits, as with `classifier_activation=None`.
         name: Name of the loss.
         **kwargs: Arguments of `keras.losses.Loss`.
 
@@ -51,7 +53,8 @@ class DiceCrossEntropy(keras.losses.Loss):
     Call arguments:
         y_true: Classes or codes, integers `(batch, *spatial)` or `(batch, *spatial, 1)`. For a sigmoid of several
             structures also 0 and 1 for each of them, `(batch, *spatial, structures)`, and -1 where that is unknown.
-        y_pred: Probabilities `(batch, *spatial, num_classes)`; those of a sigmoid have none for the background.
+        y_pred: Probabilities or logits `(batch, *spatial, num_classes)`; those of a sigmoid have none for the
+            background.
         sample_weight: A weight for each example, `(batch,)`, or for each voxel, `(batch, *spatial)` or
             `(batch, *spatial, 1)`; none is below 0. None for 1 everywhere.
 
@@ -73,6 +76,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         activation: str = "softmax",
         label_sets: Sequence[Sequence[int]] | None = None,
         regions: Sequence[Sequence[int]] | None = None,
+        from_logits: bool = False,
         name: str = "dice_cross_entropy",
         **kwargs: Any,
     ):
@@ -82,7 +86,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         self.dice_weight = dice_weight
         self.cross_entropy_weight = cross_entropy_weight
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
-        self.activation = activation
+        self.activation, self.from_logits = activation, from_logits
         self.label_sets, self.regions = (
             None if sets is None else tuple(tuple(map(int, one)) for one in sets) for sets in (label_sets, regions)
         )
@@ -125,10 +129,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         y_true, *weights = y_true if isinstance(y_true, tuple) else (y_true,)
         weights = [_of_voxels(weight, y_pred, "sample_weight") for weight in weights]
         y_true = ops.cast(self._truth(y_true, y_pred), "int32")
-        logits = getattr(y_pred, "_keras_logits", None)  # Keras's activations leave them here: no need to invert them
-        if logits is None:
-            logits = _logits(y_pred, self.activation)
-        dice, cross_entropy = self._terms(y_true, ops.cast(logits, "float32"), *weights)
+        dice, cross_entropy = self._terms(y_true, self._logits(y_pred), *weights)
         total = self.dice_weight * dice + self.cross_entropy_weight * cross_entropy
         return ops.expand_dims(total, 0)  # with tf.distribute Keras scales only losses that it still has to reduce
 
@@ -143,6 +144,14 @@ class DiceCrossEntropy(keras.losses.Loss):
         has_all = self.activation == "sigmoid" and len(y_true.shape) == len(y_pred.shape)
         return y_true if has_all and y_true.shape[-1] == y_pred.shape[-1] else _of_voxels(y_true, y_pred, "y_true")
 
+    def _logits(self, y_pred):
+        """Returns the logits of what the network returns, float32."""
+        # Keras's activations leave their logits here, so that nothing has to invert them.
+        logits = y_pred if self.from_logits else getattr(y_pred, "_keras_logits", None)
+        return (
+            _logits(y_pred, activation_of(y_pred, self.activation)) if logits is None else ops.cast(logits, "float32")
+        )
+
     def of_all(self, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """Returns the loss of many batches as if they were one, and its two terms without their factors.
 
@@ -154,9 +163,8 @@ class DiceCrossEntropy(keras.losses.Loss):
         """
         sums: Any = 0.0
         for y_true, y_pred in batches:
-            of_batch = self._sums(
-                ops.convert_to_tensor(self._truth(y_true, y_pred), "int32"), _logits(y_pred, self.activation)
-            )
+            y_pred = ops.convert_to_tensor(y_pred)
+            of_batch = self._sums(ops.convert_to_tensor(self._truth(y_true, y_pred), "int32"), self._logits(y_pred))
             of_batch = [np.asarray(ops.convert_to_numpy(part), "float64") for part in of_batch]
             sums = [one + other for one, other in zip(of_batch, sums or [0.0] * len(of_batch))]
         dice, cross_entropy = map(float, self._terms_of([ops.convert_to_tensor(part, "float32") for part in sums]))
@@ -173,6 +181,7 @@ class DiceCrossEntropy(keras.losses.Loss):
             "activation": self.activation,
             "label_sets": self.label_sets,
             "regions": self.regions,
+            "from_logits": self.from_logits,
         }
 
 
@@ -183,6 +192,12 @@ def _logits(probabilities, activation):
         return ops.log(ops.maximum(probabilities, least))
     probabilities = ops.clip(probabilities, least, 1 - least)
     return ops.log(probabilities) - ops.log(1 - probabilities)
+
+
+HINT_OF_ONE_HOT = (
+    "give the number of each voxel's class, such as argmax(y_true, axis=-1); for structures that may overlap, "
+    'DiceCrossEntropy(activation="sigmoid")'
+)
 
 
 def _of_voxels(values, y_pred, name):
@@ -196,7 +211,7 @@ def _of_voxels(values, y_pred, name):
         return ops.reshape(values, (-1,) + (1,) * (rank - 1))
     wanted = "(batch,), (batch, *spatial)" if name == "sample_weight" else "(batch, *spatial)"
     is_one_hot = name == "y_true" and len(shape) == rank
-    hint = "give the number of each voxel's class, such as argmax(y_true, axis=-1)" if is_one_hot else "reshape it"
+    hint = HINT_OF_ONE_HOT if is_one_hot else "reshape it"
     raise ValueError(
         f"expected `{name}` of shape {wanted} or (batch, *spatial, 1) beside predictions of shape "
         f"{tuple(y_pred.shape)}, got {tuple(shape)}; {hint}"
@@ -211,7 +226,7 @@ def _sums(y_true, logits, weights=None, *, activation, sets, regions):
     one sums.
     """
     voxels = tuple(range(len(logits.shape) - 1))
-    summands, count = SUMMANDS[activation](y_true, logits, sets, regions)
+    summands, count = SUMMANDS[activation_of(logits, activation)](y_true, logits, sets, regions)
     if weights is not None:
         summands = [summand * weights for summand in summands]
     return (*(ops.sum(summand, axis=voxels) for summand in summands), count)
@@ -253,7 +268,7 @@ IMPOSSIBLE = -1e30  # the logarithm of a probability that counts for nothing, wi
 def _terms_of(sums, activation, class_weights):
     """Returns the Dice loss and the cross-entropy from the sums of `_sums`."""
     overlap, in_truth, in_prediction, of_classes, count = sums
-    first = 1 if activation == "softmax" else 0
+    first = 1 if activation_of(in_truth, activation) == "softmax" else 0
     is_present = ops.cast(in_truth > 0, "float32")[first:]
     dice = (1 - 2 * overlap / ops.maximum(in_truth + in_prediction, keras.config.epsilon()))[first:]
     weights = 1.0 if class_weights is None else ops.convert_to_tensor(class_weights, "float32")

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from recalib_keras.training.losses.targets import check_sets, looked_up, tables
+from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, tables
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 
@@ -23,7 +23,8 @@ class MeanDice(keras.metrics.Metric):
 
     Args:
         num_structures: Number of structures, the classes but the background.
-        activation: `"softmax"`, or `"sigmoid"` for a probability of its own for each structure.
+        activation: `"softmax"`, or `"sigmoid"` for a probability of its own for each structure. A single output has a
+            sigmoid in any case.
         label_sets: See `DiceCrossEntropy`.
         regions: See `DiceCrossEntropy`.
         name: Name of the metric.
@@ -106,6 +107,6 @@ class MeanDice(keras.metrics.Metric):
 
     def _found(self, probabilities):
         """Returns which voxels the network gives to each structure."""
-        if self.activation == "sigmoid":
+        if activation_of(probabilities, self.activation) == "sigmoid":
             return ops.cast(probabilities > 0.5, "float32")
         return ops.one_hot(ops.argmax(probabilities, axis=-1), self.num_structures + 1, dtype="float32")[..., 1:]

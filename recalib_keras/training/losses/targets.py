@@ -33,6 +33,16 @@ class Tables(NamedTuple):
     counted: np.ndarray
 
 
+def activation_of(outputs: Tensor, activation: str) -> str:
+    """Returns the activation that outputs have been given, from that which was asked for: one alone has a sigmoid.
+
+    Args:
+        outputs: Anything with a last axis of outputs.
+        activation: `"softmax"` or `"sigmoid"`.
+    """
+    return "sigmoid" if outputs.shape[-1] == 1 else activation
+
+
 @functools.cache
 def tables(num_classes: int, sets: tuple[tuple[int, ...], ...], regions: tuple[tuple[int, ...], ...] | None) -> Tables:
     """Returns what codes mean.
