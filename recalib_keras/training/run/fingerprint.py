@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import listed
 from recalib_keras.core.records import from_mapping, to_mapping
 from recalib_keras.training.data.split import Split
 from recalib_keras.training.recipe import Recipe
@@ -14,6 +15,7 @@ DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage", "
 DESCRIPTION_OF_DATA = ("source", "licence", "score_from")
 # Keys of the scans in a fingerprint, with their names in messages.
 SCANS = {"training scans": "training scans", "held-out scans": "validation scans"}
+ANNOTATED = "annotated"  # the labels that were looked for, of each scan where these are not all; missing in old runs
 
 
 def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
@@ -28,6 +30,8 @@ def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
         "training scans": [scan.name for scan in split.training],
         "held-out scans": [scan.name for scan in split.validation],
     }
+    annotated = {scan.name: scan.annotated for scan in [*split.training, *split.validation]}
+    found[ANNOTATED] = {name: sorted(labels) for name, labels in annotated.items() if labels is not None}
     return json.loads(json.dumps(found, default=repr))  # a network may have a block's class among its arguments
 
 
@@ -51,6 +55,11 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
             return f"its {kind} included {missing[0]!r}, which is missing now"
         if new:
             return f"its {kind} did not include {new[0]!r}"
+    before, now = (found.get(ANNOTATED, {}) for found in (begun, asked))
+    name = next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), None)
+    if name is not None:
+        had, has = (listed(found[name]) if name in found else "all" for found in (before, now))
+        return f"of {name!r} the labels looked for were {had}, and are {has} now"
     return None
 
 

@@ -8,7 +8,8 @@ from training.runs import fingerprint_of
 from training.synthetic import FOLDER, changed
 
 from recalib_keras.layers import ChannelSE
-from recalib_keras.training.run.fingerprint import difference, lengthened
+from recalib_keras.training import find_split
+from recalib_keras.training.run.fingerprint import difference, fingerprint, lengthened
 from recalib_keras.zoo import Label
 
 
@@ -106,3 +107,12 @@ def test_another_training_scan_is_a_difference(recipe, data_copy):
     assert (
         difference(fingerprint_of(named, data_copy), before) == "its training scans included 'z', which is missing now"
     )
+
+
+def test_other_labels_that_were_looked_for_are_a_difference(recipe, data):
+    split = find_split(recipe, data)
+    partial = split._replace(training=[dataclasses.replace(scan, annotated=(53,)) for scan in split.training])
+    whole, changed_list = fingerprint(recipe, split), fingerprint(recipe, partial)
+    assert difference(whole, changed_list) == "of 'ball_1' the labels looked for were all, and are 53 now"
+    old = {key: value for key, value in whole.items() if key != "annotated"}  # runs begun before this was kept
+    assert difference(old, whole) is None and difference(whole, old) is None
