@@ -62,6 +62,9 @@ def test_config_names_every_argument_and_restores_the_network():
         "patch_size": 2,
         "head_filters": 12,
         "classifier_activation": None,
+        "pool_sizes": ((2, 2), (2, 1)),
+        "data_format": "channels_last",
+        "convention": "paper",
         "dtype": "mixed_bfloat16",
         "name": "mine",
     }
