@@ -85,6 +85,7 @@ def segment(scans, out, preset, **options):
         text=True,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a background job of a shell ignores
         **options,
     )
 

@@ -165,9 +165,9 @@ def test_builds_a_task_of_the_decathlon(datasets, folder, tmp_path):
 
 
 def test_an_error_of_many_problems_takes_a_line_for_each(capsys):
-    print_line("train", DatasetError([Problem(Path(f"{number}.nii"), "a scan", "none") for number in range(12)]))
+    print_line("train", DatasetError([Problem(Path(f"{number}.nii"), "a scan", f"a {number}") for number in range(12)]))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "recalib train: 0.nii: expected a scan, got none"
+    assert lines[0] == "recalib train: 0.nii: expected a scan, got a 0"
     assert len(lines) == 11 and lines[-1] == "recalib train: and 2 more problems"
 
 

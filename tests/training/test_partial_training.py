@@ -15,13 +15,13 @@ from recalib_keras.datasets import LabelledScan, survey
 from recalib_keras.evaluation import Case, evaluate
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import DiceCrossEntropy, Recipe, evaluate_preset, publish, train
-from recalib_keras.training.data.examples import Examples, Scan
+from recalib_keras.training.data.examples import Examples, Scan, random_window
 from recalib_keras.training.data.sources import ScanSource
 from recalib_keras.training.data.split import find_split
 from recalib_keras.training.losses.label_sets import LabelSets, known_classes
 from recalib_keras.training.validation import validate
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Label
+from recalib_keras.zoo import Input, Label
 
 LABELS = (Label(0, "background"), Label(17, "left", mirror=53), Label(53, "right", mirror=17))
 IGNORED = 200
@@ -84,8 +84,11 @@ def test_nothing_outside_a_scan_is_known_to_be_background(recipe):
 
 def test_windows_are_centred_on_what_is_known():
     classes = np.zeros((4, 4, 4), "uint8")
-    classes[0, 0, 0], classes[1, 1, 1] = 1, 3
-    assert Scan("a", classes, classes, known=[True] * 3).foreground.tolist() == [0]
+    classes[0, 0, 0], classes[3, 3, 3] = 1, 3
+    scan = Scan("a", classes, classes, known=[True] * 3)
+    assert scan.counts.sum(axis=0).tolist() == [62, 1, 0]  # the voxel of class 3 was not looked at
+    window = random_window(scan, Input((2, 2, 2)), foreground=1.0, rng=np.random.default_rng(0))
+    assert np.unique(window[1]).tolist() == [0, 1]
 
 
 def segmenter_of(labels):

@@ -105,7 +105,7 @@ def as_logs(line: Mapping[str, Any]) -> dict[str, float]:
     logs |= {key.replace("validation", "val"): value for key, value in line.items() if key.startswith("validation_")}
     if "dice" in line:
         logs["val_dice"] = line["dice"]
-        by_structure = line["dice_by_structure"].items()
+        by_structure = line.get("dice_by_structure", {}).items()
         logs |= {f"val_dice_{re.sub(r'[^A-Za-z0-9_. -]', '_', name)}": value for name, value in by_structure}
     return logs
 
