@@ -46,6 +46,7 @@ def preset(tmp_path_factory, recipe, path, data):
     return publish(recipe, path, weight_set, root / "run", root)
 
 
+@pytest.mark.slow
 def test_the_set_is_learnt_and_segmented(preset, recipe, data):
     described = json.loads((preset / "preset.json").read_text())["weight_sets"]["tumours"]
     assert described["input"]["channels"] == list(tumours.CHANNELS)
@@ -133,6 +134,7 @@ def test_a_picture_of_examples_has_a_row_for_each_channel(recipe, data, tmp_path
     assert preview(recipe, data, tmp_path / "examples.png", scans=1, samples=2).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path):
     short = changed(recipe, schedule={"epochs": 2, "examples_per_scan": 1}, optimizer={"decay": "constant"})
     train(short, tmp_path / "whole", data)

@@ -63,6 +63,7 @@ def test_the_network_keeps_its_weights_and_learns():
     assert {path.split("/")[0] for path in heads} == {"supervision_2"}
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_network_alone_and_resumes_with_its_heads(recipe, data, tmp_path):
     deep = changed(
         recipe,

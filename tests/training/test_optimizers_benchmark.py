@@ -1,11 +1,13 @@
 """What the benchmark of optimizers says of a training is what the training says of itself."""
 
+import pytest
 from training.synthetic import changed
 
 from benchmarks import optimizers
 from recalib_keras.training import train
 
 
+@pytest.mark.slow
 def test_a_row_is_of_the_training_by_that_optimizer(recipe, data, tmp_path):
     shorter = changed(recipe, schedule={"epochs": 4, "validate_every": 4})
     found = optimizers.row(shorter, "muon", 0.02, tmp_path / "runs", data)

@@ -157,6 +157,7 @@ def partial(recipe, tmp_path):
     return changed(recipe, data={"ignore_label": IGNORED}, network=network, schedule={"epochs": 8})
 
 
+@pytest.mark.slow
 def test_a_partly_labelled_set_is_learnt(partial, tmp_path):
     """The cores that were not looked for are found all the same: nothing told the network that they are background."""
     weight_set = train(partial, tmp_path / "run", tmp_path)

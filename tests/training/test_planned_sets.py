@@ -57,6 +57,7 @@ def test_channels_are_planned_by_name(as_files, tmp_path):
     assert read_first(text, tmp_path).image.shape == (14, 12, 13, 4)
 
 
+@pytest.mark.slow
 def test_a_plan_of_channels_trains_as_it_stands(tmp_path):
     tumours.write_scans(tmp_path)
     folder, seconds = tmp_path / tumours.FOLDER, []
@@ -132,6 +133,7 @@ def partial(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_unknown_is_planned_as_unknown(partial, tmp_path):
     facts, text, recipe = planned(partial)
     assert [label["id"] for label in recipe["labels"]] == [0, 17, 53]  # what nobody looked at is no structure

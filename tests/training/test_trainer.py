@@ -117,6 +117,7 @@ def test_refuses_to_resume_by_another_recipe(tables, message, run, recipe, data)
     assert (run.folder / "checkpoint.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_finished_run_continues_with_more_epochs(run, recipe, data, tmp_path):
     """Stopped on the way, it still comes to the same end."""
     longer, lines = changed(recipe, schedule={"epochs": 7}), []

@@ -117,11 +117,13 @@ def assert_close_run(folder, other):
         np.testing.assert_allclose(tensor, theirs[place], atol=1e-4, err_msg=place)
 
 
+@pytest.mark.slow
 def test_two_jax_devices_give_what_one_does(one_jax_device, recipes, data, tmp_path):
     finish(start(recipes / "short.toml", tmp_path, data, "--devices", "2", cpu_devices=2))
     assert_close_run(tmp_path, one_jax_device)
 
 
+@pytest.mark.slow
 def test_two_hosts_give_what_one_does(one_jax_device, recipes, data, tmp_path):
     first, second = finish(*start_hosts(recipes / "short.toml", tmp_path, data))
     assert "epoch 2/2" in first and "preset written to" in first
