@@ -99,7 +99,7 @@ def test_a_wrong_table_is_refused(lines, told, with_table):
 def test_a_table_that_is_no_text(msd_folder):
     folder = msd_folder("a")
     (folder / "scans.csv").write_bytes(b"name,patient\n\xff\xfe,\x00")
-    expected = "expected the columns name, patient and, optionally, part, got a file with NUL bytes"
+    expected = "expected the columns name, patient and, optionally, part and annotated, got a file with NUL bytes"
     assert expected in str(survey(folder).problems[0])
 
 

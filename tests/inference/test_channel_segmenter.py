@@ -97,9 +97,14 @@ def test_the_command_takes_any_of_the_files_of_a_scan(files, preset, tmp_path, c
     assert main(["segment", *map(str, files), *arguments]) == 0
     expected = recalib_keras.segment(files[0], preset, engine="keras", precision="float32")
     np.testing.assert_array_equal(nib.load(out / "case_labels.nii.gz").get_fdata(), expected.get_fdata())
-    assert {path.name for path in out.glob("[!.]*")} == {"case_labels.nii.gz", "case_overlay.png", "volumes.csv"}
+    assert {path.name for path in out.glob("[!.]*")} == {
+        "case_labels.nii.gz",
+        "case_labels.json",
+        "case_overlay.png",
+        "volumes.csv",
+    }
     files[1].unlink()
-    assert main(["segment", str(files[0]), *arguments, "--overwrite"]) == 1
+    assert main(["segment", str(files[0]), *arguments, "--overwrite"]) == 2
     assert "expected the channel T2w of case in case_0001.nii.gz beside it, got no such file" in capsys.readouterr().err
 
 

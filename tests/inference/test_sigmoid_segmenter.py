@@ -116,7 +116,10 @@ def test_engines_are_compared_by_thresholded_structures():
 def test_the_table_of_volumes_counts_each_voxel_once(scan, tmp_path):
     path = tmp_path / "scan.nii.gz"
     save(nib.Nifti1Image(scan.array, scan.grid.affine), path)
-    segment_all([path], tmp_path / "out", sigmoid_segmenter((BACKGROUND, WHOLE, CORE, ENHANCING), [2.4, 5.4, 7.6]))
+    report = segment_all(
+        [path], tmp_path / "out", sigmoid_segmenter((BACKGROUND, WHOLE, CORE, ENHANCING), [2.4, 5.4, 7.6])
+    )
+    assert [outcome.error for outcome in report.outcomes] == [None]
     with (tmp_path / "out" / "volumes.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["mm3"]) for row in rows] == [7 * 63 * 8, 4 * 63 * 8, 2 * 63 * 8]

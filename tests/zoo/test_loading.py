@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from recalib_keras import zoo
 from recalib_keras.zoo import WeightsError, weights
+from recalib_keras.zoo.places import installed
 
 
 def state(model):
@@ -142,7 +143,7 @@ def shelf(preset_folder, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     for name in ("unet3d", "densenet3d_pe"):
         (tmp_path / name / "preset.json").write_bytes((preset_folder / "preset.json").read_bytes())
-    monkeypatch.setattr(zoo.places, "own", lambda: tmp_path)
+    monkeypatch.setattr(installed, "own", lambda: tmp_path)
     return tmp_path
 
 

@@ -16,7 +16,8 @@ from recalib_keras.core.spreading import devices
 from recalib_keras.volumes.names import stem
 
 if TYPE_CHECKING:
-    from recalib_keras.inference.segmentation import Segmentation
+    from recalib_keras.inference.engines import named
+from recalib_keras.inference.segmentation import Segmentation
     from recalib_keras.inference.segmenter import Segmenter
 
 FORMAT = 1
@@ -60,8 +61,7 @@ def manifest_of(
             "weights": predictor.weight_set.title,
             "sha256": predictor.weight_set.sha256,
             "share": share,
-            "engine": predictor.engine.name,
-            "precision": predictor.engine.precision,
+            **dict(zip(("engine", "precision"), named(predictor.engine))),
         }
         for predictor, share in segmenter.members
     ]

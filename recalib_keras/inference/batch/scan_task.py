@@ -15,6 +15,7 @@ from recalib_keras.core.errors import RecordError, VolumeError
 from recalib_keras.evaluation import StructureVolume
 from recalib_keras.inference.batch.manifest import manifest_of, manifest_path, read_manifest, write_manifest
 from recalib_keras.inference.batch.volume_table import Labelled, relative, warning_of
+from recalib_keras.inference.engines import named
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
@@ -119,7 +120,7 @@ class ScanTask:
         if self.draw_overlays:
             self._draw(scan, segmentation)
         entropies = {} if segmentation.uncertainty is None else dict(segmentation.uncertainty.by_structure)
-        engines = sorted({f"{engine.name} in {engine.precision}" for engine in segmenter.engines})
+        engines = sorted({" in ".join(filter(None, named(engine))) for engine in segmenter.engines})
         warnings = tuple(segmentation.warnings)
         return ScanOutcome(
             self.scan, self.labels, True, segmentation.volumes, warnings, None, made_by, engines, entropies

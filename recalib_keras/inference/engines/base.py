@@ -124,6 +124,15 @@ def seconds_of(call: Callable[[], object]) -> float:
     return min(seconds)
 
 
+def named(engine: Callable[..., np.ndarray]) -> tuple[str, str | None]:
+    """Returns the name and the precision of an engine; a function that a user gave as one has no precision.
+
+    Args:
+        engine: An engine or any other function of windows.
+    """
+    return getattr(engine, "name", "a function"), getattr(engine, "precision", None)
+
+
 def fastest(measured: Mapping[Candidate, Measurement]) -> Candidate | None:
     """Returns the fastest candidate that agrees with Keras in float32, or None if none does.
 
