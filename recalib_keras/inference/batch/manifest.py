@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file, write_text
 from recalib_keras.core.spreading import devices
+from recalib_keras.inference.engines import named
 from recalib_keras.volumes.names import stem
 
 if TYPE_CHECKING:
-    from recalib_keras.inference.engines import named
-from recalib_keras.inference.segmentation import Segmentation
+    from recalib_keras.inference.segmentation import Segmentation
     from recalib_keras.inference.segmenter import Segmenter
 
 FORMAT = 1
