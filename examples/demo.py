@@ -48,7 +48,7 @@ def segment(
         return exit_code
     print()
     with (OUTPUT / "volumes.csv").open(newline="", encoding="utf-8") as file:
-        show([row for row in csv.DictReader(file) if row["scan"] == os.path.abspath(scan)])
+        show([row for row in csv.DictReader(file) if os.path.abspath(OUTPUT / row["scan"]) == os.path.abspath(scan)])
     print(f"\nlabels    {OUTPUT / f'{name}_labels.nii.gz'}")
     print(f"volumes   {OUTPUT / 'volumes.csv'}")
     print(f"picture   {OUTPUT / f'{name}_overlay.png'}")
