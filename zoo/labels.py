@@ -65,8 +65,6 @@ def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...
         >>> [(label.id, label.name) for label in as_labels(["background", "lesion"], known=())]
         [(0, 'background'), (1, 'lesion')]
     """
-    from recalib_keras.evaluation.structures import distinct_color  # here, because most users never need it
-
     if labels is None:
         return tuple(known)
     if isinstance(labels, str):
@@ -74,7 +72,7 @@ def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...
     numbered = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
     colors = {label.name: label.color for label in known}
     return tuple(
-        one if isinstance(one, Label) else Label(number, one, colors.get(one) or _color(index, distinct_color))
+        one if isinstance(one, Label) else Label(number, one, colors.get(one) or _color(index))
         for index, (number, one) in enumerate(numbered)
     )
 
@@ -101,8 +99,8 @@ def labels_of_classes(labels: Labels | None, known: Sequence[Label], classes: in
     return chosen
 
 
-def _color(index, distinct_color):
-    return (0, 0, 0) if index == 0 else distinct_color(index - 1)
+def _color(index):
+    return BLACK if index == 0 else distinct_color(index - 1)
 
 
 def check_labels(labels: Sequence[Label]) -> None:

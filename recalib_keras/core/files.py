@@ -13,13 +13,6 @@ MOST_BYTES = 2**28  # of a recipe, a table, a state: far more than any of them n
 NAMES_OF_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
-def cache_folder() -> Path:
-    """Returns the folder of what can be made or fetched again: `RECALIB_CACHE`, else in the user's cache folder."""
-    if os.environ.get("RECALIB_CACHE"):
-        return Path(os.environ["RECALIB_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recalib_keras"
-
-
 def read_file(
     path: str | os.PathLike, expected: str, kind: type[RecalibError], remedy: str = "check the path"
 ) -> bytes:

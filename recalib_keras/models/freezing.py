@@ -146,7 +146,7 @@ def _set(layers, trainable):
 def _walk(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
     """Yields the model and all layers at any depth, each with its path.
 
-    Layers inside layers are told by their number: a name that Keras made, such as `dense_3`, is another one next time.
+    Layers inside layers are named by their number: a name that Keras made, such as `dense_3`, is another one next time.
     """
     yield "", model
     for layer in model.layers:

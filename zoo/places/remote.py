@@ -14,8 +14,9 @@ import urllib.parse
 from pathlib import Path
 from typing import NamedTuple
 
+from recalib_keras.core import cache
 from recalib_keras.core.errors import RecordError, WeightsError
-from recalib_keras.core.files import cache_folder, write_text
+from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import one_line
 
 DESCRIPTION, ORIGIN = "preset.json", "origin.txt"
@@ -58,7 +59,7 @@ def fetch(name: str) -> Path:
     """
     place = parsed(name)
     key = hashlib.sha256(f"{place.url}#{place.sha256}".encode()).hexdigest()[:32]
-    folder = cache_folder() / "presets" / key / place.url.rpartition("/")[2]
+    folder = cache.root() / "presets" / key / place.url.rpartition("/")[2]
     if not (folder / DESCRIPTION).is_file():
         try:
             _retrieve(f"{place.url}/{DESCRIPTION}", place.sha256, folder / DESCRIPTION)
@@ -105,7 +106,7 @@ def origin(folder: Path) -> str | None:
         folder: The preset's folder.
     """
     file = folder / ORIGIN
-    if cache_folder() / "presets" not in folder.parents or not file.is_file():
+    if cache.root() / "presets" not in folder.parents or not file.is_file():
         return None
     return file.read_text(encoding="utf-8")
 

@@ -26,12 +26,12 @@ def find(folder: Path, volume: int | None = None) -> Survey:
     Raises:
         FileNotFoundError: `images` or `labels` is missing, or holds no scan.
     """
-    named, amiss = read_json(folder / "channels.json")
+    named, unread = read_json(folder / "channels.json")
     scans, problems, remarks = labelled_scans(folder / "images", folder / "labels", channel_names(named), volume)
     path = folder / "labels.json"
     content, unreadable = read_json(path)
     labels, unnamed = label_names(content, path)
-    return Survey(scans, labels, problems, [*remarks, *amiss, *unreadable, *unnamed])
+    return Survey(scans, labels, problems, [*remarks, *unread, *unreadable, *unnamed])
 
 
 DESCRIPTION = Description("nifti_folder", "your own scans: images, labels", None, LAYOUT, "yours")

@@ -10,9 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 from recalib_keras import __version__
+from recalib_keras.core.cache import root as cache_root
 from recalib_keras.core.cache import source_digest
 from recalib_keras.core.errors import WriteError
-from recalib_keras.core.files import cache_folder, write_bytes
+from recalib_keras.core.files import write_bytes
 from recalib_keras.core.records import to_mapping
 from recalib_keras.inference.engines.base import Candidate
 from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
@@ -33,7 +34,7 @@ class Cache:
     """
 
     def __init__(self, weight_set: WeightSet):
-        self.folder = cache_folder() / "engines" / _key(weight_set)[:32]
+        self.folder = cache_root() / "engines" / _key(weight_set)[:32]
 
     def read(self, name: str) -> bytes | None:
         """Returns the content of a file, or None if it is missing."""

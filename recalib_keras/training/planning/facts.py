@@ -160,7 +160,7 @@ def _with_channels(scan):
         return scan
     try:
         count = number_of_volumes(scan.image)
-    except VolumeError:  # is told when it is read
+    except VolumeError:  # the error is reported when the scan is read
         return scan
     (found,) = with_volumes([scan], {number: str(number) for number in range(count)})
     return found

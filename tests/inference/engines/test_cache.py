@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from recalib_keras import zoo
-from recalib_keras.core.files import cache_folder
+from recalib_keras.core.cache import root as cache_folder
 from recalib_keras.inference.engines import cache as cache_module
 from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.keras_engine import backend
