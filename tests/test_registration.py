@@ -33,7 +33,11 @@ def run(code, *arguments):
 
 
 @pytest.mark.parametrize(
-    "imports", ["import recalib_keras, keras", "import keras, recalib_keras"], ids=["ours_first", "keras_first"]
+    "imports",
+    [
+        pytest.param("import recalib_keras, keras", id="ours_first"),
+        pytest.param("import keras, recalib_keras", id="keras_first", marks=pytest.mark.slow),
+    ],
 )
 def test_a_fresh_process_loads_networks_with_their_loss_and_optimizer(imports, tmp_path):
     block = {"recalibration": layers.CBAM, "recalibration_args": {"reduction_ratio": 2}}

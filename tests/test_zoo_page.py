@@ -49,6 +49,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs(here):
     names = {}
     for block in blocks_of(PAGE):

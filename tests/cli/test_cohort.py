@@ -117,6 +117,7 @@ def wait_for(condition, what):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_ctrl_c_leaves_no_worker_and_nothing_is_lost(bright_preset, tmp_path):
     pytest.importorskip("distributed")

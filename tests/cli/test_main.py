@@ -52,6 +52,7 @@ def test_stderr_holds_nothing_but_the_error(tmp_path, bright_preset):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_success_is_quiet_in_a_pipe(scan, tmp_path, bright_preset):
     done = _run("segment", scan, "-o", tmp_path / "out", "--preset", bright_preset, "--threads", 1)
     assert (done.returncode, done.stderr) == (0, "")

@@ -114,6 +114,7 @@ def test_damaged_state_is_one_line(run, study, tmp_path, capsys):
         assert "state.json: expected the state of a study, got a list" in said and "--overwrite" in said
 
 
+@pytest.mark.slow
 def test_hyperband_on_a_small_space_trains_the_best_longer(run, study, tmp_path, capsys):
     text = STUDY.replace('"grid"', '"hyperband"').replace("epochs = 1", "epochs = 3\nseeds = [1]")
     study.write_text(text)

@@ -179,6 +179,7 @@ def test_a_segmenter_of_a_model_cannot_be_sent_to_workers(segmenter):
     assert pickle.loads(pickle.dumps(segmenter)).name == segmenter.name
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_killed_leaves_nothing_half_written(bright_preset, tmp_path):
     """Killed at some moment after the first label map; then it resumes."""
     scans = [write_scan(tmp_path / "scans" / f"{index}.nii.gz") for index in range(40)]

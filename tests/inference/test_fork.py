@@ -68,6 +68,7 @@ def test_a_process_that_was_forked_before_computes(bright_preset):
     assert run(body, bright_preset) == ["True"]
 
 
+@pytest.mark.slow
 def test_openvino_computes_after_a_fork(openvino, bright_preset):
     body = """
     voxels(PRESET)

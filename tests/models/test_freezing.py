@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from networks import every_network, image, tiny
+from networks import image, tiny
 
 from recalib_keras import layers, models
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
@@ -104,7 +104,10 @@ def test_training_leaves_frozen_weights_alone():
     assert "bottleneck_norm_1/moving_mean" in changed
 
 
-@every_network
+@pytest.mark.parametrize(
+    "network",
+    [models.UNet, *(pytest.param(other, marks=pytest.mark.slow) for other in (models.SDNet, models.DenseNet))],
+)
 def test_a_fresh_process_continues_with_the_same_weights(network, tmp_path):
     """Frozen parts, also inside blocks, and the state of the optimizer are as they were."""
     model = tiny(network, size=8, **SCSE)

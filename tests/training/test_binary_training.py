@@ -44,6 +44,7 @@ def test_one_structure_is_learnt_and_segmented(preset, root):
     assert ((found.labels > 0) == (truth > 0)).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_several_structures_start_from_one(preset, root, recipe):
     """The structure that both have keeps its classifier; the other one starts anew."""
     whole = write_recipe(root / "whole.toml")

@@ -50,6 +50,7 @@ def test_the_loss_is_a_weighted_mean():
     assert found == pytest.approx((losses[0] + losses[1] / 2 + losses[2] / 4) / 1.75, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_network_keeps_its_weights_and_learns():
     base = network(2)
     supervised = SupervisedModel(base, DiceCrossEntropy())

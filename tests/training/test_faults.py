@@ -121,6 +121,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(run, recipe, data, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainingLog, "draw", lambda *args: None)  # the picture is larger than the checkpoint
     with contextlib.ExitStack() as stack:
@@ -147,6 +148,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_and_leaves_the_last_checkpoint(run, recipe, data, small_disk):
     def fill(line):
         if line["epoch"] == 2:

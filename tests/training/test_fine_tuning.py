@@ -208,12 +208,14 @@ def test_a_frozen_encoder_stays_as_it_was(recipe, pretrained, data, tmp_path, ru
     assert not any(path.startswith(("decoder_", "bottleneck", "classifier")) and "kernel" in path for path in same)
 
 
+@pytest.mark.slow
 def test_starts_ahead_of_a_training_from_scratch(recipe, pretrained, data, tmp_path, run):
     lines = []
     train(tuned(recipe, pretrained, OTHER_LABELS, schedule={"epochs": 2}), tmp_path, data, on_epoch=lines.append)
     assert lines[1]["dice"] > run.lines[1]["dice"] and lines[1]["loss"] < run.lines[1]["loss"]
 
 
+@pytest.mark.slow
 def test_a_resumed_fine_tuning_continues_with_its_own_weights(recipe, pretrained, data, tmp_path):
     class Stop(Exception):
         pass

@@ -40,6 +40,7 @@ def test_what_is_unknown_does_not_count():
     assert dice(np.full((1, 4, 1, 1), 3), found, num_structures=2, label_sets=[(0, 1, 2)]) == 0
 
 
+@pytest.mark.slow
 def test_it_is_shown_by_fit_and_sums_over_batches():
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
     truth = (images > 0.5).astype("uint8")

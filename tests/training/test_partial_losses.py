@@ -132,6 +132,7 @@ def test_of_many_batches_it_is_that_of_one(rng):
     assert found["loss"] == pytest.approx(loss(truth, probabilities, label_sets=SETS), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"activation": "sigmoid"}, {}], ids=str)
 def test_a_binary_network_learns(arguments):
     keras.utils.set_random_seed(0)

@@ -183,6 +183,7 @@ def test_without_the_ignore_label_its_number_is_a_problem(partial, tmp_path):
         ScanSource(partial, split)
 
 
+@pytest.mark.slow
 def test_real_contours_of_which_some_are_missing(data_root, tmp_path):
     """Two head-and-neck patients: background and an organ that was not looked for may change places."""
     source, folder = data_root / "head_and_neck", tmp_path / "head_and_neck"

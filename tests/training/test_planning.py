@@ -271,6 +271,7 @@ def test_a_planned_recipe_trains_as_it_stands(balls, tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"] and weight_set.held_out == ("ball_0", "ball_3")
 
 
+@pytest.mark.slow
 def test_a_step_is_measured(balls):
     measured = []
 

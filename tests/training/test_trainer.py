@@ -57,6 +57,7 @@ def test_a_gpu_is_named_in_the_log_and_the_score(run, recipe, data, tmp_path, mo
     assert "device" not in run.weight_set.score
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_weights(run, recipe, data, tmp_path):
     with pytest.raises(Stop):
         train(recipe, tmp_path, data, on_epoch=stop_after(2))
@@ -158,6 +159,7 @@ def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
     assert ["dice" in line for line in lines] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_a_run_that_never_scores_still_ends(recipe, data, tmp_path, monkeypatch):
     nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
     monkeypatch.setattr(trainer, "validate", lambda *args, **kwargs: nothing)
@@ -185,6 +187,7 @@ def test_labels_can_be_merged(recipe, data, tmp_path):
     assert weight_set.score["dice_by_structure"].keys() == {"whole ball"} and weight_set.score["dice"] > 0.8
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path):
     averaged = changed(recipe, schedule={"average": 0.8, "epochs": 3})
     weight_set = train(averaged, tmp_path / "run", data)
@@ -205,11 +208,15 @@ def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path
 @pytest.mark.parametrize(
     ("optimizer", "loss"),
     [
-        ({"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4}, {"class_weights": "median_frequency", "dice": 0.0}),
-        ({"name": "adamw"}, {"cross_entropy": 0.0}),
-        ({"name": "muon"}, {"class_weights": "median_frequency", "dice": 0.0}),
+        pytest.param(
+            {"name": "sgd", "momentum": 0.95, "weight_decay": 1e-4},
+            {"class_weights": "median_frequency", "dice": 0.0},
+            id="sgd",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"name": "adamw"}, {"cross_entropy": 0.0}, id="adamw", marks=pytest.mark.slow),
+        pytest.param({"name": "muon"}, {"class_weights": "median_frequency", "dice": 0.0}, id="muon"),
     ],
-    ids=["sgd", "adamw", "muon"],
 )
 def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tmp_path):
     lines = []
@@ -292,6 +299,7 @@ def test_validate_of_scans_without_any_structure(tmp_path):
     assert validate(fake_segmenter([row(0, 0, 0)], "left"), scans) == nothing
 
 
+@pytest.mark.slow
 def test_other_seeds_give_other_weights(run, recipe, data, tmp_path):
     with pytest.raises(Stop):
         train(dataclasses.replace(recipe, seed=4), tmp_path, data, on_epoch=stop_after(1))

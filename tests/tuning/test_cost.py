@@ -44,6 +44,7 @@ def test_studies_without_a_cost_have_none(make_study, tmp_path):
     assert "cost" not in results.plan.study.question and "pruning" not in results.plan.study.question
 
 
+@pytest.mark.slow
 def test_measured_in_a_process_of_its_own(tmp_path):
     import tomllib
 

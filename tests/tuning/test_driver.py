@@ -275,6 +275,7 @@ def test_random_events_lose_no_trial_and_count_none_twice(seed, open_search):
     assert {trial.status for trial in trials} == {"completed"} and counted == dict.fromkeys(statuses(driver), 1)
 
 
+@pytest.mark.slow
 def test_live_table_on_a_terminal(study_path, control, tmp_path):
     hold(control, "0004", 2)
     ours, theirs = pty.openpty()

@@ -70,6 +70,7 @@ def test_training(whole):
     assert (folder / "best.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_rounds_equal_one_long_training(whole, data, tmp_path):
     short = task_of(epochs=1)
     execute(short, 4, tmp_path / "0" / "seed_4", data, lambda line: None)

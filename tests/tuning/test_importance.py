@@ -26,6 +26,7 @@ def results(make_study, tmp_path):
     return made_up(make_study(SPACE), tmp_path, rows)
 
 
+@pytest.mark.slow
 def test_finds_the_dimension_that_matters(results):
     found = importance(results)
     assert found.by_dimension.keys() == set(SPACE)

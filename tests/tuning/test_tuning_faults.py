@@ -20,8 +20,10 @@ from study_processes import (
     workers_of,
 )
 
-# Each fault is a race: once in every run of the tests, ten times in a row in the slow one.
-TURNS = pytest.mark.parametrize("turn", [1, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(2, 11))])
+# Each fault is a race: ten times in a row in the slow tests, and the two that users meet most once in every run.
+SLOW_TURNS = [pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, 11)]
+TURNS = pytest.mark.parametrize("turn", SLOW_TURNS)
+TURNS_OF_EVERY_RUN = pytest.mark.parametrize("turn", [1, *SLOW_TURNS[1:]])
 EACH_EPOCH_ONCE = sorted((f"{t:04d}", str(s), str(e)) for t in range(len(RATES)) for s in (1, 2) for e in (1, 2, 3))
 
 
@@ -38,7 +40,7 @@ def assert_complete(folder):
     assert len(rows) == 1 + len(RATES) and all("completed" in row for row in rows[1:])
 
 
-@TURNS
+@TURNS_OF_EVERY_RUN
 def test_killed_worker(turn, recalib_tune, control, tmp_path):
     hold(control, "0001", 3)
     driver = recalib_tune("--workers", 2)
@@ -152,11 +154,16 @@ def test_full_disk(turn, victim, recalib_tune, control, tmp_path):
     assert {name: ended(tmp_path / "out")[name] for name in reached} == reached
 
 
-@TURNS
+@TURNS_OF_EVERY_RUN
 @pytest.mark.parametrize(
     ("send", "number", "expected"),
-    [(os.kill, signal.SIGINT, 130), (os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
-    ids=["SIGINT", "Ctrl-C", "SIGTERM"],  # a terminal sends to the whole group, workers included
+    [
+        pytest.param(os.kill, signal.SIGINT, 130, id="SIGINT", marks=pytest.mark.slow),
+        pytest.param(
+            os.killpg, signal.SIGINT, 130, id="Ctrl-C"
+        ),  # a terminal sends to the whole group, workers included
+        pytest.param(os.kill, signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_driver(turn, send, number, expected, recalib_tune, control, tmp_path):
     hold(control, "0000", 2)
@@ -177,6 +184,7 @@ def test_stopped_driver(turn, send, number, expected, recalib_tune, control, tmp
     assert_complete(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_trial_that_kills_its_workers(recalib_tune, control, tmp_path):
     (control / "die").write_text("0001")
     code, said = finish(recalib_tune("--workers", 2))

@@ -27,6 +27,7 @@ def test_a_run_has_labels_and_compiled_networks(bright_preset, windows):
         assert np.array_equal(engine(windows).argmax(-1), tried.labels)
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same(bright_preset, windows, monkeypatch):
     here = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows)
     monkeypatch.setattr(reference_run, "run_here", None)
@@ -51,6 +52,7 @@ def test_windows_without_structures_are_not_compiled_for(bright_preset, windows,
         assert not tried.shows_structures and tried.labels.shape == dark.shape[:-1] and tried[1:4] == (0.0, {}, None)
 
 
+@pytest.mark.slow
 def test_where_another_process_fails_this_one_tries(bright_preset, windows, monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     in_another_process(monkeypatch)

@@ -54,6 +54,7 @@ def test_callbacks_see_one_training(recipe, data, tmp_path):
     assert witness.logs[0].keys() >= {"loss", "val_loss", "val_dice", "val_dice_shell", "val_dice_core"}
 
 
+@pytest.mark.slow
 def test_callbacks_change_nothing(recipe, data, tmp_path):
     train(with_callbacks(recipe), tmp_path / "plain", data)
     named = with_callbacks(recipe, {"name": "keras.callbacks.CSVLogger", "arguments": {"filename": "{run}/mine.csv"}})
@@ -64,6 +65,7 @@ def test_callbacks_change_nothing(recipe, data, tmp_path):
     assert difference(*(fingerprint(one, find_split(one, data)) for one in (named, with_callbacks(recipe)))) is None
 
 
+@pytest.mark.slow
 def test_a_complete_run_calls_no_callback(recipe, data, tmp_path):
     train(with_callbacks(recipe), tmp_path, data)
     witness = Witness()
@@ -79,6 +81,7 @@ def test_a_callback_may_stop_the_training(recipe, data, tmp_path):
     assert len(lines) == 2 and "dice" in lines[1] and described.score["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_early_stopping_by_name(recipe, data, tmp_path):
     stopping = {"monitor": "val_dice", "mode": "max", "patience": 0, "min_delta": 1.0}
     early = with_callbacks(recipe, {"name": "keras.callbacks.EarlyStopping", "arguments": stopping})

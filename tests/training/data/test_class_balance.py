@@ -90,6 +90,7 @@ def test_a_share_of_a_number_that_is_no_label(recipe):
         by_class(recipe, **{"5": 1.0})
 
 
+@pytest.mark.slow
 def test_a_stopped_run_by_class_resumes_to_the_same_weights(recipe, data, tmp_path):
     recipe, seen = changed(by_class(recipe), schedule={"epochs": 2}), []
     train(recipe, tmp_path / "once", data, on_data=seen.extend)

@@ -145,6 +145,7 @@ def test_a_network_learns_from_generated_scans(run):
     assert weight_set.score["scans"] == "2 scans generated from 1 held-out label maps"
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_end(run, recipe, heads, tmp_path):
     with pytest.raises(Stop):
         train(recipe, tmp_path / "run", heads, on_epoch=stop_after(1))

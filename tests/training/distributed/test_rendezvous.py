@@ -71,6 +71,7 @@ def test_a_host_may_disconnect_and_report_again(port):
             future.result(20)
 
 
+@pytest.mark.slow
 def test_a_host_may_report_again_while_host_0_waits(port):
     hosts = addresses(port, "b", "c")
     with ThreadPoolExecutor(3) as pool:

@@ -171,6 +171,7 @@ def test_hosts_that_differ_end_with_an_error(fault, recipes, data, tmp_path):
     assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_what_jax_says_to_devices_and_hosts_that_are_not_there():
     pytest.importorskip("jax")
     command = [sys.executable, "-c", ASK_IN_VAIN, str(free_port())]
@@ -195,12 +196,14 @@ def mirrored(recipes, data, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_two_tensorflow_devices_give_the_cross_entropy_of_one(mirrored, recipes, data, tmp_path):
     train(Recipe.read(recipes / "linear.toml"), tmp_path, data)
     assert_close_run(mirrored / "linear", tmp_path)
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_two_tensorflow_devices_learn_with_dice_and_batch_normalization(mirrored, recipes, data, tmp_path):
     """A device's share of the Dice and of the batch's statistics is not the whole's, but near it."""
