@@ -17,6 +17,7 @@ from recalib_keras.core.errors import WriteError
 PARTS = {
     "engines": "compiled networks, and which engine was the fastest",
     "files": "SHA-256 of files of scans",
+    "presets": "presets from the internet, fetched again when they are needed",
     "scans": "scans prepared for training",
 }
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from recalib_keras import zoo
+from recalib_keras.core import cache
 from recalib_keras.core.errors import RecordError
 from recalib_keras.zoo.places import remote
 
@@ -47,8 +48,12 @@ def test_fetched_once_and_offline_after_that(server, form, bright_preset):
     assert described.read_weights().keys() == zoo.weight_set(bright_preset).read_weights().keys()
     assert len(server.seen) == 2
     server.shutdown()
+    server.server_close()
     model = zoo.load(name)
     assert model.output_shape == (None, 8, 8, 8, 2) and len(server.seen) == 2
+    assert cache.use_of("presets").entries == 1 and cache.clear("presets") > 0
+    with pytest.raises(ValueError, match="check the address, the revision and the connection"):
+        zoo.weight_set(name)
 
 
 def test_other_weights_than_described_are_refused_and_not_kept(server):

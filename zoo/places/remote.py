@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import urllib.parse
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,15 +62,10 @@ def fetch(name: str) -> Path:
     key = hashlib.sha256(f"{place.url}#{place.sha256}".encode()).hexdigest()[:32]
     folder = cache.root() / "presets" / key / place.url.rpartition("/")[2]
     if not (folder / DESCRIPTION).is_file():
-        try:
+        expected = f"a {DESCRIPTION} under this address"
+        remedy = "check the address, the revision and the connection"
+        with _told_as(RecordError, file=name, expected=expected, remedy=remedy):
             _retrieve(f"{place.url}/{DESCRIPTION}", place.sha256, folder / DESCRIPTION)
-        except (OSError, ValueError) as error:
-            raise RecordError(
-                file=name,
-                expected=f"a {DESCRIPTION} under this address",
-                received=one_line(error),
-                remedy="check the address, the revision and the connection",
-            ) from None
         write_text(folder / ORIGIN, place.url)
     return folder
 
@@ -87,15 +83,9 @@ def fetch_weights(folder: Path, name: str, sha256: str) -> Path:
         ImportError: The package that fetches is not installed.
     """
     url = f"{origin(folder)}/{name}"
-    try:
+    remedy = "check the connection, and ask the publisher if it goes on"
+    with _told_as(WeightsError, file=url, expected=f"weights with SHA-256 {sha256}", remedy=remedy):
         _retrieve(url, sha256, folder / name)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            file=url,
-            expected=f"weights with SHA-256 {sha256}",
-            received=one_line(error),
-            remedy="check the connection, and ask the publisher if it goes on",
-        ) from None
     return folder / name
 
 
@@ -153,6 +143,15 @@ def _checked_url(url):
     if not parts.hostname or not parts.path.strip("/"):
         raise RecordError(file=url, expected="the address of a preset's folder", received="none")
     return url
+
+
+@contextmanager
+def _told_as(error_class, **parts):
+    """Raises what goes wrong inside as an error of a class, with the rest of its parts."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise error_class(received=one_line(error), **parts) from None
 
 
 def _retrieve(url, sha256, path):
