@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200  # enough for print at the sizes drawn
+FORMATS = ("png", "svg", "pdf")
+# Texts of an SVG or PDF stay texts: they can be searched and edited. Files of equal figures are equal.
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "recalib", "pdf.fonttype": 42}
+UNDATED = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 DARK, GREY, PALE = "#222222", "#777777", "#dddddd"
 
 
@@ -54,8 +58,43 @@ def new_figure(width: float, height: float, dots_per_inch: int = DOTS_PER_INCH, 
     return figure
 
 
+def check_format(name: str) -> None:
+    """Checks the name of a format of pictures.
+
+    Args:
+        name: One of `FORMATS`.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"expected a format of pictures of {', '.join(FORMATS)}, got {name!r}; choose one of them")
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """Returns the format of a picture by the suffix of its file: png, svg or pdf.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If the suffix is another one.
+
+    Example:
+        >>> format_of("figures/boxplots.SVG")
+        'svg'
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a picture that ends in .png, .svg or .pdf, got "
+            f"{repr('.' + suffix) if suffix else 'no suffix'}; name it {Path(path).stem or 'picture'}.png"
+        )
+    return suffix
+
+
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
-    """Writes a figure as PNG, atomically.
+    """Writes a figure as PNG, SVG or PDF, by the suffix of the file, atomically.
 
     Args:
         figure: The figure.
@@ -65,9 +104,18 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
         `path` as a `Path`.
 
     Raises:
+        ValueError: If the file ends in anything else.
         WriteError: If the file cannot be written.
     """
-    return atomic_write(path, lambda temporary: figure.savefig(temporary, format="png"))
+    import matplotlib
+
+    kind = format_of(path)
+
+    def write(temporary):
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(temporary, format=kind, metadata=UNDATED[kind])
+
+    return atomic_write(path, write)
 
 
 def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 # A few bright vessels, or metal in a CT, must not darken the rest.
 GREY_PERCENTILES = (0.5, 99.5)
+# The middle half of the values in the structures, and how much more is shown to either side, in times its range.
+INSIDE_PERCENTILES, WIDER = (25, 75), 5.0
+HEADROOM = 0.08  # of the shown range: the brightest tissue is a light grey, on which colours can be seen
 FILL_OPACITY = 0.35
+BAR_LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)  # mm
+LONGEST_BAR, BAR_PLACE = 0.3, 0.05  # of the width of the axes, and inches from the corner
 LETTER = 0.12  # inches
 
 
@@ -63,15 +68,24 @@ def centre_of(mask: np.ndarray) -> list[int]:
     return centre
 
 
-def grey_limits(planes: Sequence[np.ndarray]) -> tuple[float, float]:
+def grey_limits(planes: Sequence[np.ndarray], inside: np.ndarray | None = None) -> tuple[float, float]:
     """Returns the values shown as black and as white.
 
     Args:
         planes: Slices that are shown side by side.
+        inside: Values in the structures that are shown. The range is narrowed to what is near most of them: in a CT,
+            soft tissue then has contrast beside bone and air. None, or no value, to leave it.
     """
     shown = np.concatenate([plane.ravel() for plane in planes])
     low, high = np.percentile(shown, GREY_PERCENTILES)
-    return (low, high) if low < high else (shown.min(), shown.max())
+    if inside is not None and inside.size:
+        darkest, brightest = np.percentile(inside, INSIDE_PERCENTILES)
+        room = WIDER * (brightest - darkest)
+        if room > 0:
+            low, high = max(low, darkest - room), min(high, brightest + room)
+    if not low < high:
+        return float(shown.min()), float(shown.max())
+    return float(low), float(high + HEADROOM * (high - low))
 
 
 def show_slice(
@@ -136,6 +150,64 @@ def letter_ends(axes: Axes, view: View) -> None:
             fontsize=9,
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )
+
+
+def add_scale_bar(axes: Axes) -> None:
+    """Draws a bar of a round length in the lower left corner, with its length in mm.
+
+    Args:
+        axes: Axes on a scale of millimetres.
+    """
+    from matplotlib.patheffects import withStroke
+
+    low, high = axes.get_xlim()
+    extent = axes.get_position().size * cast("Figure", axes.figure).get_size_inches()
+    per_inch = (high - low) / extent[0]
+    length = max((bar for bar in BAR_LENGTHS if bar <= LONGEST_BAR * (high - low)), default=BAR_LENGTHS[0])
+    x, y = low + BAR_PLACE * per_inch, axes.get_ylim()[0] + BAR_PLACE * per_inch
+    outlined = [withStroke(linewidth=4, foreground="black")]
+    axes.plot(
+        [x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt", path_effects=outlined, zorder=5
+    )
+    axes.annotate(
+        f"{length} mm",
+        (x, y),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color="white",
+        fontsize=7,
+        path_effects=[withStroke(linewidth=2, foreground="black")],
+    )
+
+
+def position(view: View, place: float) -> str:
+    """Returns the name of a view and where along its axis a slice lies.
+
+    Args:
+        view: One of `VIEWS`.
+        place: Coordinate of the slice (mm).
+
+    Example:
+        >>> position(VIEWS[2], -12.4)
+        'axial, z = −12 mm'
+    """
+    return f"{view.name}, {coordinate(view, place)}"
+
+
+def coordinate(view: View, place: float) -> str:
+    """Returns where along the axis of a view a slice lies.
+
+    Args:
+        view: One of `VIEWS`.
+        place: Coordinate of the slice (mm).
+
+    Example:
+        >>> coordinate(VIEWS[0], -0.2)
+        'x = 0 mm'
+    """
+    return f"{view.coordinate} = {round(float(place))} mm".replace("-", "−")
 
 
 def show_structures(
