@@ -116,7 +116,7 @@ def told_apart(colors: Sequence[Color]) -> list[Color]:
     while found is None:
         found = _placed(seen, is_visible_on_grey(wanted), apart)
         apart *= EASE
-    return [tuple(color) for color in choice[found].astype(int).tolist()]
+    return [tuple(color) for color in choice[np.array(found, int)].astype(int).tolist()]
 
 
 def _palette():

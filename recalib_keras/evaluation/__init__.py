@@ -2,6 +2,7 @@
 
 from recalib_keras.evaluation.cases import Case, evaluate, find_cases
 from recalib_keras.evaluation.comparison import Difference, compare, in_all, write_comparison
+from recalib_keras.evaluation.figures.bland_altman import bland_altman
 from recalib_keras.evaluation.figures.boxplots import boxplots
 from recalib_keras.evaluation.figures.gate_maps import gate_figure
 from recalib_keras.evaluation.figures.overlay import OverlayStyle, overlay
@@ -26,6 +27,7 @@ __all__ = [
     "StructureVolume",
     "Summary",
     "best_median_worst",
+    "bland_altman",
     "boxplots",
     "compare",
     "dice",

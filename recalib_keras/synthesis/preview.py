@@ -110,7 +110,6 @@ def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], s
         for plain, outlined, view in zip(row, row[len(views) :], views):
             for axes in (plain, outlined):
                 show_slice(axes, view, np.take(image, centre[view.axis], view.axis), sizes, limits)
-            outlined.set_autoscale_on(False)  # an outline at the border must not move it
             labels = numbers[np.take(of_voxels, centre[view.axis], view.axis)]
             show_structures(outlined, labels, structures[1:], steps[list(view.shown)], linewidth=0.6, opacity=0)
             if row is rows[0]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recalib_keras.core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ FORMATS = ("png", "svg", "pdf")
 # Texts of an SVG or PDF stay texts: they can be searched and edited. Files of equal figures are equal.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "recalib", "pdf.fonttype": 42}
 UNDATED = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+MILLILITRES_FROM = 20_000  # mm³
 DARK, GREY, PALE = "#222222", "#777777", "#dddddd"
 
 
@@ -159,6 +162,19 @@ def plain(color: Sequence[int]) -> tuple[float, float, float]:
     """
     red, green, blue = (channel / 255 for channel in color)
     return red, green, blue
+
+
+def volume_unit(volumes: np.ndarray) -> tuple[str, float]:
+    """Returns the unit in which volumes are written, and the factor from mm³ to it.
+
+    Args:
+        volumes: Volumes (mm³); NaN is left out.
+
+    Example:
+        >>> volume_unit(np.array([1500.0, 90_000.0]))
+        ('mL', 0.001)
+    """
+    return ("mL", 1e-3) if np.nanmax(volumes, initial=0) > MILLILITRES_FROM else ("mm³", 1.0)
 
 
 def tidy(axes: Axes) -> None:

@@ -24,9 +24,9 @@ from recalib_keras.evaluation.figures.slices import (
     VIEWS,
     View,
     add_scale_bar,
-    coordinate,
     grey_limits,
     letter_ends,
+    place_of,
     position,
     show_slice,
     show_structures,
@@ -150,13 +150,12 @@ def draw(scan: Volume | Channels, labels: np.ndarray, structures: Sequence[Struc
         for cut, axes in zip(row, line):
             plane = np.take(images[cut.channel].array, cut.place, cut.view.axis)
             show_slice(axes, cut.view, plane, sizes, limits[cut.channel])
-            axes.set_autoscale_on(False)  # an outline at the border must not move it
             if cut.is_labelled:
                 steps = np.take(mapped.grid.spacing, cut.view.shown)
                 show_structures(axes, np.take(mapped.array, cut.place, cut.view.axis), found, steps)
             if slices == 1 or axes is line[0]:
                 letter_ends(axes, cut.view)
-    add_scale_bar(panels[0][0])
+    add_scale_bar([axes for line in panels for axes in line])
     return figure
 
 
@@ -188,16 +187,10 @@ def _arranged(mapped, ids, slices, names):
     """Returns the panels, a list for each row."""
     views = _worth_showing(np.array(mapped.grid.shape) * mapped.grid.spacing, mapped.grid.shape)
     chosen = {view.name: choose_slices(mapped.array, ids, view.axis, slices) for view in views}
-    centre = (np.array(mapped.grid.shape) - 1) / 2
-
-    def place_of(view, index):
-        at = np.where(np.arange(3) == view.axis, index, centre)
-        return (mapped.grid.affine @ [*at, 1])[view.axis]
-
     if slices > 1:
         return [
             [
-                _Cut(view, index, title=(coordinate if number else position)(view, place_of(view, index)))
+                _Cut(view, index, title=position(view, place_of(view, index, mapped.grid), is_named=not number))
                 for number, index in enumerate(chosen[view.name])
             ]
             for view in views
@@ -206,7 +199,7 @@ def _arranged(mapped, ids, slices, names):
     for channel, name in [*enumerate(names), (None, "")]:
         cuts = [_Cut(view, chosen[view.name][0], channel or 0, channel is None, name) for view in views]
         if channel == 0:
-            where = [position(cut.view, place_of(cut.view, cut.place)) for cut in cuts]
+            where = [position(cut.view, place_of(cut.view, cut.place, mapped.grid)) for cut in cuts]
             cuts = [cut._replace(title=": ".join(filter(None, (name, text)))) for cut, text in zip(cuts, where)]
         rows.append(cuts)
     sizes = np.array(mapped.grid.shape) * mapped.grid.spacing

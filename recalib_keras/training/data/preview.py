@@ -227,7 +227,6 @@ def _layout(rows, columns, sides, structures):
 
 
 def _outline(axes, labels, structures, spacing):
-    axes.set_autoscale_on(False)  # an outline at the border must not move it
     for structure in structures:
         mask = np.pad(labels == structure.id, 1)
         if mask.any():
