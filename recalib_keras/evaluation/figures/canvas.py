@@ -25,8 +25,11 @@ MILLILITRES_FROM = 20_000  # mm³
 DARK, GREY, PALE = "#222222", "#777777", "#dddddd"
 
 
-def import_matplotlib() -> ModuleType:
+def import_matplotlib(extra: str = "figures") -> ModuleType:
     """Returns matplotlib.
+
+    Args:
+        extra: The extra of this package that brings it, for the message.
 
     Raises:
         ImportError: If it is not installed.
@@ -35,7 +38,7 @@ def import_matplotlib() -> ModuleType:
         import matplotlib
     except ImportError as error:
         raise ImportError(
-            'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[figures]"'
+            f'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[{extra}]"'
         ) from error
     return matplotlib
 
