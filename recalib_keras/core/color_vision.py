@@ -45,7 +45,7 @@ EASE = 0.9  # each further try asks for this share of it
 STEP = 15  # of 255, between the colours to choose from
 
 
-def oklab(colors: Sequence[Color] | np.ndarray, vision: str = "normal") -> np.ndarray:
+def oklab(colors: Sequence[Color] | Color | np.ndarray, vision: str = "normal") -> np.ndarray:
     """Returns colours in OKLab, where equal distances look equally different: `(..., 3)`, lightness 0 to 1, a, b.
 
     Args:
