@@ -120,8 +120,8 @@ def _legend(report):
     texts = []
     for name, of_structure in zip(report.structures, differences.T):
         known = of_structure[~np.isnan(of_structure)]
-        change = f"{100 * known.mean():+.1f} %".replace("-", "−") if known.size else "in no truth"
-        texts.append(f"{name}, {change}, n = {known.size}")
+        change = f"{100 * known.mean():+.1f} %, n = {known.size}".replace("-", "−") if known.size else "in no truth"
+        texts.append(f"{name}, {change}")
     return texts
 
 
