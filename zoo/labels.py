@@ -55,7 +55,8 @@ def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...
 
     Args:
         labels: For each class its name, or a `Label`; or a dict from numbers to names. Names alone get the numbers 0,
-            1, …, and the colours that these structures have among the known ones. None for the known ones.
+            1, …, and the colours that these structures have among the known ones. None for the known ones. Structures
+            without a colour get one, see `with_colors`.
         known: Labels of the preset.
 
     Raises:
@@ -71,9 +72,8 @@ def as_labels(labels: Labels | None, known: Sequence[Label]) -> tuple[Label, ...
         raise ValueError(f"expected `labels` as a list of names, got {labels!r}; put it in a list")
     numbered = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
     colors = {label.name: label.color for label in known}
-    return tuple(
-        one if isinstance(one, Label) else Label(number, one, colors.get(one) or _color(index))
-        for index, (number, one) in enumerate(numbered)
+    return with_colors(
+        [one if isinstance(one, Label) else Label(number, one, colors.get(one, BLACK)) for number, one in numbered]
     )
 
 
@@ -97,10 +97,6 @@ def labels_of_classes(labels: Labels | None, known: Sequence[Label], classes: in
         )
     check_labels(chosen)
     return chosen
-
-
-def _color(index):
-    return BLACK if index == 0 else distinct_color(index - 1)
 
 
 def check_labels(labels: Sequence[Label]) -> None:

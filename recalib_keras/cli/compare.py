@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measures to compare, columns of the reports (default: dice)",
     )
     parser.add_argument(
-        "--boxplots", type=Path, metavar="FILE.png", help="also draw box plots of the reports, side by side"
+        "--boxplots",
+        type=Path,
+        metavar="FILE.png",
+        help="also draw box plots side by side (.png, .svg or .pdf)",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.95, metavar="P", help="confidence of the intervals (default: 0.95)"

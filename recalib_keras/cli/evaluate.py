@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recalib_keras.cli.messages import in_words, print_line
-from recalib_keras.cli.options import add_data_argument, add_flip_argument, add_preset_arguments, named_weights
+from recalib_keras.cli.options import (
+    add_data_argument,
+    add_figure_format_argument,
+    add_flip_argument,
+    add_preset_arguments,
+    named_weights,
+)
 from recalib_keras.core.messages import listed, printable
 
 if TYPE_CHECKING:
@@ -109,8 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-label", type=int, metavar="N", help="number in the ground truth of voxels that do not count"
     )
-    parser.add_argument("--figures", action="store_true", help="also draw boxplots.png, volumes.png and panels.png")
+    parser.add_argument(
+        "--figures",
+        action="store_true",
+        help="also draw boxplots.png, volumes.png, bland_altman.png (volumes again) and panels.png",
+    )
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="the scans themselves, for panels.png")
+    add_figure_format_argument(parser)
     parser.add_argument(
         "--gates",
         action="store_true",
@@ -292,11 +303,12 @@ def _write(arguments, report, scans):
     structures = scans.structures or evaluation.unnamed_structures(report.labels.values())
     evaluation.write_tables(report, arguments.output)
     if arguments.figures:
-        evaluation.write_figures(report, arguments.output, structures, scans.cases)
+        evaluation.write_figures(report, arguments.output, structures, scans.cases, arguments.figure_format)
     if scans.draw_gates is not None:
         chosen = evaluation.best_median_worst(report)
         typical = chosen.get("median", next(iter(chosen.values())))
-        scans.draw_gates(next(case for case in scans.cases if case.name == typical), arguments.output / "gates.png")
+        shown = next(case for case in scans.cases if case.name == typical)
+        scans.draw_gates(shown, arguments.output / f"gates.{arguments.figure_format}")
     print(printable(f"report in {arguments.output}"))
 
 

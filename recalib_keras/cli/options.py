@@ -3,8 +3,14 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recalib_keras.core.spreading.pool import Workers
+
+if TYPE_CHECKING:
+    from recalib_keras.evaluation import OverlayStyle
+
+PICTURE_FORMATS = ("png", "svg", "pdf")  # those of `evaluation.figures.canvas`, which --help need not wait for
 
 
 def add_data_argument(parser: ArgumentParser) -> None:
@@ -96,6 +102,53 @@ def workers_of(arguments: Namespace) -> Workers:
         ValueError: They name more than one place.
     """
     return Workers(arguments.workers, arguments.threads, arguments.scheduler, arguments.scheduler_file)
+
+
+def add_overlay_arguments(parser: ArgumentParser) -> None:
+    """Adds `--overlay`, `--overlay-slices` and `--overlay-format`: pictures of scans with their labels.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("--overlay", action="store_true", help="also draw a picture of each scan with its labels")
+    parser.add_argument(
+        "--overlay-slices",
+        type=positive,
+        metavar="N",
+        help="draw it with N slices of each view, spread over the structures (default: the one that shows most)",
+    )
+    parser.add_argument(
+        "--overlay-format",
+        choices=PICTURE_FORMATS,
+        help="draw it in this format (default: png); svg and pdf stay sharp",
+    )
+
+
+def overlay_style(arguments: Namespace) -> "OverlayStyle | None":
+    """Returns how the arguments of `add_overlay_arguments` want pictures drawn; None for no pictures.
+
+    Args:
+        arguments: The parsed arguments.
+    """
+    from recalib_keras.evaluation import OverlayStyle
+
+    wanted = {"slices": arguments.overlay_slices, "format": arguments.overlay_format}
+    chosen = {key: value for key, value in wanted.items() if value is not None}
+    return OverlayStyle(**chosen) if arguments.overlay or chosen else None
+
+
+def add_figure_format_argument(parser: ArgumentParser) -> None:
+    """Adds `--figure-format`.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--figure-format",
+        choices=PICTURE_FORMATS,
+        default="png",
+        help="format of the figures (default: png); svg and pdf stay sharp in print",
+    )
 
 
 def positive(text: str) -> int:

@@ -8,9 +8,11 @@ from pathlib import Path
 from recalib_keras.cli.messages import ERRORS, format_line, print_line
 from recalib_keras.cli.options import (
     add_flip_argument,
+    add_overlay_arguments,
     add_preset_arguments,
     add_worker_arguments,
     named_weights,
+    overlay_style,
     workers_of,
 )
 from recalib_keras.core.messages import printable
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_preset_arguments(parser, default="densenet3d_pe")
     parser.add_argument("--volume", type=int, metavar="I", help="index of the volume to take from 4-D scans, from 0")
-    parser.add_argument("--overlay", action="store_true", help="also draw a picture of each scan with its labels")
+    add_overlay_arguments(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="segment again where labels exist already (default: keep them)"
     )
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.output,
         volume=arguments.volume,
         overwrite=arguments.overwrite,
-        draw_overlays=arguments.overlay,
+        draw_overlays=overlay_style(arguments) or False,
         channels=zoo.weight_set(arguments.preset, first).input.num_channels,
         part=arguments.part,
     )

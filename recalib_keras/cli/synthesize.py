@@ -21,7 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "labels", nargs="+", type=Path, metavar="LABELS", help="label map of a whole head, or a folder of them"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE.png", help="the picture to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PICTURE.png",
+        help="the picture to write (.png, .svg or .pdf)",
+    )
     parser.add_argument(
         "--settings",
         default="varied",

@@ -2,9 +2,10 @@
 
 from recalib_keras.evaluation.cases import Case, evaluate, find_cases
 from recalib_keras.evaluation.comparison import Difference, compare, in_all, write_comparison
+from recalib_keras.evaluation.figures.bland_altman import bland_altman
 from recalib_keras.evaluation.figures.boxplots import boxplots
 from recalib_keras.evaluation.figures.gate_maps import gate_figure
-from recalib_keras.evaluation.figures.overlay import overlay
+from recalib_keras.evaluation.figures.overlay import OverlayStyle, overlay
 from recalib_keras.evaluation.figures.panels import best_median_worst, panels
 from recalib_keras.evaluation.figures.volume_scatter import volume_scatter
 from recalib_keras.evaluation.measures import MEASURES, Measures, dice, jaccard, measure, measure_all
@@ -18,6 +19,7 @@ __all__ = [
     "Case",
     "Difference",
     "Measures",
+    "OverlayStyle",
     "Report",
     "Row",
     "Structure",
@@ -25,6 +27,7 @@ __all__ = [
     "StructureVolume",
     "Summary",
     "best_median_worst",
+    "bland_altman",
     "boxplots",
     "compare",
     "dice",

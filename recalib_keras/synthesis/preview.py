@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from recalib_keras.evaluation.figures.canvas import add_axes, import_matplotlib, new_figure, save_figure
+from recalib_keras.evaluation.figures.canvas import add_axes, format_of, import_matplotlib, new_figure, save_figure
 from recalib_keras.evaluation.figures.overlay import CONVENTION
 from recalib_keras.evaluation.figures.slices import (
     VIEWS,
+    add_scale_bar,
     centre_of,
     grey_limits,
     letter_ends,
     show_slice,
     show_structures,
 )
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.synthesis.examples import GeneratedExamples
 from recalib_keras.synthesis.geometry import HEAD
 from recalib_keras.synthesis.label_maps import LabelMaps
@@ -48,11 +50,11 @@ def preview(
     seed: int = 0,
     spacing: float = 2.0,
 ) -> Path:
-    """Writes a picture of scans generated from label maps of whole heads as a PNG file, with one row for each scan.
+    """Writes a picture of scans generated from label maps of whole heads as PNG, SVG or PDF, with a row for each scan.
 
     Args:
         label_maps: Files, or folders of them.
-        path: The PNG file to write. Missing parent folders are created.
+        path: The file to write, which ends in .png, .svg or .pdf. Missing parent folders are created.
         settings: How far the scans vary.
         table: File of the `LabelTable`, or None for the `generation.json` beside the first label map.
         samples: Number of scans.
@@ -74,6 +76,7 @@ def preview(
             f"expected at least 1 sample and voxels of up to {LARGEST_SPACING:g} mm, got {samples} and {spacing:g} mm"
         )
     import_matplotlib()  # before the maps are read, so that it is reported at once if it is missing
+    format_of(path)
     labels = LabelTable.read(_beside(label_maps[0]) if table is None else table)
     maps = LabelMaps.read(label_maps, labels)
     window = [max(1, round(size / spacing)) for size in HEAD]
@@ -99,7 +102,7 @@ def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], s
         ImportError: If matplotlib is not installed.
     """
     import_matplotlib()
-    numbers = np.array([structure.id for structure in structures])
+    numbers, shown = np.array([structure.id for structure in structures]), as_shown(structures[1:])
     steps = np.array(spacing, dtype="float64")
     sizes = np.array(images.shape[1:4]) * steps
     figure, rows = _layout(sizes, len(images))
@@ -110,11 +113,11 @@ def draw(images: np.ndarray, classes: np.ndarray, structures: Sequence[Label], s
         for plain, outlined, view in zip(row, row[len(views) :], views):
             for axes in (plain, outlined):
                 show_slice(axes, view, np.take(image, centre[view.axis], view.axis), sizes, limits)
-            outlined.set_autoscale_on(False)  # an outline at the border must not move it
             labels = numbers[np.take(of_voxels, centre[view.axis], view.axis)]
-            show_structures(outlined, labels, structures[1:], steps[list(view.shown)], linewidth=0.6, opacity=0)
+            show_structures(outlined, labels, shown, steps[list(view.shown)], linewidth=0.6, opacity=0)
             if row is rows[0]:
                 letter_ends(plain, view)
+    add_scale_bar(rows[0])
     return figure
 
 

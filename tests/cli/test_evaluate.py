@@ -119,9 +119,19 @@ def test_a_folder_gets_tables_and_definitions(recalib, folders, tmp_path):
 
 def test_figures_and_panels(recalib, folders, tmp_path):
     assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures") == 0
-    assert _names(tmp_path / "r") == ["boxplots.png", "definitions.txt", "report.csv", "summary.csv", "volumes.png"]
+    figures = {"bland_altman.png", "boxplots.png", "volumes.png"}
+    assert {*_names(tmp_path / "r")} == figures | {"definitions.txt", "report.csv", "summary.csv"}
     assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures", "--images", folders[1]) == 0
     assert "panels.png" in _names(tmp_path / "r")
+
+
+def test_figures_for_print(recalib, folders, tmp_path, capsys):
+    assert recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures", "--figure-format", "pdf") == 0
+    for name in ("bland_altman.pdf", "boxplots.pdf", "volumes.pdf"):
+        assert (tmp_path / "r" / name).read_bytes().startswith(b"%PDF")
+    with pytest.raises(SystemExit):
+        recalib("evaluate", *folders, "-o", tmp_path / "r", "--figures", "--figure-format", "jpg")
+    assert "invalid choice: 'jpg'" in capsys.readouterr().err
 
 
 def test_names_of_labels(recalib, folders, tmp_path, capsys):
@@ -370,8 +380,22 @@ def test_structures_that_another_set_lacks(recalib, preset, elsewhere, capsys):
 def test_gates_are_drawn(recalib, gated_preset, boxes, tmp_path, monkeypatch):
     loaded, load = [], zoo.load
     monkeypatch.setattr(zoo, "load", lambda *args, **kwargs: loaded.append(args) or load(*args, **kwargs))
-    assert recalib("evaluate", "--preset", gated_preset, "--data", boxes, "-o", tmp_path / "r", "--gates") == 0
-    assert _names(tmp_path / "r") == ["definitions.txt", "gates.png", "report.csv", "summary.csv"]
+    assert (
+        recalib(
+            "evaluate",
+            "--preset",
+            gated_preset,
+            "--data",
+            boxes,
+            "-o",
+            tmp_path / "r",
+            "--gates",
+            "--figure-format",
+            "svg",
+        )
+        == 0
+    )
+    assert _names(tmp_path / "r") == ["definitions.txt", "gates.svg", "report.csv", "summary.csv"]
     assert len(loaded) == 1
 
 
@@ -399,7 +423,7 @@ def test_real_scans_and_all_figures(recalib, data_root, tmp_path):
             shutil.copy(data_root / "hippocampus" / part / f"{name}.nii.gz", tmp_path / "data" / "hippocampus" / part)
     arguments = ("--preset", folder, "--data", tmp_path / "data", "-o", tmp_path / "r", "--figures", "--gates")
     assert recalib("evaluate", *arguments) == 0
-    assert {"boxplots.png", "gates.png", "panels.png", "volumes.png"} < set(_names(tmp_path / "r"))
+    assert {"bland_altman.png", "boxplots.png", "gates.png", "panels.png", "volumes.png"} < set(_names(tmp_path / "r"))
     rows = _rows(tmp_path / "r" / "report.csv")
     assert len(rows) == 6
     assert all(float(row["dice"]) > 0.8 and float(row["hd95_mm"]) < 4 for row in rows)

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -167,6 +168,18 @@ def test_what_is_there_is_skipped_unless_overwritten(recalib, scan, tmp_path):
 def test_overlay_is_drawn(recalib, scan, tmp_path):
     recalib("segment", scan, "-o", tmp_path, "--overlay")
     assert (tmp_path / "head_overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_overlay_as_a_mosaic_for_print(recalib, scan, tmp_path, capsys):
+    arguments = ("segment", scan, "-o", tmp_path, "--overlay-slices", "2", "--overlay-format", "svg")
+    assert recalib(*arguments) == 0  # either of them asks for the picture
+    assert [path.name for path in tmp_path.glob("*_overlay.*")] == ["head_overlay.svg"]
+    text = (tmp_path / "head_overlay.svg").read_text()
+    assert len(re.findall("[xyz] = −?[0-9]+ mm", text)) == 6 and "sagittal, x = " in text
+    for wrong in (("--overlay-slices", "0"), ("--overlay-format", "jpg")):
+        with pytest.raises(SystemExit):
+            recalib("segment", scan, "-o", tmp_path, *wrong)
+    assert "invalid choice: 'jpg'" in capsys.readouterr().err
 
 
 def test_volume_of_a_4d_scan_is_taken(recalib, scan, tmp_path):

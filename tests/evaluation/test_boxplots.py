@@ -49,7 +49,7 @@ def test_each_scan_with_a_value_is_a_point(report):
 def test_missed_structures_are_counted(report):
     figure = draw_boxplots(report(missed=[(2, 0), (3, 0), (3, 1)]))
     notes = {round(text.xy[1]): text.get_text() for text in figure.axes[1].texts}
-    assert notes == {0: "2 missed", 1: "1 missed"}
+    assert notes == {0: "n = 8, 2 missed", 1: "n = 8, 1 missed", 2: "n = 8"}
     assert_legible(figure)
 
 
@@ -67,13 +67,13 @@ def test_nothing_is_cut_off_or_overlaps(report, scans, structures):
 
 def test_boxes_have_the_colours_of_the_structures(report):
     red = Structure(1, "anterior", (255, 0, 0))
-    boxes = draw_boxplots(report(), [red]).axes[0].patches
+    boxes = draw_boxplots(report(scans=10), [red]).axes[0].patches
     assert boxes[0].get_facecolor()[:3] == (1, 0, 0)
     assert boxes[1].get_facecolor()[:3] != (1, 0, 0)
 
 
 def test_several_reports_stand_side_by_side(report):
-    reports = {"plain": report(seed=1), "with project & excite": report(seed=2), "other": report(structures=("odd",))}
+    reports = {"plain": report(12, seed=1), "with project & excite": report(12, seed=2), "other": report(12, ("odd",))}
     figure = draw_boxplots(reports)
     assert legend(figure) == list(reports)
     assert rows(figure.axes[0]) == ["anterior", "posterior", "odd", "mean of structures"]
@@ -110,3 +110,31 @@ def test_distances_are_logarithmic_with_outliers():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "2", "5", "10", "20", "50", "100"]
     assert_legible(axes.figure)
     assert draw_boxplots(of([1.0, 1.5, 2.0, 9.0])).axes[1].get_xscale() == "linear"
+
+
+def test_few_scans_are_points_with_a_median(report):
+    few = report(scans=9)
+    axes = draw_boxplots(few).axes[0]
+    assert not axes.patches
+    assert medians(axes)[:2] == pytest.approx(np.median(few.values("dice"), axis=0))
+
+
+def test_points_of_a_scan_in_two_reports_are_joined(report):
+    reports = {"before": report(scans=4, structures=("liver",), seed=1), "after": report(4, ("liver",), seed=2)}
+    figure = draw_boxplots(reports)
+    axes = figure.axes[0]
+    joined = sorted(tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 0.6)
+    values = np.column_stack([one.values("dice")[:, 0] for one in reports.values()])
+    np.testing.assert_allclose(joined, sorted(map(tuple, values)))
+    # The lines end at the points.
+    points = {tuple(place) for dots in axes.collections for place in dots.get_offsets().round(6).tolist()}
+    ends = {
+        tuple(end) for line in axes.lines if line.get_linewidth() == 0.6 for end in line.get_xydata().round(6).tolist()
+    }
+    assert ends == points
+    assert_legible(figure)
+
+
+def test_many_scans_are_not_joined(report):
+    axes = draw_boxplots({"before": report(scans=10), "after": report(scans=10, seed=1)}).axes[0]
+    assert not [line for line in axes.lines if line.get_linewidth() == 0.6]

@@ -100,3 +100,14 @@ def test_any_number_of_channels_is_legible(image, channels):
 
 def test_a_long_title_widens_the_picture(image, gates):
     assert_legible(draw_gates(image, [block(*gates)], title="what the network saw of a scan with a long name " * 2))
+
+
+def test_slices_units_and_scale_are_named(image, gates):
+    spatial, _ = gates
+    figure = draw_gates(image, [block(spatial)])
+    texts = [text.get_text() for axes in figure.axes[:3] for text in axes.texts]
+    # The centre is voxel (8, 10, 6), of 1 × 1.5 × 3 mm; a bar of 10 mm would take more than 0.3 of the 30 mm shown.
+    assert [text for text in texts if " = " in text] == ["sagittal, x = 8 mm", "coronal, y = 15 mm", "axial, z = 18 mm"]
+    assert [text for text in texts if text.endswith(" mm") and " = " not in text] == ["5 mm"]
+    assert figure.axes[6].get_ylabel() == "gate (no unit)"
+    assert_legible(figure)

@@ -51,8 +51,8 @@ def test_a_row_for_each_scan(scan):
         "image",
         "truth",
         "prediction",
-        "best: a, Dice 0.9",
-        "worst: b, Dice 0.1",
+        "best: a, Dice 0.9; coronal, y = 30 mm",
+        "worst: b, Dice 0.1; coronal, y = 30 mm",
     ]
     assert [len(axes.collections) for axes in figure.axes] == [0, 2, 4] * 2
     assert legend(figure) == ["liver", "spleen"]
@@ -61,7 +61,7 @@ def test_a_row_for_each_scan(scan):
 
 def test_the_view_is_the_one_that_shows_most(scan):
     axes = draw_panels({"a": scan}, [LIVER]).axes[0]
-    assert [text.get_text() for text in axes.texts] == ["L", "R", "I", "S"]
+    assert [text.get_text() for text in axes.texts] == ["L", "R", "I", "S", "20 mm"]
     # From 20 to 73 along x, 15 mm around; along z, 4 to 15 of 3 mm are too few, and filled up to 60 mm.
     np.testing.assert_array_equal(axes.images[0].get_array(), scan[0].array[5:89, 20].T)
 

@@ -39,13 +39,20 @@ def test_tables_are_found_again(tmp_path, cases):
 
 def test_figures_and_panels(tmp_path, cases):
     write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), cases)
-    assert names(tmp_path) == ["boxplots.png", "panels.png", "volumes.png"]
+    assert names(tmp_path) == ["bland_altman.png", "boxplots.png", "panels.png", "volumes.png"]
+
+
+def test_figures_for_print(tmp_path, cases):
+    write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), cases, format="svg")
+    assert names(tmp_path) == ["bland_altman.svg", "boxplots.svg", "panels.svg", "volumes.svg"]
+    with pytest.raises(ValueError, match="expected a format of pictures of png, svg, pdf, got 'jpg'; choose one"):
+        write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), cases, format="jpg")
 
 
 def test_without_images_there_are_no_panels(tmp_path, cases):
     without = [Case(case.name, case.read_maps) for case in cases]
     write_figures(evaluate(cases), tmp_path, unnamed_structures([1, 2, 3]), without)
-    assert names(tmp_path) == ["boxplots.png", "volumes.png"]
+    assert names(tmp_path) == ["bland_altman.png", "boxplots.png", "volumes.png"]
 
 
 def test_a_folder_without_a_report(tmp_path):

@@ -41,7 +41,7 @@ def test_the_line_is_where_both_are_equal(report):
 
 
 def test_the_legend_shows_the_mean_relative_difference():
-    assert legend(draw_volume_scatter(of((100, 110), (100, 80), (0, 5)))) == ["liver, −5.0 %"]
+    assert legend(draw_volume_scatter(of((100, 110), (100, 80), (0, 5)))) == ["liver, −5.0 %, n = 2"]
     assert legend(draw_volume_scatter(of((0, 5)))) == ["liver, in no truth"]
 
 

@@ -30,7 +30,7 @@ def test_each_scan_has_a_row_of_three_slices_without_and_with_outlines(scans):
 def test_right_front_and_top_are_where_they_belong(scans):
     figure = draw(*scans, TABLE.structures, (1.0, 1.0, 1.0))
     letters = [[text.get_text() for text in axes.texts] for axes in figure.axes[:3]]
-    assert letters == [["L", "R", "P", "A"], ["L", "R", "I", "S"], ["P", "A", "I", "S"]]
+    assert letters == [["L", "R", "P", "A", "5 mm"], ["L", "R", "I", "S"], ["P", "A", "I", "S"]]
     for axes in figure.axes[:3]:
         shown = np.asarray(axes.images[0].get_array())[::-1]  # first row uppermost
         assert shown[0].mean() > shown[-1].mean() and shown[:, -1].mean() > shown[:, 0].mean()

@@ -1,14 +1,13 @@
 """Training, validation and evaluation where not everything was looked for."""
 
 import dataclasses
-import json
 import shutil
 
 import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from training.synthetic import FOLDER, changed, write_recipe, write_scans
+from training.synthetic import FOLDER, IGNORED, changed, make_partial, write_recipe, write_scans
 
 from recalib_keras.cli.main import main
 from recalib_keras.datasets import LabelledScan, survey
@@ -24,7 +23,6 @@ from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input, Label
 
 LABELS = (Label(0, "background"), Label(17, "left", mirror=53), Label(53, "right", mirror=17))
-IGNORED = 200
 
 
 def scan(name, **arguments):
@@ -142,17 +140,7 @@ def test_the_command_ignores_a_label(tmp_path, capsys):
 def partial(recipe, tmp_path):
     """The balls, of which every other patient's core was not looked for, and one corner of each scan by nobody."""
     write_scans(tmp_path)
-    folder = tmp_path / FOLDER
-    annotated = {f"ball_{index}": [17, 53] if index % 2 == 0 else [17] for index in range(6)}
-    for name, numbers in annotated.items():
-        path = folder / "labelsTr" / f"{name}.nii.gz"
-        stored = nib.load(path)
-        array = np.asarray(stored.dataobj).copy()
-        if 53 not in numbers:
-            array[array == 53] = 0
-        array[:3, :3, :3] = IGNORED
-        nib.save(nib.Nifti1Image(array, stored.affine), path)
-    (folder / "annotated.json").write_text(json.dumps(annotated), encoding="utf-8")
+    make_partial(tmp_path / FOLDER)
     network = {"arguments": {"levels": 1, "filters": 8, "normalization": "batch"}}
     return changed(recipe, data={"ignore_label": IGNORED}, network=network, schedule={"epochs": 8})
 

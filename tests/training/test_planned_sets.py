@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from training import tumours
-from training.synthetic import FOLDER, write_scans
+from training.synthetic import FOLDER, IGNORED, make_partial, save, write_scans
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
@@ -118,17 +118,10 @@ def partial(tmp_path):
     """Balls in thick slices, whose core was looked for in every other scan; nobody looked at one corner."""
     write_scans(tmp_path)
     folder = tmp_path / FOLDER
-    annotated = {f"ball_{index}": [17, 53] if index % 2 == 0 else [17] for index in range(6)}
-    for name, numbers in annotated.items():
-        for part in ("imagesTr", "labelsTr"):
-            path = folder / part / f"{name}.nii.gz"
-            array = np.asarray(nib.load(path).dataobj).repeat(2, axis=0).repeat(2, axis=1)
-            if part == "labelsTr":
-                array[(array == 53) & (53 not in numbers)] = 0
-                array[:3, :3, :3] = 200
-            nib.save(nib.Nifti1Image(array, np.diag([-1, 1, 2, 1])), path)
-    (folder / "annotated.json").write_text(json.dumps(annotated))
-    labels = {"background": 0, "shell": 17, "core": 53, "ignore": 200}
+    make_partial(folder)
+    for path in folder.glob("*Tr/*.nii.gz"):
+        save(path, np.asarray(nib.load(path).dataobj).repeat(2, axis=0).repeat(2, axis=1), voxel=(1, 1, 2))
+    labels = {"background": 0, "shell": 17, "core": 53, "ignore": IGNORED}
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
     return folder
 

@@ -2,8 +2,8 @@
 
 import json
 
-import nibabel as nib
 import numpy as np
+from training.synthetic import empty_set, nested_balls, save
 
 FOLDER = "tumours"
 CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")
@@ -60,30 +60,16 @@ def write_scans(data_root, count=6, as_files=False):
         as_files: Whether each channel has a file, as nnU-Net has them, instead of a volume of a 4-D file.
     """
     rng = np.random.default_rng(0)
-    folder = data_root / FOLDER
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir(parents=True)
+    folder = empty_set(data_root / FOLDER)
     for index in range(count):
-        labels = _balls((14, 12, 13), rng.uniform(5.0, 7.0, 3))
+        labels = nested_balls(rng.uniform(5.0, 7.0, 3), {2.0: 3, 3.2: 2, 4.5: 1})
         channels = [labels >= least for least in (1, 2, 3, 9)]
         image = (np.stack(channels, -1) + rng.normal(0, 0.1, (*labels.shape, 4))).astype("float32")
-        _save(folder, f"patient_{index}", image, labels, as_files)
+        name = f"patient_{index}"
+        save(folder / "labelsTr" / f"{name}.nii.gz", labels)
+        files = {f"{name}_{channel:04}": image[..., channel] for channel in range(4)} if as_files else {name: image}
+        for file, array in files.items():
+            save(folder / "imagesTr" / f"{file}.nii.gz", array)
     key = "channel_names" if as_files else "modality"
     described = {key: dict(enumerate(CHANNELS)), "labels": {"0": "background", "1": "edema", "2": "core", "3": "ET"}}
     (folder / "dataset.json").write_text(json.dumps(described), encoding="utf-8")
-
-
-def _balls(shape, centre):
-    distance = np.linalg.norm(np.indices(shape) - centre[:, None, None, None], axis=0)
-    return np.select([distance < 2, distance < 3.2, distance < 4.5], [3, 2, 1], 0).astype("uint8")
-
-
-def _save(folder, name, image, labels, as_files):
-    affine = np.diag([-1, 1, 1, 1])
-    nib.save(nib.Nifti1Image(labels, affine), folder / "labelsTr" / f"{name}.nii.gz")
-    if not as_files:
-        nib.save(nib.Nifti1Image(image, affine), folder / "imagesTr" / f"{name}.nii.gz")
-        return
-    for channel in range(image.shape[-1]):
-        file = folder / "imagesTr" / f"{name}_{channel:04}.nii.gz"
-        nib.save(nib.Nifti1Image(image[..., channel], affine), file)

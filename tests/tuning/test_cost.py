@@ -1,4 +1,5 @@
 import csv
+import itertools
 
 import pytest
 from studies_made_up import made_up
@@ -6,6 +7,7 @@ from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import StudyError
 from recalib_keras.tuning import write_report
+from recalib_keras.tuning.reporting.pareto_figure import pareto_figure
 from recalib_keras.tuning.trials.cost import measure, pareto_front
 from recalib_keras.tuning.trials.trial import Execution, Trial
 
@@ -37,10 +39,46 @@ def test_report_and_table_have_the_cost(make_study, tmp_path):
         assert [row["seconds a scan"] for row in csv.DictReader(file)] == ["2.0", "4.0", "5.0"]
 
 
+def test_figure_of_the_pareto_front(make_study, tmp_path):
+    costs, scores = (2.0, 4.0, 5.0, 90.0), (0.6, 0.7, 0.65, 0.75)
+    rows = [({"learning_rate": rate}, {1: score}) for rate, score in zip((0.01, 0.02, 0.03, 0.04), scores)]
+    results = made_up(make_study(seeds=[1], cost="seconds"), tmp_path, rows)
+    for one, cost in zip(results.trials, costs):
+        one.cost = cost
+    figure = pareto_figure(results, results.comparable)
+    (axes,) = figure.axes
+    step, others, front = axes.lines
+    assert list(front.get_xdata()) == [2.0, 4.0, 90.0] and list(front.get_ydata()) == [0.6, 0.7, 0.75]
+    assert list(others.get_xdata()) == [5.0] and step.get_drawstyle() == "steps-post"
+    assert {text.get_text() for text in axes.texts} == {"0", "1", "3"}
+    assert (axes.get_xlabel(), axes.get_xscale()) == ("seconds a scan", "log")  # the costs differ 45-fold
+    low, high = axes.get_ylim()
+    assert 0.55 < low < 0.6 and 0.75 < high < 0.8
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["other trials (1)", "Pareto front (3)"]
+    write_report(results)
+    section = (tmp_path / "report.md").read_text().split("## Pareto front")[1].split("\n## ")[0]
+    assert "![pareto front](figures/pareto_front.png)" in section
+    assert (tmp_path / "figures" / "pareto_front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_on_the_front_do_not_overlap(make_study, tmp_path):
+    rows = [({"learning_rate": 0.01}, {1: 0.6 + number / 1000}) for number in range(60)]
+    results = made_up(make_study(seeds=[1], cost="memory"), tmp_path, rows)
+    for number, one in enumerate(results.trials):
+        one.cost = 1 + number / 1000
+    figure = pareto_figure(results, results.comparable)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert 5 < len(boxes) < 60 and figure.axes[0].texts[0].get_text() == "59"
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
 def test_studies_without_a_cost_have_none(make_study, tmp_path):
     results = made_up(make_study(seeds=[1]), tmp_path, [({"learning_rate": 0.01}, {1: 0.6})])
     write_report(results)
     assert "Pareto" not in (tmp_path / "report.md").read_text()
+    assert not (tmp_path / "figures" / "pareto_front.png").exists()
     assert "cost" not in results.plan.study.question and "pruning" not in results.plan.study.question
 
 

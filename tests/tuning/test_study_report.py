@@ -13,9 +13,9 @@ from recalib_keras.tuning.reporting.figures import (
     draw_figures,
     parallel_coordinates,
     score_by_dimension,
-    score_limits,
 )
 from recalib_keras.tuning.reporting.report import MOST_TRIALS, publish, write_report
+from recalib_keras.tuning.reporting.score_axis import score_limits
 from recalib_keras.tuning.trials.trial import Execution
 
 SPACE = {"recalibration": ["none", "scse"], "aggregation": ["max", "add"], "learning_rate": {"min": 0.01, "max": 0.1}}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recalib_keras.core.files import atomic_write
+from recalib_keras.core.messages import counted
+from recalib_keras.evaluation.figures.canvas import DARK, PALE, import_matplotlib, new_figure, save_figure, tidy
 from recalib_keras.tuning.reporting.comparison import ABSENT, Comparison, compare
 from recalib_keras.tuning.reporting.intervals import interval
+from recalib_keras.tuning.reporting.pareto_figure import pareto_figure
+from recalib_keras.tuning.reporting.score_axis import score_limits
 from recalib_keras.tuning.space.dimensions import Dimension, label
 from recalib_keras.tuning.trials.trial import Trial
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from recalib_keras.tuning.reporting.results import Results
 
-PARALLEL, BY_DIMENSION = "parallel_coordinates.png", "score_by_dimension.png"
+PARALLEL, BY_DIMENSION, PARETO = "parallel_coordinates.png", "score_by_dimension.png", "pareto_front.png"
 DOTS_PER_INCH = 120
 COLUMNS = 3  # of panels
 PANEL = (4.2, 3.2)  # inches
@@ -28,8 +31,6 @@ LANE = 0.2  # share of the space between two values that the lines of one value 
 BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
 BINS = 4  # of a range, with the same number of trials each
 DOTS, MEANS, BASELINE = "0.65", "#0072B2", "#D55E00"
-MARGIN = 0.06  # of the shown scores, above and below
-SMALLEST_SPAN = 0.01  # of an axis of scores
 MOST_TICKS, LINES_OF_TEXT = 12, 20  # of a panel, and of an axis of the parallel coordinates
 WIDEST_TICKS, LONGEST_TICK = 42, 24  # letters in a row below a panel; of one value
 
@@ -37,7 +38,8 @@ WIDEST_TICKS, LONGEST_TICK = 42, 24  # letters in a row below a panel; of one va
 def draw_figures(results: Results, folder: str | os.PathLike) -> list[Path]:
     """Writes the pictures of a study as PNG files.
 
-    Parallel coordinates need two dimensions. Earlier pictures that are no longer drawn are removed.
+    Parallel coordinates need two dimensions, the Pareto front a cost. Earlier pictures that are no longer drawn are
+    removed.
 
     Args:
         results: The results of the study.
@@ -50,16 +52,20 @@ def draw_figures(results: Results, folder: str | os.PathLike) -> list[Path]:
         ImportError: matplotlib is not installed.
         WriteError: A file cannot be written.
     """
-    _check_matplotlib()
-    trials, dimensions, figures = results.comparable, results.plan.space.dimensions, {}
+    import_matplotlib("tune")
+    trials, dimensions = results.comparable, results.plan.space.dimensions
+    figures: dict[str, Figure] = {}
     if trials and len(dimensions) > 1:
         figures[PARALLEL] = parallel_coordinates(results, trials)
     if trials and dimensions:
         figures[BY_DIMENSION] = score_by_dimension(results, trials)
-    for name in (PARALLEL, BY_DIMENSION):
+    front = pareto_figure(results, trials)
+    if front is not None:
+        figures[PARETO] = front
+    for name in (PARALLEL, BY_DIMENSION, PARETO):
         if name not in figures:
             (Path(folder) / name).unlink(missing_ok=True)
-    return [_save(figure, Path(folder) / name) for name, figure in figures.items()]
+    return [save_figure(figure, Path(folder) / name) for name, figure in figures.items()]
 
 
 def parallel_coordinates(results: Results, trials: Sequence[Trial]) -> Figure:
@@ -90,6 +96,7 @@ def parallel_coordinates(results: Results, trials: Sequence[Trial]) -> Figure:
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(scales) + 0.5)
     axes.set_frame_on(False)
+    axes.set_title(f"lines: {counted(len(trials), 'trial')}", fontsize=8, color=DARK, loc="left")
     figure.colorbar(colouring, ax=axes, label=objective)
     return figure
 
@@ -112,29 +119,14 @@ def score_by_dimension(results: Results, trials: Sequence[Trial]) -> Figure:
     for number, (dimension, draw) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, columns, number)
         draw(axes)
-        axes.set_xlabel(dimension.name)
-        axes.set_ylabel(results.plan.study.objective)
+        tidy(axes)
+        axes.yaxis.grid(True, color=PALE, linewidth=0.7)
+        axes.set_xlabel(dimension.name, color=DARK)
+        axes.set_ylabel(results.plan.study.objective, color=DARK)
     scores, intervals = _drawn(figure.axes)
     for axes in figure.axes:
         axes.set_ylim(*score_limits(scores, intervals))
     return figure
-
-
-def score_limits(scores: Sequence[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
-    """Returns the limits of an axis of scores: the range of the data within 0 to 1, with a small margin.
-
-    Intervals of few trials are far wider than the scores. They extend the axis by at most the range of the scores.
-
-    Args:
-        scores: All scores that are drawn, means included.
-        intervals: Bounds of the intervals that are drawn.
-    """
-    low, high = min(scores), max(scores)
-    reach = max(high - low, SMALLEST_SPAN)
-    bounds = [*scores, *(min(max(bound, low - reach), high + reach) for bound in intervals)]
-    low, high = max(0.0, min(bounds)), min(1.0, max(bounds))
-    margin = max(MARGIN * (high - low), (SMALLEST_SPAN - (high - low)) / 2)
-    return max(0.0, low - margin), min(1.0, high + margin)
 
 
 def _drawn(panels):
@@ -169,8 +161,8 @@ def _draw_options(axes: Axes, comparison: Comparison) -> None:
         axes.plot([place + offset for offset in offsets], level.scores, "o", color=DOTS, markersize=3)
         _draw_mean(axes, place, level.mean, level.interval, BASELINE if level.is_baseline else MEANS)
     _label_options(axes, [_plain(level.value) for level in comparison.levels])
-    unit = "training" if comparison.by_seed else "trial"
-    axes.set_title(f"a dot is a {unit}; mean, 95 % interval", fontsize=8)
+    unit, count = "training" if comparison.by_seed else "trial", sum(len(level.scores) for level in comparison.levels)
+    axes.set_title(f"dots: {counted(count, unit)}; mean, 95 % interval", fontsize=8, color=DARK)
 
 
 def _label_options(axes, values):
@@ -193,7 +185,8 @@ def _draw_range(axes: Axes, dimension: Dimension, trials: Sequence[Trial]) -> No
             scores = [trial.score for trial in members]
             _draw_mean(axes, sum(values) / len(values), sum(scores) / len(scores), interval(scores), MEANS)
     _label_range(axes, dimension)
-    axes.set_title("a dot is a trial; mean of a quarter, 95 % interval", fontsize=8)
+    title = f"dots: {counted(len(trials), 'trial')}; mean of a quarter, 95 % interval"
+    axes.set_title(title, fontsize=8, color=DARK)
 
 
 def _label_range(axes, dimension):
@@ -259,28 +252,12 @@ def _plain(text):
     return text.replace('"', "").removeprefix("[").removesuffix("]")
 
 
-def _save(figure, path):
-    return atomic_write(path, lambda temporary: figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH))
-
-
 def _spread(count):
     """Returns offsets that separate dots of nearly the same score."""
     return [0.0] if count == 1 else [0.15 * (2 * index / (count - 1) - 1) for index in range(count)]
 
 
 def _figure(size):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size, DOTS_PER_INCH)
+    figure.set_layout_engine("constrained")
     return figure
-
-
-def _check_matplotlib():
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'drawing a study needs matplotlib, which is not installed; run: pip install "recalib-keras[tune]"'
-        ) from error

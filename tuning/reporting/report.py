@@ -12,7 +12,7 @@ from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.tuning.reporting import findings
 from recalib_keras.tuning.reporting.comparison import ABSENT, compare, rivals
-from recalib_keras.tuning.reporting.figures import draw_figures
+from recalib_keras.tuning.reporting.figures import PARETO, draw_figures
 from recalib_keras.tuning.reporting.importance import FEWEST_TRIALS, importance
 from recalib_keras.tuning.reporting.markdown import header, number, row
 from recalib_keras.tuning.reporting.results import EVENTS, FIGURES, REPORT, RESULTS, Results, span, write_results
@@ -85,10 +85,9 @@ def _sections(results, found, figures, data_root):
         yield from _unscored_trials(results)
         return
     yield from _best_trials(results)
-    yield from _pareto_front(results)
+    yield from _pareto_front(results, figures)
     yield from _unscored_trials(results)
-    for path in figures:
-        yield f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})\n"
+    yield from (_image(path) for path in figures if path.name != PARETO)
     dimensions = [dimension for dimension in results.plan.space.dimensions if dimension.options is not None]
     comparisons = [compare(results, dimension) for dimension in dimensions]
     for comparison in comparisons:
@@ -153,7 +152,11 @@ def _best_in_words(results):
     return f"{said} Seed by seed it cannot be told apart from {ids} ({held})."
 
 
-def _pareto_front(results):
+def _image(path):
+    return f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})\n"
+
+
+def _pareto_front(results, figures):
     """Yields the trials that are a good bargain, if the study asks for a cost."""
     if not results.plan.study.cost:
         return
@@ -167,6 +170,7 @@ def _pareto_front(results):
     for trial in front:
         yield row(trial.id, number(trial.score), f"{trial.cost:,.6g}", *_values(results, trial))
     yield ""
+    yield from (_image(path) for path in figures if path.name == PARETO)
 
 
 def _unscored_trials(results):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from recalib_keras.evaluation.figures.canvas import (
     text_width,
     tidy,
 )
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.evaluation.measures import MEASURES
 from recalib_keras.evaluation.report import MEAN, Report
 from recalib_keras.evaluation.structures import StructureLike
@@ -34,6 +36,8 @@ LEGEND_LINE = 0.22
 FONT, SMALL_FONT = 9, 7
 WARNING = "#b00020"
 BOX, FILL = 0.62, 0.5  # of the row, and how opaque
+MEDIAN = 1.6  # points
+FEW_SCANS = 10  # fewer are shown as they are
 MOST_POINTS = 400  # of one box; more would hide each other
 SCATTER = 0.2  # of the row, to either side
 FAR = 10  # times the median distance; then the scale is logarithmic
@@ -46,12 +50,13 @@ def boxplots(
     structures: Sequence[StructureLike] | None = None,
     measures: Sequence[str] = ("dice", "hd95_mm"),
 ) -> Path:
-    """Writes box plots of each structure as a PNG file. Several reports are shown side by side.
+    """Writes box plots of each structure as PNG, SVG or PDF. Several reports are shown side by side.
 
     There is a panel for each measure, with a row for each structure and one for their mean. Boxes reach from the first
     to the third quartile, with a line at the median. Whiskers reach to the furthest scan within 1.5 times that range.
-    Each scan is a point. Scans in which a structure was missed have a Dice of 0 and no distance; they are counted at
-    the right. Distances are on a logarithmic scale if some are far larger than the others.
+    Each scan is a point. Fewer than 10 scans have no box, only points and median; the points of a scan in several
+    reports are then joined. The number of scans is at the right. Scans in which a structure was missed have a Dice of 0
+    and no distance; they are counted too. Distances are on a logarithmic scale if some are far larger than the others.
 
     Args:
         reports: A report, or several by name.
@@ -90,13 +95,17 @@ def draw_boxplots(
     height = max(SMALLEST_ROW, ROW * len(reports) + 0.12)
     figure, panels, bottom = _layout(rows, height, len(measures), reports)
     colors = _colors(rows, reports, structures)
+    offsets = _offsets(len(reports), height)
+    is_joined = len(reports) > 1 and all(len(report.scans) < FEW_SCANS for report in reports.values())
     for axes, measure in zip(panels, measures):
-        for offset, report_name in zip(_offsets(len(reports), height), reports):
-            report = reports[report_name]
-            values = [_values(report, row, measure) for row in rows]
-            _boxes(axes, values, offset, height, [colors[row, report_name] for row in rows])
+        values = {name: [_values(report, row, measure) for row in rows] for name, report in reports.items()}
+        for offset, name in zip(offsets, reports):
+            of_rows = [np.array(list(of_row.values())) for of_row in values[name]]
+            _boxes(axes, of_rows, offset, height, [colors[row, name] for row in rows], is_joined)
             if axes is panels[-1]:
-                _write_missed(axes, report, rows, offset)
+                _write_counts(axes, reports[name], rows, offset)
+        if is_joined:
+            _join(axes, list(values.values()), offsets)
         _finish(axes, rows, measure, is_first=axes is panels[0])
     if len(reports) > 1:
         _add_legend(figure, reports, colors, rows[0], bottom)
@@ -108,8 +117,8 @@ def _layout(rows, height, count, reports):
     left = MARGIN + max(text_width(row, FONT) for row in rows) + 0.15
     bottom = AXIS + (LEGEND_LINE * len(reports) + 0.1 if len(reports) > 1 else 0)
     tall = height * len(rows) + 0.1
-    is_complete = all(not any(report.counts("truth only").values()) for report in reports.values())
-    right = MARGIN if is_complete else text_width("000 missed", SMALL_FONT)
+    counts = {text for report in reports.values() for text, _ in _counts(report, rows)}
+    right = 0.1 + max(text_width(text, SMALL_FONT) for text in counts)
     figure = new_figure(left + count * (PANEL + GAP) - GAP + MARGIN + right, bottom + tall + MARGIN)
     panels = [add_axes(figure, left + index * (PANEL + GAP), bottom, PANEL, tall) for index in range(count)]
     return figure, panels, bottom
@@ -117,7 +126,7 @@ def _layout(rows, height, count, reports):
 
 def _colors(rows, reports, structures):
     """Returns a colour for each row and report: of the structure, or of the report if there are several."""
-    named = {structure.name: plain(structure.color) for structure in structures or ()}
+    named = {structure.name: plain(structure.color) for structure in as_shown(structures or ())}
     own = {row: plain(distinct_color(index)) for index, row in enumerate(rows)}
     own[MEAN] = (0.45, 0.45, 0.45)
     by_report = {name: plain(distinct_color(index)) for index, name in enumerate(reports)}
@@ -134,57 +143,94 @@ def _offsets(count, height):
 
 
 def _values(report, row, measure):
-    """Returns the values of a structure, or of the mean of structures, over the scans that have one."""
+    """Returns the value of a structure, or of the mean of structures, for each scan that has one."""
     if row == MEAN:
         values = report.scan_means(measure)
     elif row in report.labels:
         values = report.values(measure)[:, report.structures.index(row)]
     else:
-        values = np.array([])
-    return values[~np.isnan(values)]
+        return {}
+    return {scan: float(value) for scan, value in zip(report.scans, values) if not np.isnan(value)}
 
 
-def _boxes(axes, values, offset, height, colors):
+def _boxes(axes, values, offset, height, colors, is_joined):
     thickness = ROW / height
     for place, (of_row, color) in enumerate(zip(values, colors)):
         if not of_row.size:
             continue
-        line = {"color": DARK, "linewidth": 0.9}
-        axes.boxplot(
-            [of_row],
-            positions=[place + offset],
-            widths=BOX * thickness,
-            orientation="horizontal",
-            showfliers=False,
-            manage_ticks=False,
-            patch_artist=True,
-            boxprops={"facecolor": (*color, FILL), "edgecolor": DARK, "linewidth": 0.9},
-            medianprops={"color": DARK, "linewidth": 1.6},
-            whiskerprops=line,
-            capprops=line,
-            zorder=3,
-        )
+        if of_row.size < FEW_SCANS:
+            middle, half = np.median(of_row), BOX * thickness / 2
+            ends = [place + offset - half, place + offset + half]
+            axes.plot([middle, middle], ends, color=DARK, linewidth=MEDIAN, solid_capstyle="butt", zorder=3)
+        else:
+            _box(axes, of_row, place + offset, BOX * thickness, color)
         chosen = of_row if of_row.size <= MOST_POINTS else np.random.default_rng(0).choice(of_row, MOST_POINTS, False)
-        scatter = np.random.default_rng(place).uniform(-SCATTER, SCATTER, chosen.size) * thickness
+        scatter = np.random.default_rng(place).uniform(-SCATTER, SCATTER, chosen.size) * thickness * (not is_joined)
+        # Few points are larger, and lie over the median.
+        size, level = (14, 4) if of_row.size < FEW_SCANS else (5, 2)
         axes.scatter(
-            chosen, place + offset + scatter, s=5, color=[color], edgecolors=DARK, linewidths=0.2, alpha=0.7, zorder=2
+            chosen,
+            place + offset + scatter,
+            s=size,
+            color=[color],
+            edgecolors=DARK,
+            linewidths=0.2,
+            alpha=0.7,
+            zorder=level,
         )
 
 
-def _write_missed(axes, report, rows, offset):
+def _box(axes, values, place, width, color):
+    line = {"color": DARK, "linewidth": 0.9}
+    axes.boxplot(
+        [values],
+        positions=[place],
+        widths=[width],
+        orientation="horizontal",
+        showfliers=False,
+        manage_ticks=False,
+        patch_artist=True,
+        boxprops={"facecolor": (*color, FILL), "edgecolor": DARK, "linewidth": 0.9},
+        medianprops={"color": DARK, "linewidth": MEDIAN},
+        whiskerprops=line,
+        capprops=line,
+        zorder=3,
+    )
+
+
+def _join(axes, values, offsets):
+    """Joins the points of each scan in one report and the next."""
+    for (above, below), ends in zip(itertools.pairwise(values), itertools.pairwise(offsets)):
+        for place, (first, second) in enumerate(zip(above, below)):
+            for scan in first.keys() & second.keys():
+                axes.plot(
+                    [first[scan], second[scan]], [place + end for end in ends], color=GREY, linewidth=0.6, zorder=1
+                )
+
+
+def _counts(report, rows):
+    """Returns for each row how many scans it shows, in words, and whether some were missed."""
     missed = report.counts("truth only")
-    for place, row in enumerate(rows):
-        if missed.get(row):
-            axes.annotate(
-                f"{missed[row]} missed",
-                (1, place + offset),
-                xytext=(6, 0),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                va="center",
-                fontsize=SMALL_FONT,
-                color=WARNING,
-            )
+    texts = []
+    for row in rows:
+        count = len(_values(report, row, "dice"))
+        of_row = missed.get(row, 0) if row != MEAN else 0
+        texts.append((f"n = {count}" + (f", {of_row} missed" if of_row else ""), bool(of_row)))
+    return texts
+
+
+def _write_counts(axes, report, rows, offset):
+    for place, (text, is_missed) in enumerate(_counts(report, rows)):
+        axes.annotate(
+            text,
+            (1, place + offset),
+            xytext=(6, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL_FONT,
+            color=WARNING if is_missed else GREY,
+        )
 
 
 def _finish(axes, rows, measure, is_first):

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from recalib_keras.core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -15,11 +17,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200  # enough for print at the sizes drawn
+FORMATS = ("png", "svg", "pdf")
+# Texts of an SVG or PDF stay texts: they can be searched and edited. Files of equal figures are equal.
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "recalib", "pdf.fonttype": 42}
+UNDATED = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+MILLILITRES_FROM = 20_000  # mm³
 DARK, GREY, PALE = "#222222", "#777777", "#dddddd"
 
 
-def import_matplotlib() -> ModuleType:
+def import_matplotlib(extra: str = "figures") -> ModuleType:
     """Returns matplotlib.
+
+    Args:
+        extra: The extra of this package that brings it, for the message.
 
     Raises:
         ImportError: If it is not installed.
@@ -28,7 +38,7 @@ def import_matplotlib() -> ModuleType:
         import matplotlib
     except ImportError as error:
         raise ImportError(
-            'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[figures]"'
+            f'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[{extra}]"'
         ) from error
     return matplotlib
 
@@ -54,8 +64,43 @@ def new_figure(width: float, height: float, dots_per_inch: int = DOTS_PER_INCH, 
     return figure
 
 
+def check_format(name: str) -> None:
+    """Checks the name of a format of pictures.
+
+    Args:
+        name: One of `FORMATS`.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"expected a format of pictures of {', '.join(FORMATS)}, got {name!r}; choose one of them")
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """Returns the format of a picture by the suffix of its file: png, svg or pdf.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If the suffix is another one.
+
+    Example:
+        >>> format_of("figures/boxplots.SVG")
+        'svg'
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a picture that ends in .png, .svg or .pdf, got "
+            f"{repr('.' + suffix) if suffix else 'no suffix'}; name it {Path(path).stem or 'picture'}.png"
+        )
+    return suffix
+
+
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
-    """Writes a figure as PNG, atomically.
+    """Writes a figure as PNG, SVG or PDF, by the suffix of the file, atomically.
 
     Args:
         figure: The figure.
@@ -65,9 +110,18 @@ def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
         `path` as a `Path`.
 
     Raises:
+        ValueError: If the file ends in anything else.
         WriteError: If the file cannot be written.
     """
-    return atomic_write(path, lambda temporary: figure.savefig(temporary, format="png"))
+    import matplotlib
+
+    kind = format_of(path)
+
+    def write(temporary):
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(temporary, format=kind, metadata=UNDATED[kind])
+
+    return atomic_write(path, write)
 
 
 def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
@@ -111,6 +165,19 @@ def plain(color: Sequence[int]) -> tuple[float, float, float]:
     """
     red, green, blue = (channel / 255 for channel in color)
     return red, green, blue
+
+
+def volume_unit(volumes: np.ndarray) -> tuple[str, float]:
+    """Returns the unit in which volumes are written, and the factor from mm³ to it.
+
+    Args:
+        volumes: Volumes (mm³); NaN is left out.
+
+    Example:
+        >>> volume_unit(np.array([1500.0, 90_000.0]))
+        ('mL', 0.001)
+    """
+    return ("mL", 1e-3) if np.nanmax(volumes, initial=0) > MILLILITRES_FROM else ("mm³", 1.0)
 
 
 def tidy(axes: Axes) -> None:

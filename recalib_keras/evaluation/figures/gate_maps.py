@@ -12,12 +12,16 @@ import numpy as np
 from recalib_keras.evaluation.figures.canvas import DARK, GREY, add_axes, new_figure, save_figure, text_width, tidy
 from recalib_keras.evaluation.figures.slices import (
     VIEWS,
+    add_scale_bar,
     centre_of,
     grey_limits,
     letter_ends,
+    place_of,
+    position,
     show_slice,
     show_structures,
 )
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.evaluation.structures import StructureLike
 from recalib_keras.volumes import Volume
 
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VIEWS_WIDTH, SMALLEST_WIDTH, BARS = 5.6, 3.4, 1.1  # inches
-MARGIN, GAP, HEAD, AXIS, SCALE, SCALE_WIDTH = 0.15, 0.08, 0.26, 0.3, 0.6, 0.1
+MARGIN, GAP, HEAD, AXIS, SCALE, SCALE_WIDTH = 0.15, 0.08, 0.26, 0.35, 0.75, 0.1
+CAPTION = 0.18
 FONT, SMALL_FONT = 8, 7
 LARGEST_SINGLE = 3.0  # inches, of the only view of a 2-D network
 COLORMAP, BAR_COLOR = "viridis", "#0072b2"
@@ -61,7 +66,7 @@ def gate_figure(
     structures: Sequence[StructureLike] = (),
     title: str = TITLE,
 ) -> Path:
-    """Writes a figure of what a network saw, and of the gates of its blocks, as a PNG file.
+    """Writes a figure of what a network saw, and of the gates of its blocks, as PNG, SVG or PDF by the file's suffix.
 
     Each block has a map of its gates in the slices of the image, on a scale of its own, and its gates by channel as
     bars. The slices go through the centre of mass of the structures. A 2-D network sees a single slice; then only that
@@ -113,6 +118,7 @@ def draw_gates(
     centre = centre_of(np.zeros(image.array.shape, bool) if mapped is None else np.isin(mapped.array, ids))
     flat = [axis for axis, size in enumerate(image.array.shape) if size == 1]
     views = [view for view in VIEWS if not flat or view.axis == flat[0]]
+    structures = as_shown(structures)
     strips: list[tuple[str, str, Any]] = [("image", title, image)]
     for block in blocks:
         name = block.layer.removesuffix("_recalibration").replace("_", " ")
@@ -128,7 +134,7 @@ def draw_gates(
             _draw_bars(layout.bars(top), content)
             continue
         planes = [np.take(content.array, centre[view.axis], view.axis) for view in views]
-        limits = grey_limits(planes)
+        limits = grey_limits(planes) if kind == "image" else grey_limits(planes, headroom=0.0)
         for axes, view, plane in zip(layout.panels(top), views, planes):
             shown = show_slice(axes, view, plane, sizes, limits, "gray" if kind == "image" else COLORMAP)
             if mapped is not None:
@@ -137,6 +143,9 @@ def draw_gates(
                 show_structures(axes, cut, structures, steps, OUTLINE, opacity=0)
             if kind == "image":
                 letter_ends(axes, view)
+                layout.caption(axes, position(view, place_of(view, centre[view.axis], image.grid)))
+                if view is views[0]:
+                    add_scale_bar([axes])
         if kind == "map":
             _draw_scale(layout.scale(top), shown)
     return layout.figure
@@ -152,7 +161,8 @@ class _Layout:
         self.widths, self.heights = (panels * scale).T
         self.content = max(SMALLEST_WIDTH, self.widths.sum() + (len(views) - 1) * GAP)
         scale_width = SCALE if any(kind == "map" for kind, _, _ in strips) else 0
-        tall = [HEAD + (BARS + AXIS if kind == "bars" else self.heights.max()) for kind, _, _ in strips]
+        under = {"bars": BARS + AXIS, "image": self.heights.max() + CAPTION, "map": self.heights.max()}
+        tall = [HEAD + under[kind] for kind, _, _ in strips]
         width = (
             max(self.content + scale_width, *(text_width(title, FONT, "bold") for _, title, _ in strips)) + 2 * MARGIN
         )
@@ -163,6 +173,20 @@ class _Layout:
         width, height = self.figure.get_size_inches()
         self.figure.text(
             MARGIN / width, (top - HEAD + 0.06) / height, title, fontsize=FONT, color=DARK, va="bottom", weight="bold"
+        )
+
+    def caption(self, axes, text):
+        """Writes where a slice lies below it."""
+        axes.annotate(
+            text,
+            (0.5, 0),
+            xytext=(0, -3),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=SMALL_FONT,
+            color=DARK,
         )
 
     def panels(self, top):
@@ -189,9 +213,11 @@ def _draw_bars(axes, gates):
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=SMALL_FONT)
     axes.set_xlabel("channel", fontsize=SMALL_FONT, color=DARK, labelpad=1)
+    axes.set_ylabel("gate", fontsize=SMALL_FONT, color=DARK, labelpad=1)
 
 
 def _draw_scale(axes, shown):
     axes.figure.colorbar(shown, cax=axes)
+    axes.set_ylabel("gate (no unit)", fontsize=SMALL_FONT, color=DARK, labelpad=3)
     axes.tick_params(labelsize=SMALL_FONT, color=GREY, labelcolor=DARK)
     axes.spines[:].set_visible(False)

@@ -12,14 +12,19 @@ import numpy as np
 
 from recalib_keras.evaluation.cases import check_grids
 from recalib_keras.evaluation.figures.canvas import DARK, add_axes, new_figure, plain, save_figure, text_width
+from recalib_keras.evaluation.figures.slice_choice import choose_slices, surroundings
 from recalib_keras.evaluation.figures.slices import (
     VIEWS,
+    add_scale_bar,
     centre_of,
     grey_limits,
     letter_ends,
+    place_of,
+    position,
     show_slice,
     show_structures,
 )
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.evaluation.report import Report
 from recalib_keras.evaluation.structures import StructureLike
 from recalib_keras.volumes import Volume
@@ -55,11 +60,11 @@ def best_median_worst(report: Report, measure: str = "dice") -> dict[str, str]:
 
 
 def panels(rows: Mapping[str, Sequence[Volume]], structures: Sequence[StructureLike], path: str | os.PathLike) -> Path:
-    """Writes image, ground truth and prediction of some scans as a PNG file, a row for each scan.
+    """Writes image, ground truth and prediction of some scans, a row for each scan, as PNG, SVG or PDF.
 
-    All rows show the same view, the one of the three that shows most of the structures. The slice goes through the
-    centre of mass of the structures in the ground truth, and is cut to 15 mm around them. The patient's left is on the
-    left (neurological convention).
+    All rows show the same view, the one of the three that shows most of the structures. The slice is the one that shows
+    most of the structures of the ground truth, see `choose_slices`, and is cut to 15 mm around them. Its place is in
+    the title of the row. The patient's left is on the left (neurological convention).
 
     Args:
         rows: Image, ground truth and prediction, three volumes on the same grid, by the title of the row.
@@ -96,13 +101,15 @@ def draw_panels(rows: Mapping[str, Sequence[Volume]], structures: Sequence[Struc
     turned = [[volume.conform("RAS", order=0) for volume in volumes] for volumes in rows.values()]
     spacings = [image.grid.spacing for image, *_ in turned]
     view = VIEWS[_best_view([_either(volumes, ids) for volumes in turned], spacings)]
-    cuts = [_cut(view, volumes, ids) for volumes in turned]
+    cuts, places = zip(*(_cut(view, volumes, ids) for volumes in turned))
+    titles = [f"{title}; {position(view, place)}" for title, place in zip(rows, places)]
     steps = [np.take(spacing, view.shown) for spacing in spacings]
     shown = {label for _, *maps in cuts for plane in maps for label in np.unique(plane).tolist()}
-    found = [structure for structure in structures if structure.id in shown]
-    figure, grid = _layout([np.array(cut[0].shape) * step for cut, step in zip(cuts, steps)], list(rows), found)
+    found = [structure for structure in as_shown(structures) if structure.id in shown]
+    figure, grid = _layout([np.array(cut[0].shape) * step for cut, step in zip(cuts, steps)], titles, found)
     for axes, cut, step in zip(grid, cuts, steps):
         _show_row(axes, view, cut, step, found)
+    add_scale_bar([axes for axes, *_ in grid])
     return figure
 
 
@@ -122,24 +129,15 @@ def _best_view(masks, spacings):
 
 
 def _cut(view, volumes, ids):
-    """Returns the slices of image, ground truth and prediction, cut to the surroundings of their structures."""
+    """Returns the slices of image, truth and prediction, cut to their structures' surroundings, and where they lie."""
     in_truth, either = np.isin(volumes[1].array, ids), _either(volumes, ids)
-    centre = centre_of(in_truth if in_truth.any() else either)
+    best = choose_slices(volumes[1 if in_truth.any() else 2].array, ids, view.axis)[0]
     image, truth, prediction, mask = (
-        np.take(array, centre[view.axis], view.axis) for array in (*(volume.array for volume in volumes), either)
+        np.take(array, best, view.axis) for array in (*(volume.array for volume in volumes), either)
     )
     spacing = np.take(volumes[0].grid.spacing, view.shown)
-    window = tuple(_surroundings(mask.any(axis=1 - axis), spacing[axis]) for axis in (0, 1))
-    return image[window], truth[window], prediction[window]
-
-
-def _surroundings(is_occupied, spacing):
-    """Returns the part of an axis that is occupied, with some context; the whole axis if nothing is occupied."""
-    size, occupied = len(is_occupied), np.flatnonzero(is_occupied)
-    if not occupied.size:
-        return slice(0, size)
-    room = math.ceil(max(CONTEXT, (SMALLEST_CUT - (np.ptp(occupied) + 1) * spacing) / 2) / spacing)
-    return slice(max(0, occupied[0] - room), min(size, occupied[-1] + 1 + room))
+    window = tuple(surroundings(mask.any(axis=1 - axis), spacing[axis], CONTEXT, SMALLEST_CUT) for axis in (0, 1))
+    return (image[window], truth[window], prediction[window]), place_of(view, best, volumes[0].grid)
 
 
 def _layout(sizes, titles, structures):
@@ -153,8 +151,9 @@ def _layout(sizes, titles, structures):
     widths, heights = (np.array(sizes) * LARGEST_PANEL / np.max(sizes)).T
     column = max(SMALLEST_COLUMN, widths.max())
     content = max(3 * column + 2 * GAP, *(text_width(title, FONT) for title in titles))
-    columns = max(1, int(content / max([text_width(structure.name, FONT) + 0.45 for structure in structures] or [1])))
-    bottom = MARGIN + LINE * math.ceil(len(structures) / columns) + GAP
+    legend = {structure.entry: plain(structure.color) for structure in structures}
+    columns = max(1, int(content / max([text_width(name, FONT) + 0.45 for name in legend] or [1])))
+    bottom = MARGIN + LINE * math.ceil(len(legend) / columns) + GAP
     figure = new_figure(content + 2 * MARGIN, bottom + heights.sum() + len(sizes) * HEAD + TITLE)
     top = figure.get_figheight() - TITLE
     for index, name in enumerate(COLUMNS):
@@ -165,14 +164,15 @@ def _layout(sizes, titles, structures):
         _write(figure, MARGIN, top + tall + 0.06, title, "left")
         lefts = [MARGIN + index * (column + GAP) + (column - wide) / 2 for index in range(3)]
         grid.append([add_axes(figure, left, top, wide, tall) for left in lefts])
-    _add_legend(figure, structures, columns)
+    _add_legend(figure, legend, columns)
     return figure, grid
 
 
 def _show_row(axes, view, cut, spacing, structures):
     image, truth, prediction = cut
     sizes = np.insert(np.array(image.shape) * spacing, view.axis, 0.0)
-    limits = grey_limits([image])
+    ids = [structure.id for structure in structures]
+    limits = grey_limits([image], image[np.isin(truth, ids)])
     for one, labels in zip(axes, (None, truth, prediction)):
         show_slice(one, view, image, sizes, limits)
         if labels is not None:
@@ -186,11 +186,11 @@ def _write(figure, x, y, text, align, **style):
     figure.text(x / wide, y / tall, text, fontsize=FONT, color=DARK, ha=align, va="bottom", **style)
 
 
-def _add_legend(figure, structures, columns):
+def _add_legend(figure, legend, columns):
     from matplotlib.patches import Patch
 
     figure.legend(
-        handles=[Patch(color=plain(structure.color), label=structure.name) for structure in structures],
+        handles=[Patch(color=color, label=name) for name, color in legend.items()],
         loc="lower left",
         bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
         ncols=columns,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from recalib_keras.evaluation.structures import StructureLike
+from recalib_keras.volumes import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 # A few bright vessels, or metal in a CT, must not darken the rest.
 GREY_PERCENTILES = (0.5, 99.5)
+# The middle half of the values in the structures, and how much more is shown to either side, in times its range.
+INSIDE_PERCENTILES, WIDER = (25, 75), 5.0
+HEADROOM = 0.08  # of the shown range: the brightest tissue is a light grey, on which colours can be seen
 FILL_OPACITY = 0.35
+BAR_LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)  # mm
+LONGEST_BAR, BAR_PLACE = 0.3, 0.05  # of the width of the axes, and inches from the corner
+LEAST_FOR_BAR = 0.6  # inches, of either side of the axes
 LETTER = 0.12  # inches
 
 
@@ -63,15 +70,27 @@ def centre_of(mask: np.ndarray) -> list[int]:
     return centre
 
 
-def grey_limits(planes: Sequence[np.ndarray]) -> tuple[float, float]:
+def grey_limits(
+    planes: Sequence[np.ndarray], inside: np.ndarray | None = None, headroom: float = HEADROOM
+) -> tuple[float, float]:
     """Returns the values shown as black and as white.
 
     Args:
         planes: Slices that are shown side by side.
+        inside: Values in the structures that are shown. The range is narrowed to what is near most of them: in a CT,
+            soft tissue then has contrast beside bone and air. None, or no value, to leave it.
+        headroom: How far white is above the brightest value that is shown, as a share of the range.
     """
     shown = np.concatenate([plane.ravel() for plane in planes])
     low, high = np.percentile(shown, GREY_PERCENTILES)
-    return (low, high) if low < high else (shown.min(), shown.max())
+    if inside is not None and inside.size:
+        darkest, brightest = np.percentile(inside, INSIDE_PERCENTILES)
+        room = WIDER * (brightest - darkest)
+        if room > 0:
+            low, high = max(low, darkest - room), min(high, brightest + room)
+    if not low < high:
+        return float(shown.min()), float(shown.max())
+    return float(low), float(high + headroom * (high - low))
 
 
 def show_slice(
@@ -106,6 +125,7 @@ def show_slice(
         aspect="auto",  # the axes have the right proportions already
         interpolation="bilinear",
     )
+    axes.set_autoscale_on(False)  # an outline at the border must not move it
     axes.set_axis_off()
     return shown
 
@@ -136,6 +156,73 @@ def letter_ends(axes: Axes, view: View) -> None:
             fontsize=9,
             path_effects=[withStroke(linewidth=2, foreground="black")],
         )
+
+
+def add_scale_bar(panels: Sequence[Axes]) -> None:
+    """Draws a bar of a round length in the lower left corner of a panel, with its length in mm.
+
+    Args:
+        panels: Axes with one scale of millimetres. The first one with room has the bar; if there is none, none has it.
+    """
+    from matplotlib.patheffects import withStroke
+
+    for axes in panels:
+        low, high = axes.get_xlim()
+        width, height = axes.get_position().size * cast("Figure", axes.figure).get_size_inches()
+        if min(width, height) >= LEAST_FOR_BAR:
+            break
+    else:
+        return
+    per_inch = (high - low) / width
+    length = max((bar for bar in BAR_LENGTHS if bar <= LONGEST_BAR * (high - low)), default=BAR_LENGTHS[0])
+    x, y = low + BAR_PLACE * per_inch, axes.get_ylim()[0] + BAR_PLACE * per_inch
+    outlined = [withStroke(linewidth=4, foreground="black")]
+    axes.plot(
+        [x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt", path_effects=outlined, zorder=5
+    )
+    axes.annotate(
+        f"{length} mm",
+        (x, y),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color="white",
+        fontsize=7,
+        path_effects=[withStroke(linewidth=2, foreground="black")],
+    )
+
+
+def place_of(view: View, index: int, grid: Grid) -> float:
+    """Returns where along the axis of a view the middle of a slice lies (mm).
+
+    Args:
+        view: One of `VIEWS`.
+        index: Index of the slice.
+        grid: Grid of the scan, with the orientation RAS.
+
+    Example:
+        >>> place_of(VIEWS[2], 3, Grid((4, 4, 4), np.diag([1.0, 1.0, 2.0, 1.0])))
+        6.0
+    """
+    middle = np.where(np.arange(3) == view.axis, index, (np.array(grid.shape) - 1) / 2)
+    return float((grid.affine @ [*middle, 1])[view.axis])
+
+
+def position(view: View, place: float, is_named: bool = True) -> str:
+    """Returns where along the axis of a view a slice lies, in words.
+
+    Args:
+        view: One of `VIEWS`.
+        place: Coordinate of the slice (mm).
+        is_named: Whether the name of the view comes first.
+
+    Example:
+        >>> position(VIEWS[2], -12.4), position(VIEWS[0], -0.2, is_named=False)
+        ('axial, z = −12 mm', 'x = 0 mm')
+    """
+    where = f"{view.coordinate} = {round(place)} mm".replace("-", "−")
+    return f"{view.name}, {where}" if is_named else where
 
 
 def show_structures(

@@ -21,7 +21,9 @@ from recalib_keras.evaluation.figures.canvas import (
     save_figure,
     text_width,
     tidy,
+    volume_unit,
 )
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.evaluation.report import Report
 from recalib_keras.evaluation.structures import StructureLike
 
@@ -30,17 +32,17 @@ if TYPE_CHECKING:
 
 SIDE, LEFT, BOTTOM, TOP, GAP = 4.2, 0.75, 0.6, 0.2, 0.25  # inches
 FONT, LINE = 8, 0.2
-LEGEND_TITLE = "structure, mean difference of volume"
+LEGEND_TITLE = "structure, mean difference of volume, scans"
 # Structures of a whole head differ a hundredfold in volume; only a logarithmic scale shows all of them.
 LINEAR_RANGE = 20
-MILLILITRES_FROM = 20_000  # mm³
 
 
 def volume_scatter(report: Report, path: str | os.PathLike, structures: Sequence[StructureLike] | None = None) -> Path:
-    """Writes a scatter plot of predicted against true volumes as a PNG file, a point for each scan and structure.
+    """Writes a scatter plot of predicted against true volumes as PNG, SVG or PDF.
 
-    Points on the line have equal volumes. The legend shows the mean difference of each structure, prediction minus
-    ground truth, as a share of the true volume. Scales are logarithmic if the volumes differ more than twentyfold.
+    Each scan and structure is a point; those on the line have equal volumes. The legend shows the mean difference of
+    each structure, prediction minus ground truth, as a share of the true volume, and in how many scans. Scales are
+    logarithmic if the volumes differ more than twentyfold.
     Structures that were missed or spurious in a scan have no place on a logarithmic scale; their points are on the
     border of the plot.
 
@@ -69,11 +71,10 @@ def draw_volume_scatter(report: Report, structures: Sequence[StructureLike] | No
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    named = {structure.name: plain(structure.color) for structure in structures or ()}
+    named = {structure.name: plain(structure.color) for structure in as_shown(structures or ())}
     truth, prediction = report.values("truth_mm3"), report.values("prediction_mm3")
     present = (truth > 0) | (prediction > 0)
-    is_large = np.nanmax(truth, initial=0) > MILLILITRES_FROM
-    unit, scale = ("mL", 1e-3) if is_large else ("mm³", 1.0)
+    unit, scale = volume_unit(truth)
     legend = _legend(report)
     columns = math.ceil((len(legend) + 1) * LINE / SIDE)
     figure, axes = _layout(legend, columns)
@@ -119,7 +120,7 @@ def _legend(report):
     texts = []
     for name, of_structure in zip(report.structures, differences.T):
         known = of_structure[~np.isnan(of_structure)]
-        change = f"{100 * known.mean():+.1f} %".replace("-", "−") if known.size else "in no truth"
+        change = f"{100 * known.mean():+.1f} %, n = {known.size}".replace("-", "−") if known.size else "in no truth"
         texts.append(f"{name}, {change}")
     return texts
 

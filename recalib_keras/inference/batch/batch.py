@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.spreading.pool import Workers, open_pool
+from recalib_keras.evaluation import OverlayStyle
+from recalib_keras.evaluation.figures.canvas import import_matplotlib
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
 from recalib_keras.inference.batch.scan_task import ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable
@@ -54,7 +56,7 @@ def segment_all(
     *,
     volume: int | None = None,
     overwrite: bool = False,
-    draw_overlays: bool = False,
+    draw_overlays: bool | OverlayStyle = False,
     channels: int | None = None,
     part: tuple[int, int] | None = None,
     workers: Workers | None = None,
@@ -114,7 +116,7 @@ class Batch:
         output: Path of a folder; for a single scan, also that of its label map.
         volume: Index of the volume to take from 4-D scans.
         overwrite: Whether to segment again where labels exist already.
-        draw_overlays: Whether to draw a picture of each scan with its labels too.
+        draw_overlays: Whether to draw a picture of each scan with its labels too; or how.
         channels: Number of channels of a scan. If there are several, nnU-Net's files `x_0000.nii.gz`, `x_0001.nii.gz`
             and so on are one scan `x`, of which any may be given.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
@@ -139,7 +141,7 @@ class Batch:
         *,
         volume: int | None = None,
         overwrite: bool = False,
-        draw_overlays: bool = False,
+        draw_overlays: bool | OverlayStyle = False,
         channels: int = 1,
         part: tuple[int, int] | None = None,
         names: Sequence[Path] | None = None,
@@ -150,9 +152,10 @@ class Batch:
         self.targets = part_of(targets, part)
         self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
-        self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays
-        if draw_overlays:
-            import matplotlib  # noqa: F401  (if it is missing, the batch stops before the first scan)
+        self.volume, self.overwrite = volume, overwrite
+        self.draw_overlays = OverlayStyle() if draw_overlays is True else (draw_overlays or None)
+        if self.draw_overlays is not None:
+            import_matplotlib()  # if it is missing, the batch stops before the first scan
 
     def run(
         self,

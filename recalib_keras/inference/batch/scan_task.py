@@ -61,7 +61,7 @@ class ScanTask:
         rows: What the table says about the label map.
         volume: Index of the volume to take from a 4-D scan.
         overwrite: Whether to segment again if labels exist already.
-        draw_overlays: Whether to draw a picture too.
+        draw_overlays: How to draw a picture too, or None.
         command: The command that was typed, for the manifest.
         sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
@@ -73,7 +73,7 @@ class ScanTask:
     rows: Sequence[Mapping[str, str]] = ()
     volume: int | None = None
     overwrite: bool = False
-    draw_overlays: bool = False
+    draw_overlays: evaluation.OverlayStyle | None = None
     command: str = ""
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
@@ -150,7 +150,7 @@ class ScanTask:
         segmentation = Segmentation(
             volumes.read_labels(self.labels), segmenter.labels, reference_range=segmenter.reference_range
         )
-        has_picture = not self.draw_overlays or picture(self.labels).exists()
+        has_picture = not self.draw_overlays or picture(self.labels, self.draw_overlays.format).exists()
         if not self.rows or not has_picture:
             scan = self._read(segmenter)
             if not segmentation.grid.coincides(scan.grid):
@@ -180,17 +180,18 @@ class ScanTask:
         return tuple(manifest["warnings"]), entropies
 
     def _draw(self, scan, segmentation):
-        scan = scan.first if isinstance(scan, volumes.Channels) else scan
-        evaluation.overlay(scan, segmentation.labels, segmentation.structures, picture(self.labels))
+        path = picture(self.labels, self.draw_overlays.format)
+        evaluation.overlay(scan, segmentation.labels, segmentation.structures, path, self.draw_overlays.slices)
 
 
-def picture(labels: Path) -> Path:
+def picture(labels: Path, format: str = "png") -> Path:
     """Returns the path of the picture of a label map.
 
     Args:
         labels: The label map.
+        format: Format of the picture: png, svg or pdf.
     """
-    return labels.with_name(f"{stem(labels).removesuffix('_labels')}_overlay.png")
+    return labels.with_name(f"{stem(labels).removesuffix('_labels')}_overlay.{format}")
 
 
 def segment_scan(item: tuple[Segmenter | Callable[[], Segmenter], ScanTask], report: object) -> ScanOutcome:

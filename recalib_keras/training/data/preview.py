@@ -14,6 +14,7 @@ from keras import ops
 
 from recalib_keras.evaluation.figures.canvas import (
     add_axes,
+    format_of,
     import_matplotlib,
     new_figure,
     plain,
@@ -21,7 +22,16 @@ from recalib_keras.evaluation.figures.canvas import (
     text_width,
 )
 from recalib_keras.evaluation.figures.overlay import CONVENTION
-from recalib_keras.evaluation.figures.slices import VIEWS, View, grey_limits, letter_ends, show_slice
+from recalib_keras.evaluation.figures.slices import (
+    VIEWS,
+    View,
+    add_scale_bar,
+    grey_limits,
+    letter_ends,
+    show_slice,
+    show_structures,
+)
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.training.data import augmentation
 from recalib_keras.training.data.examples import (
     Scan,
@@ -71,7 +81,7 @@ def preview(
     seed: int | None = None,
     view: str | None = None,
 ) -> Path:
-    """Writes a picture of training examples as a PNG file: a row for each scan, its first panel without changes.
+    """Writes a picture of training examples as PNG, SVG or PDF: a row for each scan, its first panel unchanged.
 
     A scan of several channels has a row for each of them.
 
@@ -82,7 +92,7 @@ def preview(
     Args:
         recipe: The recipe whose examples to draw.
         data_root: Path that the recipe's data folder is relative to.
-        path: The PNG file to write. Missing parent folders are created.
+        path: The file to write, which ends in .png, .svg or .pdf. Missing parent folders are created.
         scans: How many of the training scans to show, spread evenly over them.
         samples: How many changed examples of each.
         seed: Seed of everything random; None for the recipe's.
@@ -99,6 +109,7 @@ def preview(
         WriteError: If the file cannot be written.
     """
     import_matplotlib()  # before the scans are read, so that it is reported at once if it is missing
+    format_of(path)
     if min(scans, samples) < 1:
         raise ValueError(f"expected at least 1 scan and 1 sample, got {scans} and {samples}")
     if recipe.synthesis is not None:
@@ -193,18 +204,19 @@ def draw(rows: Sequence[Samples], recipe: Recipe, view: View) -> Figure:
     """
     spacing = voxel_size(recipe.input)[list(view.shown)]
     present = set(np.unique([row.labels for row in rows]).tolist())
-    structures = [label for label in recipe.labels[1:] if label.id in present]
+    structures = [structure for structure in as_shown(recipe.labels[1:]) if structure.id in present]
     sides = np.array(rows[0].images.shape[1:]) * spacing
     figure, panels = _layout(len(rows), len(rows[0].images), sides, structures)
     for row, line in zip(rows, panels):
         limits = grey_limits([row.images[0]])
         for axes, image, labels in zip(line, row.images, row.labels):
             show_slice(axes, view, image, np.insert(sides, view.axis, 0), limits)
-            _outline(axes, labels, structures, spacing)
+            show_structures(axes, labels, structures, spacing, linewidth=1.0, opacity=0)
         _write_name(line[0], row.name)
     for number, axes in enumerate(panels[0]):
         axes.set_title(number or "as it is", color="white", fontsize=FONT, pad=3)
     letter_ends(panels[0][0], view)
+    add_scale_bar(panels[0][:1])
     return figure
 
 
@@ -224,15 +236,6 @@ def _layout(rows, columns, sides, structures):
         for y in reversed(range(rows))
     ]
     return figure, panels
-
-
-def _outline(axes, labels, structures, spacing):
-    axes.set_autoscale_on(False)  # an outline at the border must not move it
-    for structure in structures:
-        mask = np.pad(labels == structure.id, 1)
-        if mask.any():
-            x, y = ((np.arange(size) - 0.5) * step for size, step in zip(mask.shape, spacing))
-            axes.contour(x, y, mask.T, levels=[0.5], colors=[plain(structure.color)], linewidths=1)
 
 
 def _write_name(axes, name):
