@@ -73,17 +73,26 @@ def restricted(array: np.ndarray, labels: Sequence[Label], chosen: Sequence[Labe
 def _fits(label, wanted):
     if wanted.isdecimal():
         return label.id == int(wanted)
-    pattern = _plain(wanted)
-    return any(fnmatch.fnmatchcase(_plain(name), pattern) for name in (label.name, without_side(label.name)))
+    pattern = plain_name(wanted)
+    return any(fnmatch.fnmatchcase(plain_name(name), pattern) for name in (label.name, without_side(label.name)))
 
 
-def _plain(name):
+def plain_name(name: str) -> str:
+    """Returns a name of a structure in lower case, with single blanks for blanks, `-` and `_`.
+
+    Args:
+        name: The name.
+
+    Example:
+        >>> plain_name("Left-Thalamus_Proper")
+        'left thalamus proper'
+    """
     return re.sub(r"[\s_-]+", " ", name.lower()).strip()
 
 
 def _unknown(structures, wanted):
-    names = {_plain(each): each for label in structures for each in (label.name, without_side(label.name))}
-    closest = did_you_mean(_plain(str(wanted)), names, otherwise=f"known: {_known(structures)}")
+    names = {plain_name(each): each for label in structures for each in (label.name, without_side(label.name))}
+    closest = did_you_mean(plain_name(str(wanted)), names, otherwise=f"known: {_known(structures)}")
     return RecordError(
         part="structures",
         expected="names, numbers or patterns of structures of these weights",
