@@ -1,9 +1,13 @@
 """The wording of messages: one line, lists of names, suggestions for a mistyped name."""
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable
 
+# What the package says that it does while a user waits, at level INFO; nobody hears it unless a handler is added.
+STEPS = logging.getLogger("recalib_keras")
+STEPS.addHandler(logging.NullHandler())
 # Control characters, and the bytes of file names that are not in UTF-8, which no stream can print.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 

@@ -46,6 +46,19 @@ def import_highdicom() -> ModuleType:
     return highdicom
 
 
+def check_series(series: str | os.PathLike, volume: int | None = None) -> None:
+    """Checks that a series has all that a DICOM Segmentation object refers to.
+
+    Args:
+        series: The folder or multi-frame file.
+        volume: Which volume of a series of several.
+
+    Raises:
+        VolumeError: It lacks a UID, cannot be read, or lies in several multi-frame files.
+    """
+    _source(volume_frames(series, volume), Path(series))
+
+
 def write_dicom_seg(
     path: str | os.PathLike,
     labels: np.ndarray,
