@@ -108,7 +108,7 @@ class ScanMap:
         volumes = self.array if self.array.ndim == 4 else self.array[..., None]
         with ImageOpener(path, "wb") as stream:
             header.write_to(stream)
-            stream.write(b"\0" * (int(header["vox_offset"]) - header.sizeof_hdr))
+            stream.write(b"\0" * (int(header["vox_offset"]) - stream.tell()))
             for index in range(volumes.shape[3]):
                 stream.write(volumes[..., index].tobytes(order="F"))
 
