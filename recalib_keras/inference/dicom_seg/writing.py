@@ -113,6 +113,7 @@ def write_dicom_seg(
             series_description=f"Segmentation by {NAME}",
             **_geometry(highdicom, frames),
         )
+        _refer_to_frames(found, frames)
         _name_scheme(found)
         return atomic_write(path, found.save_as)
 
@@ -208,6 +209,19 @@ def _geometry(highdicom, frames):
         "plane_orientation": highdicom.PlaneOrientationSequence(patient, frames[0].orientation.tolist()),
         "pixel_measures": highdicom.PixelMeasuresSequence(frames[0].spacing.tolist(), thickness),
     }
+
+
+def _refer_to_frames(dataset, frames):
+    """Lets each frame refer to that of the chosen volume: highdicom takes the first one at its place."""
+    numbers = {_rounded(frame.position): frame.number + 1 for frame in frames if frame.number is not None}
+    for groups in dataset.PerFrameFunctionalGroupsSequence if numbers else ():
+        position = groups.PlanePositionSequence[0].ImagePositionPatient
+        for derived in groups.get("DerivationImageSequence", ()):
+            derived.SourceImageSequence[0].ReferencedFrameNumber = numbers[_rounded(position)]
+
+
+def _rounded(position):
+    return tuple(round(float(value), 3) for value in position)
 
 
 def _name_scheme(dataset):
