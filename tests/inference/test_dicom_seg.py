@@ -8,57 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ct_series import COLUMNS, ROWS, SLICES, UIDS, header_of, pydicom, write_series
 
 from recalib_keras import volumes, zoo
 from recalib_keras.core.errors import VolumeError
 from recalib_keras.inference.dicom_seg import check_series, code_of, codes, write_dicom_seg
 from recalib_keras.zoo import Label
 
-pydicom = pytest.importorskip("pydicom")
-highdicom = pytest.importorskip("highdicom")
+pytest.importorskip("highdicom")
 
-ROWS, COLUMNS, SLICES = 7, 6, 5
 STRUCTURES = (Label(3, "left lung", (200, 10, 10)), Label(5, "liver"), Label(9, "odd thing"), Label(7, "spleen"))
-UIDS = {
-    "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.2",
-    "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.3",
-    "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.4",
-}
-
-
-def header_of(index, **tags):
-    """Returns a whole CT slice, 2.5 mm from the next."""
-    dataset = pydicom.Dataset()
-    dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    dataset.SOPClassUID = pydicom.uid.CTImageStorage
-    dataset.SOPInstanceUID = f"1.2.826.0.1.3680043.8.498.3.{index + 1}"
-    patient = {"PatientID": "p1", "PatientName": "A^B", "PatientBirthDate": "19700101", "PatientSex": "F"}
-    study = {"StudyDate": "20200101", "StudyTime": "120000", "StudyID": "1", "AccessionNumber": "2"}
-    series = {"Modality": "CT", "SeriesNumber": 4, "InstanceNumber": index + 1, "ReferringPhysicianName": ""}
-    pixel = {"Rows": ROWS, "Columns": COLUMNS, "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
-    bits = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1}
-    for tag, value in {**UIDS, **patient, **study, **series, **pixel, **bits}.items():
-        setattr(dataset, tag, value)
-    dataset.ImageOrientationPatient, dataset.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.75, 0.5]
-    dataset.ImagePositionPatient, dataset.SliceThickness = [10, 20, 30 + 2.5 * index], 2.5
-    for tag, value in tags.items():
-        setattr(dataset, tag, value)
-    values = np.random.default_rng(index).integers(-100, 100, (ROWS, COLUMNS))
-    dataset.PixelData = values.astype("<i2").tobytes()
-    dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.3680043.8.498.3.{index + 1}"
-    return dataset
 
 
 @pytest.fixture
 def series(tmp_path):
     """A folder of slices in the wrong order of names."""
-    folder = tmp_path / "series"
-    folder.mkdir()
-    for index in range(SLICES):
-        header_of(index).save_as(folder / f"{(index * 3) % SLICES}.dcm", enforce_file_format=True)
-    return folder
+    return write_series(tmp_path / "series")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -331,6 +332,36 @@ def test_large_maps_lie_in_a_file_without_a_name(scan, tmp_path, monkeypatch):
         array = array.base
     assert isinstance(array, np.memmap) and list(tmp_path.iterdir()) == []
     assert np.array_equal(segmentation.probabilities().get_fdata(), expected)
+
+
+def peak_memory(call):
+    """Returns the most memory (bytes) that Python's arrays take during a call; files are not counted."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_maps_need_hardly_more_memory_than_labels(tmp_path, monkeypatch):
+    """Twelve probabilities of each voxel take as much room as twelve label maps, but in a file."""
+    monkeypatch.setattr(scratch, "LARGE", 2**18)
+    classes, size = 12, 72
+    labels = tuple(Label(number, f"structure {number}") for number in range(classes))
+    array = np.random.default_rng(0).uniform(0.5, 1, (size,) * 3).astype("float32")
+    scan = Volume(array, Grid(array.shape, np.diag([-1.0, 1, 1, 1])))
+
+    def probabilities(windows):
+        logits = windows[..., None] * np.arange(classes, dtype="float32")
+        return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+
+    segmenter = segmenter_of(probabilities, window=(8, 24, 24), labels=labels)
+    plain = peak_memory(lambda: segmenter(scan))
+    wanted = {"probabilities": "uint8", "uncertainty_maps": True, "scratch": tmp_path}
+    assert peak_memory(lambda: segmenter(scan, **wanted)) < plain + 2**21 < plain + classes * size**3 / 2
+    one = segmenter(scan, **wanted).maps["probabilities"]
+    assert peak_memory(lambda: one.save(tmp_path / "p.nii.gz")) < 3 * size**3 + 2**20
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system reserves no room")
