@@ -51,18 +51,29 @@ def print_line(command: str, message: object, about: object = None) -> None:
         print(format_line(command, line if line.startswith(prefix) else prefix + line), file=sys.stderr, flush=True)
 
 
+class _Lines(logging.Handler):
+    """Hands the text of each record on."""
+
+    def __init__(self, write: Callable[[str], object]):
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(record.getMessage())
+
+
 @contextlib.contextmanager
-def shown_steps(command: str, write: Callable[[str], object]) -> Iterator[None]:
+def shown_steps(command: str, write: Callable[[str], object], least: int = logging.INFO) -> Iterator[None]:
     """Shows what the library says that it does, as lines, while a block runs.
 
     Args:
         command: Name of the command, such as `"segment"`.
         write: Prints a line.
+        least: The least level of the steps that are shown.
     """
-    handler, level = logging.Handler(), STEPS.level
-    handler.emit = lambda record: write(format_line(command, record.getMessage()))  # type: ignore[method-assign]
+    handler, level = _Lines(lambda step: write(format_line(command, step))), STEPS.level
     STEPS.addHandler(handler)
-    STEPS.setLevel(logging.INFO)
+    STEPS.setLevel(least)
     try:
         yield
     finally:

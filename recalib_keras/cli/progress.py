@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -22,6 +23,8 @@ class Bars:
         scans: The scans, in order.
         with_windows: Whether they are segmented here, one after the other.
     """
+
+    level = logging.DEBUG  # of the steps that are shown: all, since a person looks on
 
     def __init__(self, scans: Sequence[Path], with_windows: bool):
         self._with_windows, self._is_single = with_windows, len(scans) == 1
@@ -45,7 +48,7 @@ class Bars:
 
 
 class Lines:
-    """A line on stderr from time to time, for a log file or a terminal without a size.
+    """A line on stderr from time to time, for a log file or a terminal without a size. Short work stays quiet.
 
     Args:
         scans: The scans, in order.
@@ -53,22 +56,24 @@ class Lines:
         clock: Returns seconds.
     """
 
+    level = logging.INFO  # of the steps that are shown: those that come once for a machine
+
     def __init__(self, scans: Sequence[Path], with_windows: bool, clock: Callable[[], float] = time.monotonic):
         self._scans, self._done, self._clock = scans, 0, clock
-        self._start = self._written = clock()
+        self._start = self._written = self._scan_written = clock()
 
     def windows(self, windows: Sequence) -> Iterable:
         """Yields the windows of a scan."""
-        start = self._clock()
+        start = self._scan_written = self._clock()
         for index, window in enumerate(windows):
-            if index:
+            if index and self._is_time(self._scan_written):
                 self._line(f"{self._scans[self._done]}: {index} of {len(windows)} windows", start, index, len(windows))
             yield window
 
     def finished(self) -> None:
         """Counts a scan."""
         self._done += 1
-        if self._done < len(self._scans):
+        if self._done < len(self._scans) and self._is_time(self._written):
             self._line(f"{self._done} of {len(self._scans)} scans", self._start, self._done, len(self._scans))
 
     def write(self, line: str) -> None:
@@ -78,12 +83,13 @@ class Lines:
     def close(self) -> None:
         """Does nothing: no line is open."""
 
+    def _is_time(self, written):
+        return self._clock() - written >= LINE_SECONDS
+
     def _line(self, text, start, done, of):
-        now = self._clock()
-        if now - self._written >= LINE_SECONDS:
-            self._written = now
-            left = duration((now - start) / done * (of - done))
-            self.write(format_line("segment", f"{text}, about {left} left"))
+        self._written = self._scan_written = now = self._clock()
+        left = duration((now - start) / done * (of - done))
+        self.write(format_line("segment", f"{text}, about {left} left"))
 
 
 def open_progress(scans: Sequence[Path], with_windows: bool) -> Bars | Lines:

@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress.write(format_line("segment", f"{outcome.scan}: {'; '.join(outcome.warnings)}"))
         progress.finished()
 
-    with shown_steps("segment", progress.write):
+    with shown_steps("segment", progress.write, progress.level):
         try:
             batch.run(_segmenter(arguments, workers), on_scan, progress.windows, workers)
         finally:

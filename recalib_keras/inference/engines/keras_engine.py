@@ -117,7 +117,7 @@ def load(preset: str | os.PathLike, weights: str, precision: str, threads: int |
     """
     check_process()
     if "keras" not in sys.modules:
-        STEPS.info("starting Keras on %s", backend())
+        STEPS.debug("starting Keras on %s", backend())
         start_backend(threads)
     from recalib_keras import zoo
 

@@ -31,9 +31,9 @@ def scratch_array(shape: Sequence[int], dtype: np.dtype, folder: str | os.PathLi
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < LARGE:
         return np.zeros(shape, dtype)
-    folder = tempfile.gettempdir() if folder is None else folder
+    place = tempfile.gettempdir() if folder is None else os.fspath(folder)
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=place) as file:
             if hasattr(os, "posix_fallocate"):  # a disk that is full later would end the process
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
@@ -41,7 +41,7 @@ def scratch_array(shape: Sequence[int], dtype: np.dtype, folder: str | os.PathLi
             return np.memmap(file, dtype, "r+", shape=tuple(shape))
     except OSError as error:
         raise WriteError(
-            file=folder,
+            file=place,
             expected=f"room for {in_bytes(size)} of maps while the scan is segmented",
             received=error.strerror or str(error),
             remedy="ask for fewer structures (--structures) or uint8, or make room",
