@@ -27,7 +27,7 @@ class Bars:
     level = logging.DEBUG  # of the steps that are shown: all, since a person looks on
 
     def __init__(self, scans: Sequence[Path], with_windows: bool):
-        self._with_windows, self._is_single = with_windows, len(scans) == 1
+        self._is_single = len(scans) == 1
         self._scans = _bar(total=len(scans), unit=" scans", disable=self._is_single and with_windows)
 
     def windows(self, windows: Sequence) -> Iterable:
@@ -51,15 +51,15 @@ class Lines:
     """A line on stderr from time to time, for a log file or a terminal without a size. Short work stays quiet.
 
     Args:
+        command: Name of the command, such as `"segment"`.
         scans: The scans, in order.
-        with_windows: Whether they are segmented here, one after the other.
         clock: Returns seconds.
     """
 
     level = logging.INFO  # of the steps that are shown: those that come once for a machine
 
-    def __init__(self, scans: Sequence[Path], with_windows: bool, clock: Callable[[], float] = time.monotonic):
-        self._scans, self._done, self._clock = scans, 0, clock
+    def __init__(self, command: str, scans: Sequence[Path], clock: Callable[[], float] = time.monotonic):
+        self._command, self._scans, self._done, self._clock = command, scans, 0, clock
         self._start = self._written = self._scan_written = clock()
 
     def windows(self, windows: Sequence) -> Iterable:
@@ -89,17 +89,18 @@ class Lines:
     def _line(self, text, start, done, of):
         self._written = self._scan_written = now = self._clock()
         left = duration((now - start) / done * (of - done))
-        self.write(format_line("segment", f"{text}, about {left} left"))
+        self.write(format_line(self._command, f"{text}, about {left} left"))
 
 
-def open_progress(scans: Sequence[Path], with_windows: bool) -> Bars | Lines:
+def open_progress(command: str, scans: Sequence[Path], with_windows: bool) -> Bars | Lines:
     """Returns what shows the progress, by what stderr is.
 
     Args:
+        command: Name of the command, such as `"segment"`.
         scans: The scans, in order.
         with_windows: Whether they are segmented here, one after the other.
     """
-    return Bars(scans, with_windows) if _has_columns() else Lines(scans, with_windows)
+    return Bars(scans, with_windows) if _has_columns() else Lines(command, scans)
 
 
 def duration(seconds: float) -> str:

@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     is_single = len(batch.targets) == 1 and workers.is_here
     outcomes: list = []
-    progress = open_progress([scan for scan, _ in batch.targets], with_windows=workers.is_here)
+    progress = open_progress("segment", [scan for scan, _ in batch.targets], with_windows=workers.is_here)
 
     def on_scan(outcome):
         outcomes.append(outcome)

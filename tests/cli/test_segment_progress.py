@@ -33,7 +33,7 @@ class Clock:
 
 
 def test_without_a_terminal_a_line_from_time_to_time(capsys):
-    lines = Lines(SCANS, True, Clock(10.0))
+    lines = Lines("segment", SCANS, Clock(10.0))
     assert list(lines.windows(range(8))) == list(range(8))
     lines.finished()
     list(lines.windows(range(8)))
@@ -45,7 +45,7 @@ def test_without_a_terminal_a_line_from_time_to_time(capsys):
 
 def test_scans_are_counted_with_the_time_that_is_left(capsys):
     clock = Clock(0.0)
-    lines = Lines(SCANS, False, clock)
+    lines = Lines("segment", SCANS, clock)
     for _ in SCANS:
         clock.now += 60
         lines.finished()
@@ -56,7 +56,7 @@ def test_scans_are_counted_with_the_time_that_is_left(capsys):
 
 
 def test_short_work_needs_no_lines(capsys):
-    lines = Lines(SCANS, True, Clock(0.01))
+    lines = Lines("segment", SCANS, Clock(0.01))
     list(lines.windows(range(100)))
     lines.finished()
     lines.close()
@@ -97,7 +97,7 @@ import time
 from pathlib import Path
 from recalib_keras.cli import progress
 progress.LINE_SECONDS = 0.05
-shown = progress.open_progress([Path("a"), Path("b")], with_windows=True)
+shown = progress.open_progress("segment", [Path("a"), Path("b")], with_windows=True)
 for _ in range(2):
     for window in shown.windows(range(4)):
         time.sleep(0.12)
