@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
-from recalib_keras.cli.messages import print_line
+from recalib_keras.cli.messages import print_line, shown_steps
 from recalib_keras.cli.options import add_preset_arguments, add_worker_arguments, named_weights, workers_of
+from recalib_keras.cli.progress import open_progress
 from recalib_keras.core.messages import counted, printable
 
 
@@ -73,8 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _segment(arguments, scans):
-    from tqdm import tqdm
-
     from recalib_keras import zoo
     from recalib_keras.inference import Batch, bids, open_segmenter
 
@@ -91,5 +89,9 @@ def _segment(arguments, scans):
     labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
     bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)
     opener = functools.partial(open_segmenter, arguments.preset, weights, threads=workers.threads_each)
-    with tqdm(scans, unit=" scans", disable=None, leave=False, file=sys.stderr) as bar:
-        return batch.run(opener, lambda outcome: bar.update(), workers=workers)
+    progress = open_progress("bids", [scan.path for scan in scans], with_windows=workers.is_here)
+    with shown_steps("bids", progress.write, progress.level):
+        try:
+            return batch.run(opener, lambda outcome: progress.finished(), progress.windows, workers)
+        finally:
+            progress.close()

@@ -1,9 +1,12 @@
 """What commands print besides their results: single lines on stderr that begin with the command."""
 
+import contextlib
+import logging
 import sys
+from collections.abc import Callable, Iterator
 
 from recalib_keras.core.errors import RecalibError
-from recalib_keras.core.messages import one_line
+from recalib_keras.core.messages import STEPS, one_line
 
 # What a user can fix becomes a line. Too little memory does too; any other error is a bug, and gets a traceback.
 ERRORS = (RecalibError, ValueError, OSError, ImportError, RuntimeError)
@@ -46,6 +49,36 @@ def print_line(command: str, message: object, about: object = None) -> None:
     text = in_words(command, message) if isinstance(message, BaseException) else message
     for line in map(one_line, getattr(message, "lines", [text])):
         print(format_line(command, line if line.startswith(prefix) else prefix + line), file=sys.stderr, flush=True)
+
+
+class _Lines(logging.Handler):
+    """Hands the text of each record on."""
+
+    def __init__(self, write: Callable[[str], object]):
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(record.getMessage())
+
+
+@contextlib.contextmanager
+def shown_steps(command: str, write: Callable[[str], object], least: int = logging.INFO) -> Iterator[None]:
+    """Shows what the library says that it does, as lines, while a block runs.
+
+    Args:
+        command: Name of the command, such as `"segment"`.
+        write: Prints a line.
+        least: The least level of the steps that are shown.
+    """
+    handler, level = _Lines(lambda step: write(format_line(command, step))), STEPS.level
+    STEPS.addHandler(handler)
+    STEPS.setLevel(least)
+    try:
+        yield
+    finally:
+        STEPS.removeHandler(handler)
+        STEPS.setLevel(level)
 
 
 def in_words(command: str, error: BaseException) -> str:

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recalib_keras.core.spreading import devices
 from recalib_keras.core.spreading.pool import Workers
 
 if TYPE_CHECKING:
@@ -65,6 +66,44 @@ def add_flip_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--flip", action="store_true", help="average with the left-right mirror image (takes twice the time)"
     )
+
+
+def add_device_argument(parser: ArgumentParser) -> None:
+    """Adds `--device`.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="the only device to use: cpu, or gpu:0, gpu:1, ... (default: a GPU where Keras sees one; OpenVINO runs "
+        "on the CPU)",
+    )
+
+
+def use_device(arguments: Namespace) -> None:
+    """Lets this process see the device of `--device` alone. Call it before the backend is loaded.
+
+    Args:
+        arguments: The parsed arguments, with those of workers.
+
+    Raises:
+        ValueError: There is no such device, the engine does not compute on it, or other machines do the work.
+    """
+    device, engine = arguments.device, getattr(arguments, "engine", None)
+    if device is None:
+        return
+    if arguments.scheduler or arguments.scheduler_file:
+        raise ValueError(
+            f"--device: expected no device for the workers of a scheduler, got {device!r}; start each worker with its "
+            "own device"
+        )
+    if engine == "openvino" and device != "cpu":
+        raise ValueError(
+            f"--device: expected cpu for the engine openvino, which computes there, got {device!r}; use --engine keras"
+        )
+    devices.use_device(device)
 
 
 def add_worker_arguments(parser: ArgumentParser, of: str) -> None:

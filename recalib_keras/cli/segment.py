@@ -2,19 +2,21 @@
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
-from recalib_keras.cli.messages import ERRORS, format_line, print_line
+from recalib_keras.cli.messages import ERRORS, format_line, print_line, shown_steps
 from recalib_keras.cli.options import (
+    add_device_argument,
     add_flip_argument,
     add_overlay_arguments,
     add_preset_arguments,
     add_worker_arguments,
     named_weights,
     overlay_style,
+    use_device,
     workers_of,
 )
+from recalib_keras.cli.progress import open_progress
 from recalib_keras.core.messages import printable
 
 
@@ -37,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, or a .nii.gz file for a single scan; scans with the same name keep their folders",
     )
     add_preset_arguments(parser, default="densenet3d_pe")
+    _add_output_arguments(parser)
     parser.add_argument("--volume", type=int, metavar="I", help="index of the volume to take from 4-D scans, from 0")
-    add_overlay_arguments(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="segment again where labels exist already (default: keep them)"
     )
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="number format of the computation; auto (default): selected with the engine",
     )
+    add_device_argument(parser)
     parser.add_argument(
         "--wide", action="store_true", help="also write volumes_wide.csv: a row for each scan, a column a structure"
     )
@@ -64,39 +67,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_worker_arguments(parser, "scans")
 
 
+def _add_output_arguments(parser):
+    parser.add_argument(
+        "--structures",
+        type=_names,
+        action="extend",
+        metavar="NAMES",
+        help="only these: names, numbers or patterns with commas between, such as hippocampus,17,'*ventricle*'; a name "
+        "without a side means both",
+    )
+    parser.add_argument(
+        "--probabilities",
+        nargs="?",
+        const="uint8",
+        type=_dtype,
+        metavar="TYPE",
+        help="also write the probability of each structure, a 4-D image stored as uint8 (default), uint16 or float32",
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="also write the entropy of each voxel and, with an ensemble or --flip, the mutual information: how far "
+        "the predictions differ",
+    )
+    parser.add_argument(
+        "--dicom-seg", action="store_true", help="also write a DICOM Segmentation object of each DICOM series"
+    )
+    add_overlay_arguments(parser)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
     from recalib_keras import zoo
     from recalib_keras.inference import Batch
 
-    preset, workers = zoo.info(arguments.preset), workers_of(arguments)
-    first = next(iter(preset.shares(named_weights(arguments.weights))))
+    workers = workers_of(arguments)
+    use_device(arguments)
+    shares = zoo.info(arguments.preset).shares(named_weights(arguments.weights))
+    weight_sets = [zoo.weight_set(arguments.preset, name) for name in shares]
     batch = Batch(
         arguments.scans,
         arguments.output,
         volume=arguments.volume,
         overwrite=arguments.overwrite,
         draw_overlays=overlay_style(arguments) or False,
-        channels=zoo.weight_set(arguments.preset, first).input.num_channels,
+        outputs=_outputs(arguments, weight_sets),
+        channels=weight_sets[0].input.num_channels,
         part=arguments.part,
     )
-    segmenter, outcomes = _load_segmenter(arguments, workers), []
     is_single = len(batch.targets) == 1 and workers.is_here
-    with _bar(batch.targets, "scans", disable=is_single or None) as bar:
+    outcomes: list = []
+    progress = open_progress("segment", [scan for scan, _ in batch.targets], with_windows=workers.is_here)
 
-        def on_scan(outcome):
-            outcomes.append(outcome)
-            if outcome.warnings:
-                bar.write(format_line("segment", f"{outcome.scan}: {'; '.join(outcome.warnings)}"), file=sys.stderr)
-            bar.update()
+    def on_scan(outcome):
+        outcomes.append(outcome)
+        if outcome.warnings:
+            progress.write(format_line("segment", f"{outcome.scan}: {'; '.join(outcome.warnings)}"))
+        progress.finished()
 
-        def windows_bar(windows):
-            return _bar(windows, "windows", disable=not is_single or None)
-
+    with shown_steps("segment", progress.write, progress.level):
         try:
-            batch.run(segmenter, on_scan, windows_bar, workers)
+            batch.run(_segmenter(arguments, workers), on_scan, progress.windows, workers)
         finally:
-            bar.close()
+            progress.close()
             _report(batch, outcomes, is_single)
     if arguments.wide and batch.table.path.exists():
         print(printable(f"a row for each scan in {batch.write_wide_table()}"))
@@ -105,22 +138,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(outcome.error is not None for outcome in outcomes) else 0
 
 
-def _load_segmenter(arguments, workers):
-    """Returns the segmenter, which takes several seconds if it needs Keras; for workers, what opens it there."""
-    from recalib_keras import zoo
-    from recalib_keras.inference import Undecided, open_segmenter
+def _outputs(arguments, weight_sets):
+    """Returns what is made of each scan; a wrong name of a structure is an error here, not on every worker."""
+    from recalib_keras.inference import Outputs
 
-    weights = named_weights(arguments.weights)
+    outputs = Outputs(arguments.probabilities, arguments.uncertainty, arguments.structures, arguments.dicom_seg)
+    outputs.chosen(max((one.labels for one in weight_sets), key=len))
+    return outputs
+
+
+def _segmenter(arguments, workers):
+    """Returns the segmenter, which takes several seconds if it needs Keras; for workers, what opens it there."""
+    from recalib_keras.inference import open_segmenter
+
     settings = {"flips": arguments.flip, "engine": arguments.engine, "precision": arguments.precision}
-    opener = functools.partial(open_segmenter, arguments.preset, weights, **settings, threads=workers.threads_each)
-    if not workers.is_here:
-        for name in zoo.info(arguments.preset).shares(weights):
-            zoo.weight_set(arguments.preset, name)  # a wrong name is an error here, not on every worker
-        return opener
-    segmenter = opener()
-    if sys.stderr.isatty() and any(isinstance(engine, Undecided) for engine in segmenter.engines):
-        print_line("segment", "the first scan selects the engine; this takes a while, once")
-    return segmenter
+    weights, threads = named_weights(arguments.weights), workers.threads_each
+    opener = functools.partial(open_segmenter, arguments.preset, weights, **settings, threads=threads)
+    return opener() if workers.is_here else opener
 
 
 def _report(batch, outcomes, is_single):
@@ -147,11 +181,17 @@ def _report(batch, outcomes, is_single):
         print_line("segment", f"{len(report.failed)} of {len(batch.targets)} scans could not be segmented")
 
 
-def _bar(items, unit, disable):
-    """Returns the items behind a progress bar; only on a terminal, for `disable=None`."""
-    from tqdm import tqdm
+def _names(text):
+    return [name.strip() for name in text.split(",") if name.strip()]
 
-    return tqdm(items, unit=f" {unit}", disable=disable, leave=False, dynamic_ncols=True)
+
+def _dtype(text):
+    from recalib_keras.inference.maps import MapRequest
+
+    try:
+        return MapRequest(probabilities=text).probabilities
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; give the scans before the options") from None
 
 
 def _part(text):

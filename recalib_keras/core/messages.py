@@ -1,9 +1,14 @@
 """The wording of messages: one line, lists of names, suggestions for a mistyped name."""
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable
 
+# What the package says that it does while a user waits; nobody hears it unless a handler is added. Level INFO: what
+# takes a while once on a machine; DEBUG: what takes seconds each time.
+STEPS = logging.getLogger("recalib_keras")
+STEPS.addHandler(logging.NullHandler())
 # Control characters, and the bytes of file names that are not in UTF-8, which no stream can print.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 

@@ -1,6 +1,6 @@
 """Segment scans with networks: a `Segmenter` turns a scan into a `Segmentation`, `segment_all` a folder of them."""
 
-from recalib_keras.inference.batch import Batch, BatchReport, ScanOutcome, segment_all
+from recalib_keras.inference.batch import Batch, BatchReport, Outputs, ScanOutcome, segment_all
 from recalib_keras.inference.engines import EngineError, Undecided, open_engine
 from recalib_keras.inference.quality_control import (
     SegmentationStatistics,
@@ -19,6 +19,7 @@ __all__ = [
     "BatchReport",
     "EngineError",
     "Ensemble",
+    "Outputs",
     "ScanOutcome",
     "Segmentation",
     "SegmentationStatistics",

@@ -1,13 +1,14 @@
 """Average several networks: the three views of a 2-D network, or weight sets that complement each other."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.sliding_window.predict import View
-from recalib_keras.inference.uncertainty import normalized_entropy
+from recalib_keras.inference.uncertainty import Measures, normalized_entropy
 from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import ReferenceRange
 from recalib_keras.zoo.labels import matching_classes
@@ -79,12 +80,24 @@ class NetworkEnsemble:
             at_edge=max(reference.at_edge for reference in each),
         )
 
-    def views(self, image: Image) -> list[View]:
-        """Returns how each network looks at an image; see `Predictor.view`."""
-        return [
-            _with_classes(network.view(image, weight), classes)
-            for (network, weight), classes in zip(self.members, self._classes)
-        ]
+    @property
+    def predictions(self) -> int:
+        """How many predictions of a voxel are averaged: by each network, of the image and of its mirror image."""
+        return sum(network.predictions for network, _ in self.members)
+
+    def views(self, image: Image, with_entropy: bool = False) -> list[View]:
+        """Returns how each network looks at an image; see `Predictor.view`.
+
+        Args:
+            image: See there.
+            with_entropy: Whether each prediction has its entropy as a further channel, see `Measures.with_entropy`.
+        """
+        views, measures = [], Measures(self.has_sigmoid)
+        for (network, weight), classes in zip(self.members, self._classes):
+            extend = functools.partial(_with_entropy, measures, classes) if with_entropy else None
+            channels = np.append(classes, len(network.weight_set.labels)) if with_entropy else classes
+            views.append(_with_channels(network.view(image, weight, extend), channels))
+        return views
 
     def _entropy_of_certain_members(self):
         """Returns the largest entropy of a structure's voxel for which every member is certain of its class."""
@@ -93,8 +106,12 @@ class NetworkEnsemble:
         return float(normalized_entropy(np.einsum("m,mjk->jk", weights, shared.astype(float)))[1:].max())
 
 
-def _with_classes(view, classes):
+def _with_entropy(measures, classes, probabilities):
+    return measures.with_entropy(probabilities, probabilities[..., classes])
+
+
+def _with_channels(view, channels):
     """Returns a view that gives, for each class of the ensemble, the probability of the network's matching class."""
-    if np.array_equal(classes, np.arange(len(classes))):
+    if np.array_equal(channels, np.arange(len(channels))):
         return view
-    return dataclasses.replace(view, predict=lambda windows: view.predict(windows)[..., classes])
+    return dataclasses.replace(view, predict=lambda windows: view.predict(windows)[..., channels])

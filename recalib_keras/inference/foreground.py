@@ -22,6 +22,8 @@ MARGIN = 4
 def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarray:
     """Returns the class of each voxel: predicted in the foreground, background in the air around it.
 
+    Further maps keep the values that they have in the air.
+
     Air is left out along the axes where the scan is larger than a window; a scan that fits into a window is predicted
     as a whole.
 
@@ -32,8 +34,10 @@ def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarra
     box = _box(image, sliding_window.views)
     output = sliding_window.output_grid or SameGrid(image.shape)
     labels = np.zeros(output.shape, np.min_scalar_type(sliding_window.num_classes - 1))
-    inside = replace(sliding_window, output_grid=output.part(box))
-    labels[output.within(box)] = inside.predict(Crop(image, box))
+    where = output.within(box)
+    maps = [one.part(where) for one in sliding_window.maps]
+    inside = replace(sliding_window, output_grid=output.part(box), maps=maps)
+    labels[where] = inside.predict(Crop(image, box))
     return labels
 
 

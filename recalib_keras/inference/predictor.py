@@ -1,5 +1,6 @@
 """One network with its engine, and how it looks at a scan."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,19 +38,26 @@ class Predictor:
         if flips:
             counterpart_classes(weight_set.labels)
 
-    def view(self, image: Image, weight: float = 1.0) -> View:
+    @property
+    def predictions(self) -> int:
+        """How many predictions of a voxel it averages: of the image, and of its mirror image."""
+        return 2 if self.flips and self.weight_set.input.shows_sides else 1
+
+    def view(self, image: Image, weight: float = 1.0, extend: Callable[[np.ndarray], np.ndarray] | None = None) -> View:
         """Returns how the network looks at an image. If its engine is not selected yet, this image selects it.
 
         Args:
             image: Oriented, resampled and normalised as the network expects; see `SlidingWindow.predict`.
             weight: Weight of the network's probabilities beside those of others.
+            extend: Adds further channels to each prediction, before it is averaged with that of the mirror image; or
+                None.
         """
         expects = self.weight_set.input
         if isinstance(self.engine, Undecided):
             windows = central_windows(image, expects.window, expects.margin)
             self.engine = self.engine.decided(as_network_sees(windows, expects))
-        predict = self._predict
-        if self.flips and expects.shows_sides:
+        predict = self._predict if extend is None else lambda windows: extend(self._predict(windows))
+        if self.predictions > 1:
             predict = with_flip(predict, self.weight_set.labels, expects.lateral_axis)
         voxels_per_batch = getattr(self.engine, "voxels_per_batch", None)
         return View(predict, expects.window, weight, voxels_per_batch, expects.margin, expects.num_channels)

@@ -15,11 +15,13 @@ from recalib_keras import volumes, zoo
 from recalib_keras.inference.engines import Engine, open_engine
 from recalib_keras.inference.ensemble import NetworkEnsemble
 from recalib_keras.inference.foreground import predict_foreground
+from recalib_keras.inference.maps.making import MapMaker, MapRequest
 from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.preprocessing import as_seen
 from recalib_keras.inference.quality_control import UnfamiliarScanWarning
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
+from recalib_keras.inference.structure_choice import choose_structures
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Channels, Volume
 from recalib_keras.volumes.windows import Image
@@ -160,12 +162,22 @@ class Segmenter:
         """What segmentations of validation scans are like; None if that is unknown."""
         return self._networks.reference_range
 
+    @property
+    def predictions(self) -> int:
+        """How many predictions of a voxel are averaged: by each network, of the scan and of its mirror image."""
+        return self._networks.predictions
+
     def __call__(
         self,
         scan: Scan,
         volume: int | None = None,
         progress: Progress | None = None,
         measure_uncertainty: bool = True,
+        *,
+        structures: Sequence[str | int] | None = None,
+        probabilities: str | None = None,
+        uncertainty_maps: bool = False,
+        scratch: str | os.PathLike | None = None,
     ) -> Segmentation:
         """Segments a scan.
 
@@ -178,29 +190,47 @@ class Segmenter:
             progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
             measure_uncertainty: Whether to measure the uncertainty of the labels, which takes a little time; without
                 it, `Segmentation.warnings` cannot tell a scan that looks unlike those of training.
+            structures: Names, numbers or patterns of the structures that are wanted, such as
+                `["hippocampus", "*ventricle*"]`, without a side for both; None for all. See `Segmentation.only`.
+            probabilities: `"uint8"`, `"uint16"` or `"float32"` to keep the probabilities too, stored like this; see
+                `Segmentation.probabilities`.
+            uncertainty_maps: Whether to keep `Segmentation.entropy` too, and `Segmentation.mutual_information` where
+                several predictions are averaged.
+            scratch: Folder for maps that are too large for the memory, in files without names; None for the folder
+                of temporary files.
 
         Returns:
             The labels on the scan's own grid, with volumes, uncertainty and warnings.
 
         Raises:
             VolumeError: If the scan cannot be read, or lacks a channel.
+            RecordError: If a structure is unknown.
+            ValueError: For another way to store probabilities.
+            WriteError: If there is no room for the maps.
         """
+        request = MapRequest(probabilities, uncertainty_maps, structures)
+        if structures is not None:
+            choose_structures(self.labels, structures)  # a wrong name is an error before the work
         if not isinstance(scan, (Volume, Channels)):
             scan = read_scan(scan, self.input, volume)
         image = as_seen(scan, self.input)
         uncertainty = Uncertainty(self.labels, self._networks.has_sigmoid) if measure_uncertainty else None
+        maker = MapMaker(request, self._networks, image.oriented, scratch)
         sliding_window = SlidingWindow(
-            self.views(image),
+            self._networks.views(image, maker.with_entropy),
             len(self.labels),
             output_grid=image.output_grid,
             observe=None if uncertainty is None else uncertainty.observe,
             decide=decision_for(self.labels),
             progress=progress,
         )
-        classes = volumes.resample(predict_foreground(sliding_window, image), image.oriented, scan.grid, order=0)
+        found = predict_foreground(maker.joined(sliding_window), image)
+        classes = volumes.resample(found, image.oriented, scan.grid, order=0)
         shown = scan.first if isinstance(scan, Channels) else scan
         label_map = dataclasses.replace(shown, array=self._numbers[classes])
-        return Segmentation(label_map, self.labels, uncertainty, self.reference_range)
+        maps = maker.finished(label_map)
+        segmentation = Segmentation(label_map, self.labels, uncertainty, self.reference_range, maps)
+        return segmentation if structures is None else segmentation.only(structures)
 
     def predict_classes(self, image: Image) -> np.ndarray:
         """Returns the class of each voxel of an image that is oriented, resampled and normalised as expected.

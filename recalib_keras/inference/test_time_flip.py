@@ -17,8 +17,8 @@ def with_flip(predict: Predict, labels: Sequence[Label], axis: int) -> Predict:
     only for networks that were trained on both sides of the body.
 
     Args:
-        predict: Function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`. Its next call
-            may overwrite the result.
+        predict: Function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`, with further
+            channels behind them, if any, that both sides share. Its next call may overwrite the result.
         labels: One for each class; `mirror` is the number of the counterpart on the other side.
         axis: Axis of the window that runs from left to right.
 
@@ -31,7 +31,7 @@ def with_flip(predict: Predict, labels: Sequence[Label], axis: int) -> Predict:
         there = np.array(predict(windows))
         mirror_image = np.ascontiguousarray(np.flip(windows, axis + 1))
         back = np.flip(predict(mirror_image), axis + 1)
-        there += back[..., counterparts]
+        there += back[..., [*counterparts, *range(len(counterparts), back.shape[-1])]]
         there /= 2
         return there
 

@@ -1,6 +1,9 @@
 """How uncertain networks are about the labels they give."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +12,69 @@ from recalib_keras.zoo.decision import THRESHOLD
 
 # Sums of probabilities are processed in parts of so many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of uncertainty of networks with a softmax, or with a sigmoid.
+
+    All are from 0 to 1, and all take sums that are proportional to probabilities, `(…, num_classes)`:
+
+    - the *entropy* of a voxel, see `Uncertainty`;
+    - the *mutual information* of a voxel's class and of which prediction it is by: the entropy of the average of
+      several predictions, less the average of their entropies. It is 0 if all predictions agree, however uncertain
+      they are, and large where each is certain of something else. With a sigmoid it is that of all structures
+      together, divided by the largest possible: the mean over the structures.
+
+    Args:
+        has_sigmoid: Whether each structure has a probability of its own.
+
+    Reference: Houlsby et al., "Bayesian active learning for classification and preference learning", 2011 (mutual
+    information); Smith and Gal, "Understanding measures of uncertainty for adversarial example detection", UAI 2018.
+    """
+
+    has_sigmoid: bool = False
+
+    def entropy(self, sums: np.ndarray) -> np.ndarray:
+        """Returns the entropy of each voxel."""
+        return in_parts(largest_binary_entropy if self.has_sigmoid else normalized_entropy, sums)
+
+    def total(self, sums: np.ndarray) -> np.ndarray:
+        """Returns by what sums must be divided to become probabilities."""
+        least = np.finfo(sums.dtype).tiny
+        return np.maximum(sums[..., 0] / THRESHOLD if self.has_sigmoid else sums.sum(axis=-1), least)
+
+    def with_entropy(self, probabilities: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
+        """Returns a prediction with its entropy, as often as it counts, as a further channel to average.
+
+        Args:
+            probabilities: `(…, channels)`.
+            of: The probabilities that the entropy is of, `(…, num_classes)`; None for the same.
+        """
+        of = probabilities if of is None else of
+        entropy = self.total(of) * in_parts(self._whole_entropy, of)
+        return np.concatenate([probabilities, entropy[..., None].astype(probabilities.dtype)], axis=-1)
+
+    def to_mutual_information(self, sums: np.ndarray) -> None:
+        """Changes the last channel, the sum that `with_entropy` began, to the mutual information times the total.
+
+        Args:
+            sums: `(…, num_classes + 1)`, changed in place.
+        """
+        of = sums[..., :-1]
+        entropy = self.total(of) * in_parts(self._whole_entropy, of)
+        sums[..., -1] = np.maximum(entropy - sums[..., -1], 0)
+
+    def mutual_information(self, sums: np.ndarray) -> np.ndarray:
+        """Returns the mutual information of each voxel, from what `to_mutual_information` left, or a mean of it.
+
+        Args:
+            sums: `(…, num_classes + 1)`.
+        """
+        return np.clip(sums[..., -1] / self.total(sums[..., :-1]), 0, 1)
+
+    def _whole_entropy(self, sums):
+        return mean_binary_entropy(sums) if self.has_sigmoid else normalized_entropy(sums)
 
 
 class Uncertainty:
@@ -36,7 +102,7 @@ class Uncertainty:
 
     def __init__(self, labels: Sequence[Label], has_sigmoid: bool = False):
         self._labels = tuple(labels)
-        self._entropy = largest_binary_entropy if has_sigmoid else normalized_entropy
+        self.measures = Measures(has_sigmoid)
         self._voxels = self._entropies = np.zeros(len(self._labels))
 
     def observe(self, classes: np.ndarray, sums: np.ndarray) -> None:
@@ -46,14 +112,10 @@ class Uncertainty:
             classes: Integer array of the classes.
             sums: Float array `(*classes.shape, num_classes)`, proportional to the averaged probabilities.
         """
-        num_classes = sums.shape[-1]
-        classes, sums = classes.reshape(-1), sums.reshape(-1, num_classes)
-        at_once = max(1, VALUES_AT_ONCE // num_classes)
-        for start in range(0, len(classes), at_once):
-            part = classes[start : start + at_once]
-            entropies = self._entropy(sums[start : start + at_once])
-            self._voxels = self._voxels + np.bincount(part, minlength=num_classes)
-            self._entropies = self._entropies + np.bincount(part, entropies, num_classes)
+        num_classes, classes = sums.shape[-1], classes.reshape(-1)
+        entropies = self.measures.entropy(sums).reshape(-1)
+        self._voxels = self._voxels + np.bincount(classes, minlength=num_classes)
+        self._entropies = self._entropies + np.bincount(classes, entropies, num_classes)
 
     @property
     def foreground(self) -> float | None:
@@ -66,6 +128,20 @@ class Uncertainty:
         """The mean entropy of each label's voxels, from 0 to 1, by the label's number; only labels that were found."""
         rows = zip(self._labels, self._voxels, self._entropies)
         return {label.id: float(entropy / voxels) for label, voxels, entropy in rows if voxels}
+
+
+def in_parts(measure: Callable[[np.ndarray], np.ndarray], sums: np.ndarray) -> np.ndarray:
+    """Returns a measure of each voxel, computed for as many voxels at a time as the processor's cache holds.
+
+    Args:
+        measure: From `(N, num_classes)` to `(N,)`.
+        sums: `(…, num_classes)`.
+    """
+    flat, values = sums.reshape(-1, sums.shape[-1]), np.empty(sums.shape[:-1], sums.dtype)
+    at_once, along = max(1, VALUES_AT_ONCE // sums.shape[-1]), values.reshape(-1)
+    for start in range(0, len(flat), at_once):
+        along[start : start + at_once] = measure(flat[start : start + at_once])
+    return values
 
 
 def normalized_entropy(sums: np.ndarray) -> np.ndarray:
@@ -87,6 +163,23 @@ def largest_binary_entropy(sums: np.ndarray) -> np.ndarray:
     Args:
         sums: `(..., num_classes)`: the threshold, one half, then the probability of each structure, all times a factor.
     """
+    return binary_entropies(sums).max(axis=-1)
+
+
+def mean_binary_entropy(sums: np.ndarray) -> np.ndarray:
+    """Returns the mean entropy of several structures, from 0 (all certain) to 1.
+
+    Args:
+        sums: See `largest_binary_entropy`.
+    """
+    return binary_entropies(sums).mean(axis=-1)
+
+
+def binary_entropies(sums: np.ndarray) -> np.ndarray:
+    """Returns the entropy of each of several structures, `(..., structures)`, from 0 (certain) to 1.
+
+    Args:
+        sums: See `largest_binary_entropy`.
+    """
     shares = sums[..., 1:] * (THRESHOLD / sums[..., :1])
-    pairs = np.stack([shares, np.maximum(1 - shares, 0)], axis=-1)
-    return normalized_entropy(pairs).max(axis=-1)
+    return normalized_entropy(np.stack([shares, np.maximum(1 - shares, 0)], axis=-1))

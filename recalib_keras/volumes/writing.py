@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -52,12 +53,24 @@ def label_image(labels: np.ndarray, volume: Volume) -> nib.Nifti1Image:
             file=volume.source, expected=f"labels of the scan's shape {volume.grid.shape}", received=str(labels.shape)
         )
     dtype = smallest_integer(labels)
-    use_nifti2 = isinstance(volume.header, nib.Nifti2Header) or max(labels.shape) > NIFTI1_MOST
+    return placed_image(labels.astype(dtype, copy=False), dtype, volume)
+
+
+def placed_image(array: Any, dtype: np.dtype, volume: Volume) -> nib.Nifti1Image:
+    """Returns an image on the grid of a scan; see `label_image` for its place.
+
+    Args:
+        array: Values of the scan's shape, or with further axes behind; an array, or what nibabel takes for one.
+        dtype: The type that a file of it has.
+        volume: The scan.
+    """
+    use_nifti2 = isinstance(volume.header, nib.Nifti2Header) or max(array.shape) > NIFTI1_MOST
     image_class = nib.Nifti2Image if use_nifti2 else nib.Nifti1Image
     header, affine = _placed_header(image_class.header_class(), volume)
+    header.set_data_shape(array.shape)
     header.set_data_dtype(dtype)
     header["descrip"] = DESCRIPTION
-    return image_class(labels.astype(dtype, copy=False), affine, header)
+    return image_class(array, affine, header)
 
 
 def smallest_integer(labels: np.ndarray) -> np.dtype:

@@ -53,9 +53,10 @@ def test_stderr_holds_nothing_but_the_error(tmp_path, bright_preset):
 
 
 @pytest.mark.slow
-def test_success_is_quiet_in_a_pipe(scan, tmp_path, bright_preset):
-    done = _run("segment", scan, "-o", tmp_path / "out", "--preset", bright_preset, "--threads", 1)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_success_in_a_pipe_says_only_what_is_done_once_for_a_machine(scan, tmp_path, bright_preset):
+    done = _run("segment", scan, "-o", tmp_path / "out", "--preset", bright_preset, "--threads", 1, "--engine", "keras")
+    assert done.returncode == 0 and "starting" not in done.stderr
+    assert all("once for this machine" in line or "this machine remembers" in line for line in done.stderr.splitlines())
     assert done.stdout.count("\n") == 1
 
 

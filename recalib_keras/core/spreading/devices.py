@@ -30,6 +30,36 @@ def find_gpus() -> list[str]:
     return parse_gpus(listed)
 
 
+def use_device(name: str) -> None:
+    """Lets this process, and the workers that it starts, see one device alone. Call it before the backend is loaded.
+
+    Args:
+        name: `"cpu"`, or `"gpu:0"`, `"gpu:1"` and so on, in the order of `nvidia-smi` or `CUDA_VISIBLE_DEVICES`.
+
+    Raises:
+        ValueError: This machine has no such device.
+    """
+    if name == "cpu":
+        hide_gpus()
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        return
+    kind, _, number = name.partition(":")
+    is_gpu = kind == "gpu" and number.isdecimal()
+    gpus = find_gpus()
+    if not is_gpu or int(number) >= len(gpus):
+        known = ", ".join(["cpu", *(f"gpu:{index}" for index in range(len(gpus)))])
+        raise ValueError(
+            f"--device: expected a device of this machine, got {name!r}; use one of: {known}"
+            + ("" if gpus else " (nvidia-smi lists no GPU here)")
+        )
+    os.environ[GPUS] = gpus[int(number)]
+
+
+def are_gpus_hidden() -> bool:
+    """Returns whether GPUs are hidden from this process, see `hide_gpus`."""
+    return os.environ.get(GPUS, "all").strip() in ("", "-1")
+
+
 def parse_gpus(listed: str) -> list[str]:
     """Returns the UUIDs in the output of `nvidia-smi -L`; of a GPU that is divided, those of its parts.
 

@@ -14,6 +14,7 @@ from recalib_keras.core.spreading.pool import Workers, open_pool
 from recalib_keras.evaluation import OverlayStyle
 from recalib_keras.evaluation.figures.canvas import import_matplotlib
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
+from recalib_keras.inference.batch.outputs import LABELS_ALONE, Outputs
 from recalib_keras.inference.batch.scan_task import ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.inference.segmenter import Segmenter
@@ -57,6 +58,7 @@ def segment_all(
     volume: int | None = None,
     overwrite: bool = False,
     draw_overlays: bool | OverlayStyle = False,
+    outputs: Outputs = LABELS_ALONE,
     channels: int | None = None,
     part: tuple[int, int] | None = None,
     workers: Workers | None = None,
@@ -75,6 +77,7 @@ def segment_all(
         volume: See `Batch`.
         overwrite: See `Batch`.
         draw_overlays: See `Batch`.
+        outputs: See `Batch`.
         channels: See `Batch`; None for those of the segmenter, or for 1 with what opens it.
         part: See `Batch`.
         workers: See `Batch.run`.
@@ -100,6 +103,7 @@ def segment_all(
         "volume": volume,
         "overwrite": overwrite,
         "draw_overlays": draw_overlays,
+        "outputs": outputs,
         "channels": channels,
     }
     batch = Batch(scans, output, part=part, **options)
@@ -117,6 +121,7 @@ class Batch:
         volume: Index of the volume to take from 4-D scans.
         overwrite: Whether to segment again where labels exist already.
         draw_overlays: Whether to draw a picture of each scan with its labels too; or how.
+        outputs: What else is made of each scan: maps, a DICOM Segmentation object, or labels of some structures alone.
         channels: Number of channels of a scan. If there are several, nnU-Net's files `x_0000.nii.gz`, `x_0001.nii.gz`
             and so on are one scan `x`, of which any may be given.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
@@ -131,7 +136,8 @@ class Batch:
         ValueError: If two scans have one label map, several scans a single file, or labels would replace a scan.
         WriteError: If the folder cannot be written.
         RecordError: If the folder has another kind of `volumes.csv`.
-        ImportError: If overlays are wanted and matplotlib is not installed.
+        ImportError: If overlays are wanted and matplotlib is not installed, or DICOM and highdicom is not.
+        VolumeError: If a DICOM Segmentation object is wanted of a scan that is no DICOM.
     """
 
     def __init__(
@@ -142,17 +148,19 @@ class Batch:
         volume: int | None = None,
         overwrite: bool = False,
         draw_overlays: bool | OverlayStyle = False,
+        outputs: Outputs = LABELS_ALONE,
         channels: int = 1,
         part: tuple[int, int] | None = None,
         names: Sequence[Path] | None = None,
         sidecars: Sequence[Mapping[str, Any]] | None = None,
     ):
         found = find_scans(scans, channels) if names is None else [Path(scan) for scan in scans]
+        outputs.check(found)
         targets, folder = label_files(found, Path(output), names, channels)
         self.targets = part_of(targets, part)
         self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
-        self.volume, self.overwrite = volume, overwrite
+        self.volume, self.overwrite, self.outputs = volume, overwrite, outputs
         self.draw_overlays = OverlayStyle() if draw_overlays is True else (draw_overlays or None)
         if self.draw_overlays is not None:
             import_matplotlib()  # if it is missing, the batch stops before the first scan
@@ -175,10 +183,13 @@ class Batch:
             workers: Where the scans are segmented; None for this process, one after the other.
 
         Raises:
+            RecordError: The segmenter has no structure of a name that is asked for.
             TypeError: Workers cannot open the segmenter, since it is none of a preset.
             ClusterError: The cluster cannot be reached.
             ImportError: Workers are asked for, and Dask is not installed.
         """
+        if isinstance(segmenter, Segmenter):
+            self.outputs.chosen(segmenter.labels)
         workers, outcomes, fresh, written = workers or Workers(), {}, [], time.monotonic()
         items = ((segmenter, task) for task in self._tasks(progress if workers.is_here else None))
         with open_pool(workers) as pool:
@@ -211,6 +222,7 @@ class Batch:
             "volume": self.volume,
             "overwrite": self.overwrite,
             "draw_overlays": self.draw_overlays,
+            "outputs": self.outputs,
         }
         for scan, labels in self.targets:
             sidecar = self._sidecars.get(labels, {})

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from recalib_keras.core.errors import WriteError
+from recalib_keras.inference.maps import ENTROPY, MUTUAL_INFORMATION, PROBABILITIES
 from recalib_keras.volumes.channels import case_name, one_per_case
 from recalib_keras.volumes.names import LABEL_SUFFIXES, one_per_scan, stem
 
 LABELS = "_labels.nii.gz"  # the end of a label map's name
+# The ends of the names of all images that a batch makes of a scan.
+MADE = (LABELS, *(f"_{name}.nii.gz" for name in (PROBABILITIES, ENTROPY, MUTUAL_INFORMATION)))
 
 
 def find_scans(paths: Iterable[str | os.PathLike], channels: int = 1) -> list[Path]:
-    """Returns scans; of a folder of NIfTI or MGZ files, these files, without label maps that a batch has made of them.
+    """Returns scans; of a folder of NIfTI or MGZ files, these files, without label maps and maps that a batch made.
 
     Any other folder is left as it is: it may hold a DICOM series.
 
@@ -31,8 +34,8 @@ def find_scans(paths: Iterable[str | os.PathLike], channels: int = 1) -> list[Pa
 def _is_scan(file):
     if not file.name.lower().endswith(LABEL_SUFFIXES) or file.name.startswith(".") or not file.is_file():
         return False
-    made_of = file.name.removesuffix(LABELS)
-    return made_of == file.name or not any(file.with_name(made_of + suffix).exists() for suffix in LABEL_SUFFIXES)
+    scans = [file.name.removesuffix(end) for end in MADE if file.name.endswith(end)]
+    return not any(file.with_name(scan + suffix).exists() for scan in scans for suffix in LABEL_SUFFIXES)
 
 
 def label_files(

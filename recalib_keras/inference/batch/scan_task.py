@@ -14,12 +14,13 @@ from recalib_keras import evaluation, volumes
 from recalib_keras.core.errors import RecordError, VolumeError
 from recalib_keras.evaluation import StructureVolume
 from recalib_keras.inference.batch.manifest import manifest_of, manifest_path, read_manifest, write_manifest
+from recalib_keras.inference.batch.outputs import DICOM_SEG, LABELS_ALONE, Outputs, beside, dicom_path, write_map
 from recalib_keras.inference.batch.volume_table import Labelled, relative, warning_of
+from recalib_keras.inference.dicom_seg import check_series, write_dicom_seg
 from recalib_keras.inference.engines import named
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
-from recalib_keras.volumes.names import stem
 from recalib_keras.zoo.preprocessing import read_scan
 
 
@@ -65,6 +66,7 @@ class ScanTask:
         command: The command that was typed, for the manifest.
         sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
+        outputs: What is made beside the label map.
     """
 
     scan: Path
@@ -77,9 +79,10 @@ class ScanTask:
     command: str = ""
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
+    outputs: Outputs = LABELS_ALONE
 
     def finish(self, segmenter: Segmenter) -> ScanOutcome:
-        """Makes the label map, its manifest and its picture, as far as they are missing.
+        """Makes the label map, its manifest, its maps and its picture, as far as they are missing.
 
         Args:
             segmenter: Segments the scan.
@@ -91,9 +94,12 @@ class ScanTask:
         """
         made_by = segmenter.name + ("" if self.volume is None else f", volume {self.volume}")
         made_by += ", averaged with the mirror image" * segmenter.flips
+        made_by += self.outputs.in_words(segmenter.labels)
         if not self.labels.exists() or self.overwrite:
             return self._segmented(segmenter, made_by)
         self._check_made_by(made_by)
+        if self.outputs.are_missing(self.labels, self._manifest_by(made_by), segmenter.predictions):
+            return self._segmented(segmenter, made_by)
         return self._found(segmenter, made_by)
 
     def labelled(self, made_by: str) -> Labelled:
@@ -101,16 +107,21 @@ class ScanTask:
         return Labelled(relative(self.scan, self.folder), relative(self.labels, self.folder), made_by)
 
     def _segmented(self, segmenter, made_by):
-        """Segments the scan and writes its manifest and label map, and its picture if that is wanted."""
+        """Segments the scan and writes all that is wanted of it."""
+        if self.outputs.dicom_seg:
+            check_series(self.scan, self.volume)
         times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         scan = self._timed(times, "read", lambda: self._read(segmenter))
-        segmentation = self._timed(times, "segment", lambda: segmenter(scan, progress=self.progress))
+        segmentation = self._timed(times, "segment", lambda: self._segment(segmenter, scan))
         scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
         manifest = manifest_of(
             segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times
         )
-        # The manifest first: it holds what only the segmentation knows. A batch that is killed before the label map is
-        # in place segments the scan again.
+        # The label map last, and the manifest just before it: it holds what only the segmentation knows, and says which
+        # maps belong to these labels. A batch that is killed before the label map is in place segments the scan again.
+        manifest["maps"] = {name: write_map(self.labels, one) for name, one in segmentation.maps.items()}
+        if self.outputs.dicom_seg:
+            manifest[DICOM_SEG] = self._write_dicom(segmentation, made_by)
         write_manifest(self.labels, {**self.sidecar, **manifest})
         try:
             volumes.save(segmentation.image(), self.labels)
@@ -125,6 +136,25 @@ class ScanTask:
         return ScanOutcome(
             self.scan, self.labels, True, segmentation.volumes, warnings, None, made_by, engines, entropies
         )
+
+    def _segment(self, segmenter, scan):
+        return segmenter(
+            scan,
+            progress=self.progress,
+            structures=self.outputs.structures,
+            probabilities=self.outputs.probabilities,
+            uncertainty_maps=self.outputs.uncertainty,
+            scratch=self.labels.parent,
+        )
+
+    def _write_dicom(self, segmentation, made_by):
+        path, structures = dicom_path(self.labels), segmentation.structures
+        return write_dicom_seg(path, segmentation.labels, structures, self.scan, self.volume, made_by).name
+
+    def _manifest_by(self, made_by):
+        """Returns the manifest of the label map; an empty one, if something else has made it."""
+        manifest = read_manifest(self.labels)
+        return manifest if manifest.get("made_by") == made_by else {}
 
     def _timed(self, times, name, step):
         start = time.perf_counter()
@@ -147,8 +177,12 @@ class ScanTask:
 
     def _found(self, segmenter, made_by):
         """Returns the labels that exist already, with what is known of them; draws their picture if it is missing."""
+        chosen = self.outputs.chosen(segmenter.labels)
+        is_all = len(chosen) == len(segmenter.labels) - 1
         segmentation = Segmentation(
-            volumes.read_labels(self.labels), segmenter.labels, reference_range=segmenter.reference_range
+            volumes.read_labels(self.labels),
+            (segmenter.labels[0], *chosen),
+            reference_range=segmenter.reference_range if is_all else None,
         )
         has_picture = not self.draw_overlays or picture(self.labels, self.draw_overlays.format).exists()
         if not self.rows or not has_picture:
@@ -162,6 +196,11 @@ class ScanTask:
                 )
         if not has_picture:
             self._draw(scan, segmentation)
+        manifest = self._manifest_by(made_by)
+        if self.outputs.dicom_seg and not (DICOM_SEG in manifest and dicom_path(self.labels).exists()):
+            written = {DICOM_SEG: self._write_dicom(segmentation, made_by)}
+            if manifest:
+                write_manifest(self.labels, {**manifest, **written})
         warnings, entropies = self._remembered(segmentation, made_by)
         return ScanOutcome(self.scan, self.labels, False, segmentation.volumes, warnings, None, made_by, (), entropies)
 
@@ -170,10 +209,10 @@ class ScanTask:
         warning = warning_of(self.rows, segmentation.volumes)
         if warning is not None:
             return (warning,) * bool(warning), {}
-        manifest = read_manifest(self.labels)
+        manifest = self._manifest_by(made_by)
         counts = {found.label: found.voxels for found in segmentation.volumes}
         known = {one["label"]: one for one in manifest.get("structures", ())}
-        if manifest.get("made_by") != made_by or {label: one["voxels"] for label, one in known.items()} != counts:
+        if not manifest or {label: one["voxels"] for label, one in known.items()} != counts:
             warnings = tuple(segmentation.warnings)
             return ("; ".join(warnings),) * bool(warnings), {}
         entropies = {label: one["mean_entropy"] for label, one in known.items() if one["mean_entropy"] is not None}
@@ -191,7 +230,7 @@ def picture(labels: Path, format: str = "png") -> Path:
         labels: The label map.
         format: Format of the picture: png, svg or pdf.
     """
-    return labels.with_name(f"{stem(labels).removesuffix('_labels')}_overlay.{format}")
+    return beside(labels, f"_overlay.{format}")
 
 
 def segment_scan(item: tuple[Segmenter | Callable[[], Segmenter], ScanTask], report: object) -> ScanOutcome:

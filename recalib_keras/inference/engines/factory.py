@@ -7,6 +7,7 @@ import numpy as np
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import EngineError
+from recalib_keras.core.messages import STEPS
 from recalib_keras.inference.engines import keras_engine, openvino_engine
 from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine
 from recalib_keras.inference.engines.cache import Cache
@@ -31,6 +32,11 @@ class EngineFactory:
         self.cache = Cache(self.weight_set)
         self.keras = functools.cache(functools.partial(keras_engine.load, preset, weights, threads=threads))
 
+    @property
+    def title(self) -> str:
+        """What the weight set segments, in words."""
+        return f"{os.path.basename(self.preset)} ({self.weight_set.title})"
+
     def open_ready(self, candidate: Candidate) -> Engine | None:
         """Returns an engine that is ready to open, or None if OpenVINO must compile the network first."""
         if candidate.engine == "keras":
@@ -51,6 +57,7 @@ class EngineFactory:
         Raises:
             EngineError: If OpenVINO cannot compile the network.
         """
+        STEPS.info("compiling %s for %s %s (once for this machine)", self.title, *candidate)
         model = self.keras(REFERENCE.precision).model
         compiled = openvino_engine.convert(model, [candidate.precision])[candidate.precision]
         self.cache.write(_file(candidate), compiled)
@@ -63,6 +70,7 @@ class EngineFactory:
             windows: `(batch, *spatial, channels)`.
             candidates: Engines of OpenVINO to compile for.
         """
+        STEPS.info("selecting the engine of %s by its labels in keras float32 (once for this machine)", self.title)
         precisions = [candidate.precision for candidate in candidates]
         run = run_reference(self.preset, self.weights, precisions, windows, self.threads)
         for precision, compiled in run.compiled.items():

@@ -11,6 +11,8 @@ import numpy as np
 
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import EngineError
+from recalib_keras.core.messages import STEPS
+from recalib_keras.core.spreading import devices
 from recalib_keras.zoo.decision import THRESHOLD
 
 # Devices of GPUs on Linux: of NVIDIA, of AMD, and of Windows that runs Linux.
@@ -115,6 +117,7 @@ def load(preset: str | os.PathLike, weights: str, precision: str, threads: int |
     """
     check_process()
     if "keras" not in sys.modules:
+        STEPS.debug("starting Keras on %s", backend())
         start_backend(threads)
     from recalib_keras import zoo
 
@@ -149,7 +152,9 @@ def check_tensorflow() -> None:
 
 
 def may_have_gpu() -> bool:
-    """Returns whether the machine has a device that could be a GPU, without importing a backend."""
+    """Returns whether the machine has a device that could be a GPU and is not hidden, without importing a backend."""
+    if devices.are_gpus_hidden():
+        return False
     return not sys.platform.startswith("linux") or any(Path(device).exists() for device in GPU_DEVICES)
 
 

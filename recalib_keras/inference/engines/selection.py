@@ -13,6 +13,7 @@ import os
 import numpy as np
 
 from recalib_keras.core.errors import EngineError
+from recalib_keras.core.messages import STEPS
 from recalib_keras.inference.engines import keras_engine
 from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine, candidates, fastest, measure
 from recalib_keras.inference.engines.factory import EngineFactory
@@ -110,6 +111,7 @@ class Undecided:
         if best is None:
             raise _disagreement(measured)
         self._factory.cache.write_choice(self.choices, best)
+        STEPS.info("%s %s is the fastest with the same labels; this machine remembers it", *best)
         return self._factory.open(best, run)
 
     def _choices_of(self, engine):
@@ -124,9 +126,11 @@ class Undecided:
             if not self._choices_of("keras"):
                 raise EngineError(run.refusal)
             choices = [choice for choice in choices if choice.engine == "keras"]
-        return {
-            choice: measure(self._factory.open(choice, run), windows, run.labels, run.has_sigmoid) for choice in choices
-        }
+        measured = {}
+        for choice in choices:
+            STEPS.info("trying %s %s (once for this machine)", *choice)
+            measured[choice] = measure(self._factory.open(choice, run), windows, run.labels, run.has_sigmoid)
+        return measured
 
 
 def _disagreement(measured):

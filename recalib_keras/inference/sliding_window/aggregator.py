@@ -1,7 +1,7 @@
 """Average the predictions of overlapping windows, within a limit of memory."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,21 +19,24 @@ class Aggregator:
     Args:
         rows: Takes the complete rows, and says which block it needs.
         depth: The most rows that a window covers.
-        num_classes: Number of classes.
+        channels: Number of sums of a voxel: one for each class, and any further ones.
+        complete: Changes the sums of a row in place when they are complete, or None.
     """
 
-    def __init__(self, rows: LabelRows, depth: int, num_classes: int):
-        self.rows = rows
+    def __init__(
+        self, rows: LabelRows, depth: int, channels: int, complete: Callable[[np.ndarray], None] | None = None
+    ):
+        self.rows, self._complete = rows, complete
         (self._start, self._stop), *across = rows.needs
         sizes = [high - low for low, high in across]
-        self._sums = np.zeros((min(depth, self._stop - self._start), *sizes, num_classes), "float32")
+        self._sums = np.zeros((min(depth, self._stop - self._start), *sizes, channels), "float32")
 
     def add(self, spans: Sequence[Span], probabilities: np.ndarray, weight: float) -> None:
         """Adds the probabilities of a window; windows come in the order of their first row inside the block.
 
         Args:
             spans: The part of the window inside the block, along each of three axes.
-            probabilities: `(*window, num_classes)`.
+            probabilities: `(*window, channels)`.
             weight: Weight of the network.
         """
         rows, *across = spans
@@ -53,6 +56,8 @@ class Aggregator:
     def _flush(self, stop):
         for row in range(self._start, stop):
             sums = self._sums[row % len(self._sums)]
+            if self._complete is not None:
+                self._complete(sums)
             self.rows.take(row, sums)
             sums[:] = 0
         self._start = max(self._start, stop)

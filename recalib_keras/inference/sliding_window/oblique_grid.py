@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from recalib_keras.inference.sliding_window.voxel_maps import VoxelMaps
 from recalib_keras.volumes.windows import Block, Observer
-from recalib_keras.zoo.decision import Decide, most_probable
 
 # Labels are made for about so many voxels or from so many probabilities at a time.
 VOXELS_AT_ONCE, VALUES_AT_ONCE = 2**18, 2**20
@@ -44,44 +44,32 @@ class ObliqueGrid:
         stops = np.clip(np.ceil(found.max(axis=1)) + 1, starts, self.shape).astype(int)
         return tuple(slice(int(start), int(stop)) for start, stop in zip(starts, stops))
 
-    def rows(
-        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
-    ) -> "ObliqueMostProbable":
+    def rows(self, maps: VoxelMaps, block: Block, observe: Observer | None = None) -> "ObliqueRows":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return ObliqueMostProbable(labels, self, block, observe, decide)
+        return ObliqueRows(maps, self, block, observe)
 
 
-class ObliqueMostProbable:
-    """Gives each voxel of an oblique grid, in a block of the image, its most probable class; see `LabelRows`.
+class ObliqueRows:
+    """Gives each voxel of an oblique grid, in a block of the image, its class and its values in further maps.
 
-    With each complete row of the image, the voxels between it and the row before get their labels.
+    See `LabelRows`. With each complete row of the image, the voxels between it and the row before get their labels.
 
     Args:
-        labels: Integer array of the oblique grid's shape; the classes are written into it.
+        maps: Labels and maps of the oblique grid's shape, which are written.
         grid: The oblique grid.
         block: Ranges of voxels along the image's three axes.
         observe: Called with the classes `(N,)` and sums `(N, num_classes)` of those voxels of a row of the image that
             lie within the field of view of the oblique grid, or None.
-        decide: Returns the classes of sums of probabilities; where it gives several sums one class, it gives that to
-            their means, too.
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        grid: ObliqueGrid,
-        block: Block,
-        observe: Observer | None = None,
-        decide: Decide = most_probable,
-    ):
+    def __init__(self, maps: VoxelMaps, grid: ObliqueGrid, block: Block, observe: Observer | None = None):
         self.needs: Block = tuple((max(0, low - 1), min(size, high + 1)) for size, (low, high) in zip(grid.seen, block))
-        self._labels, self._grid, self._block, self._observe = labels, grid, block, observe
-        self._decide = decide
+        self._maps, self._grid, self._block, self._observe = maps, grid, block, observe
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
-        here = sums.copy(), self._decide(sums).astype(self._labels.dtype)
+        here = sums.copy(), self._maps.decide(sums).astype(self._maps.labels.dtype)
         self._report(row, *here)
         first, stop = self.needs[0]
         low, high = self._block[0][0] - 0.5, self._block[0][1] - 0.5
@@ -132,7 +120,7 @@ class ObliqueMostProbable:
             yield voxels
 
     def _fill(self, row, voxels, before, here):
-        """Writes the classes of voxels between two rows, each given by its sums and its classes."""
+        """Writes the voxels between two rows, each given by its sums and its classes."""
         positions = self._grid.to_seen[:3, :3] @ voxels + self._grid.to_seen[:3, 3:]
         (low, high), ends = np.array(self._block[1:]).T[..., None], positions[1:]
         own = ((ends >= low - 0.5) & (ends < high - 0.5)).all(axis=0)
@@ -144,16 +132,18 @@ class ObliqueMostProbable:
         shares[4:] *= share
         sources = [before] * 4 + [here] * 4
         found = [classes.ravel()[corner] for (_, classes), corner in zip(sources, corners)]
-        # Where all corners have one class, no mean of them has another.
-        mixed = np.flatnonzero(np.any([classes != found[0] for classes in found[1:]], axis=0))
+        self._maps.labels[tuple(voxels)] = found[0]
+        if self._maps.further:
+            unsettled = np.arange(voxels.shape[1])
+        else:  # where all corners have one class, no mean of them has another
+            unsettled = np.flatnonzero(np.any([classes != found[0] for classes in found[1:]], axis=0))
         num_classes = here[0].shape[-1]
         flat = [sums.reshape(-1, num_classes) for sums, _ in sources]
         at_once = max(1, VALUES_AT_ONCE // num_classes)
-        for begin in range(0, len(mixed), at_once):
-            some = mixed[begin : begin + at_once]
+        for begin in range(0, len(unsettled), at_once):
+            some = unsettled[begin : begin + at_once]
             mean = sum(sums[corner[some]] * share[some, None] for sums, corner, share in zip(flat, corners, shares))
-            found[0][some] = self._decide(mean)
-        self._labels[tuple(voxels)] = found[0]
+            self._maps.write(tuple(voxels[:, some]), mean)
 
 
 def _range(starts, slope, low, high, size):

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from recalib_keras.inference.sliding_window.oblique_grid import ObliqueGrid
+from recalib_keras.inference.sliding_window.voxel_maps import VoxelMaps
 from recalib_keras.volumes import Grid
 from recalib_keras.volumes.windows import Block, Observer
-from recalib_keras.zoo.decision import Decide, most_probable
 
 # Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4
@@ -51,16 +51,13 @@ class OutputGrid(Protocol):
     def within(self, box: Block) -> tuple[slice, ...]:
         """Returns the slices of the labels that lie in a box of the image."""
 
-    def rows(
-        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
-    ) -> LabelRows:
-        """Returns what makes the labels of a block.
+    def rows(self, maps: VoxelMaps, block: Block, observe: Observer | None = None) -> LabelRows:
+        """Returns what makes the labels of a block, and the further maps.
 
         Args:
-            labels: Integer array of this grid's shape; the classes are written into it.
+            maps: Labels and maps of this grid, which are written.
             block: Ranges of voxels of the image.
             observe: Called with the classes and sums of each row, or None.
-            decide: Returns the classes of sums of probabilities.
         """
 
 
@@ -82,11 +79,9 @@ class SameGrid:
         """Returns the slices of a box; see `OutputGrid`."""
         return tuple(slice(*ends) for ends in box)
 
-    def rows(
-        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
-    ) -> "MostProbable":
+    def rows(self, maps: VoxelMaps, block: Block, observe: Observer | None = None) -> "SameRows":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return MostProbable(labels, block, observe, decide)
+        return SameRows(maps, block, observe)
 
 
 class ResampledGrid:
@@ -108,11 +103,9 @@ class ResampledGrid:
         """Returns the slices of a box; see `OutputGrid`."""
         return tuple(axis.within(*ends) for axis, ends in zip(self.axes, box))
 
-    def rows(
-        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
-    ) -> "InterpolatedMostProbable":
+    def rows(self, maps: VoxelMaps, block: Block, observe: Observer | None = None) -> "InterpolatedRows":
         """Returns what makes the labels of a block; see `OutputGrid`."""
-        return InterpolatedMostProbable(labels, self.axes, block, observe, decide)
+        return InterpolatedRows(maps, self.axes, block, observe)
 
 
 def output_grid(seen: Grid, wanted: Grid) -> SameGrid | ResampledGrid | ObliqueGrid:
@@ -186,32 +179,29 @@ class OutputAxis:
         return matrix
 
 
-class MostProbable:
-    """Gives each voxel of a block its class, the most probable one as a rule, row by row; see `LabelRows`.
+class SameRows:
+    """Gives each voxel of a block its class and its values in further maps, row by row; see `LabelRows`.
 
     Args:
-        labels: Integer array of the image's shape; the classes are written into it.
+        maps: Labels and maps of the image's shape, which are written.
         block: Ranges of voxels along its three axes.
         observe: Called with the classes and sums of each row, or None.
-        decide: Returns the classes of sums of probabilities.
     """
 
-    def __init__(
-        self, labels: np.ndarray, block: Block, observe: Observer | None = None, decide: Decide = most_probable
-    ):
+    def __init__(self, maps: VoxelMaps, block: Block, observe: Observer | None = None):
         self.needs: Block = block
-        self._labels = labels[(slice(None), *(slice(low, high) for low, high in block[1:]))]
-        self._observe, self._decide = observe, decide
+        self._maps = maps.part((slice(None), *(slice(low, high) for low, high in block[1:])))
+        self._observe = observe
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
-        self._labels[row] = self._decide(sums)
+        self._maps.write(row, sums)
         if self._observe is not None:
-            self._observe(self._labels[row], sums)
+            self._observe(self._maps.labels[row], sums)
 
 
-class InterpolatedMostProbable:
-    """Gives each voxel of the output grid, in a block of the image, its class, the most probable one as a rule.
+class InterpolatedRows:
+    """Gives each voxel of the output grid, in a block of the image, its class and its values in further maps.
 
     See `LabelRows`.
 
@@ -219,41 +209,33 @@ class InterpolatedMostProbable:
     saw. A row of the labels is made as soon as the rows that it depends on are complete.
 
     Args:
-        labels: Integer array of the output grid's shape; the classes are written into it.
+        maps: Labels and maps of the output grid's shape, which are written.
         axes: An `OutputAxis` for each of three axes.
         block: Ranges of voxels along the image's three axes.
         observe: Called with the classes and sums of each row of the image, or None.
-        decide: Returns the classes of sums of probabilities.
     """
 
-    def __init__(
-        self,
-        labels: np.ndarray,
-        axes: Sequence[OutputAxis],
-        block: Block,
-        observe: Observer | None = None,
-        decide: Decide = most_probable,
-    ):
+    def __init__(self, maps: VoxelMaps, axes: Sequence[OutputAxis], block: Block, observe: Observer | None = None):
         self.needs: Block = tuple(
             (max(0, low - axis.margin), min(axis.size, high + axis.margin)) for axis, (low, high) in zip(axes, block)
         )
         parts = [axis.within(*ends) for axis, ends in zip(axes, block)]
-        self._labels = labels[tuple(parts)]
+        self._maps = maps.part(tuple(parts))
         self._rows, self._columns, self._slices = (
             axis.weights[part, low:high] for axis, part, (low, high) in zip(axes, parts, self.needs)
         )
-        self._block, self._observe, self._decide = block, observe, decide
+        self._block, self._observe = block, observe
         self._kept, self._done = {}, 0
 
     def take(self, row: int, sums: np.ndarray) -> None:
         """Takes a complete row; see `LabelRows`."""
         self._report(row, sums)
         self._kept[row - self.needs[0][0]] = sums.copy()
-        while self._done < len(self._labels):
+        while self._done < len(self._maps.labels):
             columns, shares = self._sources(self._done)
             if columns[-1] not in self._kept:
                 break
-            self._fill(self._labels[self._done], sum(share * self._kept[at] for at, share in zip(columns, shares)))
+            self._fill(self._done, sum(share * self._kept[at] for at, share in zip(columns, shares)))
             self._done += 1
             self._forget(columns[0])
 
@@ -264,7 +246,7 @@ class InterpolatedMostProbable:
             own = sums[
                 tuple(slice(low - start, high - start) for (low, high), (start, _) in zip(across, self.needs[1:]))
             ]
-            self._observe(self._decide(own), own)
+            self._observe(self._maps.decide(own), own)
 
     def _sources(self, row):
         ends = slice(*self._rows.indptr[row : row + 2])
@@ -274,13 +256,14 @@ class InterpolatedMostProbable:
         for row in [row for row in self._kept if row < first]:
             del self._kept[row]
 
-    def _fill(self, classes, sums):
-        """Writes the classes of one row, `(Y', Z')`, from sums `(Y, Z, num_classes)`."""
+    def _fill(self, row, sums):
+        """Writes one row of the output grid, `(Y', Z')`, from sums `(Y, Z, num_classes)`."""
         columns, slices, num_classes = sums.shape
         sums = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(slices, -1)
         sums = (self._slices @ sums).reshape(-1, columns, num_classes)
         sums = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(columns, -1)
         at_once = 1 + VALUES_AT_ONCE // (1 + sums.shape[1])
-        for start in range(0, len(classes), at_once):
+        across = self._slices.shape[0]
+        for start in range(0, self._columns.shape[0], at_once):
             part = self._columns[start : start + at_once] @ sums
-            classes[start : start + at_once] = self._decide(part.reshape(-1, classes.shape[1], num_classes))
+            self._maps.write((row, slice(start, start + at_once)), part.reshape(-1, across, num_classes))

@@ -10,6 +10,7 @@ import numpy as np
 
 from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
+from recalib_keras.inference.sliding_window.voxel_maps import VoxelMap, VoxelMaps
 from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut, with_channel_axis
 from recalib_keras.zoo.decision import Decide, most_probable
 
@@ -70,6 +71,10 @@ class SlidingWindow:
         progress: Function that wraps the sequence of windows to predict, such as a progress bar, or None.
         memory: Bytes for sums that wait for further windows; None for half a GiB, or for those of two windows where
             that is more.
+        maps: Further maps of the output grid, which `predict` writes beside the labels, from the same sums.
+        complete: If the views give a further channel behind the probabilities, changes the complete sums of a row in
+            place, `(Y, Z, num_classes + 1)`; that channel is then averaged and interpolated like a probability, and
+            only `maps` see it. None without such a channel.
 
     Example:
         >>> bright = SlidingWindow([View(lambda windows: np.concatenate([1 - windows, windows], -1), (4, 4, 4))], 2)
@@ -85,6 +90,13 @@ class SlidingWindow:
     decide: Decide = most_probable
     progress: Progress | None = None
     memory: int | None = None
+    maps: Sequence[VoxelMap] = ()
+    complete: Callable[[np.ndarray], None] | None = None
+
+    @property
+    def channels(self) -> int:
+        """The number of sums of a voxel."""
+        return self.num_classes + (self.complete is not None)
 
     def predict(self, image: Image) -> np.ndarray:
         """Returns the class of each voxel of the output grid, in the smallest integer type that holds all classes.
@@ -97,24 +109,37 @@ class SlidingWindow:
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
         labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
-        blocks = partition(image.shape, grids, self.num_classes, self._memory(grids))
-        rows = (output.rows(labels, block, self.observe, self.decide) for block in blocks)
+        blocks = partition(image.shape, grids, self.channels, self._memory(grids))
+        maps = VoxelMaps(labels, self._of_probabilities(self.decide), self.maps)
+        rows = (output.rows(maps, block, self._observer) for block in blocks)
         tasks = [task for of_block in rows for task in _tasks(of_block, grids)]
         for _, predicted in itertools.groupby(self._predicted(image, tasks), key=lambda pair: id(pair[0].rows)):
             self._aggregate(predicted, grids)
         return labels
 
+    def _of_probabilities(self, decide):
+        """Returns a function of sums that does not see the further channel."""
+        return decide if self.complete is None else lambda sums: decide(sums[..., : self.num_classes])
+
+    @property
+    def _observer(self):
+        observe = self.observe
+        if observe is None or self.complete is None:
+            return observe
+        return lambda classes, sums: observe(classes, sums[..., : self.num_classes])
+
     def _memory(self, grids):
         if self.memory is not None:
             return self.memory
-        return max(AGGREGATOR_MEMORY, AGGREGATOR_WINDOWS * 4 * self.num_classes * max(grid.voxels for grid in grids))
+        return max(AGGREGATOR_MEMORY, AGGREGATOR_WINDOWS * 4 * self.channels * max(grid.voxels for grid in grids))
 
     def _aggregate(self, predicted, grids):
         """Averages the predictions of one block and passes them on to its rows of labels."""
         aggregator = None
         for task, probabilities in predicted:
             if aggregator is None:
-                aggregator = Aggregator(task.rows, max(grid.reach[0] for grid in grids), self.num_classes)
+                depth = max(grid.reach[0] for grid in grids)
+                aggregator = Aggregator(task.rows, depth, self.channels, self.complete)
             spans = grids[task.view].spans(task.place, task.rows.needs)
             aggregator.add(spans, probabilities, self.views[task.view].weight)
         aggregator.finish()

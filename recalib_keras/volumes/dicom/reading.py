@@ -70,6 +70,22 @@ def read_series(path: str | os.PathLike, volume: int | None = None) -> Volume:
     return Volume(array, grid, _header(grid), path)
 
 
+def volume_frames(path: str | os.PathLike, volume: int | None = None) -> list[Frame]:
+    """Returns the frames of the volume that `read_series` reads, in the order of its slices.
+
+    Args:
+        path: See `read_series`.
+        volume: See `read_series`.
+
+    Raises:
+        ImportError: pydicom is not installed.
+        VolumeError: See `read_series`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sorted_frames(choose_volume(series_frames(path), volume, Path(path))[0])
+
+
 def series_frames(path: str | os.PathLike) -> list[Frame]:
     """Returns the frames of the series that `read_series` reads, in the order of file names, without copies.
 

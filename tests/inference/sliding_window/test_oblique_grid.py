@@ -8,6 +8,7 @@ from recalib_keras.inference import SlidingWindow, View
 from recalib_keras.inference.foreground import predict_foreground
 from recalib_keras.inference.sliding_window.oblique_grid import ObliqueGrid
 from recalib_keras.inference.sliding_window.output_grid import output_grid
+from recalib_keras.inference.sliding_window.voxel_maps import VoxelMaps
 from recalib_keras.volumes import Grid
 
 CLASSES = 3
@@ -93,7 +94,7 @@ def test_parts_of_the_image_make_all_labels_once(kind):
     for box in itertools.product(((0, 6), (6, 17)), ((0, 9), (9, 14)), ((0, 5), (5, 12), (12, 19))):
         part, shape = whole.part(box), [high - low for low, high in box]
         labels = np.zeros(part.shape, int)
-        rows = part.rows(labels, [(0, size) for size in shape])
+        rows = part.rows(VoxelMaps(labels), [(0, size) for size in shape])
         for row in range(shape[0]):
             rows.take(row, np.broadcast_to([0.0, 1.0, 0.0], (*shape[1:], CLASSES)))
         counts[whole.within(box)] += labels
