@@ -17,6 +17,7 @@ from recalib_keras.zoo.adaptation import adapted
 from recalib_keras.zoo.authors.importing import import_authors
 from recalib_keras.zoo.places import installed, remote
 from recalib_keras.zoo.places.folders import preset_folder
+from recalib_keras.zoo.own_asymmetry import OwnAsymmetry
 from recalib_keras.zoo.preset import Input, Label, Network, Preset, ReferenceRange, WeightSet
 from recalib_keras.zoo.weights import WeightsError
 
@@ -35,6 +36,7 @@ __all__ = [
     "Network",
     "Preset",
     "RecordError",
+    "OwnAsymmetry",
     "ReferenceRange",
     "WeightSet",
     "WeightsError",

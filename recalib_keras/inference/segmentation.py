@@ -1,5 +1,6 @@
 """The result of segmenting a scan: labels, volumes, uncertainty and warnings."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from recalib_keras.inference.quality_control import (
 )
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Label, ReferenceRange
+from recalib_keras.zoo import Label, OwnAsymmetry, ReferenceRange
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Segmentation:
         classes: The labels that the network can give, background first.
         uncertainty: Mean uncertainty by structure; None if it was not measured.
         reference_range: What segmentations of validation scans are like; None if that is unknown.
+        own_asymmetry: The asymmetry that the network itself adds; None if that is unknown.
 
     Example:
         segmentation = recalib_keras.Segmenter("densenet3d_pe")("scan.nii.gz")
@@ -41,6 +43,7 @@ class Segmentation:
     classes: Sequence[Label]
     uncertainty: Uncertainty | None = None
     reference_range: ReferenceRange | None = None
+    own_asymmetry: OwnAsymmetry | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -65,7 +68,12 @@ class Segmentation:
     @property
     def volumes(self) -> tuple[StructureVolume, ...]:
         """The volume of each structure, in the order of `structures`."""
-        return self.statistics.volumes
+        if self.own_asymmetry is None:
+            return self.statistics.volumes
+        names = {structure.id: structure.name for structure in self.structures}
+        pairs = [(structure.name, names.get(structure.mirror, "")) for structure in self.structures]
+        own = [self.own_asymmetry.of(*pair) for pair in pairs]
+        return tuple(dataclasses.replace(each, own_asymmetry=of) for each, of in zip(self.statistics.volumes, own))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from recalib_keras.inference.sliding_window.predict import Progress, SlidingWind
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Channels, Volume
 from recalib_keras.volumes.windows import Image
-from recalib_keras.zoo import Label, ReferenceRange, WeightSet
+from recalib_keras.zoo import Label, OwnAsymmetry, ReferenceRange, WeightSet
 from recalib_keras.zoo.decision import decision_for
 from recalib_keras.zoo.preprocessing import read_scan
 
@@ -160,6 +160,11 @@ class Segmenter:
         """What segmentations of validation scans are like; None if that is unknown."""
         return self._networks.reference_range
 
+    @property
+    def own_asymmetry(self) -> OwnAsymmetry | None:
+        """The asymmetry that the network itself adds; None if that is unknown, as after averaging with mirror images."""
+        return None if self.flips else self._networks.own_asymmetry
+
     def __call__(
         self,
         scan: Scan,
@@ -200,7 +205,7 @@ class Segmenter:
         classes = volumes.resample(predict_foreground(sliding_window, image), image.oriented, scan.grid, order=0)
         shown = scan.first if isinstance(scan, Channels) else scan
         label_map = dataclasses.replace(shown, array=self._numbers[classes])
-        return Segmentation(label_map, self.labels, uncertainty, self.reference_range)
+        return Segmentation(label_map, self.labels, uncertainty, self.reference_range, self.own_asymmetry)
 
     def predict_classes(self, image: Image) -> np.ndarray:
         """Returns the class of each voxel of an image that is oriented, resampled and normalised as expected.

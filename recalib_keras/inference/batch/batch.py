@@ -12,7 +12,7 @@ from typing import Any
 
 from recalib_keras.core.spreading.pool import Workers, open_pool
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
-from recalib_keras.inference.batch.scan_task import ScanOutcome, ScanTask, segment_scan
+from recalib_keras.inference.batch.scan_task import Reporter, ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
@@ -55,6 +55,7 @@ def segment_all(
     volume: int | None = None,
     overwrite: bool = False,
     draw_overlays: bool = False,
+    reporter: Reporter | None = None,
     channels: int | None = None,
     part: tuple[int, int] | None = None,
     workers: Workers | None = None,
@@ -73,6 +74,7 @@ def segment_all(
         volume: See `Batch`.
         overwrite: See `Batch`.
         draw_overlays: See `Batch`.
+        reporter: See `Batch`.
         channels: See `Batch`; None for those of the segmenter, or for 1 with what opens it.
         part: See `Batch`.
         workers: See `Batch.run`.
@@ -98,6 +100,7 @@ def segment_all(
         "volume": volume,
         "overwrite": overwrite,
         "draw_overlays": draw_overlays,
+        "reporter": reporter,
         "channels": channels,
     }
     batch = Batch(scans, output, part=part, **options)
@@ -115,6 +118,7 @@ class Batch:
         volume: Index of the volume to take from 4-D scans.
         overwrite: Whether to segment again where labels exist already.
         draw_overlays: Whether to draw a picture of each scan with its labels too.
+        reporter: Makes the page of each scan, such as a `recalib_keras.reports.ScanReporter`; None for no pages.
         channels: Number of channels of a scan. If there are several, nnU-Net's files `x_0000.nii.gz`, `x_0001.nii.gz`
             and so on are one scan `x`, of which any may be given.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
@@ -140,6 +144,7 @@ class Batch:
         volume: int | None = None,
         overwrite: bool = False,
         draw_overlays: bool = False,
+        reporter: Reporter | None = None,
         channels: int = 1,
         part: tuple[int, int] | None = None,
         names: Sequence[Path] | None = None,
@@ -150,7 +155,7 @@ class Batch:
         self.targets = part_of(targets, part)
         self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
-        self.volume, self.overwrite, self.draw_overlays = volume, overwrite, draw_overlays
+        self.volume, self.overwrite, self.draw_overlays, self.reporter = volume, overwrite, draw_overlays, reporter
         if draw_overlays:
             import matplotlib  # noqa: F401  (if it is missing, the batch stops before the first scan)
 
@@ -208,6 +213,7 @@ class Batch:
             "volume": self.volume,
             "overwrite": self.overwrite,
             "draw_overlays": self.draw_overlays,
+            "reporter": self.reporter,
         }
         for scan, labels in self.targets:
             sidecar = self._sidecars.get(labels, {})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from recalib_keras import evaluation, volumes
 from recalib_keras.core.errors import RecordError, VolumeError
@@ -21,6 +21,16 @@ from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
 from recalib_keras.volumes.names import stem
 from recalib_keras.zoo.preprocessing import read_scan
+
+
+class Reporter(Protocol):
+    """Makes the page of a scan beside its label map, on whichever worker has the scan."""
+
+    def is_missing(self, labels: Path) -> bool:
+        """Returns whether a label map has no page yet."""
+
+    def write(self, scan: volumes.Volume, segmentation: Segmentation, labels: Path) -> object:
+        """Writes the page of a scan, its labels, and the manifest beside their label map."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class ScanTask:
         volume: Index of the volume to take from a 4-D scan.
         overwrite: Whether to segment again if labels exist already.
         draw_overlays: Whether to draw a picture too.
+        reporter: Makes the page of the scan; None for no page.
         command: The command that was typed, for the manifest.
         sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
@@ -74,12 +85,13 @@ class ScanTask:
     volume: int | None = None
     overwrite: bool = False
     draw_overlays: bool = False
+    reporter: Reporter | None = None
     command: str = ""
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
 
     def finish(self, segmenter: Segmenter) -> ScanOutcome:
-        """Makes the label map, its manifest and its picture, as far as they are missing.
+        """Makes the label map, its manifest, its picture and its page, as far as they are missing.
 
         Args:
             segmenter: Segments the scan.
@@ -101,13 +113,13 @@ class ScanTask:
         return Labelled(relative(self.scan, self.folder), relative(self.labels, self.folder), made_by)
 
     def _segmented(self, segmenter, made_by):
-        """Segments the scan and writes its manifest and label map, and its picture if that is wanted."""
+        """Segments the scan and writes its manifest and label map, and its picture and page if they are wanted."""
         times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         scan = self._timed(times, "read", lambda: self._read(segmenter))
         segmentation = self._timed(times, "segment", lambda: segmenter(scan, progress=self.progress))
-        scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
+        scan = scan if self.draw_overlays or self.reporter else None  # a large scan need not stay in memory beside its labels
         manifest = manifest_of(
-            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times
+            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times, self.volume
         )
         # The manifest first: it holds what only the segmentation knows. A batch that is killed before the label map is
         # in place segments the scan again.
@@ -119,6 +131,8 @@ class ScanTask:
             raise
         if self.draw_overlays:
             self._draw(scan, segmentation)
+        if self.reporter:
+            self.reporter.write(_shown(scan), segmentation, self.labels)
         entropies = {} if segmentation.uncertainty is None else dict(segmentation.uncertainty.by_structure)
         engines = sorted({" in ".join(filter(None, named(engine))) for engine in segmenter.engines})
         warnings = tuple(segmentation.warnings)
@@ -146,12 +160,13 @@ class ScanTask:
                 )
 
     def _found(self, segmenter, made_by):
-        """Returns the labels that exist already, with what is known of them; draws their picture if it is missing."""
+        """Returns the labels that exist already, with what is known of them; makes picture and page if missing."""
         segmentation = Segmentation(
-            volumes.read_labels(self.labels), segmenter.labels, reference_range=segmenter.reference_range
+            volumes.read_labels(self.labels), segmenter.labels, None, segmenter.reference_range, segmenter.own_asymmetry
         )
         has_picture = not self.draw_overlays or picture(self.labels).exists()
-        if not self.rows or not has_picture:
+        has_page = self.reporter is None or not self.reporter.is_missing(self.labels)
+        if not self.rows or not has_picture or not has_page:
             scan = self._read(segmenter)
             if not segmentation.grid.coincides(scan.grid):
                 raise VolumeError(
@@ -162,6 +177,8 @@ class ScanTask:
                 )
         if not has_picture:
             self._draw(scan, segmentation)
+        if self.reporter and not has_page:
+            self.reporter.write(_shown(scan), segmentation, self.labels)
         warnings, entropies = self._remembered(segmentation, made_by)
         return ScanOutcome(self.scan, self.labels, False, segmentation.volumes, warnings, None, made_by, (), entropies)
 
@@ -180,8 +197,12 @@ class ScanTask:
         return tuple(manifest["warnings"]), entropies
 
     def _draw(self, scan, segmentation):
-        scan = scan.first if isinstance(scan, volumes.Channels) else scan
-        evaluation.overlay(scan, segmentation.labels, segmentation.structures, picture(self.labels))
+        evaluation.overlay(_shown(scan), segmentation.labels, segmentation.structures, picture(self.labels))
+
+
+def _shown(scan):
+    """Returns what pictures show of a scan: of several channels the first."""
+    return scan.first if isinstance(scan, volumes.Channels) else scan
 
 
 def picture(labels: Path) -> Path:

@@ -1,0 +1,65 @@
+"""What warnings mean, and what numbers mean, for a reader who is no expert of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+# How a warning of `inference.quality_control` goes, and what it means in plain words.
+MEANINGS = (
+    (
+        "the scan looks unlike those",
+        "The network is less sure of its labels than it was for any scan that it was validated on. Another contrast, "
+        "strong noise, motion, or a disease that the training did not show may be the reason. Check all borders.",
+    ),
+    (
+        "the structures have",
+        "Taken together, the structures are far larger or smaller than in all scans of the validation. The scan may "
+        "show another part of the body, have a wrong voxel size, or be cut off. Check the size of the voxels first.",
+    ),
+    (
+        "in validation every scan showed",
+        "The network missed structures that everybody should have. They may lie outside the scan, or the scan may look "
+        "too unfamiliar. Do not use the volumes of these structures.",
+    ),
+    (
+        "the scan ends inside the structures",
+        "Part of the structures lies outside the scan, so their volumes are too small. Do not compare them with those "
+        "of whole scans.",
+    ),
+    (
+        "nothing found",
+        "There is no label at all. The scan may show another part of the body, or be in another contrast than the "
+        "network knows.",
+    ),
+)
+OTHERWISE = "The labels may be wrong. Look at them before you use the volumes."
+
+
+class Warning_(NamedTuple):
+    """A warning and its meaning.
+
+    Args:
+        sentence: As quality control says it, with a capital letter and a full stop.
+        meaning: What it means, and what to do.
+    """
+
+    sentence: str
+    meaning: str
+
+
+def in_plain_words(warnings: Sequence[str]) -> list[Warning_]:
+    """Returns warnings with what they mean.
+
+    Args:
+        warnings: As `Segmentation.warnings` has them.
+
+    Example:
+        >>> in_plain_words(["nothing found: 0 of 3 structures"])[0].sentence
+        'Nothing found: 0 of 3 structures.'
+    """
+    found = []
+    for text in warnings:
+        meaning = next((meaning for words, meaning in MEANINGS if words in text), OTHERWISE)
+        found.append(Warning_(f"{text[:1].upper()}{text[1:]}.", meaning))
+    return found
