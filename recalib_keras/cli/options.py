@@ -61,6 +61,19 @@ def add_flip_argument(parser: ArgumentParser) -> None:
     )
 
 
+def add_report_argument(parser: ArgumentParser) -> None:
+    """Adds `--report`, pages of scans.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="also write a page of each scan to look at, one HTML file, and cohort.html with all of them",
+    )
+
+
 def add_worker_arguments(parser: ArgumentParser, of: str) -> None:
     """Adds `--workers`, `--threads`, `--scheduler` and `--scheduler-file`: where the work is done.
 

@@ -9,6 +9,7 @@ from recalib_keras.cli.messages import ERRORS, format_line, print_line
 from recalib_keras.cli.options import (
     add_flip_argument,
     add_preset_arguments,
+    add_report_argument,
     add_worker_arguments,
     named_weights,
     workers_of,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_preset_arguments(parser, default="densenet3d_pe")
     parser.add_argument("--volume", type=int, metavar="I", help="index of the volume to take from 4-D scans, from 0")
     parser.add_argument("--overlay", action="store_true", help="also draw a picture of each scan with its labels")
+    add_report_argument(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="segment again where labels exist already (default: keep them)"
     )
@@ -66,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
     from recalib_keras import zoo
     from recalib_keras.inference import Batch
+    from recalib_keras.reports import ScanReporter
 
     preset, workers = zoo.info(arguments.preset), workers_of(arguments)
     first = next(iter(preset.shares(named_weights(arguments.weights))))
@@ -75,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         volume=arguments.volume,
         overwrite=arguments.overwrite,
         draw_overlays=arguments.overlay,
+        reporter=ScanReporter() if arguments.report else None,
         channels=zoo.weight_set(arguments.preset, first).input.num_channels,
         part=arguments.part,
     )
@@ -96,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             bar.close()
             _report(batch, outcomes, is_single)
+    if arguments.report:
+        _print_pages(batch, outcomes)
     if arguments.wide and batch.table.path.exists():
         print(printable(f"a row for each scan in {batch.write_wide_table()}"))
     if is_single and outcomes[0].error is not None:
@@ -143,6 +149,17 @@ def _report(batch, outcomes, is_single):
         print_line("segment", message, outcome.scan)
     if report.failed:
         print_line("segment", f"{len(report.failed)} of {len(batch.targets)} scans could not be segmented")
+
+
+def _print_pages(batch, outcomes):
+    """Writes the page of the cohort, if there is more than one scan, and prints where the pages are."""
+    from recalib_keras.reports import cohort_page, page_path
+
+    pages = [page_path(outcome.labels) for outcome in outcomes if outcome.error is None]
+    if len(batch.table.rows_by_label_map()) > 1:
+        print(printable(f"page of the cohort in {cohort_page(batch.table.path.parent)}, a page of each scan beside it"))
+    elif pages:
+        print(printable(f"page of the scan in {pages[0]}"))
 
 
 def _bar(items, unit, disable):

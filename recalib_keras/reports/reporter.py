@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.inference import Segmentation
@@ -33,13 +35,20 @@ class ScanReporter:
         """
         return not (page_path(labels).exists() and thumbnail_path(labels).exists())
 
-    def write(self, scan: Volume, segmentation: Segmentation, labels: Path) -> Path:
+    def write(
+        self,
+        scan: Volume,
+        segmentation: Segmentation,
+        labels: Path,
+        manifest: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Writes the page of a scan, and its thumbnail.
 
         Args:
             scan: The scan.
             segmentation: Its labels.
-            labels: Their label map, with its manifest beside it.
+            labels: Their label map.
+            manifest: What made them; None to read it from the file beside the label map.
 
         Returns:
             The path of the page.
@@ -48,7 +57,7 @@ class ScanReporter:
             VolumeError: The scan has another shape than the labels.
             WriteError: A file cannot be written.
         """
-        manifest = {**findings_of(segmentation), **read_manifest(labels)}
+        manifest = {**findings_of(segmentation), **(read_manifest(labels) if manifest is None else manifest)}
         name = Path(manifest.get("scan") or labels.name).name
         viewed = viewer_scan(scan, segmentation.labels, segmentation.structures)
         write_bytes(thumbnail_path(labels), thumbnail(viewed))
