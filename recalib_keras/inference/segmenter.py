@@ -162,7 +162,7 @@ class Segmenter:
 
     @property
     def own_asymmetry(self) -> OwnAsymmetry | None:
-        """The asymmetry that the network itself adds; None if that is unknown, as after averaging with mirror images."""
+        """The asymmetry that the network itself adds; None if that is unknown, as with flips."""
         return None if self.flips else self._networks.own_asymmetry
 
     def __call__(

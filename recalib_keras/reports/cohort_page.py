@@ -120,7 +120,8 @@ def _rounded(value, digits):
 
 def _made_by(scans):
     made_by = list(dict.fromkeys(scan.made_by for scan in scans if scan.made_by))
-    return f"Segmented by {listed(made_by, most=3, separator='; ')}" if made_by else "Segmented by networks not recorded"
+    by = listed(made_by, most=3, separator="; ") or "networks that are not recorded"
+    return f"Segmented by {by}"
 
 
 def _is_out(score):
@@ -132,7 +133,7 @@ def _summary(facts):
     warned = sum(bool(each["kinds"]) for each in facts)
     outlying = sum(any(map(_is_out, each["z"])) for each in facts)
     return "\n".join(
-        f'<div{" class=unusual" if unusual else ""}><dt>{words}</dt><dd>{count:,}</dd></div>'
+        f"<div{' class=unusual' if unusual else ''}><dt>{words}</dt><dd>{count:,}</dd></div>"
         for count, words, unusual in (
             (len(facts), "scan" if len(facts) == 1 else "scans", False),
             (warned, "with warnings", bool(warned)),
@@ -167,7 +168,7 @@ def _row(facts, names):
     return (
         f'<tr><td class="picture">{_picture(facts, name)}</td><th scope="row">{title}</th>'
         f'<td class="number">{volume}</td>'
-        f'<td class="number{" out" if is_out else ""}">{number(score, 1)}{" ●" * is_out}</td>'
+        f'<td class="number{" out" if is_out else ""}">{number(score, 1, sign=True)}{" ●" * is_out}</td>'
         f'<td class="number">{number(facts["entropy"], 3)}</td>'
         f"<td>{_outliers(facts, names)}</td><td>{_warnings(facts)}</td></tr>"
     )
@@ -176,7 +177,8 @@ def _row(facts, names):
 def _picture(facts, name):
     if facts["picture"] is None:
         return '<span class="none">no picture</span>'
-    return f'<img loading="lazy" decoding="async" src="{facts["picture"]}" alt="Slices of {name} with labels" width="160" height="60">'
+    size = 'width="160" height="60" loading="lazy" decoding="async"'
+    return f'<img {size} src="{facts["picture"]}" alt="Slices of {name} with labels">'
 
 
 def _outliers(facts, names):

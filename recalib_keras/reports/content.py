@@ -13,7 +13,8 @@ from recalib_keras.inference.quality_control import ENTROPY_MARGIN, VOLUME_MARGI
 from recalib_keras.zoo import Label, ReferenceRange
 from recalib_keras.zoo.own_asymmetry import Spread
 
-BEYOND = 2  # standard deviations between versions of the template, from which an asymmetry is more than the network's own
+# An asymmetry is more than the network's own from so many standard deviations between versions of the template.
+BEYOND = 2
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,14 @@ def text(value: object) -> str:
 
 
 def in_script(value: object) -> str:
-    """Returns a value as JSON that can stand in a `<script>`.
+    r"""Returns a value as JSON that can stand in a `<script>`.
 
     Args:
         value: What `json.dumps` takes, without NaN.
 
     Example:
-        >>> in_script({"name": "</script>"})
-        '{"name":"\\\\u003c/script\\\\u003e"}'
+        >>> print(in_script({"name": "</script>"}))
+        {"name":"\u003c/script\u003e"}
     """
     return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_IN_SCRIPT)
 
@@ -133,7 +133,8 @@ def table_rows(rows: Iterable[tuple[str, object]]) -> str:
     Args:
         rows: Names and values; rows without a value are left out.
     """
-    return "\n".join(f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>' for name, value in rows if value)
+    known = ((text(name), text(value)) for name, value in rows if value)
+    return "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in known)
 
 
 def version() -> str:

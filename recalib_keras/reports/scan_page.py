@@ -12,16 +12,16 @@ from recalib_keras.core.files import write_text
 from recalib_keras.inference import Segmentation, Segmenter
 from recalib_keras.inference.batch.manifest import findings_of, manifest_of, versions
 from recalib_keras.reports import page
-from recalib_keras.reports.content import ScanContent, StructureRow, content_of
-from recalib_keras.reports.page import millilitres, number, text
-from recalib_keras.reports.pictures import colour, planes, png
+from recalib_keras.reports.content import ScanContent, content_of
+from recalib_keras.reports.page import millilitres, text
+from recalib_keras.reports.pictures import planes, png
+from recalib_keras.reports.structure_table import notes, structure_table
 from recalib_keras.reports.viewer import NIIVUE_VERSION, ViewerScan, niivue, niivue_licence, viewer_scan
 from recalib_keras.reports.words import in_plain_words
 from recalib_keras.volumes import Volume, read
 from recalib_keras.volumes.names import stem
 
 STILL_HEIGHT = 300  # pixels of the picture for print and for browsers without scripts
-METHOD = "the network’s own asymmetry: mean ± standard deviation in {versions} versions of the {template}"
 
 
 def scan_page(
@@ -81,8 +81,8 @@ def scan_html(content: ScanContent, scan: ViewerScan) -> str:
         facts="\n".join(_facts(content)),
         stills=page.data_url("image/png", png(planes(scan, STILL_HEIGHT))),
         alternative=text(f"Sagittal, coronal and axial slice of {content.name} with its labels, the left on the left"),
-        structures=_structures(content),
-        notes=_notes(content),
+        structures=structure_table(content.rows),
+        notes=notes(content),
         provenance=page.table_rows(_provenance(content.manifest)),
         licences=_licences(content.manifest),
         niivue_version=NIIVUE_VERSION,
@@ -114,13 +114,14 @@ def warnings_html(warnings: Any) -> str:
         return ""
     items = "".join(f"<li><strong>{text(each.sentence)}</strong><br>{text(each.meaning)}</li>" for each in found)
     title = "A warning" if len(found) == 1 else f"{len(found)} warnings"
-    return f'<section class="warnings" aria-labelledby="warn-title"><h2 id="warn-title">{title}</h2><ul>{items}</ul></section>'
+    heading = f'<h2 id="warn-title">{title}</h2>'
+    return f'<section class="warnings" aria-labelledby="warn-title">{heading}<ul>{items}</ul></section>'
 
 
 def _made_by(manifest: Mapping[str, Any]) -> str:
     when = str(manifest.get("times", {}).get("started", ""))[:16].replace("T", " ")
-    by = manifest.get("made_by")
-    return f"Segmented by {by}{f' on {when} UTC' if when else ''}" if by else "Segmented by a network that is not recorded"
+    by = manifest.get("made_by") or "a network that is not recorded"
+    return f"Segmented by {by}{f' on {when} UTC' if when else ''}"
 
 
 def _facts(content):
@@ -163,78 +164,6 @@ def _range(value, least, most, end):
     )
 
 
-def _structures(content):
-    has_pairs = any(len(row.places) == 2 for row in content.rows)
-    has_own = any(row.own for row in content.rows)
-    head = ['<th scope="col"><span class="unseen">Shown</span></th><th scope="col">Structure</th>']
-    head += ['<th scope="col" class="number">Left<br>mL</th><th scope="col" class="number">Right<br>mL</th>'
-             '<th scope="col" class="number">Asymmetry<br>%</th>'] if has_pairs else ['<th scope="col" class="number">mL</th>']  # fmt: skip
-    head += ['<th scope="col" class="number">The network’s<br>own, %</th>'] * has_own
-    head += ['<th scope="col" class="number">Mean<br>entropy</th>']
-    rows = "\n".join(_structure(row, has_pairs, has_own) for row in content.rows)
-    return (
-        '<table class="structures"><caption class="unseen">Volumes, asymmetry and uncertainty</caption>'
-        f"<thead><tr>{''.join(head)}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    )
-
-
-def _structure(row: StructureRow, has_pairs: bool, has_own: bool) -> str:
-    name, classes = text(row.name), page.in_script(list(row.places))
-    cells = [
-        f'<td><input type="checkbox" checked data-classes="{classes}" aria-label="Show {name}"></td>',
-        f'<th scope="row"><span style="display:inline-flex;gap:.5rem;align-items:center"><span class="swatch" '
-        f'style="background:{colour(row.color)}"></span><button type="button" class="linklike" data-go="{classes}" '
-        f'title="Go there">{name}</button></span></th>',
-    ]
-    volumes = [f'<td class="number">{millilitres(volume)}</td>' for volume in row.millilitres]
-    if has_pairs and len(volumes) == 1:
-        volumes = [f'<td class="number" colspan="2" style="text-align:center">{millilitres(row.millilitres[0])}</td>']
-    cells += volumes
-    if has_pairs:
-        beyond = ' beyond" title="More than the network’s own' if row.is_beyond_own else ""
-        cells.append(f'<td class="number{beyond}">{_asymmetry(row)}</td>')
-    if has_own:
-        own = "" if row.own is None else f"{number(row.own.mean, 1, sign=True)} ± {row.own.sd:.1f}"
-        cells.append(f'<td class="number quiet">{own}</td>')
-    return f"<tr>{''.join(cells)}<td class=\"number\">{_entropy(row.entropies)}</td></tr>"
-
-
-def _asymmetry(row):
-    if row.asymmetry is None:
-        return "" if len(row.places) == 1 else "–"
-    mark = ' <span aria-hidden="true">●</span><span class="unseen">, more than the network’s own</span>'
-    return number(row.asymmetry, 1, sign=True) + mark * bool(row.is_beyond_own)
-
-
-def _entropy(entropies):
-    known = [each for each in entropies if each is not None]
-    if not known:
-        return "–"
-    mean = sum(known) / len(known)
-    return (
-        f'{mean:.3f}<span class="meter" aria-hidden="true"><span style="width:{min(100, 400 * mean):.0f}%"></span></span>'
-    )
-
-
-def _notes(content):
-    """Returns what the columns mean, in sentences."""
-    notes = []
-    own = content.manifest.get("own_asymmetry")
-    if any(row.asymmetry is not None for row in content.rows):
-        notes.append("Asymmetry is 100·(L − R) / ((L + R) / 2): above 0, the left is larger.")
-        if own:
-            notes.append(
-                f"Beside it is {METHOD.format(**own)}. ● marks an asymmetry of the scan that lies more than two of "
-                "these standard deviations from that mean; any other may be the network’s."
-            )
-        else:
-            notes.append("What the network itself adds to it was not measured, so small asymmetries say nothing.")
-    notes.append("Mean entropy says how unsure the network is of a structure’s voxels: 0 is certain, 1 a guess.")
-    if content.reference_range is not None:
-        notes.append("There are reference ranges for all structures together, none for single ones.")
-    return "\n".join(f"<p>{text(note)}</p>" for note in notes)
-
-
 def _provenance(manifest):
     """Yields names and values of what made the labels."""
     yield "scan", manifest.get("scan")
@@ -258,6 +187,7 @@ def _licences(manifest):
         return "<p>It is not recorded with these labels. <code>recalib info PRESET</code> names it.</p>"
     parts = []
     for each in {network["sha256"]: network for network in networks if network.get("licence")}.values():
-        source = f"<br><span class=\"quiet\">Trained on {text(each['trained_on'])}.</span>" if each["trained_on"] else ""
-        parts.append(f"<p><strong>{text(each['licence'])}</strong> for {text(each['weights'])}.{source}</p>")
+        source = f"<br>Trained on {text(each['trained_on'])}." if each["trained_on"] else ""
+        title = f"<strong>{text(each['licence'])}</strong> for {text(each['weights'])}."
+        parts.append(f'<p>{title}<span class="quiet">{source}</span></p>')
     return "\n".join(parts)

@@ -117,7 +117,8 @@ class ScanTask:
         times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         scan = self._timed(times, "read", lambda: self._read(segmenter))
         segmentation = self._timed(times, "segment", lambda: segmenter(scan, progress=self.progress))
-        scan = scan if self.draw_overlays or self.reporter else None  # a large scan need not stay in memory beside its labels
+        if not (self.draw_overlays or self.reporter):
+            scan = None  # a large scan need not stay in memory beside its labels
         manifest = manifest_of(
             segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times, self.volume
         )

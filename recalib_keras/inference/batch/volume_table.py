@@ -42,8 +42,8 @@ class VolumeTable:
 
     Several processes may write to one table. The total is the volume of all structures together: for a whole brain with
     its fluid, that inside the skull. The asymmetry of a pair is a percentage of the mean of its two sides; beside it is
-    what the network finds in versions of a symmetric template, mean and standard deviation. Mean entropy and warning are
-    known when labels are made; for labels that exist already, the table keeps what it says as long as the number of
+    what the network finds in versions of a symmetric template, mean and standard deviation. Mean entropy and warning
+    are known when labels are made; for labels that exist already, the table keeps what it says as long as the number of
     voxels is the same.
 
     Args:

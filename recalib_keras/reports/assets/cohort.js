@@ -70,7 +70,7 @@ function choose(structure) {
   rows.forEach((row, place) => {
     const score = scans[place].z[structure];
     row.cells[2].textContent = millilitres(scans[place].ml[structure]);
-    row.cells[3].textContent = digits(score, 1) + (isOut(score) ? " ●" : "");
+    row.cells[3].textContent = (score > 0 ? "+" : "") + digits(score, 1) + (isOut(score) ? " ●" : "");
     row.cells[3].classList.toggle("out", isOut(score));
   });
   strip();
