@@ -14,6 +14,14 @@ from recalib_keras.reports.viewer import ViewerScan
 
 OPACITY = 0.5
 GAP = 4  # pixels between two planes
+WHITE = 235
+# Letters of 5 x 7 pixels, a number for each row, whose bits are its pixels.
+GLYPHS = {
+    "L": (16, 16, 16, 16, 16, 16, 31),
+    "R": (30, 17, 17, 30, 20, 18, 17),
+    "A": (14, 17, 17, 31, 17, 17, 17),
+    "P": (30, 17, 17, 30, 16, 16, 16),
+}
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -47,9 +55,11 @@ def planes(scan: ViewerScan, height: int, opacity: float = OPACITY) -> np.ndarra
     """
     sizes = np.array(scan.grid.shape) * scan.grid.spacing
     scale = height / max(sizes[view.shown[1]] for view in VIEWS)
-    slices = [_plane(scan, view, np.maximum(1, np.round(sizes[[*view.shown]] * scale)), opacity) for view in VIEWS]
-    gap = np.zeros((height, GAP, 3), np.uint8)
-    return np.concatenate([part for plane in slices for part in (_padded(plane, height), gap)][:-1], axis=1)
+    parts, gap = [], np.zeros((height, GAP, 3), np.uint8)
+    for view in VIEWS:
+        plane = _plane(scan, view, np.maximum(1, np.round(sizes[[*view.shown]] * scale)), opacity)
+        parts += [_lettered(_padded(plane, height), *view.ends[:2]), gap]
+    return np.concatenate(parts[:-1], axis=1)
 
 
 def _plane(scan, view, size, opacity):
@@ -60,7 +70,7 @@ def _plane(scan, view, size, opacity):
     shares = opacity * (classes > 0)[..., None]
     colours = np.array([(0, 0, 0), *scan.colors], np.float32)[classes]
     blended = (1 - shares) * grey[..., None] + shares * colours
-    return np.round(blended).astype(np.uint8).transpose(1, 0, 2)[::-1]
+    return np.round(blended).astype(np.uint8).transpose(1, 0, 2)[::-1].copy()
 
 
 def _resized(plane, size, order):
@@ -74,6 +84,27 @@ def _resized(plane, size, order):
 def _padded(plane, height):
     above = (height - plane.shape[0]) // 2
     return np.pad(plane, ((above, height - plane.shape[0] - above), (0, 0), (0, 0)))
+
+
+def _lettered(plane, left, right):
+    """Writes the side of the patient at the left and the right border, if there is room for both."""
+    height, width, _ = plane.shape
+    size = max(1, round(height / 100))
+    letters = [np.kron(_glyph(letter), np.ones((size, size), bool)) for letter in (left, right)]
+    tall, wide = letters[0].shape
+    if width > 4 * wide and height > 2 * tall:
+        top = (height - tall) // 2
+        for letter, start in zip(letters, (size, width - wide - size)):
+            part = plane[top : top + tall, start : start + wide]
+            part[letter] = WHITE
+            part[~letter] //= 3  # a dark ground, so that the letter shows on bright tissue
+    return plane
+
+
+def _glyph(letter):
+    """Returns a letter as a boolean array `(9, 7)`, with a border."""
+    rows = [[bool(row >> place & 1) for place in range(4, -1, -1)] for row in GLYPHS[letter]]
+    return np.pad(np.array(rows), 1)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -13,6 +13,12 @@ class PlainView {
     this.host = document.createElement("div");
     this.host.className = "planes";
     this.planes = PLANES.map((plane) => this.add(plane));
+    this.bar = document.createElement("div");
+    this.bar.className = "scale";
+    const tile = document.createElement("div");
+    tile.className = "plane";
+    tile.append(this.bar);
+    this.host.append(tile);
     stage.replaceChildren(this.host);
     new ResizeObserver(() => this.fit()).observe(this.host);
   }
@@ -41,7 +47,7 @@ class PlainView {
     return found;
   }
 
-  /* Makes each canvas as large as its tile allows, in the proportions of millimetres. */
+  /* Makes each canvas as large as its tile allows, in the proportions of millimetres, and the scale bar to fit. */
   fit() {
     const wide = (plane) => this.scan.shape[plane.across] * this.scan.spacing[plane.across];
     const tall = (plane) => this.scan.shape[plane.up] * this.scan.spacing[plane.up];
@@ -51,6 +57,9 @@ class PlainView {
       plane.canvas.style.width = `${wide(plane) * scale}px`;
       plane.canvas.style.height = `${tall(plane) * scale}px`;
     }
+    const length = [100, 50, 20, 10, 5, 2, 1].find((each) => each * scale < this.host.clientWidth / 4) ?? 1;
+    this.bar.style.width = `${length * scale}px`;
+    this.bar.textContent = `${length} mm`;
   }
 
   isTurned(plane) { return this.radiological && plane.across === 0; }

@@ -20,10 +20,15 @@ async function read() {
   return { ...data, files: files.map((file) => file.buffer), intensities: voxelsOf(files[0]), classes: voxelsOf(files[1]) };
 }
 
-/* Whether WebGL is missing, or is so slow that plain pictures serve better; `#plain` and `#niivue` choose. */
+/* Whether WebGL is missing, or computed by the processor and so slow that plain pictures serve better. In the address,
+   `#plain` and `#niivue` choose. */
 function isPlainBetter() {
-  const failIfMajorPerformanceCaveat = location.hash !== "#niivue";
-  return location.hash === "#plain" || !document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat });
+  const context = document.createElement("canvas").getContext("webgl2");
+  if (location.hash === "#plain" || !context) return true;
+  const known = context.getExtension("WEBGL_debug_renderer_info");
+  const renderer = known ? context.getParameter(known.UNMASKED_RENDERER_WEBGL) : "";
+  context.getExtension("WEBGL_lose_context")?.loseContext();
+  return location.hash !== "#niivue" && /swiftshader|llvmpipe|software|basic render/i.test(renderer);
 }
 
 class Viewer {
@@ -99,7 +104,7 @@ class Viewer {
 
   tell() {
     const { voxel } = this.state, { shape, classes, names } = this.scan, places = this.millimetres();
-    const half = (shape[0] - 1) / 2, side = voxel[0] < half ? "towards the patient’s left" : "towards the patient’s right";
+    const half = (shape[0] - 1) / 2, side = voxel[0] < half ? "patient’s left" : "patient’s right";
     const words = places.map((place) => `${Math.round(place)} mm`.replace("-", "−"));
     const texts = [`x = ${words[0]}, ${side}`, `y = ${words[1]}`, `z = ${words[2]}`];
     this.sliders.forEach((slider, axis) => {
