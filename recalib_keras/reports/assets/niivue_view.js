@@ -31,8 +31,16 @@ class NiivueView {
     this.nv.addVolume(labels);
     this.nv.setSliceType(this.nv.sliceTypeMultiplanar);
     canvas.classList.remove("waiting");
-    stage.replaceChildren(canvas);
-    this.nv.onLocationChange = (place) => { if (!this.isShowing) onMove(place.vox.map(Math.round)); };
+    find("still").remove(); // the canvas itself must not leave the page, not even for a moment: NiiVue then stops listening
+    canvas.addEventListener("wheel", () => { this.isWheel = true; setTimeout(() => { this.isWheel = false; }); }, { capture: true });
+    this.nv.onLocationChange = (place) => { if (!this.isShowing) onMove(this.isWheel ? this.scrolled() : place.vox.map(Math.round)); };
+  }
+
+  /* NiiVue scrolls by a hundredth of the scan; a notch of the wheel shall be the next slice. */
+  scrolled() {
+    const changes = [...this.nv.scene.crosshairPos].map((at, axis) => at - this.shown[axis]);
+    const axis = changes.reduce((most, change, each) => (Math.abs(change) > Math.abs(changes[most]) ? each : most), 0);
+    return this.voxel.map((at, each) => (each === axis ? at + Math.sign(changes[axis]) : at));
   }
 
   /* Colours of the classes; the hidden ones and the background are transparent. */
@@ -54,6 +62,7 @@ class NiivueView {
     Object.assign(this, { key, opacity });
     this.nv.opts.isRadiologicalConvention = radiological;
     this.nv.scene.crosshairPos = this.nv.vox2frac(voxel);
+    Object.assign(this, { voxel, shown: [...this.nv.scene.crosshairPos] });
     this.nv.drawScene();
     this.isShowing = false;
   }
