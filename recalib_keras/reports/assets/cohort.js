@@ -154,6 +154,7 @@ function read() {
   find("reader-page").title = `Page of ${scan.name}`;
   find("reader-page").src = find("reader-link").href = scan.page;
   if (!find("reader").open) find("reader").showModal();
+  find("next").focus(); // so that keys are heard here while the page loads
 }
 
 function press(key) {
