@@ -69,7 +69,7 @@ def _write_page(scan: CohortScan, report: object) -> Exception | None:
     try:
         manifest = scan.manifest()
         labels = volumes.read_labels(scan.label_map)
-        image = _read(scan.folder / scan.scan, manifest.get("volume"))
+        image = _read(os.path.normpath(scan.folder / scan.scan), manifest.get("volume"))
         if not labels.grid.coincides(image.grid):
             raise VolumeError(
                 file=scan.label_map, expected=f"labels on the grid of {scan.scan}", received="another grid",

@@ -1,24 +1,19 @@
 """A small scan with structures on both sides, an output folder of many scans, and a real browser."""
 
+import io
 import shutil
 import time
 
 import numpy as np
 import pytest
+from cubes import SHAPE, STRUCTURES, reference_range
+from PIL import Image
 
-from recalib_keras import zoo
 from recalib_keras.core.tables import write_csv
 from recalib_keras.inference import Segmentation
 from recalib_keras.inference.batch.volume_table import COLUMNS
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Label, OwnAsymmetry, ReferenceRange
-
-SHAPE = (24, 20, 16)
-STRUCTURES = (
-    Label(10, "left cube", (255, 0, 0), mirror=49),
-    Label(49, "right cube", (0, 255, 0), mirror=10),
-    Label(16, "stem", (0, 0, 255)),
-)
+from recalib_keras.zoo import Label, OwnAsymmetry
 
 
 @pytest.fixture
@@ -43,11 +38,6 @@ def segmentation(scan):
     )
 
 
-def reference_range(volume_ml=(0.5, 1.0)):
-    """A reference range of the structures."""
-    return ReferenceRange(0.1, volume_ml, 0.0, {label.name: 1.0 for label in STRUCTURES})
-
-
 @pytest.fixture
 def write_table():
     """Returns a function that writes the table of volumes of `count` scans; their volumes differ as those of people do.
@@ -64,7 +54,7 @@ def write_table():
         rows = []
         for place in range(count):
             for label, factor in zip(STRUCTURES, (*factors[place], 1.0)):
-                mm3 = 1000 * factor * (changed or {}).get(place, 1 if label.id == 10 else 1) ** (label.id == 10)
+                mm3 = 1000 * factor * ((changed or {}).get(place, 1) if label.id == 10 else 1)
                 row = {
                     "scan": f"../scans/{name.format(place)}.nii.gz",
                     "labels": f"{name.format(place)}_labels.nii.gz",
@@ -116,6 +106,11 @@ class Browser:
         """Returns what JavaScript returns."""
         return self.driver.execute_script(f"return {script}", *arguments)
 
+    def set(self, name, value, event):
+        """Sets the value of a control, as its user would."""
+        script = "const one = find(arguments[0]); one.value = arguments[1]; one.dispatchEvent(new Event(arguments[2]))"
+        self.driver.execute_script(script, name, value, event)
+
     def wait(self, script, seconds=30):
         """Waits until JavaScript returns something true."""
         end = time.monotonic() + seconds
@@ -129,19 +124,9 @@ class Browser:
 
     def picture(self, selector):
         """Returns a picture of an element as an array `(height, width, 3)`."""
-        import io
-
-        from PIL import Image
-
         element = self.driver.find_element("css selector", selector)
         return np.asarray(Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")).astype(int)
 
     def requests(self):
         """Returns the addresses of what the page has loaded."""
         return self.run("performance.getEntriesByType('resource').map(entry => entry.name)")
-
-
-@pytest.fixture(scope="session")
-def brain():
-    """The weight set of the whole brain."""
-    return zoo.weight_set("densenet3d_pe", "whole_brain")

@@ -38,11 +38,6 @@ def axial(picture):
     return picture[height // 2 :, : width // 2]
 
 
-def set_slider(browser, name, value):
-    script = "(() => { const one = find(arguments[0]); one.value = arguments[1]; one.dispatchEvent(new Event('input')); })()"
-    browser.run(script, name, value)
-
-
 def click(browser, selector):
     browser.driver.find_element("css selector", selector).click()
 
@@ -71,11 +66,11 @@ def check_viewer(browser):
     assert everything.any() and not (reds(everything) | greens(everything) | blues(everything)).any()
     click(browser, "#all")
 
-    set_slider(browser, "opacity", 0)
+    browser.set("opacity", 0, "input")
     assert not reds(axial(browser.picture("#stage"))).any()
-    set_slider(browser, "opacity", 80)
+    browser.set("opacity", 80, "input")
     before = axial(browser.picture("#stage"))
-    set_slider(browser, "axial", 1)  # below the cubes
+    browser.set("axial", 1, "input")  # below the cubes
     assert reds(before).any() and not reds(axial(browser.picture("#stage"))).any()
     assert browser.run("find('axial').getAttribute('aria-valuetext')").startswith("slice 2 of ")
     assert browser.run("find('axial-at').textContent").startswith("z = −")
@@ -128,8 +123,9 @@ def test_the_voxel_under_the_pointer_is_the_one_that_is_named(chromium, path):
     where = chromium.run("""(() => {
       const canvas = document.querySelectorAll('.plane canvas')[2], box = canvas.getBoundingClientRect();
       const data = JSON.parse(find('scan-data').textContent), [i, j] = data.centres[1];
-      const x = box.left + (i + .5) / data.shape[0] * box.width, y = box.top + (data.shape[1] - j - .5) / data.shape[1] * box.height;
-      canvas.dispatchEvent(new PointerEvent('pointerdown', { clientX: x, clientY: y, pointerId: 1 }));
+      const clientX = box.left + (i + .5) / data.shape[0] * box.width;
+      const clientY = box.top + (data.shape[1] - j - .5) / data.shape[1] * box.height;
+      canvas.dispatchEvent(new PointerEvent('pointerdown', { clientX, clientY, pointerId: 1 }));
       return find('here').textContent;
     })()""")
     assert where == "At the crosshair: right cube"
@@ -153,7 +149,9 @@ def test_a_screen_reader_finds_landmarks_names_and_headers(chromium, path):
     chromium.open(path, "#plain")
     chromium.wait("document.documentElement.dataset.viewer")
     assert chromium.run("document.documentElement.lang") == "en"
-    assert [len(chromium.driver.find_elements("css selector", each)) for each in ("main", "h1", "header", "footer")] == [1] * 4
+    assert [
+        len(chromium.driver.find_elements("css selector", each)) for each in ("main", "h1", "header", "footer")
+    ] == [1] * 4
     unnamed = """[...document.querySelectorAll('button, input, select, img, canvas, section')].filter(one => !(
       one.textContent.trim() || one.alt || one.getAttribute('aria-label') || one.labels?.length
       || one.getAttribute('aria-labelledby'))).length"""
