@@ -13,6 +13,7 @@ from recalib_keras.cli.options import (
     add_report_argument,
     add_worker_arguments,
     named_weights,
+    reporter_of,
     workers_of,
 )
 from recalib_keras.core.messages import counted, printable
@@ -88,7 +89,6 @@ def _segment(arguments, scans):
 
     from recalib_keras import zoo
     from recalib_keras.inference import Batch, bids, open_segmenter
-    from recalib_keras.reports import ScanReporter
 
     workers, weights = workers_of(arguments), named_weights(arguments.weights)
     preset = zoo.info(arguments.preset)
@@ -99,7 +99,7 @@ def _segment(arguments, scans):
         names=[scan.derivative(description) for scan in scans],
         sidecars=[scan.sidecar(arguments.bids_dir) for scan in scans],
         overwrite=arguments.overwrite,
-        reporter=ScanReporter() if arguments.report else None,
+        reporter=reporter_of(arguments),
     )
     labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
     bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)

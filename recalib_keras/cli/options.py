@@ -3,6 +3,7 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import Any
 
 from recalib_keras.core.spreading.pool import Workers
 
@@ -72,6 +73,19 @@ def add_report_argument(parser: ArgumentParser) -> None:
         action="store_true",
         help="also write a page of each scan to look at, one HTML file, and cohort.html with all of them",
     )
+
+
+def reporter_of(arguments: Namespace) -> Any:
+    """Returns what makes the pages of scans: a `recalib_keras.reports.ScanReporter`; None without `--report`.
+
+    Args:
+        arguments: The parsed arguments of the command.
+    """
+    if not arguments.report:
+        return None
+    from recalib_keras.reports import ScanReporter
+
+    return ScanReporter()
 
 
 def add_worker_arguments(parser: ArgumentParser, of: str) -> None:

@@ -12,6 +12,7 @@ from recalib_keras.cli.options import (
     add_report_argument,
     add_worker_arguments,
     named_weights,
+    reporter_of,
     workers_of,
 )
 from recalib_keras.core.messages import printable
@@ -68,7 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
     from recalib_keras import zoo
     from recalib_keras.inference import Batch
-    from recalib_keras.reports import ScanReporter
 
     preset, workers = zoo.info(arguments.preset), workers_of(arguments)
     first = next(iter(preset.shares(named_weights(arguments.weights))))
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         volume=arguments.volume,
         overwrite=arguments.overwrite,
         draw_overlays=arguments.overlay,
-        reporter=ScanReporter() if arguments.report else None,
+        reporter=reporter_of(arguments),
         channels=zoo.weight_set(arguments.preset, first).input.num_channels,
         part=arguments.part,
     )

@@ -187,7 +187,8 @@ def _licences(manifest):
         return "<p>It is not recorded with these labels. <code>recalib info PRESET</code> names it.</p>"
     parts = []
     for each in {network["sha256"]: network for network in networks if network.get("licence")}.values():
+        licence, colon, credits = each["licence"].partition(":")
         source = f"<br>Trained on {text(each['trained_on'])}." if each["trained_on"] else ""
-        title = f"<strong>{text(each['licence'])}</strong> for {text(each['weights'])}."
+        title = f"<strong>{text(licence)}</strong>{colon}{text(credits)}, for {text(each['weights'])}."
         parts.append(f'<p>{title}<span class="quiet">{source}</span></p>')
     return "\n".join(parts)

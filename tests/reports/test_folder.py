@@ -202,6 +202,20 @@ def test_a_four_dimensional_scan(segment, tmp_path):
     assert (labels.array == 7).any()
 
 
+def test_the_licence_comes_with_its_credits(segmentation, scan, tmp_path):
+    labels = tmp_path / "head_labels.nii.gz"
+    network = {
+        "weights": "27 structures",
+        "sha256": "0" * 64,
+        "licence": "CC BY-NC 3.0: scans from the OASIS project, labels provided by Neuromorphometrics, Inc.",
+        "trained_on": "15 scans",
+    }
+    page = reports.ScanReporter().write(scan, segmentation, labels, {"networks": [network], "scan": "head.nii.gz"})
+    shown = page.read_text(encoding="utf-8")
+    assert "<strong>CC BY-NC 3.0</strong>: scans from the OASIS project, labels provided by Neuromorphometrics" in shown
+    assert "Trained on 15 scans." in shown
+
+
 @pytest.mark.slow
 def test_workers_make_pages(segment, tmp_path):
     segment()
