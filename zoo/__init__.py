@@ -15,6 +15,7 @@ from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.zoo import weights as _weights
 from recalib_keras.zoo.adaptation import adapted
 from recalib_keras.zoo.authors.importing import import_authors
+from recalib_keras.zoo.own_asymmetry import OwnAsymmetry
 from recalib_keras.zoo.places import installed, remote
 from recalib_keras.zoo.places.folders import preset_folder
 from recalib_keras.zoo.preset import Input, Label, Network, Preset, ReferenceRange, WeightSet
@@ -33,6 +34,7 @@ __all__ = [
     "Input",
     "Label",
     "Network",
+    "OwnAsymmetry",
     "Preset",
     "RecordError",
     "ReferenceRange",

@@ -22,6 +22,7 @@ from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
 from recalib_keras.zoo import weights as weight_files
 from recalib_keras.zoo.labels import Label, check_labels, with_colors
 from recalib_keras.zoo.network import Input, Network
+from recalib_keras.zoo.own_asymmetry import OwnAsymmetry
 from recalib_keras.zoo.pages.table import aligned, html_table, rows, table
 from recalib_keras.zoo.places import installed
 
@@ -78,6 +79,7 @@ class WeightSet:
             or folder the training started from, if it did.
         score: What it reached, and on what: free keys and finite numbers; a Dice lies between 0 and 1.
         typical: What its segmentations of validation scans are like, or None if that was never measured.
+        asymmetry: The asymmetry that it finds in a symmetric template, or None if that was never measured.
         held_out: Names of the patients that validated, so that they are known when the data has grown since; empty
             if they were not recorded.
 
@@ -98,6 +100,7 @@ class WeightSet:
     data: dict[str, Any] = field(default_factory=dict)
     score: dict[str, Any] = field(default_factory=dict)
     typical: ReferenceRange | None = None
+    asymmetry: OwnAsymmetry | None = None
     held_out: tuple[str, ...] = ()
     folder: Path | None = field(default=None, init=False, compare=False)
 

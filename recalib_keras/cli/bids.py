@@ -7,7 +7,14 @@ import functools
 from pathlib import Path
 
 from recalib_keras.cli.messages import print_line, shown_steps
-from recalib_keras.cli.options import add_preset_arguments, add_worker_arguments, named_weights, workers_of
+from recalib_keras.cli.options import (
+    add_preset_arguments,
+    add_report_argument,
+    add_worker_arguments,
+    named_weights,
+    reporter_of,
+    workers_of,
+)
 from recalib_keras.cli.progress import open_progress
 from recalib_keras.core.messages import counted, printable
 
@@ -41,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not run bids-validator, where it is installed",
     )
     add_preset_arguments(parser, default="densenet3d_pe")
+    add_report_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="segment again where labels exist already")
     add_worker_arguments(parser, "scans")
 
@@ -51,11 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
     Args:
         arguments: The parsed arguments of the command.
     """
+    from recalib_keras import reports
     from recalib_keras.inference import bids
 
     if arguments.level == "group":
         paths = bids.write_group(arguments.output_dir)
         print(printable(f"tables of the group in {paths[0].parent}: {', '.join(path.name for path in paths)}"))
+        print(printable(f"page of the cohort in {reports.cohort_page(arguments.output_dir)}"))
         return 0
     bids.check_dataset(arguments.bids_dir)
     if not arguments.skip_bids_validation and not bids.validate(arguments.bids_dir):
@@ -69,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
             print_line("bids", f"{outcome.scan}: {'; '.join(outcome.warnings)}")
     done = len(report.outcomes) - len(report.failed)
     print(printable(f"labels of {counted(done, 'scan')} in {arguments.output_dir}"))
+    if arguments.report and done:
+        print(printable(f"page of the cohort in {reports.cohort_page(arguments.output_dir)}"))
     return 1 if report.failed else 0
 
 
@@ -85,6 +97,7 @@ def _segment(arguments, scans):
         names=[scan.derivative(description) for scan in scans],
         sidecars=[scan.sidecar(arguments.bids_dir) for scan in scans],
         overwrite=arguments.overwrite,
+        reporter=reporter_of(arguments),
     )
     labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
     bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)

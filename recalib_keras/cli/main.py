@@ -16,6 +16,7 @@ COMMANDS = {
     "info": "describe a preset",
     "segment": "segment scans with a preset",
     "bids": "segment a data set in BIDS",
+    "report": "write pages of segmented scans, to look at and to share",
     "datasets": "list data sets, or check a folder of one",
     "plan": "look at a set of scans, and write the recipe of a training on it",
     "augment": "draw augmented training examples",

@@ -3,7 +3,7 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.spreading import devices
 from recalib_keras.core.spreading.pool import Workers
@@ -66,6 +66,32 @@ def add_flip_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--flip", action="store_true", help="average with the left-right mirror image (takes twice the time)"
     )
+
+
+def add_report_argument(parser: ArgumentParser) -> None:
+    """Adds `--report`, pages of scans.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="also write a page of each scan to look at, one HTML file, and cohort.html with all of them",
+    )
+
+
+def reporter_of(arguments: Namespace) -> Any:
+    """Returns what makes the pages of scans: a `recalib_keras.reports.ScanReporter`; None without `--report`.
+
+    Args:
+        arguments: The parsed arguments of the command.
+    """
+    if not arguments.report:
+        return None
+    from recalib_keras.reports import ScanReporter
+
+    return ScanReporter()
 
 
 def add_device_argument(parser: ArgumentParser) -> None:

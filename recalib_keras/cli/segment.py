@@ -10,9 +10,11 @@ from recalib_keras.cli.options import (
     add_flip_argument,
     add_overlay_arguments,
     add_preset_arguments,
+    add_report_argument,
     add_worker_arguments,
     named_weights,
     overlay_style,
+    reporter_of,
     use_device,
     workers_of,
 )
@@ -94,6 +96,7 @@ def _add_output_arguments(parser):
         "--dicom-seg", action="store_true", help="also write a DICOM Segmentation object of each DICOM series"
     )
     add_overlay_arguments(parser)
+    add_report_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,6 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         draw_overlays=overlay_style(arguments) or False,
         outputs=_outputs(arguments, weight_sets),
+        reporter=reporter_of(arguments),
         channels=weight_sets[0].input.num_channels,
         part=arguments.part,
     )
@@ -131,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             progress.close()
             _report(batch, outcomes, is_single)
+    if arguments.report:
+        _print_pages(batch, outcomes)
     if arguments.wide and batch.table.path.exists():
         print(printable(f"a row for each scan in {batch.write_wide_table()}"))
     if is_single and outcomes[0].error is not None:
@@ -179,6 +185,17 @@ def _report(batch, outcomes, is_single):
         print_line("segment", message, outcome.scan)
     if report.failed:
         print_line("segment", f"{len(report.failed)} of {len(batch.targets)} scans could not be segmented")
+
+
+def _print_pages(batch, outcomes):
+    """Writes the page of the cohort, if there is more than one scan, and prints where the pages are."""
+    from recalib_keras.reports import cohort_page, page_path
+
+    pages = [page_path(outcome.labels) for outcome in outcomes if outcome.error is None]
+    if len(batch.table.rows_by_label_map()) > 1:
+        print(printable(f"page of the cohort in {cohort_page(batch.table.path.parent)}, a page of each scan beside it"))
+    elif pages:
+        print(printable(f"page of the scan in {pages[0]}"))
 
 
 def _names(text):

@@ -22,6 +22,8 @@ class StructureVolume:
         asymmetry_percent: Asymmetry (%) of the structure and its counterpart on the other side, see `asymmetry`; None
             for structures that are not a pair, and for pairs whose names do not say which one is left.
         together_mm3: Volume of all structures together in mm³, each voxel once; None if unknown.
+        own_asymmetry: Mean and standard deviation of the asymmetry (%) that the network finds in a symmetric template;
+            None if unknown.
     """
 
     name: str
@@ -31,6 +33,7 @@ class StructureVolume:
     percent_of_total: float | None = None
     asymmetry_percent: float | None = None
     together_mm3: float | None = field(default=None, compare=False)
+    own_asymmetry: tuple[float, float] | None = field(default=None, compare=False)
 
 
 def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[StructureLike]) -> list[StructureVolume]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 DESCRIPTION = "dataset_description.json"
 BIDS_VERSION = "1.9.0"  # that the derivatives follow
 SCANS = (".nii.gz", ".nii")
-IGNORED = ("volumes.csv", ".volumes.csv.lock", "group/")  # what the structure has no place for
+# What the structure has no place for.
+IGNORED = ("volumes.csv", ".volumes.csv.lock", "group/", "cohort.html", "*_report.html", "*_thumbnail.png")
 MEASURES = ("mm3", "percent_of_total", "asymmetry_percent", "mean_entropy")
 README = """Label maps by recalib-keras, preset {preset}. `*_dseg.json` beside each says what made it.
 `volumes.csv` has the volumes of all structures. Names and colours of the labels are in `desc-*_dseg.tsv`.

@@ -10,7 +10,7 @@ from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.sliding_window.predict import View
 from recalib_keras.inference.uncertainty import Measures, normalized_entropy
 from recalib_keras.volumes.windows import Image
-from recalib_keras.zoo import ReferenceRange
+from recalib_keras.zoo import OwnAsymmetry, ReferenceRange
 from recalib_keras.zoo.labels import matching_classes
 from recalib_keras.zoo.network import check_same_preprocessing
 
@@ -79,6 +79,11 @@ class NetworkEnsemble:
             volume_ml=(min(smallest), max(largest)),
             at_edge=max(reference.at_edge for reference in each),
         )
+
+    @property
+    def own_asymmetry(self) -> OwnAsymmetry | None:
+        """The asymmetry that the network itself adds; None if that is unknown, as for the average of several."""
+        return self._leader.asymmetry if len(self.members) == 1 else None
 
     @property
     def predictions(self) -> int:

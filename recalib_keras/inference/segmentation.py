@@ -19,7 +19,7 @@ from recalib_keras.inference.quality_control import (
 from recalib_keras.inference.structure_choice import choose_structures, restricted
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Grid, Volume
-from recalib_keras.zoo import Label, ReferenceRange
+from recalib_keras.zoo import Label, OwnAsymmetry, ReferenceRange
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Segmentation:
         classes: The labels that the network can give, background first.
         uncertainty: Mean uncertainty by structure; None if it was not measured.
         reference_range: What segmentations of validation scans are like; None if that is unknown.
+        own_asymmetry: The asymmetry that the network itself adds; None if that is unknown.
         maps: Maps on the scan's grid by their names, as far as they were asked for.
         known_warnings: The warnings, if they are known from elsewhere; None to find them.
 
@@ -47,6 +48,7 @@ class Segmentation:
     classes: Sequence[Label]
     uncertainty: Uncertainty | None = None
     reference_range: ReferenceRange | None = None
+    own_asymmetry: OwnAsymmetry | None = None
     maps: Mapping[str, ScanMap] = field(default_factory=dict)
     known_warnings: tuple[str, ...] | None = None
 
@@ -73,7 +75,12 @@ class Segmentation:
     @property
     def volumes(self) -> tuple[StructureVolume, ...]:
         """The volume of each structure, in the order of `structures`."""
-        return self.statistics.volumes
+        if self.own_asymmetry is None:
+            return self.statistics.volumes
+        names = {structure.id: structure.name for structure in self.structures}
+        pairs = [(structure.name, names.get(structure.mirror, "")) for structure in self.structures]
+        own = [self.own_asymmetry.of(*pair) for pair in pairs]
+        return tuple(dataclasses.replace(each, own_asymmetry=of) for each, of in zip(self.statistics.volumes, own))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from recalib_keras.inference.structure_choice import choose_structures
 from recalib_keras.inference.uncertainty import Uncertainty
 from recalib_keras.volumes import Channels, Volume
 from recalib_keras.volumes.windows import Image
-from recalib_keras.zoo import Label, ReferenceRange, WeightSet
+from recalib_keras.zoo import Label, OwnAsymmetry, ReferenceRange, WeightSet
 from recalib_keras.zoo.decision import decision_for
 from recalib_keras.zoo.preprocessing import read_scan
 
@@ -163,6 +163,11 @@ class Segmenter:
         return self._networks.reference_range
 
     @property
+    def own_asymmetry(self) -> OwnAsymmetry | None:
+        """The asymmetry that the network itself adds; None if that is unknown, as with flips."""
+        return None if self.flips else self._networks.own_asymmetry
+
+    @property
     def predictions(self) -> int:
         """How many predictions of a voxel are averaged: by each network, of the scan and of its mirror image."""
         return self._networks.predictions
@@ -228,8 +233,14 @@ class Segmenter:
         classes = volumes.resample(found, image.oriented, scan.grid, order=0)
         shown = scan.first if isinstance(scan, Channels) else scan
         label_map = dataclasses.replace(shown, array=self._numbers[classes])
-        maps = maker.finished(label_map)
-        segmentation = Segmentation(label_map, self.labels, uncertainty, self.reference_range, maps)
+        segmentation = Segmentation(
+            label_map,
+            self.labels,
+            uncertainty,
+            self.reference_range,
+            self.own_asymmetry,
+            maps=maker.finished(label_map),
+        )
         return segmentation if structures is None else segmentation.only(structures)
 
     def predict_classes(self, image: Image) -> np.ndarray:

@@ -42,6 +42,22 @@ def bids(bright_preset, monkeypatch, tmp_path):
     return run
 
 
+def test_pages_lie_beside_the_label_maps(bids, dataset, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert bids(dataset, out, "participant", "--participant-label", "01") == 0
+    assert list(out.rglob("*.html")) == []
+    assert bids(dataset, out, "participant", "--report") == 0
+    assert f"page of the cohort in {out / 'cohort.html'}" in capsys.readouterr().out
+    pages = sorted(str(path.relative_to(out)) for path in out.rglob("*_report.html"))
+    assert len(pages) == 3 and pages[0] == "sub-01/anat/sub-01_space-orig_desc-bright_dseg_report.html"
+    cohort = (out / "cohort.html").read_text(encoding="utf-8")
+    assert all(f'href="./{page}"' in cohort for page in pages)
+    assert "*_report.html" in (out / ".bidsignore").read_text().splitlines()
+    (out / "cohort.html").unlink()
+    assert bids(dataset, out, "group") == 0
+    assert (out / "cohort.html").is_file()
+
+
 def test_participants_and_group(bids, dataset, tmp_path, capsys):
     out = tmp_path / "out"
     assert bids(dataset, out, "participant") == 0

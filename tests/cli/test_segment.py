@@ -82,7 +82,7 @@ def test_rows_of_a_table_without_the_newer_columns_are_kept(recalib, scan, tmp_p
     (tmp_path / "volumes.csv").write_text("scan,structure,label,voxels,mm3\nolder.nii.gz,bright,7,3,6.0\n")
     recalib("segment", scan, "-o", tmp_path)
     older, newer = _rows(tmp_path)
-    assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", *[""] * 7]
+    assert list(older.values()) == ["older.nii.gz", "bright", "7", "3", "6.0", *[""] * 9]
     assert newer["scan"] == "scans/head.nii.gz" and newer["mean_entropy"]
 
 

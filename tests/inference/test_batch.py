@@ -124,6 +124,9 @@ def test_manifest_says_what_made_the_labels(segmenter, bright_preset, scans, tmp
         "voxels": 8,
         "mm3": 16.0,
         "mean_entropy": 0,
+        "color": [255, 200, 0],
+        "mirror": None,
+        "includes": [],
     }
     assert manifest["versions"]["keras"] and manifest["hardware"]["cores"] >= 1
     assert manifest["times"]["segment_seconds"] >= 0 and "T" in manifest["times"]["started"]

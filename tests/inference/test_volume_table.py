@@ -31,7 +31,7 @@ def test_processes_that_share_a_table_keep_each_others_rows(table):
 def test_numbers_are_rounded(table):
     table.replace(labelled("a"), FOUND, {7: 0.123456}, "odd")
     assert list(rows(table)[0].values()) == [
-        *("a", "bright", "7", "24", "48.0", "100.000", "48.0", "", "0.1235", "odd", "a_labels.nii.gz", "bright")
+        *("a", "bright", "7", "24", "48.0", "100.000", "48.0", "", "", "", "0.1235", "odd", "a_labels.nii.gz", "bright")
     ]
 
 

@@ -15,7 +15,7 @@ from recalib_keras.evaluation import OverlayStyle
 from recalib_keras.evaluation.figures.canvas import import_matplotlib
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
 from recalib_keras.inference.batch.outputs import LABELS_ALONE, Outputs
-from recalib_keras.inference.batch.scan_task import ScanOutcome, ScanTask, segment_scan
+from recalib_keras.inference.batch.scan_task import Reporter, ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
@@ -59,6 +59,7 @@ def segment_all(
     overwrite: bool = False,
     draw_overlays: bool | OverlayStyle = False,
     outputs: Outputs = LABELS_ALONE,
+    reporter: Reporter | None = None,
     channels: int | None = None,
     part: tuple[int, int] | None = None,
     workers: Workers | None = None,
@@ -78,6 +79,7 @@ def segment_all(
         overwrite: See `Batch`.
         draw_overlays: See `Batch`.
         outputs: See `Batch`.
+        reporter: See `Batch`.
         channels: See `Batch`; None for those of the segmenter, or for 1 with what opens it.
         part: See `Batch`.
         workers: See `Batch.run`.
@@ -104,6 +106,7 @@ def segment_all(
         "overwrite": overwrite,
         "draw_overlays": draw_overlays,
         "outputs": outputs,
+        "reporter": reporter,
         "channels": channels,
     }
     batch = Batch(scans, output, part=part, **options)
@@ -122,6 +125,7 @@ class Batch:
         overwrite: Whether to segment again where labels exist already.
         draw_overlays: Whether to draw a picture of each scan with its labels too; or how.
         outputs: What else is made of each scan: maps, a DICOM Segmentation object, or labels of some structures alone.
+        reporter: Makes the page of each scan, such as a `recalib_keras.reports.ScanReporter`; None for no pages.
         channels: Number of channels of a scan. If there are several, nnU-Net's files `x_0000.nii.gz`, `x_0001.nii.gz`
             and so on are one scan `x`, of which any may be given.
         part: `(I, N)` to do only every N-th scan from the I-th on, I from 1: the share of one of N jobs.
@@ -149,6 +153,7 @@ class Batch:
         overwrite: bool = False,
         draw_overlays: bool | OverlayStyle = False,
         outputs: Outputs = LABELS_ALONE,
+        reporter: Reporter | None = None,
         channels: int = 1,
         part: tuple[int, int] | None = None,
         names: Sequence[Path] | None = None,
@@ -160,7 +165,7 @@ class Batch:
         self.targets = part_of(targets, part)
         self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
-        self.volume, self.overwrite, self.outputs = volume, overwrite, outputs
+        self.volume, self.overwrite, self.outputs, self.reporter = volume, overwrite, outputs, reporter
         self.draw_overlays = OverlayStyle() if draw_overlays is True else (draw_overlays or None)
         if self.draw_overlays is not None:
             import_matplotlib()  # if it is missing, the batch stops before the first scan
@@ -223,6 +228,7 @@ class Batch:
             "overwrite": self.overwrite,
             "draw_overlays": self.draw_overlays,
             "outputs": self.outputs,
+            "reporter": self.reporter,
         }
         for scan, labels in self.targets:
             sidecar = self._sidecars.get(labels, {})

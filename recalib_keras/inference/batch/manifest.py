@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file, write_text
+from recalib_keras.core.messages import one_line
+from recalib_keras.core.records import to_mapping
 from recalib_keras.core.spreading import devices
 from recalib_keras.inference.engines import named
 from recalib_keras.volumes.names import stem
@@ -45,6 +47,7 @@ def manifest_of(
     made_by: str,
     command: str,
     times: Mapping[str, Any],
+    volume: int | None = None,
 ) -> dict[str, Any]:
     """Returns a manifest, which JSON can hold.
 
@@ -55,17 +58,41 @@ def manifest_of(
         made_by: Preset, weights, and all else that changes the labels, in words.
         command: The command that was typed, or empty.
         times: When it began, and the seconds of each step.
+        volume: Which volume of a 4-D scan was segmented.
     """
     networks = [
         {
             "weights": predictor.weight_set.title,
             "sha256": predictor.weight_set.sha256,
+            "licence": predictor.weight_set.licence,
+            "trained_on": one_line(predictor.weight_set.data.get("source", "")),
             "share": share,
             **dict(zip(("engine", "precision"), named(predictor.engine))),
         }
         for predictor, share in segmenter.members
     ]
-    entropies = {} if segmentation.uncertainty is None else segmentation.uncertainty.by_structure
+    return {
+        "format": FORMAT,
+        "scan": scan,
+        "volume": volume,
+        "made_by": made_by,
+        "command": command,
+        "networks": networks,
+        "times": dict(times),
+        **findings_of(segmentation),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def findings_of(segmentation: Segmentation) -> dict[str, Any]:
+    """Returns the part of a manifest that tells what was found, and what it is to be compared with.
+
+    Args:
+        segmentation: The labels.
+    """
+    uncertainty = segmentation.uncertainty
+    entropies = {} if uncertainty is None else uncertainty.by_structure
     structures = [
         {
             "name": volume.name,
@@ -73,20 +100,18 @@ def manifest_of(
             "voxels": volume.voxels,
             "mm3": round(volume.cubic_millimetres, 1),
             "mean_entropy": _rounded(entropies.get(volume.label)),
+            "color": list(label.color),
+            "mirror": label.mirror,
+            "includes": list(label.includes or ()),
         }
-        for volume in segmentation.volumes
+        for label, volume in zip(segmentation.structures, segmentation.volumes)
     ]
     return {
-        "format": FORMAT,
-        "scan": scan,
-        "made_by": made_by,
-        "command": command,
-        "networks": networks,
-        "times": dict(times),
         "warnings": list(segmentation.warnings),
         "structures": structures,
-        "versions": versions(),
-        "hardware": hardware(),
+        "mean_entropy": None if uncertainty is None else _rounded(uncertainty.foreground),
+        "reference_range": _mapping(segmentation.reference_range),
+        "own_asymmetry": _mapping(segmentation.own_asymmetry),
     }
 
 
@@ -144,6 +169,10 @@ def _processor():
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _mapping(record):
+    return None if record is None else to_mapping(record)
 
 
 def _rounded(entropy):

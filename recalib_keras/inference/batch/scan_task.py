@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from recalib_keras import evaluation, volumes
 from recalib_keras.core.errors import RecordError, VolumeError
@@ -22,6 +22,16 @@ from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
 from recalib_keras.zoo.preprocessing import read_scan
+
+
+class Reporter(Protocol):
+    """Makes the page of a scan beside its label map, on whichever worker has the scan."""
+
+    def is_missing(self, labels: Path) -> bool:
+        """Returns whether a label map has no page yet."""
+
+    def write(self, scan: volumes.Volume, segmentation: Segmentation, labels: Path) -> object:
+        """Writes the page of a scan, its labels, and the manifest beside their label map."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class ScanTask:
         volume: Index of the volume to take from a 4-D scan.
         overwrite: Whether to segment again if labels exist already.
         draw_overlays: How to draw a picture too, or None.
+        reporter: Makes the page of the scan; None for no page.
         command: The command that was typed, for the manifest.
         sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
@@ -76,13 +87,14 @@ class ScanTask:
     volume: int | None = None
     overwrite: bool = False
     draw_overlays: evaluation.OverlayStyle | None = None
+    reporter: Reporter | None = None
     command: str = ""
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
     outputs: Outputs = LABELS_ALONE
 
     def finish(self, segmenter: Segmenter) -> ScanOutcome:
-        """Makes the label map, its manifest, its maps and its picture, as far as they are missing.
+        """Makes the label map, its manifest, its maps, its picture and its page, as far as they are missing.
 
         Args:
             segmenter: Segments the scan.
@@ -113,9 +125,10 @@ class ScanTask:
         times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         scan = self._timed(times, "read", lambda: self._read(segmenter))
         segmentation = self._timed(times, "segment", lambda: self._segment(segmenter, scan))
-        scan = scan if self.draw_overlays else None  # a large scan need not stay in memory beside its labels
+        if not (self.draw_overlays or self.reporter):
+            scan = None  # a large scan need not stay in memory beside its labels
         manifest = manifest_of(
-            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times
+            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times, self.volume
         )
         # The label map last, and the manifest just before it: it holds what only the segmentation knows, and says which
         # maps belong to these labels. A batch that is killed before the label map is in place segments the scan again.
@@ -130,6 +143,8 @@ class ScanTask:
             raise
         if self.draw_overlays:
             self._draw(scan, segmentation)
+        if self.reporter:
+            self.reporter.write(_shown(scan), segmentation, self.labels)
         entropies = {} if segmentation.uncertainty is None else dict(segmentation.uncertainty.by_structure)
         engines = sorted({" in ".join(filter(None, named(engine))) for engine in segmenter.engines})
         warnings = tuple(segmentation.warnings)
@@ -176,16 +191,18 @@ class ScanTask:
                 )
 
     def _found(self, segmenter, made_by):
-        """Returns the labels that exist already, with what is known of them; draws their picture if it is missing."""
+        """Returns the labels that exist already, with what is known of them; makes picture and page if missing."""
         chosen = self.outputs.chosen(segmenter.labels)
         is_all = len(chosen) == len(segmenter.labels) - 1
         segmentation = Segmentation(
             volumes.read_labels(self.labels),
             (segmenter.labels[0], *chosen),
             reference_range=segmenter.reference_range if is_all else None,
+            own_asymmetry=segmenter.own_asymmetry,
         )
         has_picture = not self.draw_overlays or picture(self.labels, self.draw_overlays.format).exists()
-        if not self.rows or not has_picture:
+        has_page = self.reporter is None or not self.reporter.is_missing(self.labels)
+        if not self.rows or not has_picture or not has_page:
             scan = self._read(segmenter)
             if not segmentation.grid.coincides(scan.grid):
                 raise VolumeError(
@@ -201,6 +218,8 @@ class ScanTask:
             written = {DICOM_SEG: self._write_dicom(segmentation, made_by)}
             if manifest:
                 write_manifest(self.labels, {**manifest, **written})
+        if not has_page:
+            self.reporter.write(_shown(scan), segmentation, self.labels)
         warnings, entropies = self._remembered(segmentation, made_by)
         return ScanOutcome(self.scan, self.labels, False, segmentation.volumes, warnings, None, made_by, (), entropies)
 
@@ -221,6 +240,11 @@ class ScanTask:
     def _draw(self, scan, segmentation):
         path = picture(self.labels, self.draw_overlays.format)
         evaluation.overlay(scan, segmentation.labels, segmentation.structures, path, self.draw_overlays.slices)
+
+
+def _shown(scan):
+    """Returns what a page shows of a scan: of several channels the first."""
+    return scan.first if isinstance(scan, volumes.Channels) else scan
 
 
 def picture(labels: Path, format: str = "png") -> Path:

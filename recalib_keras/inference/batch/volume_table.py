@@ -16,7 +16,7 @@ from recalib_keras.evaluation.volumetry import total_volume
 
 COLUMNS = (
     *("scan", "structure", "label", "voxels", "mm3", "percent_of_total", "total_mm3", "asymmetry_percent"),
-    *("mean_entropy", "warning", "labels", "made_by"),
+    *("own_asymmetry_percent", "own_asymmetry_sd_percent", "mean_entropy", "warning", "labels", "made_by"),
 )
 WIDE_COLUMNS = ("scan", "labels", "total_mm3", "warning", "made_by")  # beside the structures
 NEEDED = COLUMNS[:5]  # the least that a table of this kind has
@@ -41,9 +41,10 @@ class VolumeTable:
     """`volumes.csv`: a row for each structure of each label map. Rows and columns of others are kept.
 
     Several processes may write to one table. The total is the volume of all structures together: for a whole brain with
-    its fluid, that inside the skull. The asymmetry of a pair is a percentage of the mean of its two sides. Mean entropy
-    and warning are known when labels are made; for labels that exist already, the table keeps what it says as long as
-    the number of voxels is the same.
+    its fluid, that inside the skull. The asymmetry of a pair is a percentage of the mean of its two sides; beside it is
+    what the network finds in versions of a symmetric template, mean and standard deviation. Mean entropy and warning
+    are known when labels are made; for labels that exist already, the table keeps what it says as long as the number of
+    voxels is the same.
 
     Args:
         path: The table, which may be missing.
@@ -162,11 +163,12 @@ def _new_rows(old, labelled, volumes, entropies, warning):
     total, rows = total_volume(volumes), []
     for found in volumes:
         key = (found.name, str(found.label), str(found.voxels))
-        measured = (
+        measured: tuple[str, ...] = (
             f"{found.cubic_millimetres:.1f}",
             _number(found.percent_of_total, 3),
             f"{total:.1f}",
             _number(found.asymmetry_percent, 2),
+            *(_number(value, 2) for value in found.own_asymmetry or (None, None)),
             _number(entropies.get(found.label), 4) or known.get(key, {}).get("mean_entropy", ""),
         )
         new = dict(zip(COLUMNS, (labelled.scan, *key, *measured, warning, labelled.labels, labelled.made_by)))
