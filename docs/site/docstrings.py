@@ -9,8 +9,10 @@ from typing import Any
 
 import griffe
 
-_HEADING = re.compile(r"^(Input shape|Output shape|Reference|References|Example):[ \n]((?:.*\n?(?:    .*\n?)*))", re.M)
-_DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)  # those in sections of Google's style are indented
+_SECTION = re.compile(
+    r"^(Input shape|Output shape|Reference|References|Example):(.*)\n?((?:(?:[ ]{4}.*)?(?:\n|\Z))*)", re.MULTILINE
+)
+_DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 class ReadableDocstrings(griffe.Extension):
@@ -24,18 +26,13 @@ class ReadableDocstrings(griffe.Extension):
 
 def readable(text: str) -> str:
     """Returns a docstring with doctests as blocks of code and with bold headings."""
-    return _DOCTEST.sub(_code, _HEADING.sub(_bold, text))
+    return _DOCTEST.sub(r"```pycon\n\g<0>\n```", _SECTION.sub(_bold, text)).strip()
 
 
 def _bold(match):
-    heading, body = match[1], textwrap.dedent(match[2])
-    if heading == "Example" and match[2].startswith("    "):
-        return match[0]  # a section of Google's style
-    first, _, rest = body.partition("\n")
-    if first.startswith(">>>"):
-        return f"\n**{heading}**\n\n{body}"
-    return f"\n**{heading}:** {first}\n{textwrap.dedent(rest)}"
-
-
-def _code(match):
-    return f"```pycon\n{match[0]}\n```"
+    heading, line, body = match[1], match[2].strip(), textwrap.dedent(match[3]).strip("\n")
+    if heading == "Example" and body and ">>>" not in body and not line:  # code that doctests do not run
+        body = f"```python\n{body}\n```"
+    joint = "\n" if line else " " if heading.startswith("Reference") else "\n\n"
+    colon = "" if joint == "\n\n" else ":"
+    return f"\n**{heading}{colon}** {line}{joint}{body}\n\n"

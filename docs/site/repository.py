@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from docs.site import tutorials
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs"
 # Files and folders of the repository, and the pages that show them.
@@ -35,9 +37,10 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _all_pages() -> dict[str, str]:
-    """Returns the page of each file of the repository outside of `docs/`, the cards of all presets among them."""
+    """Returns the page of each file that is not the page itself: cards of presets and scripts of tutorials, too."""
     cards = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("zoo/*/*/README.md"))
-    return PAGES | {card: f"{posixpath.dirname(card)}.md" for card in cards}
+    scripts = {f"{DOCS}/{path.with_suffix('.py')}": str(path) for path in map(Path, tutorials.addresses())}
+    return PAGES | {card: f"{posixpath.dirname(card)}.md" for card in cards} | scripts
 
 
 def with_links_of_site(markdown: str, uri: str, known: Iterable[str]) -> str:

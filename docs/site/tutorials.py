@@ -12,14 +12,19 @@ _CELL = re.compile(r"^# %%(.*)$", flags=re.MULTILINE)
 
 
 def scripts() -> list[Path]:
-    """Returns the scripts of all tutorials."""
-    return sorted(FOLDER.glob("[!_]*.py"))
+    """Returns the scripts of all tutorials; a file without cells is a helper."""
+    return sorted(path for path in FOLDER.glob("*.py") if _CELL.match(path.read_text(encoding="utf-8")))
+
+
+def addresses() -> list[str]:
+    """Returns the addresses of the pages in the site."""
+    return [f"tutorials/{path.stem}.md" for path in scripts()]
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yields the address and the Markdown of each tutorial."""
-    for path in scripts():
-        yield f"tutorials/{path.stem}.md", page(path.read_text(encoding="utf-8"), path.name)
+    for path, address in zip(scripts(), addresses()):
+        yield address, page(path.read_text(encoding="utf-8"), path.name)
 
 
 def page(script: str, name: str) -> str:
@@ -32,7 +37,7 @@ def page(script: str, name: str) -> str:
     _, *cells = _CELL.split(script)
     parts = [_text(body) if "[markdown]" in kind else _code(body) for kind, body in zip(cells[::2], cells[1::2])]
     title, *rest = parts
-    note = f"[Download this page as a script]({name}), or open it as a notebook in an editor that knows `# %%` cells.\n"
+    note = f'<a href="{name}" download>Download this page as a script</a> ([how to run it](index.md)).\n'
     return "\n".join([title, note, *rest])
 
 
