@@ -77,11 +77,15 @@ DIAGRAMS = {
         ),
         Row(
             "U′",
-            (("mean and max over channels", "space × 2"), ("k×…×k convolution, 2 → 1", "space × 1"), ("σ", "a gate a position")),
+            (
+                ("mean and max over channels", "space × 2"),
+                ("k×…×k convolution, 2 → 1", "space × 1"),
+                ("σ", "a gate a position"),
+            ),
             "Û",
         ),
     ],
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -119,7 +123,7 @@ def _row(row, y):
 
 def _boxes(steps, y):
     """Yields the boxes of a row, each as wide as its words."""
-    weights = [len(name) + 4 for name, _ in steps]
+    weights = [max(len(name) + 3, 0.8 * len(shape)) for name, shape in steps]
     room = RIGHT - 14 - (LEFT + 16) - MARGIN * (len(steps) - 1)
     left = LEFT + 16
     for (name, shape), weight in zip(steps, weights):

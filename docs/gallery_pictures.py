@@ -21,6 +21,7 @@ from recalib_keras.core.colors import distinct_color
 from recalib_keras.core.files import atomic_write
 from recalib_keras.evaluation.structures import without_side
 
+ENGINE = "--engine", "openvino", "--precision", "float32"
 OPACITY = 0.6
 HEIGHT, COLORS = 240, 96  # of a picture: pixels, and entries of its palette
 MARGIN = 4  # voxels around what is not air
@@ -34,7 +35,7 @@ def main(names: Sequence[str]) -> int:
     for name, weights in chosen:
         scan = _scan(whole="whole_brain" in weights)
         folder = OUTPUT / "gallery" / f"{name}_{weights}"
-        code = recalib(["segment", str(scan), "-o", str(folder), "--preset", name, "--weights", weights])
+        code = recalib(["segment", str(scan), "-o", str(folder), "--preset", name, "--weights", weights, *ENGINE])
         if code:
             return code
         draw(scan, folder / f"{scan.name.removesuffix('.nii.gz')}_labels.nii.gz", name, weights)

@@ -10,7 +10,8 @@ from typing import Any
 import griffe
 
 _SECTION = re.compile(
-    r"^(Input shape|Output shape|Reference|References|Example):(.*)\n?((?:(?:[ ]{4}.*)?(?:\n|\Z))*)", re.MULTILINE
+    r"^(Input shape|Output shape|Reference|References|Example|Args(?=: \S)):(.*)\n?((?:(?:[ ]{4}.*)?(?:\n|\Z))*)",
+    re.MULTILINE,
 )
 _DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
@@ -30,7 +31,7 @@ def readable(text: str) -> str:
 
 
 def _bold(match):
-    heading, line, body = match[1], match[2].strip(), textwrap.dedent(match[3]).strip("\n")
+    heading, line, body = match[1].replace("Args", "Arguments"), match[2].strip(), textwrap.dedent(match[3]).strip("\n")
     if heading == "Example" and body and ">>>" not in body and not line:  # code that doctests do not run
         body = f"```python\n{body}\n```"
     joint = "\n" if line else " " if heading.startswith("Reference") else "\n\n"

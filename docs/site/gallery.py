@@ -9,7 +9,11 @@ from recalib_keras.zoo.pages.listing import Entry
 DOCS = Path(__file__).resolve().parents[1]
 PICTURES = DOCS / "pictures" / "gallery"
 BLOCKS = {"plain": "plain", "cse": "cSE", "sse": "sSE", "scse": "scSE", "pe": "PE"}
-HEAD = """# Gallery of the zoo
+HEAD = """---
+hide: [toc]
+---
+
+# Gallery of the zoo
 
 A preset is named after its network and its block: `unet3d`, `densenet2d_scse`. It may have several weight sets, one for
 each task. A name alone stands for the weights that are marked as its default. The tables show the mean Dice over the
@@ -30,10 +34,15 @@ CAPTION = "All pictures show the MNI152 template, which no preset was trained on
 
 
 def page() -> str:
-    """Returns the Markdown of the page: a section for each task, the one of the default weights first."""
+    """Returns the Markdown of the page: a section for each task, the one with most structures first."""
     entries = list(zoo.list())
-    tasks = dict.fromkeys(entry.task for entry in sorted(entries, key=lambda entry: not entry.is_default))
+    tasks = dict.fromkeys(entry.task for entry in sorted(entries, key=_structures, reverse=True))
     return "\n".join([HEAD, *(_section(task, [entry for entry in entries if entry.task == task]) for task in tasks)])
+
+
+def _structures(entry):
+    preset = zoo.info(entry.name)
+    return max(len(preset.weight_sets[member].labels) for member in preset.shares(entry.weights))
 
 
 def _section(task: str, entries: Sequence[Entry]) -> str:

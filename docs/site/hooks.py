@@ -7,9 +7,10 @@ kept twice.
 from collections.abc import Iterator
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from docs.site import citation, commands, formulas, gallery, recipes, reference, repository, tutorials
+from docs.site import citation, commands, formulas, gallery, offline, recipes, reference, repository, tutorials
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -38,3 +39,13 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
 def on_page_content(html: str, **_: Any) -> str:
     """Sets formulas, and links names of the package to the reference."""
     return reference.with_links(formulas.with_formulas(html))
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Stops the build if a page would fetch something from elsewhere."""
+    fetched = offline.fetched(output)
+    if fetched:
+        raise PluginError(
+            f"{page.file.src_uri}: expected nothing from elsewhere, got {fetched[0]}; keep a copy in docs/"
+        )
+    return output

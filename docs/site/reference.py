@@ -31,7 +31,6 @@ MODULES = {
     "recalib_keras.core.errors": "errors",
 }
 ROOMS = {"export", "layers", "models", "zoo"}  # names of `recalib_keras` that have a page of their own
-HEADINGS = ("Input shape", "Output shape", "Example", "Reference")
 
 
 @cache
@@ -74,7 +73,7 @@ def _page(module):
 def _summary(module):
     """Returns a table of a module's public names with the first line of each docstring."""
     rows = [f"| [`{name}`][{module}.{name}] | {_first_line(f'{module}.{name}')} |" for name in public_names(module)]
-    return ["| | |", "|---|---|", *rows]
+    return ["| name | what it is |", "|---|---|", *rows]
 
 
 def _first_line(path):

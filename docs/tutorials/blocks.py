@@ -2,7 +2,8 @@
 # # Put blocks into a network
 #
 # A recalibration block weighs a feature map by gates computed from it. It is a plain Keras layer for any number of
-# spatial axes, and runs on TensorFlow, JAX and PyTorch. [The blocks](../blocks.md) explains what each one does. You need:
+# spatial axes, and runs on TensorFlow, JAX and PyTorch. [The blocks](../blocks.md) explains what each one does. You
+# need:
 #
 #     pip install recalib-keras
 
@@ -44,8 +45,8 @@ print([layer.name for layer in unet.layers if isinstance(layer, layers.ChannelSp
 # %% [markdown]
 # ## Into a model of `keras.applications`
 #
-# `models.graft` puts blocks after chosen layers of any trained model, also of KerasHub or your own. The blocks start as
-# the identity, so the output stays exactly the same until you train it. (`weights=None` saves a download here; take
+# `models.graft` puts blocks after chosen layers of any trained model, also of KerasHub or your own. The blocks start
+# as the identity, so the output stays exactly the same until you train it. (`weights=None` saves a download here; take
 # `weights="imagenet"`.)
 
 # %%

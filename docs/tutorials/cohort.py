@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Segment a cohort
 #
-# A folder of scans is a cohort: over the cores or GPUs of this machine, over a cluster, or over the jobs of an array. You
-# need:
+# A folder of scans is a cohort: over the cores or GPUs of this machine, over a cluster, or over the jobs of an array.
+# You need:
 #
 #     pip install "recalib-keras[hippocampus,cluster,openvino]"
 
@@ -17,8 +17,8 @@ draw_scans("my_scans", count=4)
 # %% [markdown]
 # ## On this machine
 #
-# `--workers 2` starts two processes, each with a GPU or a share of the cores. `--wide` also writes a table with a row for
-# each scan.
+# `--workers 2` starts two processes, each with a GPU or a share of the cores. `--wide` also writes a table with a row
+# for each scan.
 
 # %%
 from recalib_keras.cli.main import main as recalib
@@ -33,8 +33,8 @@ if __name__ == "__main__":  # each worker reads this script again, and must not 
 #
 #     recalib segment my_scans/images -o results --preset unet3d_pe --weights hippocampus --wide --workers 2
 #
-# A scan that fails, or kills its worker, is reported, and the others go on. Run the command again to resume: label maps of
-# the same scan and preset are kept.
+# A scan that fails, or kills its worker, is reported, and the others go on. Run the command again to resume: label
+# maps of the same scan and preset are kept.
 #
 # ## In the jobs of an array
 #
@@ -59,8 +59,8 @@ if __name__ == "__main__":
 #     recalib segment scans -o results --scheduler tls://HOST:8786
 #     recalib segment scans -o results --scheduler-file scheduler.json
 #
-# Start the workers with `dask worker --nthreads 1 --memory-limit 0`, and with the same version of recalib-keras; they read
-# the scans at the same path. [Workers](../../tuning/README.md#workers) has examples for SLURM, dask-jobqueue and
+# Start the workers with `dask worker --nthreads 1 --memory-limit 0`, and with the same version of recalib-keras; they
+# read the scans at the same path. [Workers](../../tuning/README.md#workers) has examples for SLURM, dask-jobqueue and
 # Kubernetes, with keys that keep others out.
 #
 # ## In Python

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Fine-tune on your own labels with a recipe
 #
-# A recipe is one TOML file that decides everything about a training: scans, network, augmentation, schedule. The run can
-# be stopped at any time and continues to the same weights. You need:
+# A recipe is one TOML file that decides everything about a training: scans, network, augmentation, schedule. The run
+# can be stopped at any time and continues to the same weights. You need:
 #
 #     pip install "recalib-keras[hippocampus]"
 
@@ -23,9 +23,9 @@ recalib(["datasets", "nifti_folder", "my_scans"])
 #
 # ## The recipe
 #
-# It extends a recipe of the zoo, so it says only what differs: here that of a 2-D network, which trains in seconds even
-# without a GPU (in 3-D, `unet3d_pe` has the best score). `init` and `[fine_tuning]` start from pretrained weights.
-# [Recipes](../recipes.md) explains every key.
+# It extends a recipe of the zoo, so it says only what differs: here that of a 2-D network, which trains in seconds
+# even without a GPU (in 3-D, `unet3d_pe` has the best score). `init` and `[fine_tuning]` start from pretrained
+# weights. [Recipes](../recipes.md) explains every key.
 
 # %%
 from pathlib import Path
@@ -65,18 +65,19 @@ Path("lesions.toml").write_text(RECIPE)
 recalib(["train", "lesions.toml", "--data", ".", "--publish", "presets"])
 
 # %% [markdown]
-# In a shell: `recalib train lesions.toml --data . --publish presets`. Stop it at any time, even with `kill -9`; the same
-# command with `--resume` continues. The run's folder holds the best weights, the checkpoint, `log.jsonl`, `log.csv` and
-# `tensorboard/`. Take away the two lines of `[schedule]` for a real training.
+# In a shell: `recalib train lesions.toml --data . --publish presets`. Stop it at any time, even with `kill -9`; the
+# same command with `--resume` continues. The run's folder holds the best weights, the checkpoint, `log.jsonl`,
+# `log.csv` and `tensorboard/`. Take away the two lines of `[schedule]` for a real training.
 #
 # ## A score
 #
-# The held-out scans chose the best epoch, so their score is optimistic. Measure on scans that the training has not seen:
+# The held-out scans chose the best epoch, so their score is optimistic. Measure on scans that the training has not
+# seen:
 
 # %%
 draw_scans("test_scans", count=2)
-recalib(["evaluate", "--preset", "presets/unet2d_scse", "--weights", "lesions", "--dataset", "nifti_folder", "test_scans",
-         "-o", "report"])  # fmt: skip
+options = ["--preset", "presets/unet2d_scse", "--weights", "lesions", "--dataset", "nifti_folder", "test_scans"]
+recalib(["evaluate", *options, "-o", "report"])
 
 # %% [markdown]
 # [Measure and compare](../how_to/evaluate.md) explains the report. [Train](../how_to/training.md) has what else a

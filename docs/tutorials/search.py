@@ -56,8 +56,9 @@ Path("lesions.toml").write_text(RECIPE)
 # %% [markdown]
 # ## The study
 #
-# A list is a choice, a table with `min` and `max` a range, a single value is fixed. Arguments are drawn only where they
-# mean something: an aggregation for scSE alone. Several seeds for each trial show how much of a difference is luck.
+# A list is a choice, a table with `min` and `max` a range, a single value is fixed. Arguments are drawn only where
+# they mean something: an aggregation for scSE alone. Several seeds for each trial show how much of a difference is
+# luck.
 
 # %%
 STUDY = """
@@ -75,8 +76,8 @@ positions = ["P1", "P5", ["encoder", "bottleneck"]]
 Path("blocks.toml").write_text(STUDY)
 
 # %% [markdown]
-# The names `P1` to `P6` are those of the paper: after the encoders, after the decoders, after the bottleneck, after the
-# classifier, after encoders and decoders, everywhere.
+# The names `P1` to `P6` are those of the paper: after the encoders, after the decoders, after the bottleneck, after
+# the classifier, after encoders and decoders, everywhere.
 #
 # ## Run it
 
@@ -86,8 +87,8 @@ from recalib_keras.cli.main import main as recalib
 recalib(["tune", "blocks.toml", "--data", "."])
 
 # %% [markdown]
-# In a shell: `recalib tune blocks.toml --data .`. With `--workers 2` two trials run at a time, each on a GPU or on half
-# of the cores. A study that was stopped continues.
+# In a shell: `recalib tune blocks.toml --data .`. With `--workers 2` two trials run at a time, each on a GPU or on
+# half of the cores. A study that was stopped continues.
 #
 # ## Read it
 
@@ -100,8 +101,8 @@ for trial in results.trials:
 print(Path("runs/blocks/report.md").read_text()[:600])
 
 # %% [markdown]
-# `runs/blocks` has `trials.csv`, `best.toml` (a recipe that `recalib train` takes as it is), and `report.md` with figures
-# and with what the scores do and do not show.
+# `runs/blocks` has `trials.csv`, `best.toml` (a recipe that `recalib train` takes as it is), and `report.md` with
+# figures and with what the scores do and do not show.
 #
 # [Search for a better recipe](../../tuning/README.md) has all settings, workers on a cluster, and what our own studies
 # found.

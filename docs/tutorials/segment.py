@@ -46,8 +46,8 @@ print(segmentation.warnings)
 
 # %% [markdown]
 # `warnings` says in sentences what is unusual about a segmentation, such as a structure that is missing or much larger
-# than in the validation scans. An empty tuple says that nothing is. The same numbers, the asymmetry of the two sides and
-# the mean uncertainty of each structure are columns of `volumes.csv`, which the command below writes.
+# than in the validation scans. An empty tuple says that nothing is. The same numbers, the asymmetry of the two sides
+# and the mean uncertainty of each structure are columns of `volumes.csv`, which the command below writes.
 #
 # ## A picture
 
@@ -83,8 +83,8 @@ recalib(["segment", "scan.nii.gz", "-o", "results", "--preset", "unet3d_pe", "--
 # Options that are good to know:
 #
 # - `--flip` averages with the prediction of the mirror image;
-# - `--weights NAME:0.6,NAME:0.4` averages several weight sets of a preset. An average may have a name of its own, such as
-#   `--weights whole_brain` of `densenet2d_scse`, which is that of three views;
+# - `--weights NAME:0.6,NAME:0.4` averages several weight sets of a preset. An average may have a name of its own, such
+#   as `--weights whole_brain` of `densenet2d_scse`, which is that of three views;
 # - `--engine keras --precision float32` gives the labels that were scored.
 #
 # Next: [a cohort](cohort.py), [your own labels](fine_tune.py), [all presets](../gallery.md).

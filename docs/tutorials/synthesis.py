@@ -9,9 +9,9 @@
 # %% [markdown]
 # ## Label maps
 #
-# They must label everything in the head, not the brain alone, since all of it shows in a scan. The zoo uses those of the
-# [SynthSeg](https://github.com/BBillot/SynthSeg) repository. Here three small heads are drawn: skin, bone, two halves of
-# a brain and its stem.
+# They must label everything in the head, not the brain alone, since all of it shows in a scan. The zoo uses those of
+# the [SynthSeg](https://github.com/BBillot/SynthSeg) repository. Here three small heads are drawn: skin, bone, two
+# halves of a brain and its stem.
 
 # %%
 from pathlib import Path
@@ -34,8 +34,8 @@ for index, size in enumerate((0.40, 0.42, 0.44)):
 # %% [markdown]
 # ## What the numbers mean
 #
-# `generation.json` says which structure each number is segmented as, and how bright the tissues are in T1 scans. Labels
-# with the target 0, such as skin and bone, are drawn but not segmented.
+# `generation.json` says which structure each number is segmented as, and how bright the tissues are in T1 scans.
+# Labels with the target 0, such as skin and bone, are drawn but not segmented.
 
 # %%
 import json
@@ -134,6 +134,6 @@ recalib(["train", "heads.toml", "--data", ".", "--publish", "presets"])
 # In a shell: `recalib train heads.toml --data . --publish presets`. The held-out label maps give validation scans, so
 # the score is one of generated scans: look at real ones before you rely on it.
 #
-# The recipe of the zoo's whole brain is [whole_brain](../../zoo/recipes); extend it by
-# `extends = "zoo:whole_brain/densenet3d_pe"`. `recalib_keras.synthesis.RandomScan` is the layer that generates the scans,
-# for a training of your own.
+# The recipe of the zoo's whole brain is [whole_brain](../../zoo/recipes); extend it by `extends =
+# "zoo:whole_brain/densenet3d_pe"`. `recalib_keras.synthesis.RandomScan` is the layer that generates the scans, for a
+# training of your own.
