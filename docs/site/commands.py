@@ -10,7 +10,7 @@ HEAD = """# Commands
 
 What `recalib COMMAND --help` prints. `recalib --help` lists the commands.
 """
-WIDTH = "100"  # of the help in characters
+WIDTH = "88"  # of the help in characters
 
 
 def page() -> str:

@@ -5,8 +5,8 @@ from docs.site.repository import ROOT
 FOLDER = ROOT / "zoo" / "recipes"
 HEAD = """# Recipes of the zoo
 
-Every recipe that is installed with the package. `recalib train zoo:NAME` is not needed to use them: a recipe of yours
-begins with `extends = "zoo:NAME"`, with the name that stands here. [Recipes](../docs/recipes.md) explains every key.
+Every recipe that is installed with the package. To use one, begin yours with `extends = "zoo:NAME"` and the name that
+stands here, and say what differs. [Recipes](../docs/recipes.md) explains every key.
 """
 
 
