@@ -64,7 +64,7 @@ print(grafted.count_params() - trained.count_params(), "parameters more")
 # found, too. Train the blocks alone at first, if you like:
 
 # %%
-models.freeze(grafted, "*")
+models.freeze(grafted, "all")
 models.unfreeze(grafted, "*_recalibration")
 print(len(grafted.trainable_weights), "trainable weights")
 
