@@ -7,7 +7,7 @@ export RECALIB_DATA ?= $(abspath ../shared/data)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: demo test test-slow test-backends lint clean
+.PHONY: demo test test-slow test-backends typed lint docs clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo.py
@@ -30,15 +30,21 @@ test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
 	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 
-# mypy expects a package in one folder: this folder has links to all parts of the package.
+# mypy and the site expect a package in one folder: this folder has links to all parts of the package.
 TYPED := .cache/typed
-lint: $(VENV)/installed-test
+typed:
+	rm -rf $(TYPED) && mkdir -p $(TYPED)/recalib_keras
+	ln -s $(abspath recalib_keras)/* $(abspath zoo) $(abspath tuning) $(TYPED)/recalib_keras
+
+lint: $(VENV)/installed-test typed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m tests.doors
-	rm -rf $(TYPED) && mkdir -p $(TYPED)/recalib_keras
-	ln -s $(abspath recalib_keras)/* $(abspath zoo) $(abspath tuning) $(TYPED)/recalib_keras
 	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(abspath setup.cfg) --cache-dir ../mypy recalib_keras
+
+# The documentation site, in build/site. A link that leads nowhere and a reference that is missing are errors.
+docs: $(VENV)/installed-docs typed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf build dist demo-output *.egg-info .pytest_cache .ruff_cache

@@ -7,9 +7,13 @@ the classes of this package once `recalib_keras` is imported.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recalib_keras.registration import register_with_keras
+
+if TYPE_CHECKING:
+    from recalib_keras import export, layers, models, zoo
+    from recalib_keras.inference import Segmentation, Segmenter, segment
 
 __version__ = "0.1.0"
 __all__ = ["Segmentation", "Segmenter", "export", "layers", "models", "segment", "zoo"]

@@ -1,17 +1,13 @@
 """The statements of README.md are true."""
 
 import re
+from pathlib import Path
 
 from docs import recipe_keys, scoreboard
-from docs.presets_table import README, with_tables
 from recalib_keras import zoo
 
+README = Path(__file__).resolve().parents[1] / "README.md"
 MAKEFILE = README.with_name("Makefile")
-
-
-def test_table_of_presets_is_that_of_the_zoo():
-    text = README.read_text(encoding="utf-8")
-    assert with_tables(text) == text, "run `python -m docs.presets_table`"
 
 
 def test_scoreboard_is_that_of_the_reports():
@@ -35,19 +31,7 @@ def test_both_commands_are_targets():
     assert {"demo", "test"} <= targets
 
 
-def test_own_block_of_the_readme_works():
-    import keras
-
-    from recalib_keras import layers
-
-    (code,) = re.findall(r"```python\n(class PeakGate.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    names = {"keras": keras, "layers": layers}
-    exec(code, names)
-    x = keras.random.normal((2, 4, 4, 4, 3))
-    assert names["PeakGate"](use_identity_start=True)(x).shape == x.shape
-
-
 def test_links_have_targets():
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []

@@ -9,7 +9,6 @@ from scipy import ndimage
 from recalib_keras.evaluation.surfaces import average_surface_distance, robust_hausdorff_distance, surface_distances
 from recalib_keras.volumes import Grid
 
-# What is averaged, compared and drawn: attribute of `Measures` and column of reports, with its title in figures.
 MEASURES = {
     "dice": "Dice",
     "jaccard": "Jaccard",
@@ -18,6 +17,7 @@ MEASURES = {
     "volume_difference_mm3": "volume difference (mm³)",
     "relative_volume_difference": "relative volume difference",
 }
+"""What is averaged, compared and drawn: attribute of `Measures` and column of reports, with its title in figures."""
 NAN = float("nan")
 
 

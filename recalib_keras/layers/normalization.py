@@ -21,9 +21,6 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
     kernel of training and inference. Keras's own layer computes on other backends, and for the uncommon options (mask,
     renorm, synchronized, another axis, weights of another type than float32).
 
-    Args:
-        **kwargs: Arguments of `keras.layers.BatchNormalization`.
-
     Input shape: `(batch, *spatial, channels)`.
 
     Output shape: The input's.

@@ -68,10 +68,8 @@ class _Resizing(keras.layers.Layer):
 class MaxPooling3D(keras.layers.MaxPooling3D):
     """Keras's max pooling of volumes, which can be exported for LiteRT too.
 
-    LiteRT has no max pooling in 3-D. For it, the maximum is taken along one axis after the other.
-
-    Args:
-        **kwargs: Arguments of `keras.layers.MaxPooling3D`.
+    LiteRT has no max pooling in 3-D. For it, the maximum is taken along one axis after the other. The arguments are
+    those of `keras.layers.MaxPooling3D`.
 
     Input shape: `(batch, *spatial, channels)`, three spatial axes.
 

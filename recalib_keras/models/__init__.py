@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recalib_keras.models.unet import UNet
 
     RECALIBRATIONS: dict[str, type]
+    """The classes of the blocks by the names that networks know them by."""
 
 __all__ = [
     "POSITIONS",
@@ -51,7 +52,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    if name == "RECALIBRATIONS":  # the blocks' classes by the names that networks know them by
+    if name == "RECALIBRATIONS":
         layers = importlib.import_module("recalib_keras.layers")
         return {block: getattr(layers, class_name) for block, class_name in BLOCKS.items()}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,6 +49,7 @@ POSITIONS = {
     "P5": ("encoder", "decoder"),
     "P6": ("encoder", "decoder", "bottleneck", "classifier"),
 }
+"""The kinds of stages that have a block at each position of Roy et al., IEEE TMI 2019."""
 SINGLE_STAGE = re.compile(r"(encoder|decoder)_([1-9]\d*)")
 DEFAULT_FILTERS = {2: 64, 3: 32}  # by the number of spatial axes
 VOLUMETRIC_KERNEL_SIZE = 3

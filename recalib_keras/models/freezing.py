@@ -107,19 +107,19 @@ def restore_frozen(model: keras.Model, paths: Iterable[str]) -> None:
 
 
 def _layers_of_one(model, part):
-    if part == "body":
-        head = {id(layer) for layer in _layers_of_one(model, "classifier")}
-        found = [layer for layer in _all_layers(model) if id(layer) not in head]
-    else:
-        patterns = PARTS.get(part, (part, f"{part}_*"))
-        found = [layer for layer in _all_layers(model) if any(fnmatch.fnmatchcase(layer.name, one) for one in patterns)]
+    patterns = PARTS["classifier"] if part == "body" else PARTS.get(part, (part, f"{part}_*"))
+    layers = list(_all_layers(model))
+    found = [layer for layer in layers if any(fnmatch.fnmatchcase(layer.name, one) for one in patterns)]
     if not found:
         raise ValueError(f"expected a part of the model {model.name!r}, got {part!r}; {_known_parts(model, part)}")
+    if part == "body":
+        head = {id(layer) for layer in found}
+        return [layer for layer in layers if id(layer) not in head]
     return found
 
 
 def _known_parts(model, part):
-    known = [*PARTS, "body"]
+    known = [one for one in (*PARTS, "body") if one != part]
     names = [layer.name for layer in _all_layers(model) if layer.weights]
     otherwise = f"choose one of {', '.join(known)}, or a layer such as {listed(names, most=3)}"
     return did_you_mean(part, [*known, *names], otherwise=otherwise)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Draw(NamedTuple):
     """The few random numbers that determine the scans of a batch, drawn in NumPy: the same on every backend.
 
-    Args:
+    Attributes:
         geometry: Deformation and placement.
         tissues: Intensities of the labels.
         mask: What is kept; or None.

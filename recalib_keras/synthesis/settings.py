@@ -131,7 +131,6 @@ def _between(value, other, share):
     return (1 - share) * value + share * other
 
 
-# For the start of a training: T1 scans, moderately deformed.
 MILD = Synthesis(
     flip=0.5,
     rotation=6.0,
@@ -150,8 +149,8 @@ MILD = Synthesis(
     bias_field=0.15,
     gamma=0.1,
 )
+"""For the start of a training: T1 scans, moderately deformed."""
 
-# For scans of any contrast, resolution and field of view.
 VARIED = Synthesis(
     flip=0.5,
     rotation=12.0,
@@ -180,3 +179,4 @@ VARIED = Synthesis(
     crop=0.1,
     crop_depth=30.0,
 )
+"""For scans of any contrast, resolution and field of view."""

@@ -191,7 +191,6 @@ def _rescaling(offset, scale, clip=None):
     return rescale
 
 
-# Each takes an array and returns the function that normalises its parts.
 METHODS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
     "zscore": _zscore,
     "percentile": _percentile,
@@ -199,3 +198,4 @@ METHODS: dict[str, Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]] =
     "ct": _ct,
     "none": _none,
 }
+"""The normalisations by name. Each takes an array and returns the function that normalises its parts."""

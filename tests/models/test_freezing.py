@@ -150,3 +150,11 @@ def test_frozen_blocks_of_a_users_own_model_stay_frozen(tmp_path):
         layer.trainable = False
     model.save(tmp_path / "blocks.keras")
     assert learning(keras.saving.load_model(tmp_path / "blocks.keras")) == []
+
+
+def test_a_model_without_a_classifier_has_no_body():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="predictions")], name="other")
+    with pytest.raises(
+        ValueError, match="expected a part of the model 'other', got 'body'; choose one of all, encoder"
+    ):
+        models.freeze(model, "body")

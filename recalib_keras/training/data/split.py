@@ -24,7 +24,7 @@ from recalib_keras.volumes.names import stem
 class Split(NamedTuple):
     """The scans of a recipe's data.
 
-    Args:
+    Attributes:
         training: The training scans; for generated scans, the label maps to generate them from.
         validation: The validation scans.
     """
