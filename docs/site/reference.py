@@ -21,6 +21,7 @@ MODULES = {
     "recalib_keras.models": "models",
     "recalib_keras.zoo": "zoo",
     "recalib_keras.inference": "inference",
+    "recalib_keras.reports": "reports",
     "recalib_keras.training": "training",
     "recalib_keras.tuning": "tuning",
     "recalib_keras.synthesis": "synthesis",
