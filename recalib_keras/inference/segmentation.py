@@ -85,8 +85,8 @@ class Segmentation:
     def only(self, structures: Sequence[str | int]) -> "Segmentation":
         """Returns the segmentation of some structures alone; the voxels of others become background.
 
-        Its volumes, and their shares of the total, are those of these structures. Its warnings are those of all; its maps
-        stay as they are.
+        Its volumes, and their shares of the total, are those of these structures. Its warnings are those of all;
+        its maps stay as they are.
 
         Args:
             structures: Names, numbers or patterns, such as `["hippocampus", 17, "*ventricle*"]`; a name without a side
