@@ -9,6 +9,8 @@ import pytest
 from recalib_keras import reports
 
 MANY = 1000
+# Seconds and milliseconds. On an idle processor both are ten times shorter; tests run beside others.
+SLOWEST_LOAD, SLOWEST_SORT = 60, 5000
 UNFAMILIAR = "the scan looks unlike those the network was trained on: mean entropy 0.2, at most 0.1 in validation"
 
 
@@ -49,8 +51,8 @@ def sort(browser, column):
 def test_a_thousand_scans_load_sort_and_filter_quickly(chromium, many):
     start = time.monotonic()
     chromium.open(many)
-    assert len(names(chromium)) == MANY and time.monotonic() - start < 15
-    assert sort(chromium, "score") < 3000
+    assert len(names(chromium)) == MANY and time.monotonic() - start < SLOWEST_LOAD
+    assert sort(chromium, "score") < SLOWEST_SORT
     assert chromium.run("document.querySelector('[data-sort=score]').getAttribute('aria-sort')") == "descending"
     assert chromium.run("document.querySelectorAll('[aria-sort]').length") == 1
     assert names(chromium)[0] == "sub-0500.nii.gz"
@@ -116,9 +118,9 @@ def test_keys_page_through_the_scans(chromium, write_table, segmentation, scan, 
         press(chromium, "j")
     finally:
         chromium.driver.switch_to.default_content()
-    chromium.wait("find('reader-title').textContent === 'sub-0002.nii.gz'", seconds=5)
+    chromium.wait("find('reader-title').textContent === 'sub-0002.nii.gz'")
     press(chromium, "\ue00c")  # Escape
-    chromium.wait("!find('reader').open", seconds=5)
+    chromium.wait("!find('reader').open")
     assert chromium.picture("#rows img").any()
     assert chromium.errors() == []
 
