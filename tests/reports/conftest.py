@@ -38,7 +38,7 @@ def segmentation(scan):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_table():
     """Returns a function that writes the table of volumes of `count` scans; their volumes differ as those of people do.
 

@@ -14,11 +14,12 @@ SLOWEST_LOAD, SLOWEST_SORT = 60, 5000
 UNFAMILIAR = "the scan looks unlike those the network was trained on: mean entropy 0.2, at most 0.1 in validation"
 
 
-@pytest.fixture
-def many(write_table, tmp_path):
+@pytest.fixture(scope="module")
+def many(write_table, tmp_path_factory):
     """The page of a thousand scans: number 500 has a left cube of twice the size, numbers 7 and 8 have a warning."""
-    write_table(tmp_path, MANY, changed={500: 2.0}, warned={7: UNFAMILIAR, 8: UNFAMILIAR})
-    return reports.cohort_page(tmp_path)
+    folder = tmp_path_factory.mktemp("many")
+    write_table(folder, MANY, changed={500: 2.0}, warned={7: UNFAMILIAR, 8: UNFAMILIAR})
+    return reports.cohort_page(folder)
 
 
 def names(browser):
