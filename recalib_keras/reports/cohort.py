@@ -61,7 +61,15 @@ class CohortScan:
 
     @property
     def entropy(self) -> float:
-        """Mean entropy of the structures' voxels; NaN if it is unknown."""
+        """Mean entropy of the structures' voxels; NaN if it is unknown.
+
+        The manifest knows it of the voxels that the network saw. The table gives that of the scan's voxels, which
+        differs in the third digit.
+        """
+        manifest = read_manifest(self.label_map)
+        counts = {str(one["label"]): str(one["voxels"]) for one in manifest.get("structures", ())}
+        if manifest.get("mean_entropy") is not None and counts == {row["label"]: row["voxels"] for row in self.rows}:
+            return manifest["mean_entropy"]
         pairs = [(_float(row["voxels"]), _float(row.get("mean_entropy", ""))) for row in self.rows]
         known = np.array([pair for pair in pairs if np.isfinite(pair).all() and pair[0]])
         return float(np.average(known[:, 1], weights=known[:, 0])) if len(known) else float("nan")

@@ -38,7 +38,7 @@ def segmentation(scan):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_table():
     """Returns a function that writes the table of volumes of `count` scans; their volumes differ as those of people do.
 
@@ -111,7 +111,7 @@ class Browser:
         script = "const one = find(arguments[0]); one.value = arguments[1]; one.dispatchEvent(new Event(arguments[2]))"
         self.driver.execute_script(script, name, value, event)
 
-    def wait(self, script, seconds=30):
+    def wait(self, script, seconds=120):
         """Waits until JavaScript returns something true."""
         end = time.monotonic() + seconds
         while not self.run(script):

@@ -9,14 +9,17 @@ import pytest
 from recalib_keras import reports
 
 MANY = 1000
+# Seconds and milliseconds. On an idle processor both are ten times shorter; tests run beside others.
+SLOWEST_LOAD, SLOWEST_SORT = 60, 5000
 UNFAMILIAR = "the scan looks unlike those the network was trained on: mean entropy 0.2, at most 0.1 in validation"
 
 
-@pytest.fixture
-def many(write_table, tmp_path):
+@pytest.fixture(scope="module")
+def many(write_table, tmp_path_factory):
     """The page of a thousand scans: number 500 has a left cube of twice the size, numbers 7 and 8 have a warning."""
-    write_table(tmp_path, MANY, changed={500: 2.0}, warned={7: UNFAMILIAR, 8: UNFAMILIAR})
-    return reports.cohort_page(tmp_path)
+    folder = tmp_path_factory.mktemp("many")
+    write_table(folder, MANY, changed={500: 2.0}, warned={7: UNFAMILIAR, 8: UNFAMILIAR})
+    return reports.cohort_page(folder)
 
 
 def names(browser):
@@ -49,8 +52,8 @@ def sort(browser, column):
 def test_a_thousand_scans_load_sort_and_filter_quickly(chromium, many):
     start = time.monotonic()
     chromium.open(many)
-    assert len(names(chromium)) == MANY and time.monotonic() - start < 15
-    assert sort(chromium, "score") < 3000
+    assert len(names(chromium)) == MANY and time.monotonic() - start < SLOWEST_LOAD
+    assert sort(chromium, "score") < SLOWEST_SORT
     assert chromium.run("document.querySelector('[data-sort=score]').getAttribute('aria-sort')") == "descending"
     assert chromium.run("document.querySelectorAll('[aria-sort]').length") == 1
     assert names(chromium)[0] == "sub-0500.nii.gz"
@@ -116,9 +119,9 @@ def test_keys_page_through_the_scans(chromium, write_table, segmentation, scan, 
         press(chromium, "j")
     finally:
         chromium.driver.switch_to.default_content()
-    chromium.wait("find('reader-title').textContent === 'sub-0002.nii.gz'", seconds=5)
+    chromium.wait("find('reader-title').textContent === 'sub-0002.nii.gz'")
     press(chromium, "\ue00c")  # Escape
-    chromium.wait("!find('reader').open", seconds=5)
+    chromium.wait("!find('reader').open")
     assert chromium.picture("#rows img").any()
     assert chromium.errors() == []
 

@@ -164,6 +164,16 @@ def test_scans_of_one_name_are_told_apart(write_table, tmp_path):
     assert '<th scope="row">sub-0000_labels.nii.gz</th>' in page and ">sub-0001_labels.nii.gz</th>" in page
 
 
+def test_page_and_cohort_tell_the_same_entropy(segment, tmp_path):
+    segment()
+    path = tmp_path / "out" / "a_labels.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "mean_entropy": 0.123}))
+    assert read_cohort(tmp_path / "out")[0].entropy == 0.123
+    path.write_text(json.dumps({**manifest, "mean_entropy": 0.123, "structures": []}))  # of other labels
+    assert read_cohort(tmp_path / "out")[0].entropy != 0.123
+
+
 def test_the_mean_entropy_of_a_scan_weighs_by_voxels(write_table, tmp_path):
     write_table(tmp_path, 1)
     (scan,) = read_cohort(tmp_path)

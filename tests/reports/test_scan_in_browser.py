@@ -93,7 +93,7 @@ def test_niivue_shows_and_hides_structures(chromium, path):
     check_viewer(chromium)
     before = int(chromium.run("find('axial').value"))
     wheel(chromium)
-    chromium.wait(f"Math.abs(find('axial').value - {before}) === 1", seconds=5)
+    chromium.wait(f"Math.abs(find('axial').value - {before}) === 1")
     assert [each for each in chromium.errors() if "GPU stall" not in each and "GL Driver" not in each] == []
     assert all(each.startswith(("data:", "blob:")) for each in chromium.requests())
 
