@@ -1,4 +1,4 @@
-"""Segments the MNI152 template, a T1 MRI of a whole brain; writes labels, volumes and a picture to `demo-output/`.
+"""Segments the MNI152 template, a T1 MRI of a whole brain; writes labels, volumes and pictures to `demo-output/`.
 
 Needs no download and no GPU: the template is part of the nilearn package, the weights are part of this one.
 """
@@ -41,7 +41,7 @@ def segment(
     scan = OUTPUT / f"{name}.nii.gz"
     volumes.save(image, scan)
     command = ["segment", str(scan), "-o", str(OUTPUT), "--preset", preset, "--weights", weights]
-    command += ["--overlay", "--overwrite"]
+    command += ["--overlay", "--report", "--overwrite"]
     print(f"\n$ recalib {' '.join(command)}", flush=True)
     exit_code = recalib(command)
     if exit_code:
@@ -52,6 +52,7 @@ def segment(
     print(f"\nlabels    {OUTPUT / f'{name}_labels.nii.gz'}")
     print(f"volumes   {OUTPUT / 'volumes.csv'}")
     print(f"picture   {OUTPUT / f'{name}_overlay.png'}")
+    print(f"page      {OUTPUT / f'{name}_report.html'}  (open it in a browser)")
     return 0
 
 
@@ -65,15 +66,16 @@ def template() -> SpatialImage:
 
 
 def print_volumes(rows: Sequence[dict[str, str]]) -> None:
-    """Prints the volumes, left and right side by side."""
+    """Prints the volumes, left and right side by side, and how much of the asymmetry is the network's own."""
     rows = {row["structure"]: row for row in rows}
     cm3 = {name: float(row["mm3"]) / 1000 for name, row in rows.items()}
-    print(f"{'cm³':<28}{'left':>8}{'right':>8}  asymmetry")
+    print(f"{'cm³':<28}{'left':>8}{'right':>8}  asymmetry  (network's own)")
     for name, row in rows.items():
         structure = name.removeprefix("left ")
         if structure != name:
             sides = f"{cm3[name]:8.2f}{cm3[f'right {structure}']:8.2f}"
-            print(f"{structure:<28}{sides}{float(row['asymmetry_percent']):9.1f} %")
+            own = f"({float(row['own_asymmetry_percent']):.1f} %)" if row["own_asymmetry_percent"] else ""
+            print(f"{structure:<28}{sides}{float(row['asymmetry_percent']):9.1f} %  {own:>15}")
         elif not name.startswith("right "):
             print(f"{name:<28}{cm3[name]:12.2f}")
     # The template's brain mask has 1.9 litres; a usual brain has about 1.4.

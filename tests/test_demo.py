@@ -11,8 +11,8 @@ MIDDLE = ["3rd ventricle", "4th ventricle", "brain-stem", "cerebrospinal fluid"]
 
 
 def assert_named_files_exist(said, folder):
-    for kind in ("labels", "volumes", "picture"):
-        assert (folder / re.search(rf"^{kind} +(\S+)$", said, re.MULTILINE)[1]).stat().st_size > 0
+    for kind in ("labels", "volumes", "picture", "page"):
+        assert (folder / re.search(rf"^{kind} +(\S+)", said, re.MULTILINE)[1]).stat().st_size > 0
 
 
 def test_demo_prints_every_structure_and_writes_the_files_it_names(tmp_path, monkeypatch, capsys):
@@ -22,12 +22,12 @@ def test_demo_prints_every_structure_and_writes_the_files_it_names(tmp_path, mon
     captured = capsys.readouterr()
     said = captured.out
     assert "warning" not in said + captured.err
-    pairs = {
-        name: (float(left), float(right))
-        for name, left, right in re.findall(r"^(\S.*?) +([\d.]+) +([\d.]+) +-?[\d.]+ %$", said, re.MULTILINE)
-    }
+    rows = re.findall(r"^(\S.*?) +([\d.]+) +([\d.]+) +(-?[\d.]+) % +\((-?[\d.]+) %\)$", said, re.MULTILINE)
+    pairs = {name: (float(left), float(right)) for name, left, right, _, _ in rows}
     middle = {name: float(one) for name, one in re.findall(r"^(\S.*?) +([\d.]+)(?: +\(.*)?$", said, re.MULTILINE)}
     assert len(pairs) == PAIRS and all(0.8 < left / right < 1.25 for left, right in pairs.values())
+    # The template is symmetric: what asymmetry is found is the network's own.
+    assert all(abs(float(found) - float(own)) < 4 for _, _, _, found, own in rows)
     together = middle.pop("together")
     assert list(middle) == MIDDLE
     assert together == pytest.approx(sum(map(sum, pairs.values())) + sum(middle.values()), abs=0.2)

@@ -65,6 +65,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--publish", type=Path, metavar="FOLDER", help="folder of presets to add the weights to, with recipe and card"
     )
     parser.add_argument(
+        "--score-from",
+        metavar="PRESET",
+        help="for weights that learn from all scans: the preset of a training by the same recipe that held some out, "
+        "whose score goes onto the card",
+    )
+    parser.add_argument(
         "--devices",
         type=int,
         metavar="N",
@@ -116,6 +122,8 @@ def run(arguments: Namespace) -> int:
 def _check(arguments):
     if arguments.output and len(arguments.recipes) > 1:
         raise ValueError(f"expected one recipe with --output, got {len(arguments.recipes)}; leave --output out")
+    if arguments.score_from and (len(arguments.recipes) > 1 or arguments.fold or arguments.folds is not None):
+        raise ValueError("expected one recipe without folds with --score-from, got several; leave --score-from out")
     if (arguments.hosts is None) != (arguments.host_index is None):
         raise ValueError("expected --hosts and --host-index together, got one of them; give both")
 
@@ -168,8 +176,13 @@ def _train(path, arguments, distribution):
 
 def _train_once(recipe, path, folder, presets_folder, arguments, distribution):
     """Trains by one recipe, prints a line for each epoch, and publishes the weights; returns the preset's folder."""
+    from recalib_keras import zoo
     from recalib_keras.training import publish, train
+    from recalib_keras.training.publish import with_score_of
 
+    if arguments.score_from and recipe.data.holds_out:
+        raise ValueError("expected --score-from with a recipe that holds no scan out, `data.validate_every = 0`")
+    twin = zoo.weight_set(arguments.score_from, recipe.weights) if arguments.score_from else None
     preset, callbacks = None, {}
     if distribution.is_first:
         report = _Report(recipe)
@@ -184,6 +197,7 @@ def _train_once(recipe, path, folder, presets_folder, arguments, distribution):
         **callbacks,
     )
     if distribution.is_first:
+        weight_set = weight_set if twin is None else with_score_of(weight_set, twin)
         if recipe.schedule.patience and weight_set.score["epochs"] < recipe.schedule.epochs:
             print(f"ended early: none of the last validations scored higher (patience {recipe.schedule.patience})")
         preset = publish(recipe, path, weight_set, folder, arguments.publish or presets_folder)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recalib_keras.evaluation import StructureVolume
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.evaluation.structures import side, without_side
 from recalib_keras.inference import Segmentation
 from recalib_keras.inference.quality_control import ENTROPY_MARGIN, VOLUME_MARGIN
@@ -124,6 +125,7 @@ def structure_rows(
         entropies: Mean entropies by label number, as far as they are known.
     """
     place_of = {structure.id: place for place, structure in enumerate(structures)}
+    colors = [shown.color for shown in as_shown(structures)]
     rows, done = [], set()
     for structure in structures:
         if structure.id in done:
@@ -136,7 +138,7 @@ def structure_rows(
             StructureRow(
                 without_side(structure.name) if len(pair) == 2 else structure.name,
                 tuple(place + 1 for place in places),
-                structure.color,
+                colors[places[0]],
                 tuple(volumes[place].cubic_millimetres / 1000 for place in places),
                 tuple(entropies.get(each.id) for each in pair),
                 volume.asymmetry_percent,

@@ -16,6 +16,7 @@ import numpy as np
 
 from recalib_keras.core.errors import VolumeError
 from recalib_keras.evaluation.figures.slices import grey_limits
+from recalib_keras.evaluation.figures.structure_colors import as_shown
 from recalib_keras.inference.foreground import foreground
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Label
@@ -43,10 +44,10 @@ class ViewerScan:
     grid: Grid
     structures: Sequence[Label]
 
-    @property
+    @functools.cached_property
     def colors(self) -> list[tuple[int, int, int]]:
-        """The colour of each structure."""
-        return [structure.color for structure in self.structures]
+        """The colour of each structure, as in all pictures."""
+        return [shown.color for shown in as_shown(self.structures)]
 
     @functools.cached_property
     def centre(self) -> list[int]:

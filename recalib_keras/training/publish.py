@@ -63,6 +63,34 @@ def publish(
     return folder
 
 
+def with_score_of(weight_set: WeightSet, twin: WeightSet) -> WeightSet:
+    """Returns the description of weights that learned from all scans, with what a twin was measured to be.
+
+    Args:
+        weight_set: What `train` returned for a recipe that holds no scan out.
+        twin: The weights of a training by the same recipe that held scans out: its score on these, and what its
+            segmentations of them were like, become those of `weight_set`, and say whose they are.
+
+    Raises:
+        ValueError: `weight_set` has a score of its own, `twin` has none, or they differ in network, input or labels.
+    """
+    if "dice" in weight_set.score:
+        raise ValueError(
+            f"expected weights that learned from all scans, got some with a score of their own, on "
+            f"{weight_set.score['scans']}; leave the twin out"
+        )
+    if "dice" not in twin.score or not twin.held_out:
+        raise ValueError(f"expected a twin that held scans out, got {twin.title!r} without a score on such scans")
+    for part in ("network", "input", "labels"):
+        if getattr(weight_set, part) != getattr(twin, part):
+            raise ValueError(f"expected a twin by the same recipe, got {twin.title!r}, which differs in {part}")
+    learned_from = weight_set.score["scans"].rpartition(" ")[2]
+    scans = f"{twin.score['scans']}, by the same training without them (these weights learned from all {learned_from})"
+    return dataclasses.replace(
+        weight_set, score={**twin.score, **weight_set.score, "scans": scans}, typical=twin.typical
+    )
+
+
 def publish_score(folder: str | os.PathLike, ensemble: str, score: Mapping[str, Any]) -> None:
     """Adds the cross-validated score of an ensemble of folds to a preset and its card.
 

@@ -10,10 +10,12 @@ import pytest
 from training.synthetic import FOLDER, changed
 
 from recalib_keras import zoo
+from recalib_keras.cli.main import main
 from recalib_keras.core.errors import RecordError
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import evaluate_preset, find_split, held_out, publish, rescore, train, validate
 from recalib_keras.training.cross_validation import fold_of, score_folds
+from recalib_keras.training.publish import with_score_of
 from recalib_keras.training.recipe_tables import Membership
 from recalib_keras.training.run.fingerprint import difference, fingerprint
 from recalib_keras.training.validation import unseen_parts
@@ -122,7 +124,7 @@ def test_no_scan_is_held_out_by_all_folds(folds, data):
         held_out(preset, "balls", data)
 
 
-def test_weights_may_learn_from_all_scans(recipe, recipe_path, data, tmp_path):
+def test_weights_may_learn_from_all_scans(recipe, recipe_path, run, data, tmp_path):
     everything = changed(
         recipe,
         data={"validate_every": 0, "score_from": "0.87 on 2 scans, by the same recipe with every third held out"},
@@ -143,6 +145,35 @@ def test_weights_may_learn_from_all_scans(recipe, recipe_path, data, tmp_path):
         held_out(preset, "balls", data)
     again = train(everything, tmp_path / "run", data, resume=True)
     assert again.sha256 == described.sha256
+    # The score of the same training without some scans, and what its segmentations were like, become theirs.
+    joined = with_score_of(described, run.weight_set)
+    assert joined.score["dice"] == run.weight_set.score["dice"] and joined.typical == run.weight_set.typical is not None
+    assert (joined.held_out, joined.score["epochs"], joined.sha256) == ((), 2, described.sha256)
+    text = (publish(everything, recipe_path, joined, tmp_path / "run", tmp_path) / "README.md").read_text()
+    assert (
+        "Mean Dice on 2 held-out validation scans, by the same training without them (these weights learned from all "
+        f"6): **{joined.score['dice']:.4f}**"
+    ) in " ".join(text.split())
+    for weights, twin, problem in [
+        (
+            run.weight_set,
+            run.weight_set,
+            "expected weights that learned from all scans, got some with a score of their",
+        ),
+        (described, described, "expected a twin that held scans out, got 'balls with a core' without a score"),
+        (described, dataclasses.replace(run.weight_set, labels=described.labels[:2]), "which differs in labels"),
+    ]:
+        with pytest.raises(ValueError, match=problem):
+            with_score_of(weights, twin)
+
+
+def test_only_a_training_on_all_scans_takes_the_score_of_another(recipe_path, data, bright_preset, capsys):
+    command = ["train", str(recipe_path), "--data", str(data), "--score-from", str(bright_preset)]
+    for options, problem in [
+        ([], "expected --score-from with a recipe that holds no scan out"),
+        (["--folds", "2"], "expected one recipe without folds"),
+    ]:
+        assert main([*command, *options]) == 2 and problem in capsys.readouterr().err
 
 
 def test_where_a_score_comes_from_only_describes_the_weights(recipe, data):
