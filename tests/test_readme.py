@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docs import recipe_keys, scoreboard
+from docs import recipe_keys, scoreboard, tasks_table
 from recalib_keras import zoo
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -15,6 +15,11 @@ def test_scoreboard_is_that_of_the_reports():
     assert scoreboard.PAGE.read_text(encoding="utf-8") == page, "run `python -m docs.scoreboard`"
     names = [name for name in zoo.names() if f"[`{name}`](presets/{name}/README.md)" in page]
     assert names == [name for name in zoo.names() if list(zoo.info(name).folder.glob("*.csv"))]
+
+
+def test_table_of_tasks_is_that_of_the_presets():
+    text = README.read_text(encoding="utf-8")
+    assert text == tasks_table.with_table(text), "run `python -m docs.tasks_table`"
 
 
 def test_reference_of_recipes_is_that_of_the_records():

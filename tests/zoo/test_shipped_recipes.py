@@ -30,7 +30,8 @@ def test_a_recipe_is_what_its_name_says(path):
     recipe = Recipe.read(path)
     architecture, *block = recipe.preset.split("_")
     view = path.stem.removeprefix(recipe.preset)
-    assert (path.stem, recipe.weights) == (recipe.preset + view, path.parent.name.removesuffix("_drafts") + view)
+    task = path.parent.name.removesuffix("_drafts").removesuffix("_all")  # _all: of weights that learned from all scans
+    assert (path.stem, recipe.weights) == (recipe.preset + view, task + view)
     assert bool(view) == (recipe.ensemble is not None)
     assert recipe.network.architecture == ARCHITECTURES[architecture[:-2]]
     assert len(recipe.input.shape) == int(architecture[-2]) + 1
