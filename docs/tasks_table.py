@@ -8,7 +8,8 @@ from recalib_keras.zoo.pages.listing import Entry
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- tasks: made by `python -m docs.tasks_table` -->\n", "<!-- end of tasks -->"
-HEAD = "| weights | what they segment | the best preset | mean Dice | measured on | presets | licence |\n" + "|---" * 7 + "|\n"
+COLUMNS = ("weights", "what they segment", "the best preset", "mean Dice", "measured on", "presets", "licence")
+HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
 
 
 def rows() -> str:

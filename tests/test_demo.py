@@ -12,7 +12,7 @@ MIDDLE = ["3rd ventricle", "4th ventricle", "brain-stem", "cerebrospinal fluid"]
 
 def assert_named_files_exist(said, folder):
     for kind in ("labels", "volumes", "picture", "page"):
-        assert (folder / re.search(rf"^{kind} +(\S+)", said, re.MULTILINE)[1]).stat().st_size > 0
+        assert (folder / re.search(rf"^{kind}  +(\S+)", said, re.MULTILINE)[1]).stat().st_size > 0
 
 
 def test_demo_prints_every_structure_and_writes_the_files_it_names(tmp_path, monkeypatch, capsys):

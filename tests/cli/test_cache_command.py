@@ -12,8 +12,8 @@ def folder(tmp_path, monkeypatch):
 def test_shows_what_is_there(recalib, folder, capsys):
     assert recalib("cache") == 0
     first, *parts = capsys.readouterr().out.splitlines()
-    assert first == str(folder) and len(parts) == 3
-    assert parts[2].split() == ["scans", "3.0", "MiB", "1", "scans", "prepared", "for", "training"]
+    assert first == str(folder) and [part.split()[0] for part in parts] == ["engines", "files", "presets", "scans"]
+    assert parts[3].split() == ["scans", "3.0", "MiB", "1", "scans", "prepared", "for", "training"]
 
 
 def test_clears_it(recalib, folder, capsys):

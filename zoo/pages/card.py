@@ -164,7 +164,7 @@ def _score_of(described):
 def _section(weights, described, is_default, preset, where):
     expects = described.input
     # Without scans that were kept apart, others must be named.
-    scans = "--data $RECALIB_DATA" if "dice" in described.score else "--dataset nifti_folder FOLDER"
+    scans = "--data $RECALIB_DATA" if described.held_out else "--dataset nifti_folder FOLDER"
     return SECTION.format(
         weights=weights,
         default=_mark(is_default),
