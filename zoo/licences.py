@@ -40,6 +40,19 @@ def short_name(licence: str) -> str:
     return "-".join(words).replace("cczero", "cc0")
 
 
+def is_non_commercial(licence: str) -> bool:
+    """Returns whether a licence forbids commercial use, so that it has to be told with whatever the weights make.
+
+    Args:
+        licence: As a description states it.
+
+    Example:
+        >>> is_non_commercial("CC BY-NC 3.0: scans from OASIS"), is_non_commercial("CC BY-SA 4.0")
+        (True, False)
+    """
+    return "nc" in short_name(licence).split("-")
+
+
 def matches(licence: str, wanted: str) -> bool:
     """Returns whether a licence is the one wanted, whatever the case and the spacing.
 

@@ -1,6 +1,8 @@
 import csv
+import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +132,19 @@ def test_manifest_says_what_made_the_labels(segmenter, bright_preset, scans, tmp
     }
     assert manifest["versions"]["keras"] and manifest["hardware"]["cores"] >= 1
     assert manifest["times"]["segment_seconds"] >= 0 and "T" in manifest["times"]["started"]
+
+
+def test_outputs_carry_a_licence_that_forbids_commercial_use(bright_preset, scans, tmp_path):
+    preset = shutil.copytree(bright_preset, tmp_path / "bright")
+    described = json.loads((preset / "preset.json").read_text())
+    licence = "CC BY-NC 3.0: scans from OASIS, labels by Neuromorphometrics, Inc."
+    described["weight_sets"]["bright"]["data"]["licence"] = licence
+    (preset / "preset.json").write_text(json.dumps(described))
+    for _ in range(2):  # the second time the labels are there already
+        report = segment_all(scans[:1], tmp_path / "out", Segmenter.from_preset(preset))
+        assert report.outcomes[0].error is None
+    manifest = read_manifest(tmp_path / "out" / "a_labels.nii.gz")
+    assert manifest["made_by"].endswith(f"; {licence}") and rows(tmp_path / "out")[0]["made_by"] == manifest["made_by"]
 
 
 def test_manifest_keeps_what_a_lost_table_knew(segmenter, scans, tmp_path):

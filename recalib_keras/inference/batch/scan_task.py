@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from recalib_keras import evaluation, volumes
 from recalib_keras.core.errors import RecordError, VolumeError
+from recalib_keras.core.messages import one_line
 from recalib_keras.evaluation import StructureVolume
 from recalib_keras.inference.batch.manifest import manifest_of, manifest_path, read_manifest, write_manifest
 from recalib_keras.inference.batch.outputs import DICOM_SEG, LABELS_ALONE, Outputs, beside, dicom_path, write_map
@@ -21,6 +22,7 @@ from recalib_keras.inference.engines import named
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
+from recalib_keras.zoo.licences import is_non_commercial
 from recalib_keras.zoo.preprocessing import read_scan
 
 
@@ -106,7 +108,7 @@ class ScanTask:
         """
         made_by = segmenter.name + ("" if self.volume is None else f", volume {self.volume}")
         made_by += ", averaged with the mirror image" * segmenter.flips
-        made_by += self.outputs.in_words(segmenter.labels)
+        made_by += self.outputs.in_words(segmenter.labels) + _terms(segmenter)
         if not self.labels.exists() or self.overwrite:
             return self._segmented(segmenter, made_by)
         self._check_made_by(made_by)
@@ -240,6 +242,12 @@ class ScanTask:
     def _draw(self, scan, segmentation):
         path = picture(self.labels, self.draw_overlays.format)
         evaluation.overlay(scan, segmentation.labels, segmentation.structures, path, self.draw_overlays.slices)
+
+
+def _terms(segmenter):
+    """Returns the licences, with their credits, of weights that may not be used commercially."""
+    licences = dict.fromkeys(predictor.weight_set.licence for predictor, _ in segmenter.members)
+    return "".join(f"; {one_line(licence)}" for licence in licences if is_non_commercial(licence))
 
 
 def _shown(scan):
