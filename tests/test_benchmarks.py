@@ -51,6 +51,7 @@ def test_monai_sliding_window_gives_the_same_labels():
     assert agreement["same labels"] >= 99.5 and agreement["same structures"] >= 98
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the benchmark measures TensorFlow")
 @pytest.mark.parametrize("whose", ["ours", "channels_last"])
 def test_memory_of_a_block_is_measured(whose):

@@ -159,6 +159,7 @@ def test_in_python_an_unknown_structure_stops_the_batch(bright_preset, scan, tmp
         segment_all([scan], tmp_path / "out", segmenter, outputs=Outputs(structures=["brigth"]))
 
 
+@pytest.mark.slow
 def test_workers_make_maps_too(bright_preset, scan, tmp_path):
     pytest.importorskip("distributed")
     segmenter = Segmenter.from_preset(bright_preset)

@@ -70,6 +70,7 @@ def test_a_refused_start_leaves_no_folder(recalib, folder, data, capsys):
     assert list((folder / "runs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_folds_one_by_one_and_all(recalib, folder, data, capsys):
     assert recalib("train", "short.toml", "--data", data, "--fold", "2/2") == 0
     assert (folder / "runs" / "tiny3d-balls" / "fold2" / "log.jsonl").exists()

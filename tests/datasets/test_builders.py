@@ -241,6 +241,7 @@ def test_beam_builds_the_same(msd_folder, load, tmp_path):
             np.testing.assert_array_equal(one[name]["image"], other[name]["image"])
 
 
+@pytest.mark.slow
 def test_the_hippocampus_set(data_root, load):
     splits, info = load("msd/Task04_Hippocampus", data_root / "hippocampus")
     assert {name: len(split) for name, split in splits.items()} == {"train": 168, "validation": 42}

@@ -101,6 +101,7 @@ def test_a_backbone_of_keras_is_fine_tuned():
     assert not all(map(np.array_equal, start, grafted.get_layer("block_4_add_recalibration").get_weights()))
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_in_a_fresh_process(tmp_path):
     model, inputs = plain(), array(2, 8, 8, 2)
     grafted = models.graft(model, "cbam", at=["conv_1", "add*"], reduction_ratio=2)

@@ -20,6 +20,7 @@ print(kept, before, faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about glibc")
 def test_pages_are_cleared_once_only():
     output = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout

@@ -76,6 +76,7 @@ def test_a_killed_run_resumes_to_the_same_weights_on_other_backends(backend, rec
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(run, recipe, data, tmp_path, monkeypatch):
     make = examples.Examples._make
 

@@ -153,6 +153,7 @@ def test_the_data_folder_is_surveyed_once(recipe, data, tmp_path, monkeypatch):
     assert surveyed == [data / FOLDER]
 
 
+@pytest.mark.slow
 def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
     lines = []
     train(changed(recipe, schedule={"epochs": 3, "validate_every": 2}), tmp_path, data, on_epoch=lines.append)

@@ -77,7 +77,9 @@ def as_softmax(recipe):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda recipe: recipe, pytest.param(as_softmax, marks=pytest.mark.slow)], ids=["sigmoid", "softmax"]
+    "change",
+    [lambda recipe: recipe, pytest.param(as_softmax, marks=pytest.mark.slow)],
+    ids=["sigmoid", "softmax"] @ pytest.mark.slow,
 )
 def test_a_fold_from_the_cache_is_that_from_memory_also_when_it_is_resumed(change, recipe, data, folder, tmp_path):
     recipe, lines = fold_of(change(recipe), 2, 3), []

@@ -99,6 +99,7 @@ def begun(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_ignores_a_run_of_another_recipe(whole, begun, data, tmp_path):
     folder, slower = tmp_path / "0" / "seed_4", task_of(learning_rate=0.01)
     shutil.copytree(whole[0], folder)
@@ -107,6 +108,7 @@ def test_ignores_a_run_of_another_recipe(whole, begun, data, tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_ignores_a_past_of_another_recipe(whole, begun, data, tmp_path):
     shutil.copytree(whole[0], tmp_path / "0" / "seed_4")
     for past_rate, trial, expected in ((0.06, "1", []), (0.01, "2", [0])):
@@ -116,6 +118,7 @@ def test_ignores_a_past_of_another_recipe(whole, begun, data, tmp_path):
         assert begun == expected
 
 
+@pytest.mark.slow
 def test_ignores_runs_on_other_scans_and_broken_ones(whole, begun, data, tmp_path):
     write_scans(tmp_path / "data", count=4)
     for root, spoiled in ((tmp_path / "data", False), (data, True)):
@@ -133,6 +136,7 @@ def test_starts_anew_without_its_past(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_interrupted_training_keeps_its_epochs(whole, data, tmp_path):
     def interrupt(line):
         raise execution.Interrupted("stopped by the search")

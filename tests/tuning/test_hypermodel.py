@@ -75,6 +75,7 @@ def test_offers_only_fitting_shapes(tmp_path):
         assert only.values == (expected or ["8", "[8, 16, 16, 32]"])
 
 
+@pytest.mark.slow
 def test_search_of_keras_tuner(tmp_path):
     path = tmp_path / "balls.toml"
     path.write_text(RECIPE.replace("[12, 12, 12]", "[1, 4, 4]"))

@@ -20,7 +20,7 @@ from study_processes import (
     workers_of,
 )
 
-# Each fault is a race: ten times in a row in the slow tests, and the two that users meet most once in every run.
+# Each fault is a race: ten times in a row in the slow tests, and the death of a worker once in every run.
 SLOW_TURNS = [pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, 11)]
 TURNS = pytest.mark.parametrize("turn", SLOW_TURNS)
 TURNS_OF_EVERY_RUN = pytest.mark.parametrize("turn", [1, *SLOW_TURNS[1:]])
@@ -154,16 +154,11 @@ def test_full_disk(turn, victim, recalib_tune, control, tmp_path):
     assert {name: ended(tmp_path / "out")[name] for name in reached} == reached
 
 
-@TURNS_OF_EVERY_RUN
+@TURNS
 @pytest.mark.parametrize(
     ("send", "number", "expected"),
-    [
-        pytest.param(os.kill, signal.SIGINT, 130, id="SIGINT", marks=pytest.mark.slow),
-        pytest.param(
-            os.killpg, signal.SIGINT, 130, id="Ctrl-C"
-        ),  # a terminal sends to the whole group, workers included
-        pytest.param(os.kill, signal.SIGTERM, 143, id="SIGTERM", marks=pytest.mark.slow),
-    ],
+    [(os.kill, signal.SIGINT, 130), (os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
+    ids=["SIGINT", "Ctrl-C", "SIGTERM"],  # a terminal sends to the whole group, workers included
 )
 def test_stopped_driver(turn, send, number, expected, recalib_tune, control, tmp_path):
     hold(control, "0000", 2)

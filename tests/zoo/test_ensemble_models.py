@@ -73,6 +73,7 @@ def test_any_size_and_type(folder):
     assert found.shape == (2, 4, 6, 8, 4) and found.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_it(folder, scan, tmp_path):
     model = zoo.load(folder)
     model.save(tmp_path / "all.keras")

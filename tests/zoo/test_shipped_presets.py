@@ -126,7 +126,9 @@ def test_its_log_tells_every_epoch(name, weights):
     assert lines[-1]["loss"] < lines[0]["loss"] or "starts_from" in described.data  # with a loss that was low already
     # The score is measured again in float32, so it may differ from the log's by little. Weights that learned from all
     # scans have that of another training.
-    assert not described.held_out or max(line.get("dice", 0) for line in lines) == pytest.approx(score["dice"], abs=0.01)
+    assert not described.held_out or max(line.get("dice", 0) for line in lines) == pytest.approx(
+        score["dice"], abs=0.01
+    )
 
 
 @pytest.mark.parametrize(("name", "weights"), SHIPPED)

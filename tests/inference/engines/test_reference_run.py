@@ -39,6 +39,7 @@ def test_another_process_finds_the_same(bright_preset, windows, monkeypatch):
         assert np.array_equal(engine(windows).argmax(-1), here.labels)
 
 
+@pytest.mark.slow
 def test_windows_without_structures_are_not_compiled_for(bright_preset, windows, monkeypatch):
     def refuse(model, precisions):
         raise AssertionError("compiled for nothing")
