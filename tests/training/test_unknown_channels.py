@@ -76,11 +76,8 @@ def as_softmax(recipe):
     return changed(flipped, loss={"class_weights": "median_frequency"})
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda recipe: recipe, pytest.param(as_softmax, marks=pytest.mark.slow)],
-    ids=["sigmoid", "softmax"] @ pytest.mark.slow,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [lambda recipe: recipe, as_softmax], ids=["sigmoid", "softmax"])
 def test_a_fold_from_the_cache_is_that_from_memory_also_when_it_is_resumed(change, recipe, data, folder, tmp_path):
     recipe, lines = fold_of(change(recipe), 2, 3), []
     train(recipe, tmp_path / "memory", data, use_cache=False, on_epoch=lines.append)
