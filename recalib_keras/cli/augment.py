@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recalib_keras.cli.options import add_data_argument
+from recalib_keras.cli.options import add_data_argument, add_picture_argument
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.messages import printable
 
@@ -13,14 +13,7 @@ from recalib_keras.core.messages import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="the recipe whose examples to draw")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="PICTURE.png",
-        help="the picture to write (.png, .svg or .pdf)",
-    )
+    add_picture_argument(parser)
     add_data_argument(parser)
     parser.add_argument("--scans", type=int, default=4, metavar="N", help="number of scans, one row each (default: 4)")
     parser.add_argument("--samples", type=int, default=8, metavar="N", help="changed examples of each (default: 8)")

@@ -57,6 +57,22 @@ def add_preset_arguments(parser: ArgumentParser, default: str | None) -> None:
     )
 
 
+def add_picture_argument(parser: ArgumentParser) -> None:
+    """Adds `--output`, the picture to write.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PICTURE.png",
+        help="the picture to write (.png, .svg or .pdf)",
+    )
+
+
 def add_flip_argument(parser: ArgumentParser) -> None:
     """Adds `--flip`, the test-time flip.
 

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recalib_keras.cli.options import add_picture_argument
 from recalib_keras.core.backend import start_backend
 from recalib_keras.core.messages import printable
 
@@ -21,14 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "labels", nargs="+", type=Path, metavar="LABELS", help="label map of a whole head, or a folder of them"
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="PICTURE.png",
-        help="the picture to write (.png, .svg or .pdf)",
-    )
+    add_picture_argument(parser)
     parser.add_argument(
         "--settings",
         default="varied",

@@ -10,12 +10,12 @@ from typing import Any
 from recalib_keras.core.files import write_bytes, write_text
 from recalib_keras.inference import Segmentation
 from recalib_keras.inference.batch.manifest import findings_of, read_manifest
+from recalib_keras.inference.batch.outputs import beside
 from recalib_keras.reports.content import content_of
 from recalib_keras.reports.pictures import thumbnail
 from recalib_keras.reports.scan_page import scan_html
 from recalib_keras.reports.viewer import viewer_scan
 from recalib_keras.volumes import Volume
-from recalib_keras.volumes.names import stem
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def page_path(labels: Path) -> Path:
         >>> page_path(Path("out/head_labels.nii.gz")).name, page_path(Path("out/sub-1_dseg.nii.gz")).name
         ('head_report.html', 'sub-1_dseg_report.html')
     """
-    return labels.with_name(f"{_name(labels)}_report.html")
+    return beside(labels, "_report.html")
 
 
 def thumbnail_path(labels: Path) -> Path:
@@ -83,8 +83,4 @@ def thumbnail_path(labels: Path) -> Path:
     Args:
         labels: The label map.
     """
-    return labels.with_name(f"{_name(labels)}_thumbnail.png")
-
-
-def _name(labels):
-    return stem(labels).removesuffix("_labels")
+    return beside(labels, "_thumbnail.png")

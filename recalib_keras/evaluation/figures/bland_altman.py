@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recalib_keras.core.colors import distinct_color
 from recalib_keras.evaluation.figures.canvas import (
     DARK,
     GREY,
@@ -23,7 +22,7 @@ from recalib_keras.evaluation.figures.canvas import (
     tidy,
     volume_unit,
 )
-from recalib_keras.evaluation.figures.structure_colors import as_shown
+from recalib_keras.evaluation.figures.structure_colors import colors_by_name
 from recalib_keras.evaluation.report import Report
 from recalib_keras.evaluation.structures import StructureLike
 
@@ -79,7 +78,7 @@ def draw_bland_altman(report: Report, structures: Sequence[StructureLike] | None
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    colors = {structure.name: plain(structure.color) for structure in as_shown(structures or ())}
+    colors = colors_by_name(report.structures, structures)
     truth, prediction = report.values("truth_mm3"), report.values("prediction_mm3")
     found = [agreement(*volumes) for volumes in zip(truth.T, prediction.T)]
     figure, panels = _layout(len(found))
@@ -88,8 +87,9 @@ def draw_bland_altman(report: Report, structures: Sequence[StructureLike] | None
     room = ROOM * (high - low)
     for index, (axes, name, (means, differences, *limits)) in enumerate(zip(panels, report.structures, found)):
         unit, scale = volume_unit(means)
-        color = colors.get(name, plain(distinct_color(index)))
-        axes.scatter(means * scale, differences, s=12, color=[color], edgecolors=DARK, linewidths=0.3, zorder=3)
+        axes.scatter(
+            means * scale, differences, s=12, color=[plain(colors[name])], edgecolors=DARK, linewidths=0.3, zorder=3
+        )
         left_out = int(((truth[:, index] > 0) ^ (prediction[:, index] > 0)).sum())
         axes.set_title(_title(name, len(means), left_out), fontsize=FONT, color=DARK, loc="left", pad=4)
         _finish(axes, means * scale, unit, (low - room, high + room))

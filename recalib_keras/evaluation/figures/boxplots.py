@@ -22,7 +22,7 @@ from recalib_keras.evaluation.figures.canvas import (
     text_width,
     tidy,
 )
-from recalib_keras.evaluation.figures.structure_colors import as_shown
+from recalib_keras.evaluation.figures.structure_colors import colors_by_name
 from recalib_keras.evaluation.measures import MEASURES
 from recalib_keras.evaluation.report import MEAN, Report
 from recalib_keras.evaluation.structures import StructureLike
@@ -126,15 +126,10 @@ def _layout(rows, height, count, reports):
 
 def _colors(rows, reports, structures):
     """Returns a colour for each row and report: of the structure, or of the report if there are several."""
-    named = {structure.name: plain(structure.color) for structure in as_shown(structures or ())}
-    own = {row: plain(distinct_color(index)) for index, row in enumerate(rows)}
-    own[MEAN] = (0.45, 0.45, 0.45)
+    by_row = {row: plain(color) for row, color in colors_by_name(rows, structures).items()}
+    by_row[MEAN] = (0.45, 0.45, 0.45)
     by_report = {name: plain(distinct_color(index)) for index, name in enumerate(reports)}
-    return {
-        (row, name): by_report[name] if len(reports) > 1 else named.get(row, own[row])
-        for row in rows
-        for name in reports
-    }
+    return {(row, name): by_report[name] if len(reports) > 1 else by_row[row] for row in rows for name in reports}
 
 
 def _offsets(count, height):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recalib_keras.core.color_vision import told_apart
-from recalib_keras.core.colors import Color
+from recalib_keras.core.colors import Color, distinct_color
 from recalib_keras.evaluation.structures import StructureLike, without_side
 
 SAME_COLOR = 2  # of 255: in FreeSurfer's table the left and the right pallidum differ by 1
@@ -54,6 +54,17 @@ def as_shown(structures: Sequence[StructureLike]) -> list[ShownStructure]:
         ShownStructure(structure.id, structure.name, colors[entry], entry)
         for entry, structure in zip(entries, structures)
     ]
+
+
+def colors_by_name(names: Sequence[str], structures: Sequence[StructureLike] | None = None) -> dict[str, Color]:
+    """Returns the colour of each name in a figure, as pictures show it.
+
+    Args:
+        names: What is drawn.
+        structures: Structures with colours; names that are none of them, or all for None, get distinct colours.
+    """
+    known = {structure.name: structure.color for structure in as_shown(structures or ())}
+    return {name: known.get(name, distinct_color(index)) for index, name in enumerate(names)}
 
 
 def _entry(structure, by_id):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recalib_keras.core.colors import distinct_color
 from recalib_keras.evaluation.figures.canvas import (
     DARK,
     GREY,
@@ -23,7 +22,7 @@ from recalib_keras.evaluation.figures.canvas import (
     tidy,
     volume_unit,
 )
-from recalib_keras.evaluation.figures.structure_colors import as_shown
+from recalib_keras.evaluation.figures.structure_colors import colors_by_name
 from recalib_keras.evaluation.report import Report
 from recalib_keras.evaluation.structures import StructureLike
 
@@ -71,7 +70,7 @@ def draw_volume_scatter(report: Report, structures: Sequence[StructureLike] | No
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    named = {structure.name: plain(structure.color) for structure in as_shown(structures or ())}
+    colors = colors_by_name(report.structures, structures)
     truth, prediction = report.values("truth_mm3"), report.values("prediction_mm3")
     present = (truth > 0) | (prediction > 0)
     unit, scale = volume_unit(truth)
@@ -82,12 +81,11 @@ def draw_volume_scatter(report: Report, structures: Sequence[StructureLike] | No
     for index, name in enumerate(report.structures):
         at = present[:, index]
         places = [np.clip(values[at, index] * scale, *limits) for values in (truth, prediction)]
-        color = named.get(name, plain(distinct_color(index)))
         marker = "osD^v"[index // 8 % 5]  # a second difference, because there are too many colours
         axes.scatter(
             *places,
             s=16,
-            color=[color],
+            color=[plain(colors[name])],
             marker=marker,
             edgecolors=DARK,
             linewidths=0.3,
