@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 class OwnAsymmetry:
     """The asymmetry that a network finds in a template that has none.
 
-    An asymmetry of a patient is told with it: one that is not larger may be the network's own.
+    It is shown beside the asymmetry of a patient: one that is not larger may come from the network itself.
 
     Args:
         template: What was segmented, in words.
