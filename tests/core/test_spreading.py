@@ -105,6 +105,17 @@ def test_another_worker_gets_the_item_of_a_dead_one(pool, tmp_path):
     assert notes.losses == [item] and [start for start, _ in notes.starts].count(item) == 2
 
 
+def test_a_death_counts_that_is_heard_of_after_another_worker_has_finished(pool, tmp_path):
+    class Slow(Notes):
+        def on_start(self, item, worker):
+            super().on_start(item, worker)
+            time.sleep(1)
+
+    notes, item = Slow(), f"die {tmp_path / 'dead'}"
+    (done,) = pool.spread(work, [item], notes)
+    assert done.error is None and notes.losses == [item] and len(notes.starts) == 2
+
+
 def test_an_item_that_kills_three_workers_is_given_up_and_no_other(pool):
     notes = Notes()
     done = {one.item: one for one in pool.spread(work, ["die", *range(8)], notes)}

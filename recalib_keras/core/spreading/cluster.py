@@ -128,7 +128,7 @@ class _Spread:
         """Hears what the scheduler tells about all that it has; only workers that died unexpectedly matter here."""
         content = event[1]
         if isinstance(content, dict) and content.get("action") == "remove-worker" and not content.get("expected"):
-            self.heard.put({"died": content["worker"]})
+            self.heard.put({"died": content["worker"], "keys": set(content["processing-tasks"])})
 
     def _fill(self):
         """Gives an item to each worker that has none; to the first that comes, while there are none."""
@@ -174,7 +174,7 @@ class _Spread:
         if "ended" in heard:
             yield from self._end(heard["ended"])
         elif "died" in heard:
-            yield from self._lose(heard["died"])
+            yield from self._lose(heard["died"], heard["keys"])
         elif heard.get("key") in self.running:
             running = self.running[heard["key"]]
             if "name" in heard:
@@ -184,10 +184,13 @@ class _Spread:
                 running.is_stopped = True
                 Event(heard["key"], client=self.pool.client).set()
 
-    def _lose(self, worker):
-        """Counts the death of a worker for the item that it had begun."""
+    def _lose(self, worker, keys):
+        """Counts the death of a worker for the item that it had begun; `keys` are those of what it had not finished.
+
+        Another worker may have finished the item by now, so that the state of its future tells nothing here.
+        """
         for key, running in list(self.running.items()):
-            if running.worker == worker and running.future.status != "finished":
+            if running.worker == worker and key in keys:
                 running.losses, running.worker = running.losses + 1, ""
                 self.listener.on_loss(running.item)
                 if running.losses == MOST_LOSSES:
