@@ -8,7 +8,7 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -45,22 +45,39 @@ class ReferenceRange:
         volume_ml: the smallest and the largest volume of all structures of a scan together, in ml.
         at_edge: the largest share, from 0 to 1, of the structures' surface that lay on the edge of a scan.
         found: the share of the scans in which each structure was found, by its name.
+        structures_ml: the smallest and the largest volume of each structure, by its name, in ml; empty if that was
+            never measured.
+        scans: how many scans there were, or None if that was not recorded.
     """
 
     entropy: float
     volume_ml: tuple[float, float]
     at_edge: float
     found: dict[str, float]
+    structures_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scans: int | None = None
 
     def __post_init__(self):
         check_range(self.entropy, "entropy", 0, 1)
         check_range(self.at_edge, "at_edge", 0, 1)
-        for volume in self.volume_ml:
-            check_range(volume, "volume_ml", 0)
         for name, share in self.found.items():
             check_range(share, f"found.{name}", 0, 1)
-        if self.volume_ml[0] > self.volume_ml[1]:
-            raise RecordError(expected="volume_ml as smallest and largest volume", received=f"{self.volume_ml}")
+        for name, (least, most) in {"": self.volume_ml, **self.structures_ml}.items():
+            key = f"structures_ml.{name}" if name else "volume_ml"
+            check_range(least, key, 0)
+            check_range(most, key, 0)
+            if least > most:
+                raise RecordError(expected=f"{key} as smallest and largest volume", received=f"{(least, most)}")
+        if self.scans is not None:
+            check_range(self.scans, "scans", 1)
+
+    def is_of(self, structures: Iterable[str]) -> bool:
+        """Returns whether volumes of structures together can be compared: whether none that was sought is missing.
+
+        Args:
+            structures: Their names.
+        """
+        return self.found.keys() <= set(structures)
 
 
 @dataclass(frozen=True, repr=False)

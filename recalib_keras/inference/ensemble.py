@@ -72,12 +72,17 @@ class NetworkEnsemble:
         each = [network.weight_set.typical for network, _ in self.members]
         if None in each:
             return None
-        smallest, largest = zip(*(reference.volume_ml for reference in each))
+        scans = [reference.scans for reference in each]
         return dataclasses.replace(
             self._leader.typical,
             entropy=max(reference.entropy for reference in each) + self._entropy_of_certain_members(),
-            volume_ml=(min(smallest), max(largest)),
+            volume_ml=_widest(reference.volume_ml for reference in each),
             at_edge=max(reference.at_edge for reference in each),
+            structures_ml={
+                name: _widest(one.structures_ml[name] for one in each if name in one.structures_ml)
+                for name in self._leader.typical.structures_ml
+            },
+            scans=None if None in scans else min(scans),
         )
 
     @property
@@ -109,6 +114,11 @@ class NetworkEnsemble:
         weights = np.array([weight for _, weight in self.members])
         shared = np.array([np.equal.outer(classes, classes) for classes in self._classes])
         return float(normalized_entropy(np.einsum("m,mjk->jk", weights, shared.astype(float)))[1:].max())
+
+
+def _widest(ranges):
+    smallest, largest = zip(*ranges)
+    return min(smallest), max(largest)
 
 
 def _with_entropy(measures, classes, probabilities):

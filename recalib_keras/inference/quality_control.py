@@ -79,15 +79,19 @@ def reference_range_of(statistics: Sequence[SegmentationStatistics]) -> Referenc
     entropies = [scan.entropy for scan in statistics if scan.entropy is not None]
     if not entropies:
         return None
-    volumes = [scan.volume_ml for scan in statistics]
+    by_structure: dict[str, list[float]] = {}
+    for volume in (each for scan in statistics for each in scan.volumes):
+        by_structure.setdefault(volume.name, []).append(volume.cubic_millimetres / 1000)
     return ReferenceRange(
         entropy=round(max(entropies), 4),
-        volume_ml=(round(min(volumes), 3), round(max(volumes), 3)),
+        volume_ml=_ends([scan.volume_ml for scan in statistics]),
         at_edge=round(max(scan.at_edge for scan in statistics), 4),
         found={
             name: round(sum(scan.found[name] for scan in statistics) / len(statistics), 4)
             for name in statistics[0].found
         },
+        structures_ml={name: _ends(volumes) for name, volumes in by_structure.items()},
+        scans=len(statistics),
     )
 
 
@@ -96,13 +100,13 @@ def quality_warnings(statistics: SegmentationStatistics, reference: ReferenceRan
 
     Args:
         statistics: Those of the segmentation.
-        reference: What segmentations of validation scans are like; if None, the only check is whether anything was
-            found.
+        reference: What segmentations of validation scans are like. If it is None, or of more structures than these,
+            the only check is whether anything was found.
     """
     if not any(statistics.found.values()):
         is_usual = reference is not None and reference.volume_ml[0] == 0
         return () if is_usual else (f"nothing found: 0 of {counted(len(statistics.found), 'structure')}",)
-    if reference is None:
+    if reference is None or not reference.is_of(statistics.found):
         return ()
     checks = (_entropy, _volume, _missing, _edge)
     return tuple(sentence for check in checks if (sentence := check(statistics, reference)))
@@ -142,6 +146,10 @@ def _edge(scan, reference):
         f"the scan ends inside the structures: {scan.at_edge:.0%} of their surface lies on its edge, at most "
         f"{reference.at_edge:.0%} in validation"
     )
+
+
+def _ends(volumes):
+    return round(min(volumes), 3), round(max(volumes), 3)
 
 
 def _ml(volume):

@@ -30,6 +30,7 @@ class StructureRow:
         entropies: Mean entropy, from 0 to 1, or None where it is unknown; of a pair those of left and right.
         asymmetry: Asymmetry (%) of a pair, or None.
         own: Asymmetry that the network itself adds, or None.
+        usual: Smallest and largest volume (mL) in validation, or None; of a pair those of left and right.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StructureRow:
     entropies: tuple[float | None, ...]
     asymmetry: float | None = None
     own: Spread | None = None
+    usual: tuple[tuple[float, float] | None, ...] = ()
 
     @property
     def is_beyond_own(self) -> bool | None:
@@ -60,6 +62,7 @@ class ScanContent:
         entropy: Mean entropy of all structures, or None.
         warnings: What is unusual, in sentences.
         reference_range: What segmentations of validation scans are like, or None.
+        is_whole: Whether these are all structures that the range of their sum is of.
     """
 
     name: str
@@ -69,11 +72,12 @@ class ScanContent:
     entropy: float | None
     warnings: Sequence[str]
     reference_range: ReferenceRange | None = None
+    is_whole: bool = True
 
     @property
     def is_volume_usual(self) -> bool:
         """Whether quality control accepts the volume."""
-        if self.reference_range is None:
+        if self.reference_range is None or not self.is_whole:
             return True
         least, most = self.reference_range.volume_ml
         return least / VOLUME_MARGIN <= self.total_ml <= most * VOLUME_MARGIN
@@ -81,7 +85,7 @@ class ScanContent:
     @property
     def is_entropy_usual(self) -> bool:
         """Whether quality control accepts the entropy."""
-        if self.reference_range is None or self.entropy is None:
+        if self.reference_range is None or self.entropy is None or not self.is_whole:
             return True
         return self.entropy <= ENTROPY_MARGIN * self.reference_range.entropy
 
@@ -103,19 +107,25 @@ def content_of(name: str, segmentation: Segmentation, manifest: Mapping[str, Any
     else:
         entropies = {label: one["mean_entropy"] for label, one in known.items()} if is_same else {}
         entropy = manifest.get("mean_entropy") if is_same else None
+    reference = segmentation.reference_range
+    usual = {} if reference is None else reference.structures_ml
     return ScanContent(
         name,
         manifest,
-        structure_rows(segmentation.structures, segmentation.volumes, entropies),
+        structure_rows(segmentation.structures, segmentation.volumes, entropies, usual),
         segmentation.statistics.volume_ml,
         entropy,
         manifest["warnings"] if is_same and measured is None else list(segmentation.warnings),
-        segmentation.reference_range,
+        reference,
+        reference is None or reference.is_of(segmentation.statistics.found),
     )
 
 
 def structure_rows(
-    structures: Sequence[Label], volumes: Sequence[StructureVolume], entropies: Mapping[int, float | None]
+    structures: Sequence[Label],
+    volumes: Sequence[StructureVolume],
+    entropies: Mapping[int, float | None],
+    usual: Mapping[str, tuple[float, float]] = {},
 ) -> list[StructureRow]:
     """Returns a row for each pair of structures, and for each that is none of a pair.
 
@@ -123,6 +133,7 @@ def structure_rows(
         structures: The structures.
         volumes: The volume of each.
         entropies: Mean entropies by label number, as far as they are known.
+        usual: Smallest and largest volume (mL) in validation by name, as far as they are known.
     """
     place_of = {structure.id: place for place, structure in enumerate(structures)}
     colors = [shown.color for shown in as_shown(structures)]
@@ -143,6 +154,7 @@ def structure_rows(
                 tuple(entropies.get(each.id) for each in pair),
                 volume.asymmetry_percent,
                 None if volume.own_asymmetry is None else Spread(*volume.own_asymmetry),
+                tuple(usual.get(each.name) for each in pair),
             )
         )
     return rows

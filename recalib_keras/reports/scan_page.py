@@ -130,14 +130,17 @@ def _facts(content):
     unit = f"{millilitres(content.total_ml)} <small>mL</small>"
     if reference is None:
         yield _fact("All structures together", unit, "There is no reference range for these weights.")
+    elif not content.is_whole:
+        yield _fact("These structures together", unit, "a choice of those that the network knows")
     else:
         least, most = reference.volume_ml
         beside = f"{millilitres(least)} to {millilitres(most)} mL in validation"
         bar = _range(content.total_ml, least, most, 1.3 * max(most, content.total_ml))
         yield _fact("All structures together", unit, beside, content.is_volume_usual, bar)
     if content.entropy is not None:
-        words = "0 is certain, 1 a guess" if reference is None else f"at most {reference.entropy:.3f} in validation"
-        bar = "" if reference is None else _range(content.entropy, 0, reference.entropy,
+        has_range = reference is not None and content.is_whole
+        words = f"at most {reference.entropy:.3f} in validation" if has_range else "0 is certain, 1 a guess"
+        bar = "" if not has_range else _range(content.entropy, 0, reference.entropy,
                                                   1.6 * max(reference.entropy, content.entropy))  # fmt: skip
         yield _fact("Uncertainty (mean entropy)", f"{content.entropy:.3f}", words, content.is_entropy_usual, bar)
     found = sum(volume > 0 for row in content.rows for volume in row.millilitres)

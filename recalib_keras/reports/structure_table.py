@@ -9,6 +9,10 @@ from recalib_keras.reports.page import in_script, millilitres, number, text
 from recalib_keras.reports.pictures import colour
 
 FULL_AT = 0.25  # mean entropy that fills the little bar; few structures reach it
+ABOVE, BELOW = (
+    f' <span class="outside" aria-hidden="true">{arrow}</span><span class="unseen">, {word} the range</span>'
+    for arrow, word in (("↑", "above"), ("↓", "below"))
+)
 MORE = ' <span aria-hidden="true">●</span><span class="unseen">, more than the network’s own</span>'
 
 
@@ -38,9 +42,22 @@ def notes(content: ScanContent) -> str:
         sentences.append(_about_own(own) if own else "What the network itself adds to it was not measured, so small "
                          "asymmetries say nothing.")  # fmt: skip
     sentences.append("Mean entropy says how unsure the network is of a structure’s voxels: 0 is certain, 1 a guess.")
-    if content.reference_range is not None:
+    reference = content.reference_range
+    if reference is not None and reference.structures_ml:
+        sentences.append(_about_range(reference.scans))
+    elif reference is not None:
         sentences.append("There is a reference range for all structures together, and none for single ones.")
     return "\n".join(f"<p>{text(sentence)}</p>" for sentence in sentences)
+
+
+def _about_range(scans):
+    """Returns what a range is, and how often it is left by chance: by the new one of n + 1 that are alike."""
+    of, share = ("", "") if scans is None else (f"{scans} ", f" with a probability of {min(1, 2 / (scans + 1)):.0%}")
+    return (
+        f"Small numbers below a volume are the smallest and the largest in segmentations of the {of}validation scans "
+        "by this network. They are no norm of health, age or sex. ↑ and ↓ mark what lies outside; by chance alone, "
+        f"each volume of a scan like those does so{share or ' now and then'}."
+    )
 
 
 def _about_own(own):
@@ -76,10 +93,20 @@ def _row(row, has_pairs, has_own):
 
 
 def _volumes(row, has_pairs):
-    volumes = [millilitres(volume) for volume in row.millilitres]
+    volumes = [_volume(*each) for each in zip(row.millilitres, row.usual or (None, None))]
     if has_pairs and len(volumes) == 1:
         return f'<td class="number both" colspan="2">{volumes[0]}</td>'
     return "".join(f'<td class="number">{volume}</td>' for volume in volumes)
+
+
+def _volume(volume, usual):
+    """Returns a volume, with its range and a mark if it lies outside of it."""
+    if usual is None:
+        return millilitres(volume)
+    least, most = usual
+    mark = BELOW if volume < least else ABOVE if volume > most else ""
+    ends = f'<span class="unseen"> in validation</span> {millilitres(least)}–{millilitres(most)}'
+    return f'{millilitres(volume)}{mark}<span class="usual">{ends}</span>'
 
 
 def _asymmetry(row):

@@ -144,6 +144,10 @@ def test_what_any_member_admits_is_typical():
         familiar(constant(SLICES["coronal"], (0.4, 0.5, 0.1)), 0.2, (3.0, 5.0), 0.0, {"left": 0.9}),
     ]
     assert Ensemble([(member, 1) for member in members]).reference_range == ReferenceRange(0.2, (2.0, 5.0), 0.01, found)
+    measured = familiar(members[0], 0.1, (2.0, 4.0), 0.01, found, {"left": (1.0, 3.0), "right": (1.0, 2.0)}, 8)
+    other = familiar(members[1], 0.2, (3.0, 5.0), 0.0, {"left": 0.9}, {"left": (0.5, 2.0)}, 3)
+    together = Ensemble([(measured, 1), (other, 1)]).reference_range
+    assert together.structures_ml == {"left": (0.5, 3.0), "right": (1.0, 2.0)} and together.scans == 3
     unknown = constant(SLICES["axial"], (0.4, 0.5, 0.1))
     assert unknown.reference_range is None and Ensemble([(members[0], 1), (unknown, 1)]).reference_range is None
     merged = familiar(constant(SLICES["sagittal"], (0.4, 0.6), MERGED), 0.0, (3.0, 4.0), 0.0, {"either side": 1.0})

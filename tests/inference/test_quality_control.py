@@ -101,9 +101,19 @@ def test_reference_range_by_hand():
         statistics_of(ml=4.5, at_edge=0.01, entropy=None),
     ]
     assert reference_range_of(seen) == ReferenceRange(
-        0.1235, (2.0, 4.5), 0.02, {"head": 1.0, "body": 1.0, "tail": 0.6667}
+        0.1235,
+        (2.0, 4.5),
+        0.02,
+        found={"head": 1.0, "body": 1.0, "tail": 0.6667},
+        structures_ml=dict.fromkeys(("head", "body", "tail"), (0.667, 1.5)),
+        scans=3,
     )
     assert all(quality_warnings(scan, reference_range_of(seen)) == () for scan in seen)
+
+
+def test_a_choice_of_structures_is_not_compared_with_all():
+    chosen = SegmentationStatistics(statistics_of(ml=30).volumes[:2], 0.5, 0.9)
+    assert quality_warnings(chosen, REFERENCE) == ()
 
 
 def test_no_reference_range_without_any_structure_found():

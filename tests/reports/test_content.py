@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from recalib_keras.inference import Uncertainty
 from recalib_keras.inference.batch.manifest import findings_of
 from recalib_keras.inference.quality_control import SegmentationStatistics, quality_warnings
 from recalib_keras.reports.content import content_of
+from recalib_keras.reports.structure_table import notes, structure_table
 from recalib_keras.reports.words import OTHERWISE, in_plain_words, kinds
 
 
@@ -73,13 +75,42 @@ def test_the_volume_is_judged_as_by_quality_control(segmentation, volume_ml, usu
     assert any("structures have" in warning for warning in changed.warnings) is not usual
 
 
+def ranged(segmentation, **ranges):
+    """Returns the segmentation with ranges of structures; its left cube has 0.432 mL, the right one 0.36."""
+    reference = dataclasses.replace(reference_range(), structures_ml=ranges, scans=8)
+    return dataclasses.replace(segmentation, reference_range=reference)
+
+
+def test_each_volume_stands_beside_its_range(segmentation):
+    shown = content(ranged(segmentation, **{"left cube": (0.1, 0.4), "right cube": (0.3, 0.5)}))
+    cube, stem = shown.rows
+    assert cube.usual == ((0.1, 0.4), (0.3, 0.5)) and stem.usual == (None,)
+    left, right = re.findall(r'<td class="number">(0\.\d+)(.*?)</td>', structure_table(shown.rows))[:2]
+    assert left[0] == "0.43" and "above the range" in left[1] and "0.10–0.40" in left[1]
+    assert right[0] == "0.36" and "the range" not in right[1] and "0.30–0.50" in right[1]
+    below = structure_table(content(ranged(segmentation, stem=(0.065, 0.07))).rows)
+    assert "↓" in below and "below the range" in below and "↑" not in below
+    # The new one of 9 scans that are alike is the smallest or the largest of them in 2 of 9 cases.
+    assert "the 8 validation scans" in notes(shown) and "with a probability of 22%" in notes(shown)
+
+
+def test_a_range_of_all_is_none_of_a_choice(segmentation):
+    """The chosen cube is far smaller than all structures were; its own range still counts."""
+    chosen = ranged(segmentation, **{"left cube": (0.4, 0.5)}).only(["left cube"])
+    shown = content(chosen)
+    assert not shown.is_whole and shown.is_volume_usual and shown.is_entropy_usual
+    assert shown.rows[0].usual == ((0.4, 0.5),)
+
+
 def test_every_warning_of_quality_control_has_a_meaning():
     """Warnings of each kind, made by the code that warns."""
     found = [StructureVolume(label.name, label.id, 5, 5.0) for label in STRUCTURES]
     reference = reference_range()
     warnings = [
         *quality_warnings(SegmentationStatistics(tuple(found), 0.5, 0.9), reference),
-        *quality_warnings(SegmentationStatistics((found[0], dataclasses.replace(found[1], voxels=0)), 0, 0), reference),
+        *quality_warnings(
+            SegmentationStatistics((found[0], dataclasses.replace(found[1], voxels=0), found[2]), 0, 0), reference
+        ),
         *quality_warnings(SegmentationStatistics((dataclasses.replace(found[0], voxels=0),), 0, 0), None),
     ]
     assert {kind for warning in warnings for kind in kinds(warning)} == {

@@ -21,7 +21,7 @@ WEIGHT_SET = WeightSet(
     data={"source": "tests"},
     score={"dice": 0.5, "dice_by_structure": {"Schäle": 0.5}},
 )
-TYPICAL = ReferenceRange(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0})
+TYPICAL = ReferenceRange(0.125, (0.5, 2.0), 0.01, {"Schäle": 1.0}, {"Schäle": (0.5, 2.0)}, 3)
 MORE = dataclasses.replace(WEIGHT_SET, input=Input((1, 8, 8)), typical=TYPICAL)
 PRESET = Preset("tiny", {"balls": WEIGHT_SET, "more": MORE})
 
@@ -56,7 +56,8 @@ def test_what_is_typical_may_be_unknown(write):
     mapping = json.loads(PRESET.to_json())["weight_sets"]
     assert "typical" not in mapping["balls"]
     assert mapping["more"]["typical"] == {
-        "entropy": 0.125, "volume_ml": [0.5, 2.0], "at_edge": 0.01, "found": {"Schäle": 1.0}
+        "entropy": 0.125, "volume_ml": [0.5, 2.0], "at_edge": 0.01, "found": {"Schäle": 1.0},
+        "structures_ml": {"Schäle": [0.5, 2.0]}, "scans": 3,
     }  # fmt: skip
     read = Preset.read(write()).weight_sets
     assert (read["balls"].typical, read["more"].typical) == (None, TYPICAL)
@@ -233,6 +234,18 @@ def test_a_file_without_a_weight_set(write):
         (
             {"typical": {**dataclasses.asdict(TYPICAL), "volume_ml": [3, 2]}},
             "typical: expected volume_ml as smallest and largest volume",
+        ),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "structures_ml": {"x": (3, 2)}}},
+            "typical: expected structures_ml.x as smallest and largest volume",
+        ),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "structures_ml": {"x": (-1, 2)}}},
+            "typical: expected structures_ml.x at least 0, got -1",
+        ),
+        (
+            {"typical": {**dataclasses.asdict(TYPICAL), "scans": 0}},
+            "typical: expected scans at least 1, got 0",
         ),
     ],
 )

@@ -194,12 +194,10 @@ class ScanTask:
 
     def _found(self, segmenter, made_by):
         """Returns the labels that exist already, with what is known of them; makes picture and page if missing."""
-        chosen = self.outputs.chosen(segmenter.labels)
-        is_all = len(chosen) == len(segmenter.labels) - 1
         segmentation = Segmentation(
             volumes.read_labels(self.labels),
-            (segmenter.labels[0], *chosen),
-            reference_range=segmenter.reference_range if is_all else None,
+            (segmenter.labels[0], *self.outputs.chosen(segmenter.labels)),
+            reference_range=segmenter.reference_range,
             own_asymmetry=segmenter.own_asymmetry,
         )
         has_picture = not self.draw_overlays or picture(self.labels, self.draw_overlays.format).exists()
