@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import functools
 from pathlib import Path
 
 from recalib_keras.cli.messages import print_line, shown_steps
-from recalib_keras.cli.options import (
-    add_preset_arguments,
-    add_report_argument,
-    add_worker_arguments,
-    named_weights,
-    reporter_of,
-    workers_of,
-)
+from recalib_keras.cli.options import use_device, workers_of
 from recalib_keras.cli.progress import open_progress
+from recalib_keras.cli.segmentation_options import (
+    add_segmentation_arguments,
+    batch_options,
+    labels_of,
+    segmenter_of,
+    weight_sets_of,
+)
 from recalib_keras.core.messages import counted, printable
 
 
@@ -47,10 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not run bids-validator, where it is installed",
     )
-    add_preset_arguments(parser, default="densenet3d_pe")
-    add_report_argument(parser)
-    parser.add_argument("--overwrite", action="store_true", help="segment again where labels exist already")
-    add_worker_arguments(parser, "scans")
+    add_segmentation_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,25 +82,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _segment(arguments, scans):
     from recalib_keras import zoo
-    from recalib_keras.inference import Batch, bids, open_segmenter
+    from recalib_keras.inference import Batch, bids
 
-    workers, weights = workers_of(arguments), named_weights(arguments.weights)
-    preset = zoo.info(arguments.preset)
-    description = bids.description_of(preset.name)
+    workers = workers_of(arguments)
+    use_device(arguments)
+    weight_sets = weight_sets_of(arguments)
+    options = batch_options(arguments, weight_sets)
+    preset, labels = zoo.info(arguments.preset).name, labels_of(weight_sets)
+    description = bids.description_of(preset)
     batch = Batch(
         [scan.path for scan in scans],
         arguments.output_dir,
         names=[scan.derivative(description) for scan in scans],
         sidecars=[scan.sidecar(arguments.bids_dir) for scan in scans],
-        overwrite=arguments.overwrite,
-        reporter=reporter_of(arguments),
+        **options,
     )
-    labels = next(zoo.weight_set(arguments.preset, name).labels for name in preset.shares(weights))
-    bids.write_description(arguments.output_dir, arguments.bids_dir, preset.name, labels)
-    opener = functools.partial(open_segmenter, arguments.preset, weights, threads=workers.threads_each)
+    shown = (labels[0], *options["outputs"].chosen(labels))
+    bids.write_description(arguments.output_dir, arguments.bids_dir, preset, shown)
     progress = open_progress("bids", [scan.path for scan in scans], with_windows=workers.is_here)
     with shown_steps("bids", progress.write, progress.level):
         try:
-            return batch.run(opener, lambda outcome: progress.finished(), progress.windows, workers)
+            return batch.run(
+                segmenter_of(arguments, workers), lambda outcome: progress.finished(), progress.windows, workers
+            )
         finally:
             progress.close()

@@ -1,24 +1,17 @@
 """recalib segment: labels, volumes and pictures of one scan or thousands."""
 
 import argparse
-import functools
 from pathlib import Path
 
 from recalib_keras.cli.messages import ERRORS, format_line, print_line, shown_steps
-from recalib_keras.cli.options import (
-    add_device_argument,
-    add_flip_argument,
-    add_overlay_arguments,
-    add_preset_arguments,
-    add_report_argument,
-    add_worker_arguments,
-    named_weights,
-    overlay_style,
-    reporter_of,
-    use_device,
-    workers_of,
-)
+from recalib_keras.cli.options import use_device, workers_of
 from recalib_keras.cli.progress import open_progress
+from recalib_keras.cli.segmentation_options import (
+    add_segmentation_arguments,
+    batch_options,
+    segmenter_of,
+    weight_sets_of,
+)
 from recalib_keras.core.messages import printable
 
 
@@ -40,84 +33,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="folder, or a .nii.gz file for a single scan; scans with the same name keep their folders",
     )
-    add_preset_arguments(parser, default="densenet3d_pe")
-    _add_output_arguments(parser)
+    add_segmentation_arguments(parser)
+    parser.add_argument(
+        "--dicom-seg", action="store_true", help="also write a DICOM Segmentation object of each DICOM series"
+    )
     parser.add_argument("--volume", type=int, metavar="I", help="index of the volume to take from 4-D scans, from 0")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="segment again where labels exist already (default: keep them)"
-    )
-    add_flip_argument(parser)
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "keras", "openvino"),
-        default="auto",
-        help="what computes; auto (default): the fastest here with the same labels, selected once and remembered",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="number format of the computation; auto (default): selected with the engine",
-    )
-    add_device_argument(parser)
     parser.add_argument(
         "--wide", action="store_true", help="also write volumes_wide.csv: a row for each scan, a column a structure"
     )
     parser.add_argument(
         "--part", type=_part, metavar="I/N", help="only every N-th scan from the I-th on: the share of one of N jobs"
     )
-    add_worker_arguments(parser, "scans")
-
-
-def _add_output_arguments(parser):
-    parser.add_argument(
-        "--structures",
-        type=_names,
-        action="extend",
-        metavar="NAMES",
-        help="only these: names, numbers or patterns with commas between, such as hippocampus,17,'*ventricle*'; a name "
-        "without a side means both",
-    )
-    parser.add_argument(
-        "--probabilities",
-        nargs="?",
-        const="uint8",
-        type=_dtype,
-        metavar="TYPE",
-        help="also write the probability of each structure, a 4-D image stored as uint8 (default), uint16 or float32",
-    )
-    parser.add_argument(
-        "--uncertainty",
-        action="store_true",
-        help="also write the entropy of each voxel and, with an ensemble or --flip, the mutual information: how far "
-        "the predictions differ",
-    )
-    parser.add_argument(
-        "--dicom-seg", action="store_true", help="also write a DICOM Segmentation object of each DICOM series"
-    )
-    add_overlay_arguments(parser)
-    add_report_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Segments each scan; returns 1 if some of several could not be segmented."""
-    from recalib_keras import zoo
     from recalib_keras.inference import Batch
 
     workers = workers_of(arguments)
     use_device(arguments)
-    shares = zoo.info(arguments.preset).shares(named_weights(arguments.weights))
-    weight_sets = [zoo.weight_set(arguments.preset, name) for name in shares]
+    weight_sets = weight_sets_of(arguments)
     batch = Batch(
         arguments.scans,
         arguments.output,
         volume=arguments.volume,
-        overwrite=arguments.overwrite,
-        draw_overlays=overlay_style(arguments) or False,
-        outputs=_outputs(arguments, weight_sets),
-        reporter=reporter_of(arguments),
-        channels=weight_sets[0].input.num_channels,
         part=arguments.part,
+        **batch_options(arguments, weight_sets, arguments.dicom_seg),
     )
     is_single = len(batch.targets) == 1 and workers.is_here
     outcomes: list = []
@@ -131,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with shown_steps("segment", progress.write, progress.level):
         try:
-            batch.run(_segmenter(arguments, workers), on_scan, progress.windows, workers)
+            batch.run(segmenter_of(arguments, workers), on_scan, progress.windows, workers)
         finally:
             progress.close()
             _report(batch, outcomes, is_single)
@@ -142,25 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
     if is_single and outcomes[0].error is not None:
         raise outcomes[0].error
     return 1 if any(outcome.error is not None for outcome in outcomes) else 0
-
-
-def _outputs(arguments, weight_sets):
-    """Returns what is made of each scan; a wrong name of a structure is an error here, not on every worker."""
-    from recalib_keras.inference import Outputs
-
-    outputs = Outputs(arguments.probabilities, arguments.uncertainty, arguments.structures, arguments.dicom_seg)
-    outputs.chosen(max((one.labels for one in weight_sets), key=len))
-    return outputs
-
-
-def _segmenter(arguments, workers):
-    """Returns the segmenter, which takes several seconds if it needs Keras; for workers, what opens it there."""
-    from recalib_keras.inference import open_segmenter
-
-    settings = {"flips": arguments.flip, "engine": arguments.engine, "precision": arguments.precision}
-    weights, threads = named_weights(arguments.weights), workers.threads_each
-    opener = functools.partial(open_segmenter, arguments.preset, weights, **settings, threads=threads)
-    return opener() if workers.is_here else opener
 
 
 def _report(batch, outcomes, is_single):
@@ -196,19 +118,6 @@ def _print_pages(batch, outcomes):
         print(printable(f"page of the cohort in {cohort_page(batch.table.path.parent)}, a page of each scan beside it"))
     elif pages:
         print(printable(f"page of the scan in {pages[0]}"))
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _dtype(text):
-    from recalib_keras.inference.maps import MapRequest
-
-    try:
-        return MapRequest(probabilities=text).probabilities
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}; give the scans before the options") from None
 
 
 def _part(text):

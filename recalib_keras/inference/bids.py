@@ -17,6 +17,8 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file, write_json, write_text
 from recalib_keras.core.messages import listed
 from recalib_keras.core.tables import read_csv
+from recalib_keras.inference.batch.outputs import MAPS_IN_BIDS
+from recalib_keras.inference.maps import PROBABILITIES
 
 if TYPE_CHECKING:
     from recalib_keras.zoo import Label
@@ -25,9 +27,13 @@ DESCRIPTION = "dataset_description.json"
 BIDS_VERSION = "1.9.0"  # that the derivatives follow
 SCANS = (".nii.gz", ".nii")
 # What the structure has no place for.
-IGNORED = ("volumes.csv", ".volumes.csv.lock", "group/", "cohort.html", "*_report.html", "*_thumbnail.png")
+IGNORED = (
+    *("volumes.csv", ".volumes.csv.lock", "group/", "cohort.html", "*_report.html", "*_thumbnail.png", "*_overlay.*"),
+    *(f"*_{suffix}.*" for name, suffix in MAPS_IN_BIDS.items() if name != PROBABILITIES),
+)
 MEASURES = ("mm3", "percent_of_total", "asymmetry_percent", "mean_entropy")
 README = """Label maps by recalib-keras, preset {preset}. `*_dseg.json` beside each says what made it.
+`*_probseg.nii.gz`, where they were asked for, hold the probability of each structure.
 `volumes.csv` has the volumes of all structures. Names and colours of the labels are in `desc-*_dseg.tsv`.
 """
 ENTITY = re.compile(r"(?:^|_)(sub|ses|acq|ce|rec|run|echo|part)-([0-9A-Za-z+]+)")

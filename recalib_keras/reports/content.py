@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from recalib_keras.evaluation import StructureVolume
@@ -125,7 +126,7 @@ def structure_rows(
     structures: Sequence[Label],
     volumes: Sequence[StructureVolume],
     entropies: Mapping[int, float | None],
-    usual: Mapping[str, tuple[float, float]] = {},
+    usual: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> list[StructureRow]:
     """Returns a row for each pair of structures, and for each that is none of a pair.
 

@@ -1,12 +1,19 @@
+import argparse
 import json
 import os
 import stat
 import sys
+from fnmatch import fnmatch
+from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from bright import write_scan
 
+from recalib_keras.cli import bids as bids_command
 from recalib_keras.cli import main as command
+from recalib_keras.cli import segment as segment_command
 
 pytest.importorskip("bids2table")
 
@@ -56,6 +63,51 @@ def test_pages_lie_beside_the_label_maps(bids, dataset, tmp_path, capsys):
     (out / "cohort.html").unlink()
     assert bids(dataset, out, "group") == 0
     assert (out / "cohort.html").is_file()
+
+
+def test_maps_pictures_and_chosen_structures(bids, dataset, tmp_path, capsys):
+    out = tmp_path / "out"
+    one = "--participant-label", "01", "--skip-bids-validation"
+    assert bids(dataset, out, "participant", *one, "--probabilities=uint16", "--uncertainty", "--overlay") == 0
+    start = out / "sub-01" / "anat" / "sub-01_space-orig_desc-bright_"
+    made = {path.name.removeprefix(start.name) for path in start.parent.iterdir()}
+    assert made == {
+        *("dseg.nii.gz", "dseg.json", "dseg_overlay.png"),
+        *("probseg.nii.gz", "probseg.json", "entropy.nii.gz", "entropy.json"),
+    }
+    shown = nib.load(f"{start}probseg.nii.gz")
+    assert shown.get_data_dtype() == "uint16" and shown.shape[3] == 2
+    labels = np.asarray(nib.load(f"{start}dseg.nii.gz").dataobj)
+    np.testing.assert_array_equal(np.asarray(shown.dataobj[..., 1]) > 0.5, labels == 7)
+    about = json.loads(Path(f"{start}probseg.json").read_text())
+    assert about["LabelMap"] == ["background", "bright"]
+    assert about["Sources"] == ["bids:raw:sub-01/anat/sub-01_T1w.nii.gz"]
+    ignored = (out / ".bidsignore").read_text().splitlines()
+    assert {name for name in made if any(fnmatch(start.name + name, rule) for rule in ignored)} == {
+        *("dseg_overlay.png", "entropy.nii.gz", "entropy.json")
+    }
+    assert bids(dataset, out, "participant", *one, "--structures", "tail") == 2
+    assert "'tail'" in capsys.readouterr().err
+    assert bids(dataset, tmp_path / "other", "participant", *one, "--structures", "bright") == 0
+
+
+def test_what_computes_may_be_chosen(bids, dataset, tmp_path):
+    one = "--participant-label", "01", "--skip-bids-validation"
+    words = "--engine", "keras", "--precision", "float32", "--device", "cpu", "--flip"
+    assert bids(dataset, tmp_path / "out", "participant", *one, *words, "--uncertainty") == 0
+    start = tmp_path / "out" / "sub-01" / "anat" / "sub-01_space-orig_desc-bright_"
+    manifest = json.loads(Path(f"{start}dseg.json").read_text())
+    assert manifest["networks"][0]["engine"] == "keras" and "mirror image" in manifest["made_by"]
+    assert Path(f"{start}mutualinformation.nii.gz").is_file()
+
+
+def test_both_commands_that_segment_have_the_same_options():
+    """What only one of them has is about its scans."""
+    parsers = {name: argparse.ArgumentParser() for name in ("segment", "bids")}
+    segment_command.add_arguments(parsers["segment"])
+    bids_command.add_arguments(parsers["bids"])
+    options = {name: {one.dest for one in parser._actions} for name, parser in parsers.items()}
+    assert options["segment"] - options["bids"] == {"scans", "output", "dicom_seg", "volume", "wide", "part"}
 
 
 def test_participants_and_group(bids, dataset, tmp_path, capsys):

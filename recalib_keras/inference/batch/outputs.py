@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.files import write_json
+from recalib_keras.inference.batch.manifest import manifest_path
 from recalib_keras.inference.dicom_seg import import_highdicom
-from recalib_keras.inference.maps import MapRequest, ScanMap
+from recalib_keras.inference.maps import ENTROPY, MUTUAL_INFORMATION, PROBABILITIES, MapRequest, ScanMap
 from recalib_keras.inference.structure_choice import choose_structures
 from recalib_keras.volumes.dicom.files import is_dicom_file
 from recalib_keras.volumes.names import stem
 from recalib_keras.zoo import Label
 
 DICOM_SEG = "dicom_seg"
+# In BIDS a label map's name ends in `_dseg`, and a map's in one of these. `probseg` is a word of BIDS; for the others
+# it has none.
+LABELS_IN_BIDS = "_dseg"
+MAPS_IN_BIDS = {PROBABILITIES: "probseg", ENTROPY: "entropy", MUTUAL_INFORMATION: "mutualinformation"}
 
 
 @dataclass(frozen=True)
@@ -111,12 +117,20 @@ def beside(labels: Path, ending: str) -> Path:
 
 
 def map_path(labels: Path, name: str) -> Path:
-    """Returns the path of a map of a label map.
+    """Returns the path of a map of a label map; in the words of BIDS, if the label map is named so.
 
     Args:
         labels: The label map.
         name: Name of the map.
+
+    Example:
+        >>> map_path(Path("out/head_labels.nii.gz"), "probabilities").name
+        'head_probabilities.nii.gz'
+        >>> map_path(Path("out/sub-1_desc-unet_dseg.nii.gz"), "probabilities").name
+        'sub-1_desc-unet_probseg.nii.gz'
     """
+    if stem(labels).endswith(LABELS_IN_BIDS):
+        return labels.with_name(f"{stem(labels).removesuffix(LABELS_IN_BIDS)}_{MAPS_IN_BIDS[name]}.nii.gz")
     return beside(labels, f"_{name}.nii.gz")
 
 
@@ -129,12 +143,13 @@ def dicom_path(labels: Path) -> Path:
     return beside(labels, "_seg.dcm")
 
 
-def write_map(labels: Path, one: ScanMap) -> dict[str, Any]:
+def write_map(labels: Path, one: ScanMap, further: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Writes a map, and a JSON file with its meaning and the order of its structures.
 
     Args:
         labels: The label map.
         one: The map.
+        further: Further keys of its JSON file.
 
     Returns:
         What the manifest says of it.
@@ -143,5 +158,5 @@ def write_map(labels: Path, one: ScanMap) -> dict[str, Any]:
         WriteError: It cannot be written.
     """
     path = one.save(map_path(labels, one.name))
-    write_json(beside(labels, f"_{one.name}.json"), one.sidecar())
+    write_json(manifest_path(path), {**further, **one.sidecar()})
     return {"file": path.name, **one.sidecar()}

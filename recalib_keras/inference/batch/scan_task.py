@@ -134,7 +134,8 @@ class ScanTask:
         )
         # The label map last, and the manifest just before it: it holds what only the segmentation knows, and says which
         # maps belong to these labels. A batch that is killed before the label map is in place segments the scan again.
-        manifest["maps"] = {name: write_map(self.labels, one) for name, one in segmentation.maps.items()}
+        maps = segmentation.maps.items()
+        manifest["maps"] = {name: write_map(self.labels, one, self.sidecar) for name, one in maps}
         if self.outputs.dicom_seg:
             manifest[DICOM_SEG] = self._write_dicom(segmentation, made_by)
         write_manifest(self.labels, {**self.sidecar, **manifest})
