@@ -10,21 +10,22 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from docs.site.gallery import DOCS, picture
+from docs.small_png import write_small_png
 from examples.demo import OUTPUT, template
 from examples.hippocampus import FIRST, LAST, crop
 from recalib_keras import volumes, zoo
 from recalib_keras.cli.main import main as recalib
-from recalib_keras.core.colors import distinct_color
-from recalib_keras.core.files import atomic_write
-from recalib_keras.evaluation.structures import without_side
+from recalib_keras.evaluation.figures.slices import VIEWS
+from recalib_keras.reports.pictures import plane
+from recalib_keras.reports.viewer import viewer_scan
 
 ENGINE = "--engine", "openvino", "--precision", "float32"
 OPACITY = 0.6
 HEIGHT, COLORS = 240, 96  # of a picture: pixels, and entries of its palette
-MARGIN = 4  # voxels around what is not air
+SAGITTAL, CORONAL, _ = VIEWS
+CROPPED = "hippocampus"  # the weights that expect a crop, not a whole head
 START = DOCS / "pictures" / "start.png"
 START_WEIGHTS = "densenet3d_pe", "whole_brain"
 
@@ -33,7 +34,7 @@ def main(names: Sequence[str]) -> int:
     """Draws the pictures of some weight sets, or of all."""
     chosen = [tuple(name.split(":")) for name in names] or [(entry.name, entry.weights) for entry in zoo.list()]
     for name, weights in chosen:
-        scan = _scan(whole="whole_brain" in weights)
+        scan = _scan(is_whole=weights != CROPPED)
         folder = OUTPUT / "gallery" / f"{name}_{weights}"
         code = recalib(["segment", str(scan), "-o", str(folder), "--preset", name, "--weights", weights, *ENGINE])
         if code:
@@ -45,6 +46,8 @@ def main(names: Sequence[str]) -> int:
 def draw(scan: Path, labels: Path, name: str, weights: str) -> None:
     """Writes the picture of a weight set, and that of the start page if it is the one shown there.
 
+    It is the slice that shows most structures, in the colours of all pictures.
+
     Args:
         scan: The file of the scan.
         labels: The file of the label map on its grid.
@@ -52,55 +55,22 @@ def draw(scan: Path, labels: Path, name: str, weights: str) -> None:
         weights: Its weight set or ensemble.
     """
     preset = zoo.info(name)
-    shown = preset.weight_sets[next(iter(preset.shares(weights)))].labels
-    image, found = (volumes.read(path).conform("RAS").array for path in (scan, labels))
-    grey = np.clip(image / np.percentile(image, 99.5), 0, 1)
-    # A colour for each structure, the same on both sides.
-    structures = list(dict.fromkeys(without_side(label.name) for label in shown[1:]))
-    colors = np.zeros((int(found.max()) + 1, 3))
-    for label in shown[1:]:
-        if label.id < len(colors):
-            colors[label.id] = distinct_color(structures.index(without_side(label.name)))
-    box = _box(grey > 0.05)
-    grey, found = grey[box], found[box]
-    place = np.rint(ndimage.center_of_mass(found > 0)).astype(int)
+    structures = preset.weight_sets[next(iter(preset.shares(weights)))].labels[1:]
+    shown = viewer_scan(volumes.read(scan), volumes.read_labels(labels).array, structures)
     # The coronal slice of a brain, the sagittal one of a hippocampus, show most structures.
-    cut = (slice(None), place[1] - 10) if "whole_brain" in weights else (place[0],)
-    plain, painted = (
-        _upright(part) for part in (grey[cut][..., None].repeat(3, -1), _painted(grey[cut], found[cut], colors))
-    )
-    _write(picture(name, weights), painted)
+    view = SAGITTAL if weights == CROPPED else CORONAL
+    _write(picture(name, weights), plane(shown, view, HEIGHT, OPACITY))
     if (name, weights) == START_WEIGHTS:
-        _write(START, np.concatenate([plain, painted], axis=1), scale=2)
+        sides = [plane(shown, view, 2 * HEIGHT, opacity) for opacity in (0.0, OPACITY)]
+        _write(START, np.concatenate(sides, axis=1))
 
 
-def _box(mask):
-    """Returns the slices of the box around a mask, with a margin."""
-    ends = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
-    return tuple(slice(max(0, first - MARGIN), last + 1 + MARGIN) for first, last in ends)
+def _write(path, pixels):
+    write_small_png(Image.fromarray(pixels), path, COLORS)
 
 
-def _painted(grey, labels, colors):
-    labels = labels.astype(int)
-    share = OPACITY * (labels > 0)[..., None]
-    return (1 - share) * grey[..., None] + share * colors[labels] / 255
-
-
-def _upright(picture):
-    """Returns a slice with its second axis upwards and its first to the right."""
-    return np.flip(picture.swapaxes(0, 1), 0)
-
-
-def _write(path, picture, scale=1):
-    zoom = scale * HEIGHT / picture.shape[0]
-    picture = np.clip(ndimage.zoom(picture, (zoom, zoom, 1), order=1), 0, 1)
-    image = Image.fromarray(np.rint(255 * picture).astype("uint8")).quantize(COLORS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda temporary: image.save(temporary, format="png", optimize=True))
-
-
-def _scan(whole):
-    image, name = (template(), "mni152") if whole else (crop(template(), FIRST, LAST), "mni152_hippocampus")
+def _scan(is_whole):
+    image, name = (template(), "mni152") if is_whole else (crop(template(), FIRST, LAST), "mni152_hippocampus")
     path = OUTPUT / f"{name}.nii.gz"
     if not path.exists():
         volumes.save(image, path)

@@ -13,8 +13,8 @@ from nilearn.datasets import load_mni152_template
 from PIL import Image
 
 import recalib_keras
+from docs.small_png import write_small_png
 from recalib_keras import evaluation, volumes, zoo
-from recalib_keras.core.files import atomic_write
 
 TARGET = Path(__file__).with_name("pictures") / "whole_brain.png"
 PRESET, WEIGHTS, SLICES = "densenet3d_pe", "whole_brain", 5
@@ -31,9 +31,7 @@ def main() -> None:
     structures = zoo.weight_set(PRESET, WEIGHTS).labels[1:]
     with tempfile.TemporaryDirectory() as folder:
         drawn = evaluation.overlay(volumes.read(template), array, structures, Path(folder) / "picture.png", SLICES)
-        picture = Image.open(drawn).convert("RGB")
-    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
-    atomic_write(TARGET, lambda path: few.save(path, format="png", optimize=True))
+        write_small_png(Image.open(drawn), TARGET)
     print(f"{TARGET}: {TARGET.stat().st_size / 1000:.0f} kB")
 
 

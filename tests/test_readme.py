@@ -1,7 +1,10 @@
 """The statements of README.md are true."""
 
 import re
+import runpy
 from pathlib import Path
+
+import pytest
 
 from docs import recipe_keys, scoreboard, tasks_table
 from recalib_keras import zoo
@@ -40,3 +43,28 @@ def test_links_have_targets():
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def readme_on_an_index():
+    """The function that makes the README of a package index, of the section `metadata` of setup.cfg."""
+    return runpy.run_path(str(README.with_name("setup.py")), run_name="setup")["readme"]
+
+
+def relative_links(text):
+    return re.findall(r"\]\((?!https?:)([^)]*)\)", text)
+
+
+def test_on_an_index_links_lead_into_the_repository_if_its_address_is_known(readme_on_an_index):
+    urls = "\nPaper = https://doi.org/10\nSource = https://example.org/team/recalib"
+    text = readme_on_an_index({"version": "1.2.3", "project_urls": urls})
+    assert relative_links(text) == []
+    assert "![Sagittal, coronal and axial" in text
+    assert "](https://example.org/team/recalib/raw/v1.2.3/docs/pictures/whole_brain.png)" in text
+    assert "[The scoreboard](https://example.org/team/recalib/blob/v1.2.3/zoo/README.md)" in text
+
+
+def test_on_an_index_nothing_leads_nowhere_without_an_address(readme_on_an_index):
+    text = readme_on_an_index({"version": "1.2.3", "project_urls": "\nPaper = https://doi.org/10"})
+    assert relative_links(text) == [] and "![" not in text and "MNI152 template" not in text
+    assert "\nThe scoreboard has all presets" in text

@@ -30,7 +30,7 @@ structures of the validation scans and lead to the cards, which say what the wei
     Each score is of one training, on scans that also chose its best epoch, so it is optimistic.
     [Limits](index.md#limits) says what the weights know and what they do not.
 """
-CAPTION = "All pictures show the MNI152 template, which no preset was trained on"
+CAPTION = "All pictures show the MNI152 template ([credits](pictures/credits.md)), which no preset was trained on"
 
 
 def page() -> str:

@@ -60,6 +60,8 @@ evaluation.overlay(scan, segmentation.labels, segmentation.structures, "overlay.
 # %% [markdown]
 # ![The scan, and the two parts of the hippocampus in colour, in three planes](../pictures/tutorial_segment.png)
 #
+# (The MNI152 template, see [credits](../pictures/credits.md).)
+#
 # Always look at some segmentations before you use their numbers. For 3-D views, open `scan.nii.gz` and `labels.nii.gz`
 # together in FSLeyes, ITK-SNAP or 3D Slicer: both lie on the same grid.
 #
@@ -82,6 +84,9 @@ recalib(["segment", "scan.nii.gz", "-o", "results", "--preset", "unet3d_pe", "--
 #
 # Options that are good to know:
 #
+# - `--report` writes [a page to look at](../reports.md), with slices to scroll through, volumes and warnings;
+# - `--probabilities` and `--uncertainty` write [maps](../maps_and_dicom.md), `--structures hippocampus,amygdala` keeps
+#   these structures alone;
 # - `--flip` averages with the prediction of the mirror image;
 # - `--weights NAME:0.6,NAME:0.4` averages several weight sets of a preset. An average may have a name of its own, such
 #   as `--weights whole_brain` of `densenet2d_scse`, which is that of three views;

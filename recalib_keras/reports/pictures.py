@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from recalib_keras.evaluation.figures.slices import VIEWS
+from recalib_keras.evaluation.figures.slices import VIEWS, View
 from recalib_keras.reports.viewer import ViewerScan
 
 OPACITY = 0.5
@@ -57,13 +57,30 @@ def planes(scan: ViewerScan, height: int, opacity: float = OPACITY) -> np.ndarra
     scale = height / max(sizes[view.shown[1]] for view in VIEWS)
     parts, gap = [], np.zeros((height, GAP, 3), np.uint8)
     for view in VIEWS:
-        plane = _plane(scan, view, np.maximum(1, np.round(sizes[[*view.shown]] * scale)), opacity)
-        parts += [_lettered(_padded(plane, height), *view.ends[:2]), gap]
+        shown = _plane(scan, view, sizes[[*view.shown]] * scale, opacity)
+        parts += [_lettered(_padded(shown, height), *view.ends[:2]), gap]
     return np.concatenate(parts[:-1], axis=1)
 
 
+def plane(scan: ViewerScan, view: View, height: int, opacity: float = OPACITY) -> np.ndarray:
+    """Returns one slice through the scan's `centre` with its labels, the patient's left on the left.
+
+    Args:
+        scan: The scan.
+        view: One of `VIEWS`.
+        height: Height of the picture in pixels.
+        opacity: Opacity of the labels, from 0 to 1.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+    """
+    wide, tall = (scan.grid.shape[axis] * scan.grid.spacing[axis] for axis in view.shown)
+    return _plane(scan, view, np.array([wide / tall, 1]) * height, opacity)
+
+
 def _plane(scan, view, size, opacity):
-    """Returns a slice with its labels, of `size` pixels."""
+    """Returns a slice with its labels, of about `size` pixels."""
+    size = np.maximum(1, np.round(size))
     at = scan.centre[view.axis]
     grey = _resized(np.take(scan.intensities, at, view.axis).astype(np.float32), size, order=1)
     classes = _resized(np.take(scan.classes, at, view.axis), size, order=0)
@@ -81,24 +98,24 @@ def _resized(plane, size, order):
     return ndimage.map_coordinates(plane, np.meshgrid(*places, indexing="ij"), order=order, mode="nearest")
 
 
-def _padded(plane, height):
-    above = (height - plane.shape[0]) // 2
-    return np.pad(plane, ((above, height - plane.shape[0] - above), (0, 0), (0, 0)))
+def _padded(pixels, height):
+    above = (height - pixels.shape[0]) // 2
+    return np.pad(pixels, ((above, height - pixels.shape[0] - above), (0, 0), (0, 0)))
 
 
-def _lettered(plane, left, right):
+def _lettered(pixels, left, right):
     """Writes the side of the patient at the left and the right border, if there is room for both."""
-    height, width, _ = plane.shape
+    height, width, _ = pixels.shape
     size = max(1, round(height / 100))
     letters = [np.kron(_glyph(letter), np.ones((size, size), bool)) for letter in (left, right)]
     tall, wide = letters[0].shape
     if width > 4 * wide and height > 2 * tall:
         top = (height - tall) // 2
         for letter, start in zip(letters, (size, width - wide - size)):
-            part = plane[top : top + tall, start : start + wide]
+            part = pixels[top : top + tall, start : start + wide]
             part[letter] = WHITE
             part[~letter] //= 3  # a dark ground, so that the letter shows on bright tissue
-    return plane
+    return pixels
 
 
 def _glyph(letter):

@@ -136,3 +136,21 @@ def test_names_in_the_table_are_never_run(chromium, write_table, tmp_path):
     choose(chromium, "structure", "1")
     assert chromium.run("window.hacked === undefined")
     assert chromium.errors() == []
+
+
+def test_in_print_nothing_is_cut_off(chromium, write_table, tmp_path):
+    """As wide as a sheet of A4 in landscape: 297 mm less the margins, at 96 pixels an inch."""
+    write_table(tmp_path, 30, changed={3: 5.0}, warned={4: f"{UNFAMILIAR}; {UNFAMILIAR}"}, name="a_rather_long_name_{}")
+    chromium.open(reports.cohort_page(tmp_path))
+    command = chromium.driver.execute_cdp_cmd
+    sheet = {"width": 1030, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+    try:
+        command("Emulation.setEmulatedMedia", {"media": "print"})
+        command("Emulation.setDeviceMetricsOverride", sheet)
+        assert chromium.run("find('scans').getBoundingClientRect().right <= innerWidth")
+        assert chromium.run("[...document.querySelectorAll('.sentence')].every(it => it.scrollHeight <= it.clientHeight)")
+        assert chromium.run("getComputedStyle(find('scans').parentElement).breakInside") == "auto"
+        assert chromium.run("getComputedStyle(find('tools')).display") == "none"
+    finally:
+        command("Emulation.clearDeviceMetricsOverride", {})
+        command("Emulation.setEmulatedMedia", {"media": ""})
