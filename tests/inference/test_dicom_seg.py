@@ -105,9 +105,10 @@ def test_is_valid_by_dciodvfy(series, labels, tmp_path):
     assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
 
 
-def test_a_scan_without_any_structure(series, labels, tmp_path):
+def test_a_scan_without_any_structure(series, labels, tmp_path, caplog):
     path = write_dicom_seg(tmp_path / "x_seg.dcm", np.zeros_like(labels), STRUCTURES, series)
     assert not read_back(path, volumes.read(series).grid).any()
+    assert caplog.messages == []
 
 
 def test_structures_that_include_others_overlap(series, labels, tmp_path):

@@ -90,12 +90,13 @@ def write_dicom_seg(
     """
     highdicom = import_highdicom()
     frames = volume_frames(series, volume)
-    source = _source(frames, Path(series))
+    source, pixels = _source(frames, Path(series)), _pixels(labels, structures)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd but harmless tags of the series
         found = highdicom.seg.Segmentation(
             source_images=source,
-            pixel_array=_pixels(labels, structures),
+            pixel_array=pixels,
+            omit_empty_frames=bool(pixels.any()),  # of an object without any voxel highdicom keeps all, and says so
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=[
                 _description(highdicom, number, one, made_by) for number, one in enumerate(structures, 1)
