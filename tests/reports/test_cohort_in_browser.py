@@ -148,7 +148,9 @@ def test_in_print_nothing_is_cut_off(chromium, write_table, tmp_path):
         command("Emulation.setEmulatedMedia", {"media": "print"})
         command("Emulation.setDeviceMetricsOverride", sheet)
         assert chromium.run("find('scans').getBoundingClientRect().right <= innerWidth")
-        assert chromium.run("[...document.querySelectorAll('.sentence')].every(it => it.scrollHeight <= it.clientHeight)")
+        assert chromium.run(
+            "[...document.querySelectorAll('.sentence')].every(it => it.scrollHeight <= it.clientHeight)"
+        )
         assert chromium.run("getComputedStyle(find('scans').parentElement).breakInside") == "auto"
         assert chromium.run("getComputedStyle(find('tools')).display") == "none"
     finally:
