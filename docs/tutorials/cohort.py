@@ -88,7 +88,7 @@ if __name__ == "__main__":
 #     recalib bids BIDS_DIR derivatives group
 #
 # The options are those of `recalib segment`: `--report`, `--probabilities`, `--structures` and so on. Label maps are
-# called `*_dseg.nii.gz`, probabilities `*_probseg.nii.gz`, each with its JSON file. `.bidsignore` names what has no place
-# in BIDS: pages, pictures, tables, and the maps `*_entropy` and `*_mutualinformation`.
+# called `*_dseg.nii.gz`, probabilities `*_probseg.nii.gz`, each with its JSON file. `.bidsignore` names what has no
+# place in BIDS: pages, pictures, tables, and the maps `*_entropy` and `*_mutualinformation`.
 #
 # The folder `containers` of the repository has this as a BIDS app, for Docker and for Apptainer.

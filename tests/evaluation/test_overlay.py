@@ -157,6 +157,17 @@ def test_flat_views_are_arranged_to_waste_little_room():
     assert [len(axes.collections) for axes in figure.axes] == [0, 2] * 3
 
 
+def test_titles_of_narrow_panels_stand_apart():
+    """A scan 3 mm wide and 12 mm high: its panels are narrower than their titles."""
+    shape = (6, 7, 5)
+    narrow = Volume(np.ones(shape, np.float32), Grid(shape, np.diag([0.5, 0.75, 2.5, 1.0])))
+    figure = draw(narrow, np.full(shape, RED.id), [RED])
+    assert len(titles(figure)) == 3
+    assert_legible(figure)
+    above, below = ([axes.get_position().x0 for axes in figure.axes[start : start + 3]] for start in (0, 3))
+    np.testing.assert_allclose(above, below)
+
+
 def test_all_channels_are_shown(scan, labels):
     channels = Channels(("T1w", "FLAIR"), (scan, Volume(-scan.array, scan.grid)))
     figure = draw(channels, labels, [RED])

@@ -245,7 +245,8 @@ def _layout(sizes, rows, legend):
     largest = max(row.max() for row in mm)
     scale = min(LARGEST_WIDTH / widest, LARGEST_HEIGHT / total, LARGEST_PANEL / largest)
     panels = [row * scale for row in mm]
-    contents = [row[:, 0].sum() + GAP * (len(row) - 1) for row in panels]
+    slots = _slots(panels, rows)
+    contents = [slot.sum() + GAP * (len(slot) - 1) for slot in slots]
     width = max(SMALLEST_WIDTH, max(contents) + 2 * MARGIN)
     columns = min(
         len(legend), max(1, int((width - 2 * MARGIN) / max(text_width(name, SMALL_FONT) + 0.55 for name, *_ in legend)))
@@ -255,9 +256,9 @@ def _layout(sizes, rows, legend):
     tall = [row[:, 1].max() for row in panels]
     figure = new_figure(width, bottom + sum(tall) + sum(heads) + GAP * len(rows), DOTS_PER_INCH, "black")
     top, lines = figure.get_figheight() - GAP / 2, []
-    for cuts, row, content, head, height in zip(rows, panels, contents, heads, tall):
+    for cuts, row, slot, content, head, height in zip(rows, panels, slots, contents, heads, tall):
         top -= head + height
-        lefts = (width - content) / 2 + np.concatenate([[0], np.cumsum(row[:-1, 0] + GAP)])
+        lefts = (width - content) / 2 + np.concatenate([[0], np.cumsum(slot[:-1] + GAP)]) + (slot - row[:, 0]) / 2
         lines.append([add_axes(figure, x, top + (height - y) / 2, wide, y) for x, (wide, y) in zip(lefts, row)])
         for x, (wide, _), cut in zip(lefts, row, cuts):
             _write(figure, x + wide / 2, top + height + 0.05, cut.title, "white", FONT)
@@ -279,6 +280,13 @@ def _legend(structures: Sequence[ShownStructure], numbers: set[int]) -> list[tup
         left_out = len(entries) - LEGEND_ENTRIES + 1
         entries[LEGEND_ENTRIES - 1 :] = [(f"and {left_out} more", "none", 1.0)]
     return entries or [("no structure found", "none", 1.0)]
+
+
+def _slots(panels, rows):
+    """Returns for each row how wide its panels and the titles above are; rows without titles stand below the first."""
+    titled = [row if any(cut.title for cut in row) else rows[0] for row in rows]
+    titles = [[text_width(cut.title, FONT) if cut.title else 0.0 for cut in row] for row in titled]
+    return [np.maximum(panel[:, 0], widths) for panel, widths in zip(panels, titles)]
 
 
 def _add_legend(figure, entries, columns):
