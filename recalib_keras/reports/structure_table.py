@@ -103,10 +103,11 @@ def _volume(volume, usual):
     """Returns a volume, with its range and a mark if it lies outside of it."""
     if usual is None:
         return millilitres(volume)
-    least, most = usual
-    mark = BELOW if volume < least else ABOVE if volume > most else ""
-    ends = f'<span class="unseen"> in validation</span> {millilitres(least)}–{millilitres(most)}'
-    return f'{millilitres(volume)}{mark}<span class="usual">{ends}</span>'
+    shown, least, most = map(millilitres, (volume, *usual))
+    mark = BELOW if volume < usual[0] else ABOVE if volume > usual[1] else ""
+    mark = "" if shown in (least, most) else mark  # a difference that is not seen is none
+    ends = f'<span class="unseen"> in validation</span> {least}–{most}'
+    return f'{shown}{mark}<span class="usual">{ends}</span>'
 
 
 def _asymmetry(row):

@@ -79,7 +79,7 @@ class Outputs(MapRequest):
             labels: All labels, background first.
         """
         numbers = [label.id for label in self.chosen(labels)]
-        return "" if len(numbers) == len(labels) - 1 else f", only {' '.join(map(str, numbers))}"
+        return "" if len(numbers) == len(labels) - 1 else f", only labels {' '.join(map(str, numbers))}"
 
     def are_missing(self, labels: Path, manifest: Mapping[str, Any], predictions: int) -> bool:
         """Returns whether a map is wanted that the manifest of a label map does not have, or not stored like this.
