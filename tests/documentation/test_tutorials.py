@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from docs.site import tutorials
+from docs.tutorial_pictures import SHOWN
 from recalib_keras.cli import main as command
 
 # What each leaves in its folder.
@@ -32,6 +33,12 @@ def assert_wrote(path, folder):
 
 def test_every_tutorial_is_known_here():
     assert {path.stem for path in tutorials.scripts()} == set(WRITES)
+
+
+def test_each_picture_of_a_tutorial_is_one_that_it_writes():
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in tutorials.scripts()}
+    assert {name for name, text in texts.items() if f"pictures/tutorial_{name}.png" in text} == set(SHOWN)
+    assert [name for name, file in SHOWN.items() if file not in WRITES[name]] == []
 
 
 @pytest.mark.filterwarnings("ignore::recalib_keras.inference.UnfamiliarScanWarning")  # the drawn scans are no brains

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recalib_keras.reports.pictures import GLYPHS, planes, png, thumbnail
+from recalib_keras.evaluation.figures.slices import VIEWS
+from recalib_keras.reports.pictures import GLYPHS, plane, planes, png, thumbnail
 from recalib_keras.reports.viewer import viewer_scan
 
 
@@ -31,6 +32,16 @@ def test_left_is_on_the_left_and_up_is_up(viewed):
     axial = picture[:, -round(64 / sizes[1:].max() * sizes[0]) :]
     red, green = (np.nonzero((axial == colour).all(axis=-1))[1] for colour in ((255, 0, 0), (0, 255, 0)))
     assert red.size and green.size and red.max() < green.min()
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=[view.name for view in VIEWS])
+def test_a_plane_alone_has_its_height_and_proportions(viewed, view):
+    wide, tall = (viewed.grid.shape[axis] * viewed.grid.spacing[axis] for axis in view.shown)
+    pixels = plane(viewed, view, 64, opacity=1)
+    assert pixels.shape == (64, round(64 * wide / tall), 3)
+    shown = {tuple(colour) for colour in pixels.reshape(-1, 3)} & set(viewed.colors)
+    classes = np.unique(np.take(viewed.classes, viewed.centre[view.axis], view.axis))
+    assert shown == {viewed.colors[place - 1] for place in classes[classes > 0]}
 
 
 def test_colours_are_blended_by_the_opacity(viewed):
