@@ -9,7 +9,7 @@ from recalib_keras.training import Recipe, train
 from recalib_keras.training.run.folder import RunFolder
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def without_pictures():
     """Trainings draw no picture of a validation here, which would take a quarter of their time; test_log.py draws."""
     with pytest.MonkeyPatch.context() as patch:
