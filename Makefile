@@ -23,8 +23,7 @@ test-slow: $(VENV)/installed-test
 # and surgery of networks, which compute the same everywhere, are tested under TensorFlow and PyTorch.
 MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
-MODELS_ON_JAX := $(addprefix tests/models/test_,$(addsuffix .py,backends conventions feature_pyramid \
-    recalibrated_networks training))
+MODELS_ON_JAX := $(addprefix tests/models/test_,$(addsuffix .py,backends recalibrated_networks training))
 # The workers of pytest, and the next run, share what JAX has compiled.
 JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(abspath .cache/jax) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
@@ -57,5 +56,6 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-%: setup.cfg | $(VENV)/bin/python
-	$(BIN)/pip install -q -e ".[$*]"
+	# Python compiles the modules that it imports; to compile all of them takes longer.
+	$(BIN)/pip install -q --no-compile -e ".[$*]"
 	touch $@

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.cli.messages import format_line
+from recalib_keras.core.messages import duration
 
 # Without bars, a line at most every so many seconds.
 LINE_SECONDS = 30.0
@@ -101,21 +102,6 @@ def open_progress(command: str, scans: Sequence[Path], with_windows: bool) -> Ba
         with_windows: Whether they are segmented here, one after the other.
     """
     return Bars(scans, with_windows) if _has_columns() else Lines(command, scans)
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in words.
-
-    Args:
-        seconds: The time.
-
-    Example:
-        >>> duration(41.6), duration(600), duration(9000)
-        ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _has_columns():

@@ -92,3 +92,19 @@ def counted(count: int, noun: str) -> str:
         ('1 scan', '3 scans')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in words.
+
+    Args:
+        seconds: The duration.
+
+    Example:
+        >>> duration(47), duration(725), duration(7260)
+        ('47 s', '12 min', '2 h 01 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

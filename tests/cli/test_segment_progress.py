@@ -11,7 +11,7 @@ import pytest
 
 from recalib_keras.cli import progress
 from recalib_keras.cli.messages import shown_steps
-from recalib_keras.cli.progress import Lines, duration
+from recalib_keras.cli.progress import Lines
 from recalib_keras.core.messages import STEPS
 from recalib_keras.core.spreading import devices
 from recalib_keras.inference.engines import keras_engine
@@ -61,10 +61,6 @@ def test_short_work_needs_no_lines(capsys):
     lines.finished()
     lines.close()
     assert capsys.readouterr().err == ""
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (0.4, 89, 90, 3600, 5400)] == ["0 s", "89 s", "2 min", "60 min", "1.5 h"]
 
 
 def on_terminal(code, columns):

@@ -38,6 +38,7 @@ def test_trains_publishes_and_resumes(recalib, folder, data, capsys):
     assert all(printed[2 + epoch].startswith(f"epoch {epoch}/2  train loss ") for epoch in (1, 2))
     assert ", validation loss " in printed[4]
     assert printed[5].startswith("mean Dice 0.") and printed[5].endswith("preset written to presets/tiny3d")
+    assert (folder / "runs" / "tiny3d-balls" / "validation.png").stat().st_size > 1000
     published = folder / "presets" / "tiny3d"
     assert zoo.load(published).output_shape[-1] == 3
     # The preset's recipe stands alone, and says the same.

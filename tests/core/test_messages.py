@@ -1,6 +1,6 @@
 import pytest
 
-from recalib_keras.core.messages import counted, did_you_mean, listed, one_line
+from recalib_keras.core.messages import counted, did_you_mean, duration, listed, one_line
 
 
 @pytest.mark.parametrize("message", ["a b", "a\nb", " a\r\n\t b ", ValueError("a\n\n  b")])
@@ -51,3 +51,13 @@ def test_listed_with_another_separator():
 @pytest.mark.parametrize(("count", "expected"), [(0, "0 scans"), (1, "1 scan"), (2, "2 scans")])
 def test_counted(count, expected):
     assert counted(count, "scan") == expected
+
+
+def test_duration():
+    assert [duration(seconds) for seconds in (0.4, 89, 91, 5400, 90000)] == [
+        "0 s",
+        "89 s",
+        "2 min",
+        "1 h 30 min",
+        "25 h 00 min",
+    ]

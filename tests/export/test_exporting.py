@@ -37,7 +37,9 @@ def unet():
     return randomize(tiny(models.UNet, 2, recalibration="scse"))
 
 
-@every_format
+@pytest.mark.parametrize(
+    "format", ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in FORMATS if name != "onnx")]
+)
 def test_a_network_of_any_size_computes_the_same(write, format, tmp_path):
     """Unpooling, a block, batch normalization and free sizes in 3-D: all that other runtimes have stumbled over."""
     arguments = {"num_classes": 3, "levels": 1, "filters": 4, "upsampling": "unpool", "normalization": "batch"}

@@ -58,6 +58,7 @@ def test_keras_names_the_remedy_at_once_instead_of_hanging(bright_preset):
         assert line.startswith("True expected the process ") and line.endswith(remedy)
 
 
+@pytest.mark.slow
 def test_a_process_that_was_forked_before_computes(bright_preset):
     """Even if another thread of its parent was segmenting."""
     body = """

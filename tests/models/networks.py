@@ -20,6 +20,17 @@ BLOCK_ARGUMENTS = {
 
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 every_rank = pytest.mark.parametrize("spatial_rank", [2, 3])
+# Where a rank more proves little: each network in one rank in every run, and in the other one in the slow tests.
+every_network_in_a_rank = pytest.mark.parametrize(
+    ("network", "spatial_rank"),
+    [
+        pytest.param(NETWORKS[name], rank, marks=pytest.mark.slow if is_slow else (), id=f"{name}-{rank}")
+        for name, rank, is_slow in (
+            *(("unet", 2, False), ("sdnet", 3, False), ("densenet", 3, False)),
+            *(("unet", 3, True), ("sdnet", 2, True), ("densenet", 2, True)),
+        )
+    ],
+)
 
 
 def tiny(network, spatial_rank=2, size=8, recalibration=None, **arguments):

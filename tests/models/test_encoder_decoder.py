@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras.src.utils.naming import to_snake_case
-from networks import every_network, every_rank, image, outputs_of, randomize, tiny
+from networks import every_network, every_network_in_a_rank, every_rank, image, outputs_of, randomize, tiny
 
 from recalib_keras import layers, models
 
@@ -133,8 +133,7 @@ def test_sizes_and_channels_may_differ():
     assert outputs_of(model, np.ones((1, 8, 12, 3), "float32")).shape == (1, 8, 12, 2)
 
 
-@every_network
-@every_rank
+@every_network_in_a_rank
 def test_layers_have_readable_names_that_every_build_repeats(network, spatial_rank):
     builds = [
         tiny(
@@ -219,8 +218,7 @@ def test_tiny_unet_equals_a_plain_reading(spatial_rank):
     np.testing.assert_allclose(outputs_of(model, x), scores / scores.sum(axis=-1, keepdims=True), rtol=1e-4, atol=1e-6)
 
 
-@every_rank
-@every_network
+@every_network_in_a_rank
 def test_patches_are_voxels_of_a_network_with_their_channels(network, spatial_rank):
     """It equals a network without patches that gets the voxels of each as channels, and predicts all their classes."""
     model = randomize(tiny(network, spatial_rank, patch_size=2, recalibration="pe", classifier_activation=None))

@@ -104,6 +104,7 @@ def test_training_leaves_frozen_weights_alone():
     assert "bottleneck_norm_1/moving_mean" in changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [models.UNet, *(pytest.param(other, marks=pytest.mark.slow) for other in (models.SDNet, models.DenseNet))],

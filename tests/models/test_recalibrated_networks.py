@@ -4,7 +4,17 @@ import functools
 
 import numpy as np
 import pytest
-from networks import BLOCK_ARGUMENTS, NETWORKS, every_network, every_rank, image, outputs_of, randomize, tiny
+from networks import (
+    BLOCK_ARGUMENTS,
+    NETWORKS,
+    every_network,
+    every_network_in_a_rank,
+    every_rank,
+    image,
+    outputs_of,
+    randomize,
+    tiny,
+)
 
 from recalib_keras import models
 
@@ -65,13 +75,13 @@ def test_there_must_be_such_a_stage():
     ("network", "spatial_rank", "recalibration"),
     [
         ("unet", 2, "cse"),
-        ("sdnet", 3, "cse"),
+        pytest.param("sdnet", 3, "cse", marks=pytest.mark.slow),
         ("densenet", 2, "sse"),
-        ("unet", 3, "sse"),
+        pytest.param("unet", 3, "sse", marks=pytest.mark.slow),
         ("sdnet", 2, "scse"),
-        ("densenet", 3, "scse"),
+        pytest.param("densenet", 3, "scse", marks=pytest.mark.slow),
         ("unet", 3, "pe"),
-        ("densenet", 2, "pe"),
+        pytest.param("densenet", 2, "pe", marks=pytest.mark.slow),
         ("sdnet", 3, "segse"),
         ("densenet", 3, "cbam"),
     ],
@@ -143,8 +153,7 @@ def test_skip_takes_its_map_from_the_layer_it_names(network):
         assert joined._keras_history.operation.name.startswith(source)
 
 
-@every_network
-@every_rank
+@every_network_in_a_rank
 def test_identity_start_changes_nothing(network, spatial_rank):
     plain = randomize(tiny(network, spatial_rank))
     arguments = {"reduction_ratio": 2, "kernel_size": 3, "use_identity_start": True}

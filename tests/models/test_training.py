@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from networks import NETWORKS, every_network, every_rank, image, outputs_of, randomize, tiny
+from networks import NETWORKS, every_network, every_network_in_a_rank, image, outputs_of, randomize, tiny
 
 from recalib_keras import layers, models
 
@@ -11,8 +11,7 @@ from recalib_keras import layers, models
 RECALIBRATION = {models.UNet: "pe", models.SDNet: "cbam", models.DenseNet: "segse"}
 
 
-@every_network
-@every_rank
+@every_network_in_a_rank
 def test_a_few_steps_lower_the_loss(network, spatial_rank):
     model = tiny(network, spatial_rank, recalibration=RECALIBRATION[network])
     inputs = image(spatial_rank)
@@ -22,8 +21,7 @@ def test_a_few_steps_lower_the_loss(network, spatial_rank):
     assert losses[-1] < 0.97 * losses[0]
 
 
-@every_network
-@every_rank
+@every_network_in_a_rank
 def test_saved_network_gives_same_outputs(network, spatial_rank, tmp_path):
     recalibration = "scse" if spatial_rank == 2 else RECALIBRATION[network]
     model = randomize(tiny(network, spatial_rank, recalibration=recalibration, skip="raw", positions=("encoder",)))

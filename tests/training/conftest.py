@@ -6,6 +6,15 @@ import pytest
 from training.synthetic import write_recipe, write_scans
 
 from recalib_keras.training import Recipe, train
+from recalib_keras.training.run.folder import RunFolder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pictures():
+    """Trainings draw no picture of a validation here, which would take a quarter of their time; test_log.py draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "draw", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session")

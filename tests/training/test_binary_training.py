@@ -59,6 +59,7 @@ def test_several_structures_start_from_one(preset, root, recipe):
     np.testing.assert_allclose(ours[..., 0], theirs[..., 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_softmax_starts_a_new_classifier(preset, root, recipe):
     softmax = dataclasses.replace(
         changed(recipe, network={"arguments": {**SIGMOID, "classifier_activation": "softmax"}}, schedule={"epochs": 1}),

@@ -25,7 +25,14 @@ def test_the_lowest_decoder_of_deep_networks_learns_from_the_others(levels, lowe
 
 
 @pytest.mark.parametrize("kind", [models.UNet, models.SDNet, models.DenseNet])
-@pytest.mark.parametrize("arguments", [{}, {"recalibration": "scse"}, {"patch_size": 2, "dropout": 0.1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        pytest.param({"recalibration": "scse"}, marks=pytest.mark.slow),
+        pytest.param({"patch_size": 2, "dropout": 0.1}, marks=pytest.mark.slow),
+    ],
+)
 def test_outputs_have_the_resolutions_of_their_decoders(kind, arguments):
     patch = arguments.get("patch_size", 1)
     supervised = SupervisedModel(network(2, kind, **arguments), DiceCrossEntropy())

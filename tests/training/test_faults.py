@@ -48,6 +48,7 @@ def run_until(moment, count, recipe_path, folder, data, backend=None):
     assert done.returncode == (0 if moment == "never" else -signal.SIGKILL), done.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(run, recipe, recipe_path, data, tmp_path):
     run_until("step", 40, recipe_path, tmp_path, data)
     assert 0 < len(read_log(tmp_path)) < 5

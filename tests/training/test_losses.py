@@ -117,7 +117,7 @@ def test_half_precision_is_summed_in_full(rng):
     assert float(keras.ops.convert_to_numpy(value)) == pytest.approx(exact, rel=1e-3)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_trains_out_of_saturation(policy):
     """The gradient stays finite where probabilities are exactly 0 and 1, all wrong, and a class is absent."""
     truth = np.zeros((1, 4, 4, 1), "uint8")
@@ -190,7 +190,7 @@ def test_equal_weights_are_a_factor_and_zero_leaves_out(rng):
     assert float(weighted(truth, probabilities, np.zeros(4))) == 0
 
 
-@pytest.mark.parametrize("weights", [[3.0, 0.0], [0.0, 3.0]])
+@pytest.mark.parametrize("weights", [[3.0, 0.0], pytest.param([0.0, 3.0], marks=pytest.mark.slow)])
 def test_fit_learns_from_the_examples_that_count(weights, rng):
     """One step by an example alone moves the weights as far as one of both with the other's weight at 0."""
     images, truth = rng.normal(size=(2, 4, 4, 1)).astype("float32"), rng.integers(0, 3, (2, 4, 4))

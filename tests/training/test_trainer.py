@@ -206,6 +206,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(recipe, data, tmp_path
     assert_same_run(tmp_path / "stopped", tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "loss"),
     [
@@ -225,6 +226,7 @@ def test_learns_by_other_losses_and_optimizers(loss, optimizer, recipe, data, tm
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"] and lines[-1]["dice"] > lines[0]["dice"] + 0.1
 
 
+@pytest.mark.slow
 def test_trains_a_2d_network_in_mixed_precision(recipe, data, tmp_path):
     planar = changed(
         recipe,

@@ -35,7 +35,8 @@ def builds(mapping):
 @pytest.mark.parametrize(
     ("block", "ratio", "positions"),
     [
-        *itertools.product(["cse", "scse"], [2, 4], ["P1", "P3", "P4"]),
+        *itertools.product(["cse"], [2, 4], ["P1", "P3", "P4"]),
+        *(pytest.param("scse", *one, marks=pytest.mark.slow) for one in itertools.product([2, 4], ["P1", "P3", "P4"])),
         ("sse", 8, "P1"),
         ("pe", 3, "P6"),
         ("pe", 2, "P6"),
@@ -49,7 +50,7 @@ def test_a_ratio_is_possible_where_the_network_can_be_built(block, ratio, positi
     assert (possible.problem(recipe(**arguments)) is None) == builds(recipe(**arguments))
 
 
-@pytest.mark.parametrize("aggregation", ["max", "concat", "multiply"])
+@pytest.mark.parametrize("aggregation", ["max", "concat", pytest.param("multiply", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("positions", ["P4", "P5"])
 @pytest.mark.parametrize("use_identity_start", [True, False])
 def test_an_aggregation_is_possible_where_the_network_can_be_built(aggregation, positions, use_identity_start):

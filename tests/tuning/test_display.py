@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from recalib_keras.tuning import Study, Trial
-from recalib_keras.tuning.reporting.display import Lines, duration, headline, table, time_left
+from recalib_keras.tuning.reporting.display import Lines, headline, table, time_left
 from recalib_keras.tuning.trials.trial import Execution
 
 STUDY = Study(space={}, recipe="r.toml")
@@ -68,13 +68,3 @@ def test_lines_of_a_trial():
     ]
     assert lines.new(TRIALS) == []
     assert len(lines.new([*TRIALS[:2], (trial(3, "completed", 0.9), None)])) == 1
-
-
-def test_duration():
-    assert [duration(seconds) for seconds in (0.4, 89, 91, 5400, 90000)] == [
-        "0 s",
-        "89 s",
-        "2 min",
-        "1 h 30 min",
-        "25 h 00 min",
-    ]

@@ -249,7 +249,7 @@ def test_a_search_that_continues_knows_earlier_scores(open_search):
     assert driver.results().trials[1].message == "hopeless: 0.8000 at epoch 1 is not among the best 1 of 2"
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 def test_random_events_lose_no_trial_and_count_none_twice(seed, open_search):
     """Three workers that die and a search that dies, at random, until the study is complete."""
     dice, driver, running, counted = random.Random(seed), open_search(), [], {}

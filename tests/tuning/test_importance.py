@@ -36,6 +36,7 @@ def test_finds_the_dimension_that_matters(results):
     assert found.is_meaningful and found.error < 0.03 < found.plain_error
 
 
+@pytest.mark.slow
 def test_not_meaningful_where_nothing_matters(results):
     for number, trial in enumerate(results.trials):
         score = 0.5 + 0.01 * (number * number * 13 % 17)

@@ -23,7 +23,6 @@ from study_processes import (
 # Each fault is a race: ten times in a row in the slow tests, and the death of a worker once in every run.
 SLOW_TURNS = [pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, 11)]
 TURNS = pytest.mark.parametrize("turn", SLOW_TURNS)
-TURNS_OF_EVERY_RUN = pytest.mark.parametrize("turn", [1, *SLOW_TURNS[1:]])
 EACH_EPOCH_ONCE = sorted((f"{t:04d}", str(s), str(e)) for t in range(len(RATES)) for s in (1, 2) for e in (1, 2, 3))
 
 
@@ -40,7 +39,7 @@ def assert_complete(folder):
     assert len(rows) == 1 + len(RATES) and all("completed" in row for row in rows[1:])
 
 
-@TURNS_OF_EVERY_RUN
+@TURNS
 def test_killed_worker(turn, recalib_tune, control, tmp_path):
     hold(control, "0001", 3)
     driver = recalib_tune("--workers", 2)

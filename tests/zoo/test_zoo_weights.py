@@ -27,8 +27,14 @@ def outputs(model):
     return model.predict_on_batch(inputs)
 
 
-@pytest.mark.parametrize("architecture", [models.UNet, models.SDNet, models.DenseNet])
-@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize(
+    ("architecture", "rank"),
+    [
+        *((models.UNet, 3), (models.SDNet, 2)),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((models.UNet, 2), (models.SDNet, 3))),
+        *(pytest.param(models.DenseNet, rank, marks=pytest.mark.slow) for rank in (2, 3)),
+    ],
+)
 def test_assigning_what_was_serialised_gives_the_same_network(architecture, rank):
     kwargs = {"architecture": architecture, "rank": rank, "dropout": 0.1, "classifier_activation": None}
     model, other = (network(seed=seed, **kwargs) for seed in (0, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from recalib_keras.core.messages import one_line
+from recalib_keras.core.messages import duration, one_line
 from recalib_keras.tuning.space.dimensions import label
 from recalib_keras.tuning.trials.trial import ENDED, RUNNING, Trial, best
 
@@ -77,22 +77,6 @@ def time_left(trials: Sequence[tuple[Trial, Progress]], total: int | None) -> fl
     typical = sum(lasted) / len(lasted) if lasted else max(known)
     waiting = total - sum(trial.status in (*ENDED, RUNNING) for trial, _ in trials)
     return (sum(typical if left is None else left for left in running) + waiting * typical) / len(running)
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration in words.
-
-    Args:
-        seconds: The duration.
-
-    Example:
-        >>> duration(47), duration(725), duration(7260)
-        ('47 s', '12 min', '2 h 01 min')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Lines:

@@ -54,12 +54,12 @@ def test_results_are_written_where_the_last_ones_were(compiled, windows):
     ("network", "shape", "recalibration", "patch_size"),
     [
         ("UNet", (4, 4, 4, 1), "pe", 1),
-        ("UNet", (4, 4, 1), "cse", 2),
         ("SDNet", (4, 4, 1), "scse", 1),
-        ("SDNet", (4, 4, 4, 1), "segse", 1),
         ("DenseNet", (4, 4, 4, 1), "pe", 2),
-        ("DenseNet", (4, 4, 4, 1), "sse", 1),
-        ("DenseNet", (4, 4, 1), "cbam", 1),
+        pytest.param("UNet", (4, 4, 1), "cse", 2, marks=pytest.mark.slow),
+        pytest.param("SDNet", (4, 4, 4, 1), "segse", 1, marks=pytest.mark.slow),
+        pytest.param("DenseNet", (4, 4, 4, 1), "sse", 1, marks=pytest.mark.slow),
+        pytest.param("DenseNet", (4, 4, 1), "cbam", 1, marks=pytest.mark.slow),
     ],
 )
 def test_every_network_and_block_can_be_converted(network, shape, recalibration, patch_size):

@@ -186,6 +186,7 @@ def test_wandb_follows_a_run_and_finds_it_again(trackers, recipe, data, tmp_path
     assert len(callback.logs) == 3 and np.isfinite(callback.logs[-1]["val_dice"])
 
 
+@pytest.mark.slow
 def test_comet_follows_a_run(trackers, recipe, data, tmp_path):
     noted, callback = trackers
     train(with_callbacks(recipe, {"name": "comet", "arguments": {"online": False}}), tmp_path / "run", data)

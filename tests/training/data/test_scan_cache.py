@@ -47,6 +47,7 @@ def test_windows_from_the_cache_are_those_from_memory(centred, data, folder):
     assert cache.use_of("scans").entries == 4
 
 
+@pytest.mark.slow
 def test_a_training_from_the_cache_is_that_from_memory(recipe, data, run, folder, tmp_path):
     train(recipe, tmp_path / "memory", data, use_cache=False)
     assert not folder.exists()

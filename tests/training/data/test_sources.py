@@ -139,6 +139,7 @@ def test_class_maps_hold_the_structures(recipe, heads):
     assert [np.unique(classes).tolist() for classes in source.class_maps()] == [[0, 1, 2, 3]] * 2
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_generated_scans(run):
     _, weight_set = run
     assert weight_set.score["dice"] > 0.6 and weight_set.data["synthetic"]
