@@ -116,7 +116,8 @@ PRESET = {
             "parameters": 100,
             "data": {"source": "made up", "licence": "CC0"},
             "score": {"dice": 0.9, "scans": "3 scans", "dice_by_structure": {"ball": 0.9}},
-            "typical": {"entropy": 0.1, "volume_ml": [1, 2], "at_edge": 0.1, "found": {"ball": 1.0}},
+            "typical": {"entropy": 0.1, "volume_ml": [1, 2], "at_edge": 0.1, "found": {"ball": 1.0},
+                        "structures_ml": {"ball": [1, 2]}, "scans": 3},
             "held_out": ["a"],
         }
     },
