@@ -18,7 +18,7 @@ def rows() -> str:
     for entry in zoo.list():
         if entry.weights == entry.task:  # not a view of an ensemble
             best.setdefault(entry.task, []).append(entry)
-    found = sorted(best.items(), key=lambda one: "generated" in _scans(one[1][0]))
+    found = sorted(best.items(), key=lambda one: "generated" in measured_on(one[1][0]))
     return "".join(_row(task, entries) for task, entries in found)
 
 
@@ -29,7 +29,7 @@ def _row(task, entries):
         _described(best).title,
         f"[`{best.name}`](zoo/presets/{best.name}/README.md)",
         f"{best.dice:.3f}",
-        _scans(best),
+        measured_on(best),
         str(len(entries)),
         best.licence.partition(":")[0],
     ]
@@ -40,7 +40,12 @@ def _described(entry):
     return zoo.weight_set(entry.name, next(iter(zoo.info(entry.name).shares(entry.weights))))
 
 
-def _scans(entry):
+def measured_on(entry: Entry) -> str:
+    """Returns the scans that a score is of, in words.
+
+    Args:
+        entry: A weight set or an ensemble.
+    """
     return _described(entry).score["scans"]
 
 

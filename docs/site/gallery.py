@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from docs.tasks_table import measured_on
 from recalib_keras import zoo
 from recalib_keras.zoo.pages.listing import Entry
 
@@ -50,7 +51,10 @@ def _section(task: str, entries: Sequence[Entry]) -> str:
     cards = "\n".join(map(_card, entries))
     shown = f"{CAPTION}.\n\n" if any(picture(entry.name, entry.weights).exists() for entry in entries) else ""
     grid = f'<div class="grid cards gallery" markdown>\n\n{cards}\n</div>\n'
-    return f"## `{task}`\n\n{_capital(title)}.\n\n{_table(task, entries)}\n\n{shown}{grid}"
+    scored = [entry for entry in entries if entry.weights == task]
+    measured = "; ".join(dict.fromkeys(map(measured_on, scored)))
+    table = f"{_table(scored)}\n\nMean Dice on {measured}."
+    return f"## `{task}`\n\n{_capital(title)}.\n\n{table}\n\n{shown}{grid}"
 
 
 def _capital(text):
@@ -61,13 +65,12 @@ def _is_ensemble(entry):
     return entry.weights in zoo.info(entry.name).ensembles
 
 
-def _table(task, entries):
-    """Returns the scores as a table: networks in rows, blocks in columns, without the members of ensembles."""
+def _table(entries):
+    """Returns the scores as a table: networks in rows, blocks in columns."""
     cells: dict[str, dict[str, str]] = {}
     for entry in sorted(entries, key=lambda entry: entry.name):
-        if entry.weights == task:
-            row = cells.setdefault(entry.name.partition("_")[0], {})
-            row[entry.block] = f"[{_score(entry)}](zoo/presets/{entry.name}.md)"
+        row = cells.setdefault(entry.name.partition("_")[0], {})
+        row[entry.block] = f"[{_score(entry)}](zoo/presets/{entry.name}.md)"
     lines = [f"| network | {' | '.join(BLOCKS.values())} |", "|---" * (1 + len(BLOCKS)) + "|"]
     lines += [f"| `{name}` | {' | '.join(row.get(block, '') for block in BLOCKS)} |" for name, row in cells.items()]
     return "\n".join(lines)
