@@ -51,15 +51,17 @@ def notes(content: ScanContent) -> str:
 
 
 def _about_range(scans):
-    """Returns what a range is, and how often it is left by chance: by the new one of n + 1 that are alike; more often, if
-    several of the n are of one head."""
-    of, share = (
-        ("", "") if scans is None else (f"{scans} ", f" with a probability of {min(1, 2 / (scans + 1)):.0%} or more")
-    )
+    """Returns what a range is, and how often chance leaves it: the new one of n + 1 alike is an extreme in 2 / (n + 1).
+
+    That is more often if several of the n scans are of one head.
+    """
+    known, often = "", "now and then"
+    if scans is not None:
+        known, often = f"{scans} ", f"with a probability of {min(1, 2 / (scans + 1)):.0%} or more"
     return (
-        f"Small numbers below a volume are the smallest and the largest in segmentations of the {of}validation scans "
+        f"Small numbers below a volume are the smallest and the largest in segmentations of the {known}validation scans "
         "by this network. They are no norm of health, age or sex. ↑ and ↓ mark what lies outside; by chance alone, "
-        f"each volume of a scan like those does so{share or ' now and then'}."
+        f"each volume of a scan like those does so {often}."
     )
 
 
