@@ -18,6 +18,7 @@ from recalib_keras.inference.engines import keras_engine
 from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine, candidates, fastest, measure
 from recalib_keras.inference.engines.factory import EngineFactory
 from recalib_keras.inference.engines.reference_run import ReferenceRun
+from recalib_keras.inference.sliding_window.window_rows import Prediction
 
 # Times on a busy machine vary by more than this factor.
 HARDLY_SLOWER = 1.25
@@ -86,6 +87,10 @@ class Undecided:
     def __call__(self, windows: np.ndarray) -> np.ndarray:
         """Returns the probabilities of windows; see `Engine`."""
         return self._factory.keras(REFERENCE.precision)(windows)
+
+    def in_rows(self, windows: np.ndarray) -> Prediction:
+        """Returns the probabilities of windows row by row, if they are large; see `Engine`."""
+        return self._factory.keras(REFERENCE.precision).in_rows(windows)
 
     def decided(self, windows: np.ndarray) -> Engine:
         """Returns the engine that the windows select; its labels are those of Keras in float32.
