@@ -2,12 +2,31 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recalib_keras.inference.sliding_window.output_grid import LabelRows
 from recalib_keras.volumes.windows import Block, Span, WindowGrid
+
+
+class WeightedWindow(NamedTuple):
+    """What is predicted for the part of a window inside a block.
+
+    Args:
+        spans: The part of the window inside the block, along each of three axes.
+        probabilities: `(*window, channels)`; an array or `WindowRows`.
+        weight: Weight of the network.
+    """
+
+    spans: Sequence[Span]
+    probabilities: Any
+    weight: float
+
+    @property
+    def plane(self) -> np.ndarray:
+        """The weights of the voxels of each row, `(Y, Z, 1)`."""
+        return np.multiply.outer(*(span.weights for span in self.spans[1:]))[..., None]
 
 
 class Aggregator:
@@ -28,26 +47,31 @@ class Aggregator:
         self._waiting: dict[int, np.ndarray] = {}
         self._free: list[np.ndarray] = []
 
-    def add(self, spans: Sequence[Span], probabilities: Any, weight: float, until: int) -> None:
-        """Adds the probabilities of a window; windows come in the order of their first row inside the block.
+    def add(self, windows: Sequence[WeightedWindow], until: int) -> None:
+        """Adds windows that start with the same row of the block; they come in the order of these rows.
 
         Args:
-            spans: The part of the window inside the block, along each of three axes.
-            probabilities: `(*window, channels)`; an array or `WindowRows`.
-            weight: Weight of the network.
+            windows: The windows. `WindowRows` of several are computed together, so that their rows need not wait.
             until: The first row that further windows show; those before it are passed on as soon as they are added.
         """
-        rows, *across = spans
-        self._pass_on(rows.start)
-        inner = tuple(slice(span.offset, span.offset + span.stop - span.start) for span in across)
-        outer = tuple(slice(s.start - low, s.stop - low) for s, (low, _) in zip(across, self.rows.needs[1:]))
-        plane = np.multiply.outer(*(span.weights for span in across))[..., None]
-        for index, row_weight in enumerate(rows.weights):
-            row = rows.start + index
-            seen = (rows.offset + index, *inner)
-            self._sums(row)[outer] += probabilities[seen] * (plane * np.float32(weight * row_weight))
+        along = [window.spans[0] for window in windows]
+        self._pass_on(along[0].start)
+        planes = [window.plane for window in windows]
+        for row in range(along[0].start, max(rows.stop for rows in along)):
+            for window, plane in zip(windows, planes):
+                self._add(window, plane, row)
             if row < until:
                 self._pass_on(row + 1)
+
+    def _add(self, window, plane, row):
+        """Adds a row of a window, if it shows it."""
+        rows, *across = window.spans
+        index = row - rows.start
+        if index < len(rows.weights):
+            inner = (slice(span.offset, span.offset + span.stop - span.start) for span in across)
+            outer = tuple(slice(s.start - low, s.stop - low) for s, (low, _) in zip(across, self.rows.needs[1:]))
+            weights = plane * np.float32(window.weight * rows.weights[index])
+            self._sums(row)[outer] += window.probabilities[(rows.offset + index, *inner)] * weights
 
     def finish(self) -> None:
         """Passes on all remaining rows."""

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
+from recalib_keras.inference.sliding_window.aggregator import Aggregator, WeightedWindow, partition
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
 from recalib_keras.inference.sliding_window.voxel_maps import VoxelMap, VoxelMaps
-from recalib_keras.inference.sliding_window.window_rows import Prediction
+from recalib_keras.inference.sliding_window.window_rows import Prediction, WindowRows
 from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut, with_channel_axis
 from recalib_keras.zoo.decision import Decide, most_probable
 
@@ -136,12 +136,15 @@ class SlidingWindow:
 
     def _aggregate(self, predicted, grids):
         """Averages the predictions of one block and passes them on to its rows of labels."""
-        aggregator = None
+        aggregator, waiting = None, []
         for task, probabilities in predicted:
             if aggregator is None:
                 aggregator = Aggregator(task.rows, self.channels, self.complete)
             spans = grids[task.view].spans(task.place, task.rows.needs)
-            aggregator.add(spans, probabilities, self.views[task.view].weight, task.until)
+            waiting.append(WeightedWindow(spans, probabilities, self.views[task.view].weight))
+            if task.is_last_of_row or not isinstance(probabilities, WindowRows):
+                aggregator.add(waiting, task.until)
+                waiting = []
         aggregator.finish()
 
     def _predicted(self, image, tasks) -> Iterator[tuple["_Task", Any]]:
@@ -187,6 +190,11 @@ class _Task(NamedTuple):
     view: int
     place: tuple
     until: int = 0
+
+    @property
+    def is_last_of_row(self):
+        """Whether no further window starts with the same row of the volume."""
+        return self.until > self.place[0]
 
 
 def _tasks(rows, grids):
