@@ -99,17 +99,24 @@ class SlidingWindow:
         """The number of sums of a voxel."""
         return self.num_classes + (self.complete is not None)
 
-    def predict(self, image: Image) -> np.ndarray:
-        """Returns the class of each voxel of the output grid, in the smallest integer type that holds all classes.
+    def empty(self, image: Image) -> np.ndarray:
+        """Returns zeros for the classes of an image, in the smallest integer type that holds all of them."""
+        shape = image.shape if self.output_grid is None else self.output_grid.shape
+        return np.zeros(shape, np.min_scalar_type(self.num_classes - 1))
+
+    def predict(self, image: Image, into: np.ndarray | None = None) -> np.ndarray:
+        """Returns the class of each voxel of the output grid.
 
         Args:
             image: Float array `(X, Y, Z)`, or anything with a `shape` of three sizes that gives such arrays for three
                 slices, those of several channels `(X, Y, Z, channels)`: oriented, resampled and normalised as the
                 networks expect.
+            into: Zeros of the output grid's shape, which become the classes; None for a new array in the smallest
+                integer type that holds all classes.
         """
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
-        labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
+        labels = self.empty(image) if into is None else into
         blocks = partition(image.shape, grids, self.channels, self._memory(grids))
         maps = VoxelMaps(labels, self._of_probabilities(self.decide), self.maps)
         rows = (output.rows(maps, block, self._observer) for block in blocks)
