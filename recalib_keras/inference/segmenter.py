@@ -362,7 +362,7 @@ def segment(
         weights: Name of one of the preset's weight sets or ensembles, or several weight sets to average; see
             `Segmenter`. Defaults to its first weight set, or to the ensemble that it is part of.
         volume: Index of the volume to take from a 4-D file.
-        engine: `"keras"`, `"openvino"` or `"auto"`: the one that is faster on this machine for the same labels.
+        engine: `"keras"`, `"openvino"` or `"auto"`: OpenVINO where its labels are those of Keras.
         precision: `"float32"`, `"bfloat16"` or `"auto"`, selected with the engine.
         flips: Whether to average with the prediction of the left-right mirror image.
 
