@@ -33,8 +33,8 @@ segmentation = segmenter("scan.nii.gz")
 segmentation.image().to_filename("labels.nii.gz")
 
 # %% [markdown]
-# The first scan on a machine takes longer: the segmenter tries its engines and keeps the fastest one that gives the
-# same labels. `Segmenter(…, engine="keras", precision="float32")` leaves that out.
+# The first scan on a machine takes longer: the segmenter tries its engines and keeps a fast one that gives the same
+# labels. `Segmenter(…, engine="keras", precision="float32")` leaves that out.
 #
 # ## Volumes, uncertainty, warnings
 

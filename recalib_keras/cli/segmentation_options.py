@@ -41,7 +41,7 @@ def add_segmentation_arguments(parser: ArgumentParser) -> None:
         "--engine",
         choices=("auto", "keras", "openvino"),
         default="auto",
-        help="what computes; auto (default): the fastest here with the same labels, selected once and remembered",
+        help="what computes; auto (default): OpenVINO if its labels are those of Keras; selected once and remembered",
     )
     parser.add_argument(
         "--precision",

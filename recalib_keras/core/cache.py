@@ -15,7 +15,7 @@ from recalib_keras.core.errors import WriteError
 
 # The folders in the cache, with what they hold. Nothing else is ever removed.
 PARTS = {
-    "engines": "compiled networks, and which engine was the fastest",
+    "engines": "compiled networks, and which engine was selected",
     "files": "SHA-256 of files of scans",
     "presets": "presets from the internet, fetched again when they are needed",
     "scans": "scans prepared for training",

@@ -1,10 +1,12 @@
 """Volumes of structures, their share of the whole, the asymmetry of pairs, and whether the scan cuts them off."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from recalib_keras.core.scratch import pieces
 from recalib_keras.evaluation.structures import StructureLike, numbers_of, side
 from recalib_keras.volumes import Grid
 
@@ -46,8 +48,10 @@ def structure_volumes(labels: np.ndarray, grid: Grid, structures: Sequence[Struc
             side. One that includes others has all of their numbers in its attribute `numbers`; voxels count once in
             the total.
     """
-    numbers, counts = np.unique(labels, return_counts=True)
-    counted = dict(zip(numbers.tolist(), counts.tolist()))
+    counted: Counter[int] = Counter()
+    for piece in pieces(labels):  # NumPy sorts a copy
+        numbers, counts = np.unique(labels[piece], return_counts=True)
+        counted.update(dict(zip(numbers.tolist(), counts.tolist())))
     inside = {structure.id: numbers_of(structure) for structure in structures}
     voxels = {number: sum(counted.get(each, 0) for each in within) for number, within in inside.items()}
     total = sum(counted.get(number, 0) for number in {each for within in inside.values() for each in within})

@@ -8,6 +8,7 @@ import numpy as np
 
 from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.sliding_window.predict import View
+from recalib_keras.inference.sliding_window.window_rows import changed
 from recalib_keras.inference.uncertainty import Measures, normalized_entropy
 from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import OwnAsymmetry, ReferenceRange
@@ -129,4 +130,6 @@ def _with_channels(view, channels):
     """Returns a view that gives, for each class of the ensemble, the probability of the network's matching class."""
     if np.array_equal(channels, np.arange(len(channels))):
         return view
-    return dataclasses.replace(view, predict=lambda windows: view.predict(windows)[..., channels])
+    return dataclasses.replace(
+        view, predict=lambda windows: changed(lambda sums: sums[..., channels], view.predict(windows))
+    )

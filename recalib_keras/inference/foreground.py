@@ -19,7 +19,7 @@ SHARE_OF_THRESHOLD = 0.5
 MARGIN = 4
 
 
-def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarray:
+def predict_foreground(sliding_window: SlidingWindow, image: Image, into: np.ndarray | None = None) -> np.ndarray:
     """Returns the class of each voxel: predicted in the foreground, background in the air around it.
 
     Further maps keep the values that they have in the air.
@@ -30,14 +30,15 @@ def predict_foreground(sliding_window: SlidingWindow, image: Image) -> np.ndarra
     Args:
         sliding_window: Predicts the classes.
         image: As for `SlidingWindow.predict`.
+        into: Zeros of the output grid's shape, which become the classes; None for a new array.
     """
     box = _box(image, sliding_window.views)
     output = sliding_window.output_grid or SameGrid(image.shape)
-    labels = np.zeros(output.shape, np.min_scalar_type(sliding_window.num_classes - 1))
+    labels = sliding_window.empty(image) if into is None else into
     where = output.within(box)
     maps = [one.part(where) for one in sliding_window.maps]
     inside = replace(sliding_window, output_grid=output.part(box), maps=maps)
-    labels[where] = inside.predict(Crop(image, box))
+    inside.predict(Crop(image, box), labels[where])
     return labels
 
 

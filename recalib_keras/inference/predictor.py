@@ -7,6 +7,7 @@ import numpy as np
 
 from recalib_keras.inference.engines import Engine, KerasEngine, Undecided
 from recalib_keras.inference.sliding_window.predict import View, central_windows
+from recalib_keras.inference.sliding_window.window_rows import changed, predicted, whole
 from recalib_keras.inference.test_time_flip import with_flip
 from recalib_keras.volumes.windows import Image
 from recalib_keras.zoo import WeightSet
@@ -56,7 +57,7 @@ class Predictor:
         if isinstance(self.engine, Undecided):
             windows = central_windows(image, expects.window, expects.margin)
             self.engine = self.engine.decided(as_network_sees(windows, expects))
-        predict = self._predict if extend is None else lambda windows: extend(self._predict(windows))
+        predict = self._predict if extend is None else lambda windows: changed(extend, self._predict(windows))
         if self.predictions > 1:
             predict = with_flip(predict, self.weight_set.labels, expects.lateral_axis)
         voxels_per_batch = getattr(self.engine, "voxels_per_batch", None)
@@ -65,8 +66,8 @@ class Predictor:
     def _predict(self, windows):
         """Returns probabilities `(batch, *window, num_classes)` of windows `(batch, *seen, channels)`."""
         expects = self.weight_set.input
-        probabilities = self.engine(as_network_sees(windows, expects))
+        prediction = predicted(self.engine, as_network_sees(windows, expects))
         if self.weight_set.network.has_sigmoid:
-            probabilities = with_background(probabilities)
+            prediction = changed(with_background, prediction)
         axis = expects.slice_axis
-        return probabilities if axis is None else np.expand_dims(probabilities, axis + 1)
+        return prediction if axis is None else np.expand_dims(whole(prediction), axis + 1)

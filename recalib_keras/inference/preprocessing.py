@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes
+from recalib_keras.core.scratch import lies_in_file, pieces
 from recalib_keras.inference.sliding_window.output_grid import output_grid
 from recalib_keras.volumes import Channels, Grid, Volume
 from recalib_keras.zoo import Input
@@ -53,7 +54,13 @@ class PreprocessedScan:
 
     def __getitem__(self, part: tuple[slice, slice, slice]) -> np.ndarray:
         """Returns the normalised voxels of three slices."""
-        return self._normalize(self._array[part])
+        voxels = self._array[part]
+        if not lies_in_file(voxels):
+            return self._normalize(voxels)
+        values = np.empty(voxels.shape, np.float32)
+        for piece in pieces(voxels):
+            values[piece] = self._normalize(voxels[piece])
+        return values
 
 
 class PreprocessedChannels:
@@ -97,9 +104,19 @@ def as_seen(scan: Volume | Channels, expects: Input) -> PreprocessedScan | Prepr
     return PreprocessedChannels(scan, expects) if isinstance(scan, Channels) else PreprocessedScan(scan, expects)
 
 
+def turned_back(array: np.ndarray, grid: Grid, orientation: str) -> np.ndarray:
+    """Returns an array whose axes are along `orientation` with the axes of a scan, as a view of it.
+
+    Args:
+        array: Values on `grid.oriented(orientation)`.
+        grid: The scan's grid.
+        orientation: Three letters, see `Grid.oriented`.
+    """
+    own, wanted = nib.io_orientation(grid.affine), nib.orientations.axcodes2ornt(orientation)
+    return nib.orientations.apply_orientation(np.asarray(array), nib.orientations.ornt_transform(wanted, own))
+
+
 def _oriented(scan, orientation):
     """Returns the scan's array with its axes along `orientation`, as a view of it."""
-    turn = nib.orientations.ornt_transform(
-        nib.io_orientation(scan.grid.affine), nib.orientations.axcodes2ornt(orientation)
-    )
-    return nib.orientations.apply_orientation(np.asarray(scan.array), turn)
+    own, wanted = nib.io_orientation(scan.grid.affine), nib.orientations.axcodes2ornt(orientation)
+    return nib.orientations.apply_orientation(np.asarray(scan.array), nib.orientations.ornt_transform(own, wanted))

@@ -12,12 +12,13 @@ import nibabel as nib
 import numpy as np
 
 from recalib_keras import volumes, zoo
+from recalib_keras.core.scratch import pieces, scan_array
 from recalib_keras.inference.engines import Engine, open_engine
 from recalib_keras.inference.ensemble import NetworkEnsemble
 from recalib_keras.inference.foreground import predict_foreground
 from recalib_keras.inference.maps.making import MapMaker, MapRequest
 from recalib_keras.inference.predictor import Predictor
-from recalib_keras.inference.preprocessing import as_seen
+from recalib_keras.inference.preprocessing import as_seen, turned_back
 from recalib_keras.inference.quality_control import UnfamiliarScanWarning
 from recalib_keras.inference.segmentation import Segmentation
 from recalib_keras.inference.sliding_window.predict import Progress, SlidingWindow, View
@@ -201,8 +202,8 @@ class Segmenter:
                 `Segmentation.probabilities`.
             uncertainty_maps: Whether to keep `Segmentation.entropy` too, and `Segmentation.mutual_information` where
                 several predictions are averaged.
-            scratch: Folder for maps that are too large for the memory, in files without names; None for the folder
-                of temporary files.
+            scratch: Folder for labels and maps that are too large for the memory, in files without names; None for the
+                folder of temporary files.
 
         Returns:
             The labels on the scan's own grid, with volumes, uncertainty and warnings.
@@ -229,10 +230,13 @@ class Segmenter:
             decide=decision_for(self.labels),
             progress=progress,
         )
-        found = predict_foreground(maker.joined(sliding_window), image)
-        classes = volumes.resample(found, image.oriented, scan.grid, order=0)
+        numbers = self._numbers
+        labels = scan_array(image.oriented.shape, numbers.dtype, scratch)
+        predict_foreground(maker.joined(sliding_window), image, labels)
+        for piece in pieces(labels):
+            labels[piece] = numbers[labels[piece]]
         shown = scan.first if isinstance(scan, Channels) else scan
-        label_map = dataclasses.replace(shown, array=self._numbers[classes])
+        label_map = dataclasses.replace(shown, array=turned_back(labels, scan.grid, self.input.orientation))
         segmentation = Segmentation(
             label_map,
             self.labels,
@@ -358,7 +362,7 @@ def segment(
         weights: Name of one of the preset's weight sets or ensembles, or several weight sets to average; see
             `Segmenter`. Defaults to its first weight set, or to the ensemble that it is part of.
         volume: Index of the volume to take from a 4-D file.
-        engine: `"keras"`, `"openvino"` or `"auto"`: the one that is faster on this machine for the same labels.
+        engine: `"keras"`, `"openvino"` or `"auto"`: OpenVINO where its labels are those of Keras.
         precision: `"float32"`, `"bfloat16"` or `"auto"`, selected with the engine.
         flips: Whether to average with the prediction of the left-right mirror image.
 

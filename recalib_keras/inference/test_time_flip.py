@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from recalib_keras.inference.sliding_window.window_rows import Prediction, changed, flipped
 from recalib_keras.zoo import Label
 from recalib_keras.zoo.labels import counterpart_classes
 
-Predict = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[np.ndarray], Prediction]
 
 
 def with_flip(predict: Predict, labels: Sequence[Label], axis: int) -> Predict:
@@ -18,7 +19,7 @@ def with_flip(predict: Predict, labels: Sequence[Label], axis: int) -> Predict:
 
     Args:
         predict: Function from `(batch, *window, 1)` to probabilities `(batch, *window, num_classes)`, with further
-            channels behind them, if any, that both sides share. Its next call may overwrite the result.
+            channels behind them, if any, that both sides share. Its next call may overwrite an array, but no rows.
         labels: One for each class; `mirror` is the number of the counterpart on the other side.
         axis: Axis of the window that runs from left to right.
 
@@ -27,12 +28,16 @@ def with_flip(predict: Predict, labels: Sequence[Label], axis: int) -> Predict:
     """
     counterparts = list(counterpart_classes(labels))
 
-    def predict_both(windows: np.ndarray) -> np.ndarray:
-        there = np.array(predict(windows))
+    def average(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+        mean = there + back[..., [*counterparts, *range(len(counterparts), back.shape[-1])]]
+        mean /= 2
+        return mean
+
+    def predict_both(windows: np.ndarray) -> Prediction:
+        there = predict(windows)
+        if isinstance(there, np.ndarray):
+            there = there.copy()
         mirror_image = np.ascontiguousarray(np.flip(windows, axis + 1))
-        back = np.flip(predict(mirror_image), axis + 1)
-        there += back[..., [*counterparts, *range(len(counterparts), back.shape[-1])]]
-        there /= 2
-        return there
+        return changed(average, there, flipped(predict(mirror_image), axis))
 
     return predict_both

@@ -11,6 +11,7 @@ from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.intensities import ct_range
 from recalib_keras.core.memory import memory_for
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.core.scratch import extremes, release
 from recalib_keras.volumes.outliers import usual_range
 
 # The range of a CT in Hounsfield units: air to dense bone.
@@ -102,14 +103,16 @@ def normalizer(
     sorted_values = min(array.size, MOST_SORTED)
     with memory_for(3 * 8 * sorted_values, f"the statistics of {array.size:,} voxels", NEED_LESS, name, VolumeError):
         clip = usual_range(array if original is None else original, method, name) if method in RELATIVE else None
+        rescale = METHODS[method](array if clip is None else np.clip(array, *clip))
+        release(array)
         if clip is None:
-            return METHODS[method](array)
-        rescale = METHODS[method](np.clip(array, *clip))
+            return rescale
         return lambda part: rescale(np.clip(part, *clip))
 
 
 def _zscore(array):
-    if array.min() == array.max():
+    lowest, highest = extremes(array)
+    if lowest == highest:
         return _zero
     # float64: in float32 the sums over millions of voxels lose the digits that matter.
     mean = array.mean(dtype=np.float64)
@@ -129,7 +132,7 @@ def _percentile(array):
     bright = sample[sample > threshold_of_bright(np.clip(sample, low, most))]
     high = float(np.percentile(bright, HIGH_PERCENTILE)) if bright.size else low
     if low == high:
-        low, high = float(array.min()), float(array.max())
+        low, high = map(float, extremes(array))
     if low == high:
         return _zero
     return _rescaling(low, high - low, clip=(0, 1))
@@ -162,7 +165,7 @@ def _every_few_slices(array):
 
 
 def _minmax(array):
-    low, high = float(array.min()), float(array.max())
+    low, high = map(float, extremes(array))
     return _zero if low == high else _rescaling(low, high - low)
 
 

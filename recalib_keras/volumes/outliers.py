@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from recalib_keras.core.errors import warn_of_scan
+from recalib_keras.core.scratch import extremes
 
 # Everything is judged by about this many voxels, evenly spread.
 SAMPLE = 2**18
@@ -46,7 +47,7 @@ def usual_range(array: np.ndarray, method: str, name: str | os.PathLike | None =
         >>> usual_range(np.arange(1000.0), "zscore") is None
         True
     """
-    lowest, highest = float(array.min()), float(array.max())
+    lowest, highest = map(float, extremes(array))
     sample = _sample(array)
     low, high = (lowest, highest) if method == "percentile" else _without_wild(array, sample, lowest, highest)
     if (low, high) != (lowest, highest):

@@ -17,6 +17,7 @@ from nibabel.openers import ImageOpener
 
 from recalib_keras.core.errors import VolumeError, warn_of_scan
 from recalib_keras.core.memory import memory_for
+from recalib_keras.core.scratch import extremes, release, scan_array
 from recalib_keras.volumes import dicom
 from recalib_keras.volumes.dicom.files import is_dicom_file
 from recalib_keras.volumes.grid import Grid
@@ -56,7 +57,8 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
         volume: Which volume of a 4-D file or of a DICOM series of several to read, counted from 0. A fourth axis of
             length 1 needs none.
         keep_integers: Whether integers of 8 or 16 bits that need no scaling keep their type, in a half or a quarter of
-            the memory.
+            the memory. A file's voxels of more than 128 MiB then lie in a file without a name in the folder of
+            temporary files, which goes with the array, and need not be in memory as a whole.
 
     Returns:
         The scan on its own grid. Its array is float32, the header's scaling is applied, and all values are finite.
@@ -75,7 +77,7 @@ def read(path: Source, volume: int | None = None, keep_integers: bool = False) -
         array, grid, header = _load_series(path, volume)
     else:
         is_kept = _is_small_integer if keep_integers else lambda dtype: False
-        array, grid, header = _load(path, volume, is_kept)
+        array, grid, header = _load(path, volume, is_kept, scan_array if keep_integers else _in_memory)
     array = _usable_intensities(array, _name(path))
     return Volume(array, grid, header, _source(path))
 
@@ -109,8 +111,14 @@ def _load_series(path, volume):
     return scan.array, scan.grid, scan.header
 
 
-def _load(path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool]) -> tuple[np.ndarray, Grid, Any]:
-    """Returns array, grid and header. The array becomes float32 unless `is_kept(dtype)`."""
+def _in_memory(shape, dtype, order):
+    return np.empty(shape, dtype, order)
+
+
+def _load(
+    path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool], make: Callable[..., np.ndarray] = _in_memory
+) -> tuple[np.ndarray, Grid, Any]:
+    """Returns array, grid and header. The array, one that `make` gives, becomes float32 unless `is_kept(dtype)`."""
     name = _name(path)
     with quiet_nibabel():
         if in_memory := isinstance(path, nib.spatialimages.SpatialImage):
@@ -125,7 +133,7 @@ def _load(path: Source, volume: int | None, is_kept: Callable[[np.dtype], bool])
         if not is_nifti(header) and not (is_plain_analyze(header) and not sides_are_guessed(image)):
             check_voxel_size(header, name)
         grid = grid_of(image, header, name)
-        array = _values(image, name, select, is_kept)
+        array = _values(image, name, select, is_kept, make)
     # nibabel sets the goodRASFlag in a copy of an MGH header.
     return array, grid, header if is_unplaced(header) else image.header.copy()
 
@@ -134,7 +142,7 @@ def _is_small_integer(dtype):
     return dtype.kind in "iu" and dtype.itemsize <= 2
 
 
-def _values(image, name, select, is_kept):
+def _values(image, name, select, is_kept, make):
     count = math.prod(image.shape)
     try:
         with _opened(image.dataobj) as voxels:
@@ -142,7 +150,7 @@ def _values(image, name, select, is_kept):
             dtype = dtype if is_kept(dtype) else np.dtype(np.float32)
             needed = math.prod(image.shape[:3]) * dtype.itemsize
             with memory_for(needed, f"{count:,} voxels", NEED_LESS, name, VolumeError):
-                return _slab_by_slab(voxels, select, dtype)
+                return _slab_by_slab(voxels, select, make(voxels.shape[:3], dtype, order="F"))
     except VolumeError:
         raise
     except Exception as error:  # EOFError, OSError, zlib.error, ValueError: all that can break in the middle of a file
@@ -158,13 +166,13 @@ def _damaged(name, count, reason):
     )
 
 
-def _slab_by_slab(voxels, select, dtype):
-    """Returns a copy of the selected voxels in native byte order; the file may change or vanish later."""
-    values = np.empty(voxels.shape[:3], dtype, order="F")
+def _slab_by_slab(voxels, select, values):
+    """Returns the array of values with the selected voxels copied into it; the file may change or vanish later."""
     slices = max(1, VOXELS_AT_ONCE // math.prod(values.shape[:2]))
     for start in range(0, values.shape[2], slices):
         slab = slice(start, min(start + slices, values.shape[2]))
         np.copyto(values[..., slab], voxels[(*select[:2], slab, *select[3:])])
+        release(values)
     return values
 
 
@@ -201,7 +209,7 @@ def _check_length(image, name):
 
 
 def _usable_intensities(array, name):
-    lowest, highest = float(array.min()), float(array.max())
+    lowest, highest = map(float, extremes(array))
     if not np.isfinite([lowest, highest]).all():
         lowest, highest = _fill_holes(array, name)
     if lowest == highest:

@@ -11,9 +11,10 @@ import pytest
 from scipy import ndimage
 
 from recalib_keras import volumes
+from recalib_keras.core import scratch
 from recalib_keras.core.errors import WriteError
 from recalib_keras.inference import Ensemble, Segmenter
-from recalib_keras.inference.maps import MapRequest, scan_map, scratch
+from recalib_keras.inference.maps import MapRequest, scan_map
 from recalib_keras.inference.sliding_window import predict
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Input, Label, Network, WeightSet

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from recalib_keras.zoo.decision import innermost, with_background
+from recalib_keras.inference.sliding_window.window_rows import changed, predicted, whole
+from recalib_keras.zoo.decision import innermost, most_probable, with_background
 
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -21,6 +22,9 @@ ROUNDS, MOST_SECONDS = 5, 2.0
 
 class Engine(Protocol):
     """Computes the probabilities of a network.
+
+    One that has a method `in_rows` too, with the same arguments, may give the probabilities of large windows as
+    `WindowRows`, which stay valid: see `sliding_window.window_rows.predicted`.
 
     Attributes:
         name: `"keras"` or `"openvino"`.
@@ -107,11 +111,23 @@ def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigm
         reference: Labels `(batch, *spatial)` by Keras in float32.
         has_sigmoid: Whether each structure has a probability of its own.
     """
-    probabilities = engine(windows)  # the first call is not timed
-    labels = innermost(with_background(probabilities)) if has_sigmoid else probabilities.argmax(axis=-1)
+    labels = found_labels(engine, windows, has_sigmoid)  # the first call is not timed
     same, structures = labels == reference, (labels != 0) | (reference != 0)
     same_structures = float(same[structures].mean()) if structures.any() else 1.0
-    return Measurement(seconds_of(lambda: engine(windows)), float(same.mean()), same_structures)
+    seconds = seconds_of(lambda: found_labels(engine, windows, has_sigmoid))
+    return Measurement(seconds, float(same.mean()), same_structures)
+
+
+def found_labels(engine: Engine, windows: np.ndarray, has_sigmoid: bool = False) -> np.ndarray:
+    """Returns the labels that an engine finds in windows, `(batch, *spatial)`.
+
+    Args:
+        engine: The engine.
+        windows: `(batch, *spatial, channels)`.
+        has_sigmoid: Whether each structure has a probability of its own.
+    """
+    decide = (lambda sums: innermost(with_background(sums))) if has_sigmoid else most_probable
+    return whole(changed(decide, predicted(engine, windows)))
 
 
 def seconds_of(call: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
 from recalib_keras.zoo import WeightSet
 
 DIGEST_LENGTH = 64
-LAYOUT = 1  # of the cache; with another number, all existing content counts as missing
+LAYOUT = 2  # of the cache; with another number, all existing content counts as missing
 
 
 class Cache:

@@ -1,5 +1,6 @@
 """Probabilities by Keras, on the backend that it runs on."""
 
+import functools
 import json
 import os
 import sys
@@ -13,6 +14,9 @@ from recalib_keras.core.backend import start_backend
 from recalib_keras.core.errors import EngineError
 from recalib_keras.core.messages import STEPS
 from recalib_keras.core.spreading import devices
+from recalib_keras.inference.engines import classifier_split
+from recalib_keras.inference.engines.base import found_labels
+from recalib_keras.inference.sliding_window.window_rows import Prediction
 from recalib_keras.zoo.decision import THRESHOLD
 
 # Devices of GPUs on Linux: of NVIDIA, of AMD, and of Windows that runs Linux.
@@ -55,6 +59,24 @@ class KerasEngine:
         check_process()
         return ops.convert_to_numpy(self.model.predict_on_batch(windows))
 
+    def in_rows(self, windows: np.ndarray) -> Prediction:
+        """Returns the probabilities of windows row by row, if they are large; see `Engine`."""
+        networks = self._split
+        if networks is None:
+            return self(windows)
+        from keras import ops
+
+        check_process()
+        features = ops.convert_to_numpy(networks.body.predict_on_batch(windows))
+        (_, rows, *_), (_, given, *_) = networks.classifier.input_shape, networks.classifier.output_shape
+        classify = networks.classifier.predict_on_batch
+        return classifier_split.in_rows(features, rows, given, lambda maps: ops.convert_to_numpy(classify(maps)))
+
+    @functools.cached_property
+    def _split(self):
+        """The network in two parts, or None; a GPU is faster with the whole."""
+        return classifier_split.split(self.model) if _lies_on_cpu(self.model) else None
+
 
 def check_process() -> None:
     """Checks that Keras can compute in this process; in a forked one it would wait forever for threads of its parent.
@@ -75,10 +97,14 @@ def check_process() -> None:
 def labels_of(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from windows `(batch, *spatial, channels)` to the labels `(batch, *spatial)` of a Keras model.
 
-    The probabilities stay in the backend: a copy of those of a whole head would need as much memory again.
+    The probabilities of a whole head are never in memory all at once, or stay in the backend: a copy would need as
+    much again.
     """
     import keras
 
+    engine = KerasEngine(model)
+    if engine._split is not None:
+        return lambda windows: found_labels(engine, windows, has_sigmoid(model))
     labels = keras.Model(model.input, _classes(model))
     return lambda windows: keras.ops.convert_to_numpy(labels.predict_on_batch(windows))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from recalib_keras.core.errors import EngineError
 from recalib_keras.inference.engines import keras_engine, openvino_engine
-from recalib_keras.inference.engines.base import REFERENCE, seconds_of
+from recalib_keras.inference.engines.base import REFERENCE
 
 # Windows in which structures have a smaller share than this say nothing about them.
 LEAST_STRUCTURES = 0.001
@@ -30,14 +30,12 @@ class ReferenceRun(NamedTuple):
 
     Args:
         labels: `(batch, *spatial)`.
-        seconds: Time that the labels took.
         compiled: The network compiled by OpenVINO, as bytes by precision; empty if the windows show no structures.
         refusal: Why OpenVINO cannot compile the network, in words; None if it can.
         has_sigmoid: Whether each structure has a probability of its own.
     """
 
     labels: np.ndarray
-    seconds: float
     compiled: dict[str, bytes]
     refusal: str | None
     has_sigmoid: bool = False
@@ -95,12 +93,9 @@ def run_here(
         threads: See `run_reference`.
     """
     model = keras_engine.load(preset, weights, REFERENCE.precision, threads).model
-    find_labels = keras_engine.labels_of(model)
-    labels = find_labels(windows)  # the first call, in which Keras compiles, is not timed
-    run = ReferenceRun(labels, 0.0, {}, None, keras_engine.has_sigmoid(model))
+    run = ReferenceRun(keras_engine.labels_of(model)(windows), {}, None, keras_engine.has_sigmoid(model))
     if not run.shows_structures:
         return run
-    run = run._replace(seconds=seconds_of(lambda: find_labels(windows)))
     try:
         return run._replace(compiled=openvino_engine.convert(model, precisions) if precisions else {})
     except EngineError as error:
@@ -114,8 +109,7 @@ def serve() -> None:
     np.save(folder / LABELS, run.labels)
     for precision, content in run.compiled.items():
         (folder / precision).write_bytes(content)
-    facts = {"seconds": run.seconds, "refusal": run.refusal, "compiled": list(run.compiled)}
-    facts["has_sigmoid"] = run.has_sigmoid
+    facts = {"refusal": run.refusal, "compiled": list(run.compiled), "has_sigmoid": run.has_sigmoid}
     (folder / FACTS).write_text(json.dumps(facts))
 
 
@@ -123,4 +117,4 @@ def _read(folder):
     facts = json.loads((folder / FACTS).read_text())
     compiled = {precision: (folder / precision).read_bytes() for precision in facts["compiled"]}
     labels = np.load(folder / LABELS)
-    return ReferenceRun(labels, facts["seconds"], compiled, facts["refusal"], facts["has_sigmoid"])
+    return ReferenceRun(labels, compiled, facts["refusal"], facts["has_sigmoid"])

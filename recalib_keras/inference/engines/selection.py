@@ -18,9 +18,7 @@ from recalib_keras.inference.engines import keras_engine
 from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine, candidates, fastest, measure
 from recalib_keras.inference.engines.factory import EngineFactory
 from recalib_keras.inference.engines.reference_run import ReferenceRun
-
-# Times on a busy machine vary by more than this factor.
-HARDLY_SLOWER = 1.25
+from recalib_keras.inference.sliding_window.window_rows import Prediction
 
 
 def open_engine(
@@ -33,9 +31,9 @@ def open_engine(
     """Returns what computes the probabilities of a preset's network.
 
     On TensorFlow without a GPU, `"auto"` selects among Keras and OpenVINO, in float32 and bfloat16. The first scan
-    selects the engine, among those that give the labels of Keras in float32; see `Undecided`. The selection is
-    remembered for this network and machine, with the network that OpenVINO compiled. Elsewhere `"auto"` is Keras in
-    float32.
+    selects the engine, among those that give the labels of Keras in float32, OpenVINO before Keras; see `Undecided`.
+    The selection is remembered for this network and machine, with the network that OpenVINO compiled. Elsewhere
+    `"auto"` is Keras in float32.
 
     Args:
         preset: One of `recalib_keras.zoo.names()`, or the path of a folder with a `preset.json`.
@@ -70,8 +68,8 @@ def open_engine(
 class Undecided:
     """Takes the place of an engine until a scan selects it; computes with Keras in float32 until then.
 
-    OpenVINO is selected if it is faster than Keras in float32, or hardly slower: it needs no Keras, which takes
-    gigabytes, and longer to start than most scans take to segment. Otherwise the fastest of all is selected.
+    OpenVINO is selected if it gives the same labels, in its faster precision: it needs no Keras, which takes gigabytes,
+    and longer to start than most scans take to segment. Otherwise the faster precision of Keras is selected.
 
     Args:
         factory: Opens the engines.
@@ -87,6 +85,10 @@ class Undecided:
         """Returns the probabilities of windows; see `Engine`."""
         return self._factory.keras(REFERENCE.precision)(windows)
 
+    def in_rows(self, windows: np.ndarray) -> Prediction:
+        """Returns the probabilities of windows row by row, if they are large; see `Engine`."""
+        return self._factory.keras(REFERENCE.precision).in_rows(windows)
+
     def decided(self, windows: np.ndarray) -> Engine:
         """Returns the engine that the windows select; its labels are those of Keras in float32.
 
@@ -99,19 +101,19 @@ class Undecided:
         Raises:
             EngineError: If the labels of all candidates differ from those of Keras in float32.
         """
-        by_openvino, by_keras = self._choices_of("openvino"), self._choices_of("keras")
+        by_openvino = self._choices_of("openvino")
         run = self._factory.reference_run(windows, by_openvino)
         if not run.shows_structures:
             return self
         measured = self._measured(by_openvino, windows, run)
         best = fastest(measured)
-        if best is None or (by_keras and measured[best].seconds >= HARDLY_SLOWER * run.seconds):
-            measured |= self._measured(by_keras, windows, run)
+        if best is None:
+            measured |= self._measured(self._choices_of("keras"), windows, run)
             best = fastest(measured)
         if best is None:
             raise _disagreement(measured)
         self._factory.cache.write_choice(self.choices, best)
-        STEPS.info("%s %s is the fastest with the same labels; this machine remembers it", *best)
+        STEPS.info("%s %s is fast and gives the same labels; this machine remembers it", *best)
         return self._factory.open(best, run)
 
     def _choices_of(self, engine):

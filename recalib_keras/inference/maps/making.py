@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from recalib_keras.core.messages import did_you_mean
+from recalib_keras.core.scratch import scratch_array
 from recalib_keras.inference.ensemble import NetworkEnsemble
 from recalib_keras.inference.maps.scan_map import (
     DTYPES,
@@ -21,7 +22,6 @@ from recalib_keras.inference.maps.scan_map import (
     slope_of,
     stored,
 )
-from recalib_keras.inference.maps.scratch import scratch_array
 from recalib_keras.inference.sliding_window.predict import SlidingWindow
 from recalib_keras.inference.sliding_window.voxel_maps import VoxelMap
 from recalib_keras.inference.structure_choice import choose_structures

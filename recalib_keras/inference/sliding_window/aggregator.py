@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,65 +10,97 @@ from recalib_keras.inference.sliding_window.output_grid import LabelRows
 from recalib_keras.volumes.windows import Block, Span, WindowGrid
 
 
+class WeightedWindow(NamedTuple):
+    """What is predicted for the part of a window inside a block.
+
+    Args:
+        spans: The part of the window inside the block, along each of three axes.
+        probabilities: `(*window, channels)`; an array or `WindowRows`.
+        weight: Weight of the network.
+    """
+
+    spans: Sequence[Span]
+    probabilities: Any
+    weight: float
+
+    @property
+    def plane(self) -> np.ndarray:
+        """The weights of the voxels of each row, `(Y, Z, 1)`."""
+        return np.multiply.outer(*(span.weights for span in self.spans[1:]))[..., None]
+
+
 class Aggregator:
     """Sums the weighted probabilities of windows inside a block, and passes each row on as soon as it is complete.
 
-    Only as many rows along the first axis are in memory as the largest window covers: a row that was passed on makes
-    room for the next one.
+    A row is in memory from the first window that shows it until no further one does; then it makes room for another.
 
     Args:
         rows: Takes the complete rows, and says which block it needs.
-        depth: The most rows that a window covers.
         channels: Number of sums of a voxel: one for each class, and any further ones.
         complete: Changes the sums of a row in place when they are complete, or None.
     """
 
-    def __init__(
-        self, rows: LabelRows, depth: int, channels: int, complete: Callable[[np.ndarray], None] | None = None
-    ):
+    def __init__(self, rows: LabelRows, channels: int, complete: Callable[[np.ndarray], None] | None = None):
         self.rows, self._complete = rows, complete
         (self._start, self._stop), *across = rows.needs
-        sizes = [high - low for low, high in across]
-        self._sums = np.zeros((min(depth, self._stop - self._start), *sizes, channels), "float32")
+        self._shape = (*(high - low for low, high in across), channels)
+        self._waiting: dict[int, np.ndarray] = {}
+        self._free: list[np.ndarray] = []
 
-    def add(self, spans: Sequence[Span], probabilities: np.ndarray, weight: float) -> None:
-        """Adds the probabilities of a window; windows come in the order of their first row inside the block.
+    def add(self, windows: Sequence[WeightedWindow], until: int) -> None:
+        """Adds windows that start with the same row of the block; they come in the order of these rows.
 
         Args:
-            spans: The part of the window inside the block, along each of three axes.
-            probabilities: `(*window, channels)`.
-            weight: Weight of the network.
+            windows: The windows. `WindowRows` of several are computed together, so that their rows need not wait.
+            until: The first row that further windows show; those before it are passed on as soon as they are added.
         """
-        rows, *across = spans
-        self._flush(rows.start)
-        inner = tuple(slice(span.offset, span.offset + span.stop - span.start) for span in across)
-        outer = tuple(slice(s.start - low, s.stop - low) for s, (low, _) in zip(across, self.rows.needs[1:]))
-        plane = np.multiply.outer(*(span.weights for span in across))[..., None]
-        for index, row_weight in enumerate(rows.weights):
-            sums = self._sums[(rows.start + index) % len(self._sums)]
-            seen: Any = (rows.offset + index, *inner)
-            sums[outer] += probabilities[seen] * (plane * np.float32(weight * row_weight))
+        along = [window.spans[0] for window in windows]
+        self._pass_on(along[0].start)
+        planes = [window.plane for window in windows]
+        for row in range(along[0].start, max(rows.stop for rows in along)):
+            for window, plane in zip(windows, planes):
+                self._add(window, plane, row)
+            if row < until:
+                self._pass_on(row + 1)
+
+    def _add(self, window, plane, row):
+        """Adds a row of a window, if it shows it."""
+        rows, *across = window.spans
+        index = row - rows.start
+        if index < len(rows.weights):
+            inner = (slice(span.offset, span.offset + span.stop - span.start) for span in across)
+            outer = tuple(slice(s.start - low, s.stop - low) for s, (low, _) in zip(across, self.rows.needs[1:]))
+            weights = plane * np.float32(window.weight * rows.weights[index])
+            self._sums(row)[outer] += window.probabilities[(rows.offset + index, *inner)] * weights
 
     def finish(self) -> None:
         """Passes on all remaining rows."""
-        self._flush(self._stop)
+        self._pass_on(self._stop)
 
-    def _flush(self, stop):
+    def _sums(self, row):
+        """Returns the sums of a row, zeros at first."""
+        if row not in self._waiting:
+            sums = self._free.pop() if self._free else np.empty(self._shape, "float32")
+            sums[:] = 0
+            self._waiting[row] = sums
+        return self._waiting[row]
+
+    def _pass_on(self, stop):
         for row in range(self._start, stop):
-            sums = self._sums[row % len(self._sums)]
+            sums = self._sums(row)
             if self._complete is not None:
                 self._complete(sums)
             self.rows.take(row, sums)
-            sums[:] = 0
+            self._free.append(self._waiting.pop(row))
         self._start = max(self._start, stop)
 
 
 def partition(shape: Sequence[int], grids: Sequence[WindowGrid], num_classes: int, memory: int) -> list[Block]:
     """Returns the blocks of a volume that are predicted one after the other, so that the sums of one fit into memory.
 
-    An `Aggregator` keeps as many rows of a block as the largest window covers. A window that overlaps with several
-    blocks is predicted once for each of them. Of all ways to cut the volume into equal blocks that fit, this is the
-    one with the fewest voxels to predict.
+    An `Aggregator` keeps at most as many rows of a block as the largest window covers. A window that overlaps with
+    several blocks is predicted once for each of them. Of all ways to cut the volume into equal blocks that fit, this is
+    the one with the fewest voxels to predict.
 
     Args:
         shape: Three sizes of the volume in voxels.

@@ -4,13 +4,14 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from recalib_keras.inference.sliding_window.aggregator import Aggregator, partition
+from recalib_keras.inference.sliding_window.aggregator import Aggregator, WeightedWindow, partition
 from recalib_keras.inference.sliding_window.output_grid import LabelRows, OutputGrid, SameGrid
 from recalib_keras.inference.sliding_window.voxel_maps import VoxelMap, VoxelMaps
+from recalib_keras.inference.sliding_window.window_rows import Prediction, WindowRows
 from recalib_keras.volumes.windows import OVERLAP, Image, Observer, WindowGrid, cut, with_channel_axis
 from recalib_keras.zoo.decision import Decide, most_probable
 
@@ -31,8 +32,8 @@ class View:
     """One network's way to look at a volume.
 
     Args:
-        predict: Function from `(batch, *seen, channels)` to probabilities `(batch, *window, num_classes)`. Its next
-            call may overwrite the result.
+        predict: Function from `(batch, *seen, channels)` to probabilities `(batch, *window, num_classes)`; large ones
+            may come as `WindowRows`. Its next call may overwrite an array.
         window: Three sizes in voxels.
         weight: Weight of its probabilities beside those of other views, above 0.
         voxels_per_batch: About how many voxels to predict at a time; None for what suits a CPU.
@@ -40,7 +41,7 @@ class View:
         channels: Number of channels of the image.
     """
 
-    predict: Callable[[np.ndarray], np.ndarray]
+    predict: Callable[[np.ndarray], Prediction]
     window: tuple[int, int, int]
     weight: float = 1.0
     voxels_per_batch: int | None = None
@@ -54,7 +55,7 @@ class SlidingWindow:
 
     Overlapping windows of each view cover the image; beyond the image, its edge is repeated. The probabilities of a
     view's windows are averaged with Gaussian weights, and those averages with the weights of the views. Sums of
-    probabilities are kept for the largest window's width along the first axis only: what no further window reaches
+    probabilities are kept for the largest window's width along the first axis at most: what no further window reaches
     becomes labels at once. If even that needs too much memory, the volume is cut into blocks that are predicted one
     after the other, and a window that overlaps with several is predicted for each. The labels do not depend on the
     memory.
@@ -98,17 +99,24 @@ class SlidingWindow:
         """The number of sums of a voxel."""
         return self.num_classes + (self.complete is not None)
 
-    def predict(self, image: Image) -> np.ndarray:
-        """Returns the class of each voxel of the output grid, in the smallest integer type that holds all classes.
+    def empty(self, image: Image) -> np.ndarray:
+        """Returns zeros for the classes of an image, in the smallest integer type that holds all of them."""
+        shape = image.shape if self.output_grid is None else self.output_grid.shape
+        return np.zeros(shape, np.min_scalar_type(self.num_classes - 1))
+
+    def predict(self, image: Image, into: np.ndarray | None = None) -> np.ndarray:
+        """Returns the class of each voxel of the output grid.
 
         Args:
             image: Float array `(X, Y, Z)`, or anything with a `shape` of three sizes that gives such arrays for three
                 slices, those of several channels `(X, Y, Z, channels)`: oriented, resampled and normalised as the
                 networks expect.
+            into: Zeros of the output grid's shape, which become the classes; None for a new array in the smallest
+                integer type that holds all classes.
         """
         grids = [WindowGrid(image.shape, view.window, self.overlap) for view in self.views]
         output = self.output_grid or SameGrid(image.shape)
-        labels = np.zeros(output.shape, np.min_scalar_type(self.num_classes - 1))
+        labels = self.empty(image) if into is None else into
         blocks = partition(image.shape, grids, self.channels, self._memory(grids))
         maps = VoxelMaps(labels, self._of_probabilities(self.decide), self.maps)
         rows = (output.rows(maps, block, self._observer) for block in blocks)
@@ -135,16 +143,18 @@ class SlidingWindow:
 
     def _aggregate(self, predicted, grids):
         """Averages the predictions of one block and passes them on to its rows of labels."""
-        aggregator = None
+        aggregator, waiting = None, []
         for task, probabilities in predicted:
             if aggregator is None:
-                depth = max(grid.reach[0] for grid in grids)
-                aggregator = Aggregator(task.rows, depth, self.channels, self.complete)
+                aggregator = Aggregator(task.rows, self.channels, self.complete)
             spans = grids[task.view].spans(task.place, task.rows.needs)
-            aggregator.add(spans, probabilities, self.views[task.view].weight)
+            waiting.append(WeightedWindow(spans, probabilities, self.views[task.view].weight))
+            if task.is_last_of_row or not isinstance(probabilities, WindowRows):
+                aggregator.add(waiting, task.until)
+                waiting = []
         aggregator.finish()
 
-    def _predicted(self, image, tasks) -> Iterator[tuple["_Task", np.ndarray]]:
+    def _predicted(self, image, tasks) -> Iterator[tuple["_Task", Any]]:
         """Yields each task with the probabilities of its window; the batches of a view all have one size."""
         counts = [sum(task.view == index for task in tasks) for index in range(len(self.views))]
         batches = [_empty_batch(view, count) for view, count in zip(self.views, counts)]
@@ -181,17 +191,25 @@ def central_windows(
 
 
 class _Task(NamedTuple):
-    """A window to predict for the rows of a block: the index of its view, and where it starts."""
+    """A window to predict for the rows of a block: the index of its view, where it starts, and the next one's row."""
 
     rows: LabelRows
     view: int
     place: tuple
+    until: int = 0
+
+    @property
+    def is_last_of_row(self):
+        """Whether no further window starts with the same row of the volume."""
+        return self.until > self.place[0]
 
 
 def _tasks(rows, grids):
     """Returns the windows that a block's rows need, in the order of their start along the first axis."""
     tasks = [_Task(rows, view, place) for view, grid in enumerate(grids) for place in grid.places(rows.needs)]
-    return sorted(tasks, key=lambda task: (task.place[0], task.view, task.place))
+    tasks.sort(key=lambda task: (task.place[0], task.view, task.place))
+    untils = [task.place[0] for task in tasks[1:]] + [rows.needs[0][1]]
+    return [task._replace(until=until) for task, until in zip(tasks, untils)]
 
 
 def _empty_batch(view, count):

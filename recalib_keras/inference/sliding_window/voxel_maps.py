@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from recalib_keras.core.scratch import release
 from recalib_keras.zoo.decision import Decide, most_probable
 
+# Labels and maps that lie in files leave the memory after so many voxels.
+RELEASED_AFTER = 2**22
 # From sums of probabilities `(…, channels)` to the values of a map, `(…)` or `(…, values)`.
 Values = Callable[[np.ndarray], np.ndarray]
 
@@ -41,6 +45,7 @@ class VoxelMaps:
 
     def __init__(self, labels: np.ndarray, decide: Decide = most_probable, further: Sequence[VoxelMap] = ()):
         self.labels, self.decide, self.further = labels, decide, tuple(further)
+        self._voxels = 0  # since what lies in files was released
 
     def part(self, where: tuple[slice, ...]) -> VoxelMaps:
         """Returns the maps of some slices of the grid, which write into the arrays of these."""
@@ -56,3 +61,8 @@ class VoxelMaps:
         self.labels[where] = self.decide(sums)
         for one in self.further:
             one.array[where] = one.of(sums)
+        self._voxels += math.prod(sums.shape[:-1])
+        if self._voxels >= RELEASED_AFTER:
+            for array in (self.labels, *(one.array for one in self.further)):
+                release(array)
+            self._voxels = 0

@@ -21,7 +21,7 @@ def in_another_process(monkeypatch):
 
 def test_a_run_has_labels_and_compiled_networks(bright_preset, windows):
     tried = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows)
-    assert np.array_equal(tried.labels == 1, windows[..., 0] > 0) and tried.seconds > 0 and tried.refusal is None
+    assert np.array_equal(tried.labels == 1, windows[..., 0] > 0) and tried.refusal is None
     for precision in PRECISIONS:
         engine = openvino_engine.OpenVINOEngine(tried.compiled[precision], precision)
         assert np.array_equal(engine(windows).argmax(-1), tried.labels)
@@ -33,7 +33,7 @@ def test_another_process_finds_the_same(bright_preset, windows, monkeypatch):
     monkeypatch.setattr(reference_run, "run_here", None)
     in_another_process(monkeypatch)
     there = reference_run.run_reference(bright_preset, "default", PRECISIONS, windows, threads=1)
-    assert np.array_equal(here.labels, there.labels) and there.seconds > 0 and there.refusal is None
+    assert np.array_equal(here.labels, there.labels) and there.refusal is None
     for precision in PRECISIONS:
         engine = openvino_engine.OpenVINOEngine(there.compiled[precision], precision)
         assert np.array_equal(engine(windows).argmax(-1), here.labels)
@@ -50,7 +50,7 @@ def test_windows_without_structures_are_not_compiled_for(bright_preset, windows,
     in_another_process(monkeypatch)
     there = reference_run.run_reference(bright_preset, "default", PRECISIONS, dark, threads=1)
     for tried in (here, there):
-        assert not tried.shows_structures and tried.labels.shape == dark.shape[:-1] and tried[1:4] == (0.0, {}, None)
+        assert not tried.shows_structures and tried.labels.shape == dark.shape[:-1] and tried[1:3] == ({}, None)
 
 
 @pytest.mark.slow
