@@ -27,12 +27,15 @@ class RecalibError(Exception):
         remedy: How to fix it.
 
     Attributes:
-        file, part, expected, received, remedy: As given; None for parts that were not given.
+        file, part, expected, received, remedy: As given; None for parts that were not given. Without a remedy, that of
+            the class, if it has one.
 
     Example:
         >>> str(RecalibError(file="a.nii", expected="3 axes", received="2", remedy="give a volume"))
         'a.nii: expected 3 axes, got 2; give a volume'
     """
+
+    usual_remedy: str | None = None
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class RecalibError(Exception):
         remedy: str | None = None,
     ):
         self.file, self.part = file, part
-        self.expected, self.received, self.remedy = expected, received, remedy
+        self.expected, self.received, self.remedy = expected, received, remedy or self.usual_remedy
         super().__init__(one_line(self._in_words() if message is None else message))
 
     def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
@@ -89,6 +92,8 @@ class WriteError(RecalibError, OSError):
 
 class RecordError(RecalibError, ValueError):
     """The content of a recipe, a preset or a study does not fit what it must describe."""
+
+    usual_remedy = "correct this value"
 
 
 class VolumeError(RecalibError, ValueError):

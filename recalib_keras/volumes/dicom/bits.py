@@ -42,4 +42,6 @@ def pixels_of(dataset: Dataset, file: str | os.PathLike) -> np.ndarray:
         return up_to_high >> unused
     if np.array_equal(up_to_high, values):
         return values
-    raise unusable(file, "HighBit", f"{stored - 1} (BitsStored is {stored}), or pixels that show which is true", str(high))
+    raise unusable(
+        file, "HighBit", f"{stored - 1} (BitsStored is {stored}), or pixels that show which is true", str(high)
+    )

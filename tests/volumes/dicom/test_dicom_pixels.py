@@ -82,7 +82,10 @@ def test_padding_of_floating_point_pixels(series, pixels, name, dtype, vr, limit
     padded[:, :2] = np.resize(stored, padded[:, :2].shape)
 
     def own(index):
-        return {f"{name}PixelData": padded[index].astype(dtype).tobytes(), "BitsAllocated": np.dtype(dtype).itemsize * 8}
+        return {
+            f"{name}PixelData": padded[index].astype(dtype).tobytes(),
+            "BitsAllocated": np.dtype(dtype).itemsize * 8,
+        }
 
     folder = series(change=own)
     for path in folder.iterdir():
