@@ -22,6 +22,7 @@ LARGEST_WINDOW = 4096
 SPACING_RANGE = (0.01, 30.0)  # mm
 MOST_CONTEXT = 32
 LARGEST_ARGUMENT = 1_000_000
+LONGEST_ARGUMENT = 1000  # characters
 ARGUMENTS = "network.arguments"
 
 
@@ -207,6 +208,8 @@ class Network:
             )
         object.__setattr__(self, "arguments", architecture.with_current_names(self.arguments))
         for key, value in self.arguments.items():
+            if len(repr(value)) > LONGEST_ARGUMENT:
+                raise RecordError(expected=f"`arguments: {key}` to be short", received=shown(value))
             for number in numbers_in(value):
                 check_range(number, f"`arguments: {key}`", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
 
@@ -268,9 +271,7 @@ class Network:
         try:
             architecture.Architecture(shape, 2, **others)
         except ValueError as error:
-            raise RecordError(
-                f"{ARGUMENTS}: {error}" + ("" if "; " in str(error) else "; correct this value")
-            ) from None
+            raise RecordError(f"{ARGUMENTS}: {error}") from None
         except TypeError as error:
             raise RecordError(
                 part=ARGUMENTS, expected="values of the types that the network takes", received=f"others ({error})"

@@ -49,7 +49,7 @@ class RecalibError(Exception):
     ):
         self.file, self.part = file, part
         self.expected, self.received, self.remedy = expected, received, remedy or self.usual_remedy
-        super().__init__(one_line(self._in_words() if message is None else message))
+        super().__init__(one_line(self._in_words() if message is None else self._with_remedy(str(message))))
 
     def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
         """Returns this error with the file that it is about, for code that knows the file only further out.
@@ -72,6 +72,11 @@ class RecalibError(Exception):
         return type(self)(
             message, file=file, part=part, expected=self.expected, received=self.received, remedy=self.remedy
         )
+
+    def _with_remedy(self, message: str) -> str:
+        """Returns a whole message, with the usual remedy if it is a complaint without one."""
+        lacks_one = "expected " in message and ", got " in message and "; " not in message
+        return f"{message}; {self.usual_remedy}" if self.usual_remedy and lacks_one else message
 
     def _in_words(self) -> str:
         remedy = "" if self.remedy is None else f"; {self.remedy}"

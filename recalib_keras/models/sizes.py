@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-
 # Beyond these no network was ever useful, and none can be built in reasonable time and memory.
 MOST_LEVELS, MOST_FILTERS, MOST_KERNEL_SIZE, MOST_PATCH_SIZE = 16, 8192, 63, 64
 

@@ -81,6 +81,8 @@ def test_without_a_remedy_the_class_may_have_one():
     assert str(VolumeError(expected="3 axes", received="2")) == "expected 3 axes, got 2"
     error = RecordError(expected="3 axes", received="2")
     assert str(error) == "expected 3 axes, got 2; correct this value" and error.remedy == "correct this value"
+    assert str(RecordError("a: expected 3 axes, got 2")) == "a: expected 3 axes, got 2; correct this value"
+    assert str(RecordError("expected 3 axes, got 2; add one")) == "expected 3 axes, got 2; add one"
 
 
 def test_at_names_the_file_of_a_plain_message_too():

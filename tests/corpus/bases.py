@@ -152,8 +152,8 @@ def _of_channels():
         {"id": 3, "name": "right core", "mirror": 2},
     ]
     recipe["network"]["arguments"] = {
-        "levels": 2, "filters": 4, "classifier_activation": "sigmoid", "pool_sizes": [[1, 2, 2]], "skip": "raw",
-        "upsampling": "unpool", "data_format": "channels_last",
+        "levels": 2, "filters": 4, "classifier_activation": "sigmoid", "pool_sizes": [[1, 2, 2], [2, 2, 2]],
+        "skip": "raw", "upsampling": "unpool", "data_format": "channels_last", "convention": "paper",
     }  # fmt: skip
     recipe["input"] |= {"channels": ["FLAIR", "T1w"], "normalization": ["zscore", "ct:-160:240"]}
     recipe["data"] = {"folder": "tumours", "source": "made up", "licence": "CC0", "folds": 5, "fold": 1,

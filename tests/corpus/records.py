@@ -56,14 +56,18 @@ def recipe_cases(rng: np.random.Generator) -> Iterator[Case]:
     texts = [*_texts(tomli_w.dumps(RECIPE).encode(), "TOML"), *EXTENDS.items()]
     files = [Case(f"recipe: {name}", lambda folder, make=make: make(folder), "recipe", must=_must(name))
              for name, make in texts]  # fmt: skip
-    files += [Case(f"recipe: good, {what}", lambda folder, recipe=recipe: _file(folder, tomli_w.dumps(recipe)), "recipe",
-                   must="read") for what, recipe in RECIPES.items()]  # fmt: skip
+    files += [_good(what) for what in RECIPES]
     yield from shuffled(rng, files)
     yield from shuffled(rng, cases)
 
 
 def _must(name):
     return "read" if name == "with a mark" else "refuse"
+
+
+def _good(what):
+    text = tomli_w.dumps(RECIPES[what])
+    return Case(f"recipe: good, {what}", lambda folder: _file(folder, text), "recipe", must="read")
 
 
 def _recipe(what, place, value):

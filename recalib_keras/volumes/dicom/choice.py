@@ -179,7 +179,7 @@ def _dimensions(frames):
 
 
 def _volumes(values, frames, places, there) -> list[list[Frame]] | None:
-    """Returns the frames of each value, if they make volumes: one at each position, in half of them at all positions."""
+    """Returns the frames of each value, if they make volumes: one at each position, half of them at all."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, value in enumerate(values):
         groups[value].append(index)
