@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 # Beyond these no network was ever useful, and none can be built in reasonable time and memory.
 MOST_LEVELS, MOST_FILTERS, MOST_KERNEL_SIZE, MOST_PATCH_SIZE = 16, 8192, 63, 64
 
@@ -23,7 +25,7 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
     Raises:
         ValueError: If it is none, or lies outside.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
         raise ValueError(f"expected `{name}` to be an integer, got {value!r}")
     if value < least or (most is not None and value > most):
         allowed = f"at least {least}" if most is None or value < least else f"at most {most}"
