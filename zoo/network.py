@@ -257,7 +257,7 @@ class Network:
             check_keys(settings, known, f"{ARGUMENTS}.recalibration_args")
 
     def check_values(self, input: Input) -> None:
-        """Checks the values of the arguments, all but the block's own, without Keras and without building anything.
+        """Checks the values of the arguments, all but those of the block, without Keras and without building anything.
 
         Args:
             input: What the network sees. Whether its levels divide the window is seen where it is built.
@@ -270,6 +270,9 @@ class Network:
         shape = (*(None for _ in input.shape[:-1]), input.shape[-1])
         try:
             architecture.Architecture(shape, 2, **others)
+            block = self.arguments.get("recalibration")
+            if block is not None and str(block) not in architecture.BLOCKS and ">" not in str(block):
+                architecture.block_class(block)  # raises; a block of one's own is "package>Name" and may come later
         except ValueError as error:
             raise RecordError(f"{ARGUMENTS}: {error}") from None
         except TypeError as error:
