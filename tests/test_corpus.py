@@ -1,18 +1,26 @@
 """The corpus of bad and odd input, and that it notices what it should; see `tests/corpus`."""
 
+import collections
+import dataclasses
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from corpus import readers
+from corpus.bases import PRESET, RECIPES
 from corpus.cases import KINDS, Case, Place, cases_of, choose
 from corpus.runner import run
+
+from recalib_keras.models.architecture import ARGUMENTS
+from recalib_keras.training import Recipe
+from recalib_keras.zoo.preset import WeightSet
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,6 +78,34 @@ def test_cases_are_the_same_for_a_seed(kind):
     first, second = ([case.name for _, case in choose(5, 3, [kind])] for _ in range(2))
     assert first == second and len(set(first)) == 5
     assert next(cases_of(kind, 3)).name == first[0]
+
+
+def test_the_good_files_have_every_key():
+    """Each key is then given every absurd value."""
+    keys = collections.defaultdict(set)
+    for record, tables in ((Recipe, RECIPES.values()), (WeightSet, PRESET["weight_sets"].values())):
+        for table in tables:
+            _collect(record, table, keys)
+    assert {record: found for record, found in keys.items() if found != _keys_of(record)} == {}
+
+
+def _keys_of(record):
+    return {field.name for field in dataclasses.fields(record) if field.init}
+
+
+def _collect(record, table, keys):
+    """Adds the keys of a table, and those of the tables in it, to the keys of their kind of record."""
+    keys[record] |= table.keys()
+    for name, hint in typing.get_type_hints(record).items():
+        for kind in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(kind) and name in table:
+                for below in table[name] if isinstance(table[name], list) else [table[name]]:
+                    _collect(kind, below, keys)
+
+
+def test_the_good_networks_have_every_argument():
+    tables = [recipe["network"]["arguments"] for recipe in RECIPES.values()]
+    assert {key for table in tables for key in table} == {*ARGUMENTS}
 
 
 def _run(*arguments):

@@ -9,7 +9,6 @@ from recalib_keras.core.checks import shown
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import from_mapping
-from recalib_keras.models.architecture import NORMALIZATIONS, SKIPS, UPSAMPLINGS
 from recalib_keras.training import Recipe
 from recalib_keras.tuning.space import constraints
 from recalib_keras.tuning.space.dimensions import label
@@ -17,7 +16,6 @@ from recalib_keras.tuning.space.space import Space
 from recalib_keras.tuning.study import Study, fingerprint
 from recalib_keras.tuning.trials.trial import Trial
 
-CHOICES = {"skip": SKIPS, "normalization": NORMALIZATIONS, "upsampling": UPSAMPLINGS}
 EPOCHS, VALIDATE_EVERY = "schedule.epochs", "schedule.validate_every"
 
 
@@ -154,14 +152,8 @@ class Plan:
 
 
 def _check_network(recipe):
-    """Checks the values of the network's arguments without building it. A recipe checks their names."""
+    """Checks the values of the block's arguments without building the network. A recipe checks all others."""
     arguments = recipe["network"]["arguments"]
-    for name, choices in CHOICES.items():
-        if arguments.get(name) not in (None, *choices):
-            hint = did_you_mean(arguments[name], choices)
-            raise ValueError(
-                f"expected {name} to be one of {', '.join(choices)}, got {arguments[name]!r}{hint and '; ' + hint}"
-            )
     block = constraints.block(recipe)
     if block is not None:
         constraints.positions(recipe)

@@ -22,6 +22,8 @@ LARGEST_WINDOW = 4096
 SPACING_RANGE = (0.01, 30.0)  # mm
 MOST_CONTEXT = 32
 LARGEST_ARGUMENT = 1_000_000
+LONGEST_ARGUMENT = 1000  # characters
+ARGUMENTS = "network.arguments"
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,8 @@ class Network:
             )
         object.__setattr__(self, "arguments", architecture.with_current_names(self.arguments))
         for key, value in self.arguments.items():
+            if len(repr(value)) > LONGEST_ARGUMENT:
+                raise RecordError(expected=f"`arguments: {key}` to be short", received=shown(value))
             for number in numbers_in(value):
                 check_range(number, f"`arguments: {key}`", -LARGEST_ARGUMENT, LARGEST_ARGUMENT)
 
@@ -246,11 +250,35 @@ class Network:
         Raises:
             RecordError: The network, or its block, has no such argument; the nearest is named.
         """
-        check_keys(self.arguments, architecture.ARGUMENTS, "network.arguments")
+        check_keys(self.arguments, architecture.ARGUMENTS, ARGUMENTS)
         block, settings = self.arguments.get("recalibration"), self.arguments.get("recalibration_args")
         if str(block) in architecture.BLOCKS and isinstance(settings, dict):
             known = architecture.block_arguments(architecture.block_class(block))
-            check_keys(settings, known, "network.arguments.recalibration_args")
+            check_keys(settings, known, f"{ARGUMENTS}.recalibration_args")
+
+    def check_values(self, input: Input) -> None:
+        """Checks the values of the arguments, all but those of the block, without Keras and without building anything.
+
+        Args:
+            input: What the network sees. Whether its levels divide the window is seen where it is built.
+
+        Raises:
+            RecordError: The network has no such argument, or refuses its value.
+        """
+        check_keys(self.arguments, architecture.ARGUMENTS, ARGUMENTS)
+        others = {key: value for key, value in self.arguments.items() if not key.startswith("recalibration")}
+        shape = (*(None for _ in input.shape[:-1]), input.shape[-1])
+        try:
+            architecture.Architecture(shape, 2, **others)
+            block = self.arguments.get("recalibration")
+            if block is not None and str(block) not in architecture.BLOCKS and ">" not in str(block):
+                architecture.block_class(block)  # raises; a block of one's own is "package>Name" and may come later
+        except ValueError as error:
+            raise RecordError(f"{ARGUMENTS}: {error}") from None
+        except TypeError as error:
+            raise RecordError(
+                part=ARGUMENTS, expected="values of the types that the network takes", received=f"others ({error})"
+            ) from None
 
     def build(self, input_shape: tuple[int | None, ...], num_classes: int, dtype: Any = None) -> Any:
         """Returns the network, a `keras.Model` built from code, with fresh weights.

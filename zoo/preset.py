@@ -134,6 +134,7 @@ class WeightSet:
         check_range(self.parameters, "parameters", 0, MOST_PARAMETERS)
         check_labels(self.labels)
         self.network.num_classes(self.labels)
+        self.network.check_values(self.input)
         object.__setattr__(self, "labels", with_colors(self.labels))
         _check_score(self.score)
         for key in ("source", "licence"):

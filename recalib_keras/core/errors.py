@@ -27,12 +27,15 @@ class RecalibError(Exception):
         remedy: How to fix it.
 
     Attributes:
-        file, part, expected, received, remedy: As given; None for parts that were not given.
+        file, part, expected, received, remedy: As given; None for parts that were not given. Without a remedy, that of
+            the class, if it has one.
 
     Example:
         >>> str(RecalibError(file="a.nii", expected="3 axes", received="2", remedy="give a volume"))
         'a.nii: expected 3 axes, got 2; give a volume'
     """
+
+    usual_remedy: str | None = None
 
     def __init__(
         self,
@@ -45,8 +48,8 @@ class RecalibError(Exception):
         remedy: str | None = None,
     ):
         self.file, self.part = file, part
-        self.expected, self.received, self.remedy = expected, received, remedy
-        super().__init__(one_line(self._in_words() if message is None else message))
+        self.expected, self.received, self.remedy = expected, received, remedy or self.usual_remedy
+        super().__init__(one_line(self._in_words() if message is None else self._with_remedy(str(message))))
 
     def at(self, file: str | os.PathLike, part: str | None = None) -> Self:
         """Returns this error with the file that it is about, for code that knows the file only further out.
@@ -70,6 +73,11 @@ class RecalibError(Exception):
             message, file=file, part=part, expected=self.expected, received=self.received, remedy=self.remedy
         )
 
+    def _with_remedy(self, message: str) -> str:
+        """Returns a whole message, with the usual remedy if it is a complaint without one."""
+        lacks_one = "expected " in message and ", got " in message and "; " not in message
+        return f"{message}; {self.usual_remedy}" if self.usual_remedy and lacks_one else message
+
     def _in_words(self) -> str:
         remedy = "" if self.remedy is None else f"; {self.remedy}"
         return f"{_prefix(self.file, self.part)}expected {self.expected}, got {self.received}{remedy}"
@@ -89,6 +97,8 @@ class WriteError(RecalibError, OSError):
 
 class RecordError(RecalibError, ValueError):
     """The content of a recipe, a preset or a study does not fit what it must describe."""
+
+    usual_remedy = "correct this value"
 
 
 class VolumeError(RecalibError, ValueError):

@@ -16,6 +16,15 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file
 from recalib_keras.core.messages import did_you_mean
 
+# What TOML and JSON hold, by its type in Python: one of it, and several.
+KINDS = {
+    float: ("a number", "numbers"),
+    int: ("an integer", "integers"),
+    str: ("a string", "strings"),
+    bool: ("true or false", "true or false"),
+    dict: ("a table", "tables"),
+    tuple: ("a list", "lists"),
+}
 PARSERS = {"JSON": json.loads, "TOML": tomllib.loads}
 
 Record = TypeVar("Record")
@@ -186,5 +195,8 @@ def _is_instance(value, kind):
 
 
 def _described(expected):
-    names = {float: "a number", int: "an integer", str: "a string", bool: "true or false", dict: "a table"}
-    return names.get(expected) or names.get(typing.get_origin(expected)) or f"a list ({expected})"
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is not tuple:
+        return KINDS.get(origin or expected, ("a value of another type",))[0]
+    several = KINDS.get(typing.get_origin(arguments[0]) or arguments[0], ("", "tables"))[1]
+    return f"a list of {several}" if arguments[-1] is Ellipsis else f"a list of {len(arguments)} {several}"

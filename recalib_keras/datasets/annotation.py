@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from recalib_keras.datasets.folders import read_json
+from recalib_keras.core.checks import shown
+from recalib_keras.datasets.folders import CORRECT, read_json
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.datasets.source import Survey
 
@@ -36,7 +37,9 @@ def with_annotations(survey: Survey, folder: Path) -> Survey:
     annotated = [content.get(scan.name) for scan in scans]
     if not problems:
         problems = [
-            Problem(path, f"a list of label numbers for {scan.name}", "none" if numbers is None else repr(numbers))
+            Problem(
+                path, f"a list of label numbers for {scan.name}", "none" if numbers is None else shown(numbers), CORRECT
+            )
             for scan, numbers in zip(scans, annotated)
             if not _is_numbers(numbers)
         ]

@@ -91,14 +91,16 @@ def across(scans: Iterable[LabelledScan]) -> list[Problem]:
     for scan in scans:
         first = by_name.setdefault(scan.name, scan)
         if first is not scan:
-            problems.append(Problem(scan.image, "a scan with a unique name", f"the name of {first.image}"))
+            problems.append(
+                Problem(scan.image, "a scan with a unique name", f"the name of {first.image}", "rename one")
+            )
         other = by_patient.setdefault(scan.patient, scan)
         if other.part != scan.part:
             received = (
                 f"patient {scan.patient} in {scan.part or 'no part'} here, in {other.part or 'no part'} as "
                 f"{other.image}"
             )
-            problems.append(Problem(scan.image, "all scans of a patient in one part", received))
+            problems.append(Problem(scan.image, "all scans of a patient in one part", received, "correct the parts"))
     return problems
 
 
@@ -106,7 +108,8 @@ def _unknown(scan, numbers, known):
     unknown = [] if known is None else [number for number in numbers if number not in known]
     if not unknown:
         return []
-    return [Problem(scan.labels, f"the label numbers {_in_words(known)}", f"{_in_words(unknown)} too")]
+    remedy = "correct the label map, or name these labels in the data set's list"
+    return [Problem(scan.labels, f"the label numbers {_in_words(known)}", f"{_in_words(unknown)} too", remedy)]
 
 
 def _in_words(numbers):

@@ -19,6 +19,7 @@ from recalib_keras.datasets.scan import LabelledScan
 from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
 
 MOST_DIGITS = 20  # of a label number
+ADD, CORRECT = "add it, or take the other file out", "correct the file"
 
 Pairs = dict[str, tuple[Path, Path]]
 
@@ -47,12 +48,12 @@ def paired(
     wanted = {label_name(name): name for name in images}
     problems += [problem for problem in doubled_labels if stem(problem.file) in wanted]
     problems += [
-        Problem(labels_folder / name, f"a label map for the scan {images[scan]}", "none")
+        Problem(labels_folder / name, f"a label map for the scan {images[scan]}", "none", ADD)
         for name, scan in wanted.items()
         if name not in labels
     ]
     remarks = [
-        Problem(path, f"a scan for this label map in {images_folder}", "none")
+        Problem(path, f"a scan for this label map in {images_folder}", "none", ADD)
         for name, path in labels.items()
         if name not in wanted
     ]
@@ -127,9 +128,9 @@ def read_json(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     except RecordError as error:
         return {}, [Problem.of(path, error)]
     except (ValueError, RecursionError) as error:
-        return {}, [Problem(path, "a JSON file that can be read", one_line(error))]
+        return {}, [Problem(path, "a JSON file that can be read", one_line(error), CORRECT)]
     if not isinstance(content, dict):
-        return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}")]
+        return {}, [Problem(path, "a JSON file with a mapping", f"a {type(content).__name__}", CORRECT)]
     return content, []
 
 
@@ -168,7 +169,7 @@ def label_names(mapping: Mapping[str, Any] | None, path: Path) -> tuple[dict[int
             names[value] = key
     if not isinstance(mapping, dict) or len(names) != len(mapping):
         expected = 'labels as {"1": "liver", ...}, each number and name once'
-        return None, [Problem(path, expected, json.dumps(mapping)[:200])]
+        return None, [Problem(path, expected, json.dumps(mapping)[:200], CORRECT)]
     try:
         for name in names.values():
             check_text(name, "the name of a label")

@@ -105,14 +105,14 @@ def _rows(path):
     except TableError as error:
         return {}, [Problem.of(path, error)]
     if not {*table.columns} <= {*COLUMNS}:
-        return {}, [Problem(path, what, listed(table.columns))]
+        return {}, [Problem(path, what, listed(table.columns), "rename or remove the other columns")]
     for number, row in zip(table.numbers, table.rows):
         name, patient, part, annotated = (row.get(column, "").strip() for column in COLUMNS)
         numbers = annotated.split()
         is_annotated = all(text.isdecimal() for text in numbers)
         if not name or not patient or part not in PARTS or name in rows or not is_annotated:
             expected = "a unique name, a patient, train, test or no part, and label numbers in the column annotated"
-            problems.append(Problem(path, expected, f"{row} in line {number}"))
+            problems.append(Problem(path, expected, f"{row} in line {number}", "correct the line or remove it"))
         rows[name] = {"patient": patient or name} | ({"part": part or None} if "part" in row else {})
         if numbers and is_annotated:
             rows[name]["annotated"] = tuple(sorted(map(int, numbers)))

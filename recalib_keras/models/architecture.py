@@ -16,10 +16,12 @@ from typing import Any
 
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.models.sizes import (
+    MOST_FILTERS,
+    MOST_LEVELS,
+    MOST_PATCH_SIZE,
     as_tuples,
+    check_integer,
     check_kernel_size,
-    check_least,
-    check_levels,
     check_pool_sizes,
     check_size,
     is_by_level,
@@ -108,7 +110,7 @@ class Architecture:
     def __post_init__(self):
         self._set(input_shape=tuple(self.input_shape))
         check_input_shape(self.input_shape)
-        filters = self.filters or DEFAULT_FILTERS[self.spatial_rank]
+        filters = DEFAULT_FILTERS[self.spatial_rank] if self.filters is None else self.filters
         self._set(
             filters=filters if isinstance(filters, int) else tuple(filters),
             recalibration_args=dict(self.recalibration_args or {}),
@@ -122,8 +124,10 @@ class Architecture:
         check_positions(self.positions, self.levels)
         check_kernel_size(self.kernel_size, self.levels, self.spatial_rank)
         check_pool_sizes(self.pool_sizes, self.levels, self.spatial_rank)
-        for name, least in (("num_classes", 1), ("patch_size", 1), ("head_filters", 0)):
-            check_least(name, getattr(self, name), least)
+        check_integer("num_classes", self.num_classes, 1)
+        check_integer("patch_size", self.patch_size, 1, MOST_PATCH_SIZE)
+        check_integer("head_filters", self.head_filters, 0, MOST_FILTERS)
+        check_dropout(self.dropout)
         if self.num_classes == 1 and self.classifier_activation == "softmax":
             self._set(classifier_activation="sigmoid")  # the softmax of one logit beside the background's, which is 0
         check_size(self.input_shape[:-1], self.levels, self.patch_size, self.pool_sizes)
@@ -347,16 +351,37 @@ def check_input_shape(input_shape: Sequence[int | None]) -> None:
 
 
 def check_filters(filters: int | Sequence[int], levels: int) -> None:
-    """Checks that there are as many numbers of filters as blocks.
+    """Checks that there are as many numbers of filters as blocks, each from 1 to 8192.
 
     Raises:
-        ValueError: If there are more or fewer.
+        ValueError: If there are more or fewer, or one lies outside.
     """
     if not isinstance(filters, int) and len(filters) != levels + 1:
         raise ValueError(
             f"expected `filters` to be one integer or {levels + 1}, one for each of {levels} levels and one for the "
             f"bottleneck, got {tuple(filters)}"
         )
+    for one in (filters,) if isinstance(filters, int) else filters:
+        check_integer("filters", one, 1, MOST_FILTERS)
+
+
+def check_levels(levels: object) -> None:
+    """Checks the number of levels.
+
+    Raises:
+        ValueError: If it is not an integer from 1 to 16.
+    """
+    check_integer("levels", levels, 1, MOST_LEVELS)
+
+
+def check_dropout(rate: object) -> None:
+    """Checks a rate of dropout.
+
+    Raises:
+        ValueError: If it is no number from 0 to below 1.
+    """
+    if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 <= rate < 1:
+        raise ValueError(f"expected `dropout` to be a number from 0 to below 1, got {rate!r}")
 
 
 def check_reduction_ratio(block: type, arguments: Mapping[str, Any], channels: int) -> None:

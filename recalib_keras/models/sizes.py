@@ -7,31 +7,29 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 
-def check_levels(levels: int) -> None:
-    """Checks the number of levels.
-
-    Raises:
-        ValueError: If it is not an integer of at least 1.
-    """
-    if not isinstance(levels, Integral):
-        raise ValueError(f"expected `levels` to be an integer, got {levels!r}")
-    check_least("levels", levels, 1)
+# Beyond these no network was ever useful, and none can be built in reasonable time and memory.
+MOST_LEVELS, MOST_FILTERS, MOST_KERNEL_SIZE, MOST_PATCH_SIZE = 16, 8192, 63, 64
 
 
-def check_least(name: str, value: int, least: int) -> None:
-    """Checks that an argument has at least a value.
+def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Checks that an argument is an integer in a range.
 
     Args:
         name: The argument.
         value: Its value.
         least: The smallest one.
+        most: The largest one; None for no limit.
 
     Raises:
-        ValueError: If it is smaller.
+        ValueError: If it is none, or lies outside.
     """
-    if value < least:
-        raise ValueError(f"expected `{name}` to be at least {least}, got {value}")
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise ValueError(f"expected `{name}` to be an integer, got {value!r}")
+    if value < least or (most is not None and value > most):
+        allowed = f"at least {least}" if most is None or value < least else f"at most {most}"
+        raise ValueError(f"expected `{name}` to be {allowed}, got {value}")
 
 
 def as_tuples(value: Any) -> Any:
@@ -52,7 +50,7 @@ def check_kernel_size(kernel_size: Any, levels: int, spatial_rank: int) -> None:
         spatial_rank: 2 or 3.
 
     Raises:
-        ValueError: If it is none of these, or a size is below 1.
+        ValueError: If it is none of these, or a size is below 1 or above 63.
     """
     if kernel_size is None:
         return
@@ -65,6 +63,8 @@ def check_kernel_size(kernel_size: Any, levels: int, spatial_rank: int) -> None:
             f"expected `kernel_size` to be a size from 1, {spatial_rank} for the axes, or a list of {levels + 1} such "
             f"for {levels} levels and the bottleneck, at least one of them for the axes, got {kernel_size}"
         )
+    if max(sizes) > MOST_KERNEL_SIZE:
+        raise ValueError(f"expected `kernel_size` to be at most {MOST_KERNEL_SIZE}, got {kernel_size}")
 
 
 def check_pool_sizes(pool_sizes: Any, levels: int, spatial_rank: int) -> None:

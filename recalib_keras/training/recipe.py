@@ -114,6 +114,7 @@ class Recipe:
             )
         check_choice(self, "storage", ("float32", "float16"))
         self.network.check()
+        self.network.check_values(self.input)
         self.network.num_classes(self.labels)
         if self.network.has_sigmoid and self.loss.class_weights != "none":
             raise RecordError(

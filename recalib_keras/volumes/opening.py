@@ -258,11 +258,14 @@ def check_volume_index(volume: int | None, count: int, name: str) -> None:
     Raises:
         VolumeError: There is no such volume.
     """
-    if volume is not None and not 0 <= volume < count:
+    if volume is None:
+        return
+    if not isinstance(volume, (int, np.integer)) or not 0 <= volume < count:
         raise VolumeError(
             file=name,
             expected=f"a volume from 0 to {count - 1} (the image has {count})",
-            received=f"volume {volume}",
+            received=f"volume {volume!r}",
+            remedy=f"choose another one: {HOW_TO_CHOOSE}" if count > 1 else "choose no volume",
         )
 
 

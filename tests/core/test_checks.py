@@ -82,5 +82,5 @@ class Bounded:
 )
 def test_ranges_of_types(values, message):
     check_ranges(Bounded(sizes=(1, 4096), rate=1e300, free=-(10**9)))
-    with pytest.raises(RecordError, match=f"^expected {message}$"):
+    with pytest.raises(RecordError, match=f"^expected {message}; correct this value$"):
         check_ranges(Bounded(**values))

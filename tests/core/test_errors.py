@@ -72,9 +72,17 @@ def test_the_classes_are_also_what_python_code_expects():
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_at_names_the_file(kind):
-    error = kind(expected="3 axes", received="2").at("a.nii", "dim")
-    assert type(error) is kind and str(error) == "a.nii: dim: expected 3 axes, got 2"
-    assert parts_of(error) == {**PARTS, "part": "dim", "remedy": None}
+    error = kind(expected="3 axes", received="2", remedy="give a volume").at("a.nii", "dim")
+    assert type(error) is kind and str(error) == "a.nii: dim: expected 3 axes, got 2; give a volume"
+    assert parts_of(error) == {**PARTS, "part": "dim"}
+
+
+def test_without_a_remedy_the_class_may_have_one():
+    assert str(VolumeError(expected="3 axes", received="2")) == "expected 3 axes, got 2"
+    error = RecordError(expected="3 axes", received="2")
+    assert str(error) == "expected 3 axes, got 2; correct this value" and error.remedy == "correct this value"
+    assert str(RecordError("a: expected 3 axes, got 2")) == "a: expected 3 axes, got 2; correct this value"
+    assert str(RecordError("expected 3 axes, got 2; add one")) == "expected 3 axes, got 2; add one"
 
 
 def test_at_names_the_file_of_a_plain_message_too():
@@ -84,8 +92,11 @@ def test_at_names_the_file_of_a_plain_message_too():
 
 
 def test_at_joins_the_parts():
-    error = RecordError(part="network", expected="3 axes", received="2").at("preset.json", "engine")
-    assert str(error) == "preset.json: engine: network: expected 3 axes, got 2" and error.part == "engine: network"
+    error = RecordError(part="network", expected="3 axes", received="2", remedy="add one").at("preset.json", "engine")
+    assert (
+        str(error) == "preset.json: engine: network: expected 3 axes, got 2; add one"
+        and error.part == "engine: network"
+    )
 
 
 def test_at_keeps_the_file_that_an_error_has():

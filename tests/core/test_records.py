@@ -163,7 +163,9 @@ def test_errors_of_a_nested_record_name_its_key():
     class Wall:
         paint: Paint
 
-    with pytest.raises(RecordError, match=r"^wall.toml: paint: expected litres to be at least 0, got -1.0$") as caught:
+    with pytest.raises(
+        RecordError, match=r"^wall.toml: paint: expected litres to be at least 0, got -1.0; correct this value$"
+    ) as caught:
         from_mapping(Wall, {"paint": {**LEAST, "litres": -1}}, "wall.toml")
     assert (caught.value.file, caught.value.part) == ("wall.toml", "paint")
 

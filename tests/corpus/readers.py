@@ -122,7 +122,7 @@ def _judge_refusal(case, error, path):
             return "failed", f"a message without what was expected and found: {line}"
         if case.names_file and path.name[:40] not in line:
             return "failed", f"a message that does not name the file: {line}"
-        if case.reader in ("scan", "labels") and ";" not in line:
+        if ";" not in line.rpartition(" got ")[2]:
             return "failed", f"a message without a remedy: {line}"
     if case.must == "read":
         return "failed", f"refused, but should be read: {lines[0]}"

@@ -2,127 +2,14 @@
 
 import copy
 import json
-import tomllib
 from collections.abc import Iterator
 
 import numpy as np
 import tomli_w
 
+from .bases import PRESET, RECIPE, RECIPES
 from .cases import Case, shuffled
 
-RECIPE = tomllib.loads("""
-preset = "tiny3d"
-weights = "balls"
-title = "balls"
-seed = 3
-default = true
-storage = "float16"
-labels = [{ id = 0, name = "background" }, { id = 17, name = "shell", color = [1, 2, 3] }]
-
-[network]
-architecture = "UNet"
-
-[network.arguments]
-levels = 1
-filters = 4
-dropout = 0.1
-kernel_size = 3
-patch_size = 1
-head_filters = 0
-normalization = "batch"
-recalibration = "cse"
-positions = ["encoder"]
-recalibration_args = { reduction_ratio = 2 }
-
-[input]
-window = [12, 12, 12]
-orientation = "RAS"
-spacing = [1.0, 1.0, 1.0]
-normalization = "zscore"
-context = 0
-
-[data]
-folder = "balls"
-source = "made up"
-licence = "CC0"
-dataset = "msd"
-volume = 0
-validate_every = 3
-held_out = ["ball_1"]
-training_scans = 3
-merge = { 2 = 17 }
-
-[augmentation]
-rotation = 10.0
-scaling = 0.1
-translation = 1.0
-elastic = 1.0
-elastic_nodes = 5
-gamma = 0.1
-contrast = 0.1
-brightness = 0.1
-noise = 0.1
-blur = 0.1
-bias_field = 0.1
-low_resolution = 2.0
-
-[loss]
-dice = 1.0
-cross_entropy = 1.0
-class_weights = "none"
-
-[optimizer]
-name = "sgd"
-learning_rate = 0.06
-momentum = 0.9
-weight_decay = 0.1
-clip_norm = 1.0
-decay = "step"
-warmup_epochs = 1.0
-decay_factor = 0.1
-decay_epochs = 1
-
-[schedule]
-epochs = 5
-batch_size = 2
-steps_per_epoch = 3
-examples_per_scan = 6
-foreground = 0.5
-validate_every = 1
-patience = 1
-precision = "float32"
-average = 0.9
-
-[fine_tuning]
-weights = "default"
-freeze_encoder = false
-body_rate = 1.0
-
-[ensemble]
-name = "all"
-share = 1.0
-""")
-PRESET = {
-    "name": "tiny",
-    "weight_sets": {
-        "balls": {
-            "title": "balls",
-            "network": {"architecture": "UNet", "arguments": {"levels": 1, "filters": 4, "dropout": 0.1}},
-            "input": {"window": [8, 8, 8], "orientation": "RAS", "spacing": [1, 1, 1], "normalization": "zscore",
-                      "context": 0},
-            "labels": [{"id": 0, "name": "background", "color": [0, 0, 0]}, {"id": 1, "name": "ball", "mirror": 1}],
-            "file": "balls.safetensors",
-            "sha256": "",
-            "parameters": 100,
-            "data": {"source": "made up", "licence": "CC0"},
-            "score": {"dice": 0.9, "scans": "3 scans", "dice_by_structure": {"ball": 0.9}},
-            "typical": {"entropy": 0.1, "volume_ml": [1, 2], "at_edge": 0.1, "found": {"ball": 1.0},
-                        "structures_ml": {"ball": [1, 2]}, "scans": 3},
-            "held_out": ["a"],
-        }
-    },
-    "ensembles": {"all": {"balls": 1.0}},
-}  # fmt: skip
 # Absurd values; None removes the key.
 ABSURD = (None, 0, -1, 0.0, -0.0, 1e-320, 10**6, 10**9, 2**31, 2**63, 10**30, 10**400, 1e308, float("nan"),
           float("inf"), -float("inf"), True, "", "x", "../../x", "a\nb", "<b>x</b>|", "\x1b[31m", "x" * 10_000, [],
@@ -165,11 +52,11 @@ def changed(mapping: dict, place: tuple, value: object) -> dict:
 
 def recipe_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Yields recipes with one absurd value, odd files, and recipes that extend too much."""
-    cases = [_recipe(place, value) for place in places(RECIPE) for value in ABSURD]
+    cases = [_recipe(what, place, value) for what in RECIPES for place in places(RECIPES[what]) for value in ABSURD]
     texts = [*_texts(tomli_w.dumps(RECIPE).encode(), "TOML"), *EXTENDS.items()]
     files = [Case(f"recipe: {name}", lambda folder, make=make: make(folder), "recipe", must=_must(name))
              for name, make in texts]  # fmt: skip
-    files.append(Case("recipe: good", lambda folder: _file(folder, tomli_w.dumps(RECIPE)), "recipe", must="read"))
+    files += [_good(what) for what in RECIPES]
     yield from shuffled(rng, files)
     yield from shuffled(rng, cases)
 
@@ -178,10 +65,15 @@ def _must(name):
     return "read" if name == "with a mark" else "refuse"
 
 
-def _recipe(place, value):
+def _good(what):
+    text = tomli_w.dumps(RECIPES[what])
+    return Case(f"recipe: good, {what}", lambda folder: _file(folder, text), "recipe", must="read")
+
+
+def _recipe(what, place, value):
     return Case(
-        f"recipe: {'.'.join(map(str, place))} = {str(value)[:40]!r}",
-        lambda folder: _file(folder, tomli_w.dumps(changed(RECIPE, place, value))),
+        f"recipe: {what}: {'.'.join(map(str, place))} = {str(value)[:40]!r}",
+        lambda folder: _file(folder, tomli_w.dumps(changed(RECIPES[what], place, value))),
         "recipe",
     )
 

@@ -149,11 +149,22 @@ def _folders():
                        ("SamplesPerPixel", 3)):  # fmt: skip
         yield Case(f"{tag} = {value} in all", lambda folder, t=tag, v=value: _write(
             folder, [dicom_slice(index, **{t: v}) for index in range(SLICES)]), must="refuse")  # fmt: skip
+    for tags in ({"ImageType": ["ORIGINAL", "PRIMARY", "MOSAIC"]}, {"SegmentationType": "FRACTIONAL"}, {"HighBit": 9}):
+        yield Case(f"{tags} in all", lambda folder, tags=tags: _write(
+            folder, [dicom_slice(index, **tags) for index in range(SLICES)]), must="refuse")  # fmt: skip
+    yield Case("12 of 16 bits, the upper ones", _in_upper_bits, places=(PLACE,), values=VALUES, must="read")
     yield Case("one slice alone", lambda folder: _write(folder, _good()[:1]))
     yield Case("an empty folder", lambda folder: _write(folder, []), must="refuse")
     yield Case("two series", lambda folder: _write(folder, [
         dicom_slice(index, SeriesInstanceUID=f"{ROOT}.{index % 2}") for index in range(SLICES)]),
         must="refuse")  # fmt: skip
+
+
+def _in_upper_bits(folder):
+    slices = _good()
+    for dataset, pixels in zip(slices, PIXELS, strict=True):
+        dataset.BitsStored, dataset.PixelData = 12, (pixels * 16).astype(np.int16).tobytes()
+    return _write(folder, slices)
 
 
 def _among_others(folder):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import tomli_w
 
+from .bases import RECIPE
 from .cases import Case, shuffled
-from .records import ABSURD, RECIPE, changed, places
+from .records import ABSURD, changed, places
 
 STUDY = {
     "recipe": "recipe.toml",

@@ -45,7 +45,7 @@ def test_two_scans_of_one_name(msd_folder):
     scans = find_scans(msd_folder("a", "b"))
     problems = check([*scans, replace(scans[1], name="a")])
     assert [str(problem) for problem in problems] == [
-        f"{scans[1].image}: expected a scan with a unique name, got the name of {scans[0].image}"
+        f"{scans[1].image}: expected a scan with a unique name, got the name of {scans[0].image}; rename one"
     ]
 
 

@@ -165,7 +165,7 @@ HUGE = 10**400
     ],
 )
 def test_refuses_absurd_values_at_once(table, message):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(RecordError, match=message):
         read(table)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1

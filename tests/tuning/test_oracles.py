@@ -66,7 +66,7 @@ def test_size_of_a_large_grid_is_computed(make_study, monkeypatch):
         "schedule.patience": {"min": 1, "max": 10**4},
         "schedule.examples_per_scan": {"min": 1, "max": 10**5},
     }
-    start = time.monotonic()
+    start = time.process_time()
     oracle, drawn_from = oracle_of(make_study(space, algorithm="grid", trials=5))
     asked = []
     monkeypatch.setattr(oracle, "is_possible", lambda values: asked.append(values) or True)
@@ -74,7 +74,7 @@ def test_size_of_a_large_grid_is_computed(make_study, monkeypatch):
     assert len(run(oracle, drawn_from)) == 5
     with pytest.raises(RecordError, match=r"expected a grid of at most 100000 mixes, got one of 10{15}; .*`trials`"):
         oracle_of(make_study(space, algorithm="grid"))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_small_grid_is_counted_once(make_study, monkeypatch):

@@ -123,7 +123,7 @@ def test_fingerprint_of_the_recipe(make_study, recipe_folder):
         (
             {"recalibration": "scse", "skip": ["raw", "none"]},
             {},
-            "expected skip to be one of recalibrated, raw, got 'none'",
+            r"network.arguments: expected `skip` to be one of \('recalibrated', 'raw'\), got 'none'",
         ),
         ({"architecture": ["UNet", "VNet"]}, {}, "expected architecture to be one of UNet"),
         (

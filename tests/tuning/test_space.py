@@ -211,7 +211,7 @@ def test_refuses_a_dimension_that_cannot_matter(table, message):
 
 def test_refuses_too_many_dependent_values_at_once():
     table = {"recalibration": ["cse", "pe"], "filters": {"min": 1, "max": 500}, "reduction_ratio": [*range(1, 20)]}
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(RecordError, match="at most 10000 mixes of filters, recalibration, reduction_ratio, got 19000"):
         Space(table, BASE)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5

@@ -88,12 +88,12 @@ def damage(path, change):
 def test_damaged_state_is_one_error(name, folder, make_study):
     change, words = DAMAGE[name]
     damage(folder / STATE, change)
-    study, start = make_study(algorithm="hyperband", epochs=9), time.monotonic()
+    study, start = make_study(algorithm="hyperband", epochs=9), time.process_time()
     with pytest.raises(
         StudyError, match=f"state.json: expected the state of a study, got .*{words}.*damaged.*--overwr"
     ):
         Search(study, folder, folder)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     search = Search(study, folder, folder, overwrite=True)
     assert search.ended == 0
     search.close()

@@ -112,9 +112,9 @@ def test_4d_without_a_volume(nibabel_data):
     )
 
 
-@pytest.mark.parametrize("volume", [2, -1])
+@pytest.mark.parametrize("volume", [2, -1, "1", 1.5])
 def test_4d_with_a_volume_out_of_range(nibabel_data, volume):
-    refused(f"a volume from 0 to 1 .*got volume {volume}", nibabel_data / "example4d.nii.gz", volume)
+    refused(f"a volume from 0 to 1 .*got volume {volume!r}", nibabel_data / "example4d.nii.gz", volume)
 
 
 def test_3d_with_a_volume_out_of_range(scan_path):
@@ -185,9 +185,9 @@ def test_half_a_pair_names_the_missing_half(tmp_path, intensities, kept, lost):
 
 
 def quickly(match, path, reader):
-    before = time.perf_counter()
+    before = time.process_time()  # a busy machine takes longer
     refused(match, path, reader=reader)
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1
 
 
 @pytest.mark.parametrize("reader", [read, read_labels])

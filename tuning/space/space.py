@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
@@ -51,21 +52,25 @@ class Space:
         dimensions, fixed = read_dimensions(table, where)
         order = {name: place for place, name in enumerate(PARENTS)}
         self.dimensions = tuple(sorted(dimensions, key=lambda dimension: order.get(dimension.name, len(order))))
-        self.base = _with(recipe, fixed)
+        with _located(where):
+            self.base = _with(recipe, fixed)
         network = self.base["network"]
         network["arguments"] = with_current_names(network.get("arguments", {}))
         self._by_name = {dimension.name: dimension for dimension in self.dimensions}
         self._cases = {}
         for dimension in self.dimensions:
             self._check_size(dimension, where)
-            self._cases[dimension.name] = self._find_cases(dimension)
+            with _located(where):
+                self._cases[dimension.name] = self._find_cases(dimension)
             if not self._cases[dimension.name]:
                 raise RecordError(
                     f"{where}: expected {dimension.name} to matter, got a dimension that has no effect, or no possible "
                     "value, with anything else that the study varies; remove it, or vary what it depends on"
                 )
-        if not self.dimensions and self.problem({}):
-            raise RecordError(f"{where}: {self.problem({})}")
+        with _located(where):
+            problem = None if self.dimensions else self.problem({})
+        if problem:
+            raise RecordError(f"{where}: {problem}")
 
     def recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the mapping of the recipe with some dimensions chosen.
@@ -220,6 +225,15 @@ def _hyperparameter(dimension, name, labels, conditions):
     bounds = {"min_value": limits.min, "max_value": limits.max, "step": limits.step, "default": limits.min}
     kind = "Int" if limits.is_integer else "Float"
     return {"class_name": kind, "config": {**config, **bounds, "sampling": limits.scale}}
+
+
+@contextlib.contextmanager
+def _located(where):
+    """Puts where the space is written in front of errors about its values."""
+    try:
+        yield
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}") from None
 
 
 def _with(mapping, changes):

@@ -119,7 +119,7 @@ def find(folder: Path, sequence: str) -> Survey:
     for case in _cases(folder, kind.patients):
         images, masks = case / kind.images, case / kind.masks
         absent = [
-            Problem(path, f"a folder of {content}", "none")
+            Problem(path, f"a folder of {content}", "none", "unpack the archive again")
             for path, content in ((images, "slices"), (masks, "masks"))
             if not path.is_dir()
         ]
@@ -159,7 +159,9 @@ def labels_of(sequence: str) -> dict[int, str]:
 def _unlike(slices, masks, folder):
     """Returns as a list what is wrong with the pairs of slices and masks by their order."""
     if len(masks) != len(slices):
-        return [Problem(folder, f"{len(slices)} masks, one for each slice", f"{len(masks)}")]
+        return [
+            Problem(folder, f"{len(slices)} masks, one for each slice", f"{len(masks)}", "unpack the archive again")
+        ]
     names = {path.stem for path, _ in slices}
     if 2 * sum(mask.stem in names for mask in masks) <= len(masks):
         return []

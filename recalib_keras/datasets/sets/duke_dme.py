@@ -137,7 +137,7 @@ def find(folder: Path) -> Survey:
             layers = _variable(path, LAYERS)
             annotated = [index for index in range(layers.shape[-1]) if drawn_columns(layers[..., index]) is not None]
             if not annotated:
-                problems.append(Problem(path, f"boundaries in {LAYERS}", "a file without any"))
+                problems.append(Problem(path, f"boundaries in {LAYERS}", "a file without any", "download it again"))
             scans += [BScan(f"{path.stem}_{index + 1:02}", path, path, path.stem, volume=index) for index in annotated]
     return Survey(scans, LABELS, problems, [])
 

@@ -179,13 +179,13 @@ def _dimensions(frames):
 
 
 def _volumes(values, frames, places, there) -> list[list[Frame]] | None:
-    """Returns the frames of each value, if they make volumes: one frame at each position, in most at all positions."""
+    """Returns the frames of each value, if they make volumes: one at each position, half of them at all."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, value in enumerate(values):
         groups[value].append(index)
     counts = [len({places[index] for index in group}) for group in groups.values()]
     is_single = all(count == len(group) for count, group in zip(counts, groups.values(), strict=True))
-    if not is_single or 2 * sum(count == there for count in counts) <= len(groups):
+    if not is_single or 2 * sum(count == there for count in counts) < len(groups):
         return None
     return [[frames[index] for index in groups[value]] for value in sorted(groups)]
 

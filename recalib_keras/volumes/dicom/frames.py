@@ -25,6 +25,8 @@ VALUES, CONTENT = "PixelValueTransformationSequence", "FrameContentSequence"
 # Direction cosines may be rounded to two digits.
 COSINE_ROUNDING = 0.02
 MOST_FRAMES, MOST_ROWS = 100_000, 2**16 - 1
+MOSAIC = "MOSAIC"
+CONVERT = "convert it to NIfTI first, with dcm2niix for instance"
 ODD = "if the file does not belong to the scan, move it out of the folder"
 ORIGINAL = "give the original series, not screenshots or other secondary images of it"
 
@@ -114,7 +116,14 @@ def _check_single(path, header, count):
             file=path,
             expected="a DICOM slice, or an enhanced multi-frame file with the place of each frame",
             received=f"{count} frames without their places (no {PER_FRAME})",
-            remedy=f"convert it to NIfTI first, with dcm2niix for instance; {ODD}",
+            remedy=f"{CONVERT}; {ODD}",
+        )
+    if MOSAIC in tag_value(header, "ImageType", str, path, count=None, default=()):
+        raise VolumeError(
+            file=path,
+            expected="one slice in each file",
+            received=f"a mosaic of all slices of a volume (ImageType {MOSAIC}), as Siemens writes functional series",
+            remedy=CONVERT,
         )
 
 
@@ -127,11 +136,11 @@ def _check_grey(path, header):
             received=f"a colour image ({_photometric(path, header)}, {colours} samples for each pixel)",
             remedy=f"give the original series; {ODD}",
         )
-    if tag_value(header, "BitsAllocated", int, path, default=16) == 1:
+    if tag_value(header, "BitsAllocated", int, path, default=16) == 1 or "SegmentationType" in header:
         raise VolumeError(
             file=path,
             expected="a scan",
-            received="a mask of one bit for each pixel (a segmentation)",
+            received="a mask (a segmentation)",
             remedy=f"give the scan that it belongs to; {ODD}",
         )
 

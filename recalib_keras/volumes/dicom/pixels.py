@@ -10,13 +10,20 @@ import numpy as np
 
 from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.memory import memory_for
+from recalib_keras.volumes.dicom.bits import pixels_of
 from recalib_keras.volumes.dicom.files import DEFLATED, PLAIN_SYNTAXES, import_pydicom, read_whole
 from recalib_keras.volumes.dicom.frames import VALUES, Frame
 from recalib_keras.volumes.dicom.tags import tag_bytes, tag_items, tag_value
 
 # Rescale slopes and intercepts beyond this are damage; float32 holds the product with any stored number.
 MOST = 1e15
-PADDING, PADDING_LIMIT = "PixelPaddingValue", "PixelPaddingRangeLimit"
+# What fills the image outside the scanned field, by the tag that holds the pixels: the tags of the first number and the
+# last, and their type.
+PADDING = {
+    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit", int),
+    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit", float),
+    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit", float),
+}
 # Decoders for pip, by the name of the transfer syntax; RLE needs none.
 DECODERS = {"JPEG 2000": "pylibjpeg pylibjpeg-openjpeg", "HTJ2K": "pylibjpeg pylibjpeg-openjpeg", "JPEG-LS": "pyjpegls"}
 DEFAULT_DECODER = "pylibjpeg pylibjpeg-libjpeg"
@@ -33,8 +40,8 @@ def intensities(frames: Sequence[Frame], path: Path) -> np.ndarray:
     2. If low values are bright (PhotometricInterpretation MONOCHROME1, or PresentationLUTShape INVERSE, or both, which
        say the same), the grey scale is inverted: a value v becomes lowest + highest − v, with the lowest and highest
        value of the whole series. Their range stays, but they are no longer values of the modality.
-    3. Pixels that fill the image outside the scanned field (PixelPaddingValue, up to PixelPaddingRangeLimit, compared
-       with the stored numbers) get the lowest intensity of all other pixels.
+    3. Pixels that fill the image outside the scanned field (PixelPaddingValue, up to PixelPaddingRangeLimit, or those
+       of floating-point pixels, compared with the stored numbers) get the lowest intensity of all other pixels.
 
     Args:
         frames: In order, of one shape.
@@ -99,7 +106,9 @@ def _decoded(frame):
     if not is_compressed(frame):
         _check_surplus(dataset, frame)
     try:
-        return dataset.pixel_array
+        return dataset.pixel_array if is_compressed(frame) else pixels_of(dataset, frame.file)
+    except VolumeError:
+        raise
     except Exception as error:  # missing or truncated pixel data: pydicom raises many kinds
         remedy = "export it again, or store it without compression" if is_compressed(frame) else EXPORT_AGAIN
         raise _undecodable(frame, error, remedy) from error
@@ -181,10 +190,13 @@ def has_decoder(syntax: str) -> bool:
 
 def _is_padding(stored, frame):
     """Returns where stored numbers are padding; decided before they are rescaled."""
-    values = [tag_value(frame.header, tag, int, frame.file, default=None) for tag in (PADDING, PADDING_LIMIT)]
-    if values[0] is None or stored.dtype.kind not in "iu":
+    *tags, kind = PADDING[{"f4": "FloatPixelData", "f8": "DoubleFloatPixelData"}.get(stored.dtype.str[1:], "PixelData")]
+    first, last = (tag_value(frame.header, tag, kind, frame.file, default=None) for tag in tags)
+    if first is None:
         return np.zeros(stored.shape, bool)
-    first, last = (_as_stored(value, frame) for value in (values[0], values[0] if values[1] is None else values[1]))
+    last = first if last is None else last
+    if kind is int:
+        first, last = _as_stored(first, frame), _as_stored(last, frame)
     return (min(first, last) <= stored) & (stored <= max(first, last))
 
 

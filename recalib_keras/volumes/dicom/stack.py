@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.messages import counted
 from recalib_keras.volumes.dicom.frames import MEASURES, Frame
 from recalib_keras.volumes.dicom.tags import tag_value
 from recalib_keras.volumes.placement import SPACINGS
@@ -197,7 +198,7 @@ def _cut_off(frames):
     if steps in ({1.0}, {-1.0}) and 1 < min(numbers) <= len(frames):
         least, end = int(min(numbers)), frames[0 if numbers[0] == min(numbers) else -1]
         return (
-            f"InstanceNumber begins at {least}, in {end.name}: {least - 1} slices may be missing there, "
+            f"InstanceNumber begins at {least}, in {end.name}: {counted(least - 1, 'slice')} may be missing there, "
             f"at an end of the scan"
         )
     if count is not None and len(frames) < count < 2 * len(frames):

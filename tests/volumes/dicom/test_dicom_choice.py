@@ -75,6 +75,14 @@ def test_a_volume_that_lacks_slices_is_not_chosen_silently(classic, echoes):
     np.testing.assert_array_equal(read(path, volume=0).array, echoes[1].transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize("lost", [2, 5])
+def test_one_of_two_volumes_lacks_a_slice(classic, echoes, lost):
+    path = classic(lambda volume, index: {"EchoTime": ECHOES[volume]}, skip=[(0, lost), *((2, i) for i in range(6))])
+    refused(r"a 4-D series of 2 volumes \(by EchoTime\)", path)
+    refused("expected 6 slices in each volume, got 5 in volume 1", path, volume=1)
+    np.testing.assert_array_equal(read(path, volume=0).array, echoes[1].transpose(2, 1, 0))
+
+
 def test_a_damaged_tag_that_would_distinguish(classic):
     path = classic(lambda volume, index: {"FlipAngle": 5} if (volume, index) == (1, 2) else {})
     refused("got 6 duplicated positions", path)

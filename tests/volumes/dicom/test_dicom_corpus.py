@@ -79,7 +79,7 @@ def folder(tmp_path, pixels):
 
 def outcome(path):
     """Return what reading gives, a volume or an error of ours; anything else fails the test."""
-    start = time.monotonic()
+    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ScanWarning)
@@ -87,7 +87,7 @@ def outcome(path):
             result = read(path)
         except VolumeError as error:
             result = error
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     if isinstance(result, VolumeError):
         message = str(result)
         assert message.startswith(str(path)) and "\n" not in message and len(message) < 2000

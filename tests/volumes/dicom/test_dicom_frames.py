@@ -130,3 +130,9 @@ def test_truncated_frames(written):
 def test_a_classic_slice_is_one_frame(pixels, tmp_path):
     write(dicom_slice(0, pixels[0], SliceThickness=4), tmp_path / "a.dcm")
     assert read(tmp_path).grid.spacing == pytest.approx((0.5, 0.75, 4))
+
+
+def test_a_mosaic_is_no_slice(series):
+    error = refused(r"IM0: expected one slice in each file, got a mosaic of all slices .* \(ImageType MOSAIC\)",
+                    series(ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]))  # fmt: skip
+    assert "dcm2niix" in error.remedy

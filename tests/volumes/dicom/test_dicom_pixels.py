@@ -75,6 +75,62 @@ def test_padding_gets_the_lowest_intensity(series, pixels, padding, limit, store
     np.testing.assert_array_equal(read(folder).array, expected.transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize(("limit", "stored"), [(None, [-999.0]), (-990.0, [-999.0, -995.5, -990.0])])
+@pytest.mark.parametrize(("name", "dtype", "vr"), [("Float", "<f4", "FL"), ("DoubleFloat", "<f8", "FD")])
+def test_padding_of_floating_point_pixels(series, pixels, name, dtype, vr, limit, stored):
+    padded = pixels / 7
+    padded[:, :2] = np.resize(stored, padded[:, :2].shape)
+
+    def own(index):
+        return {
+            f"{name}PixelData": padded[index].astype(dtype).tobytes(),
+            "BitsAllocated": np.dtype(dtype).itemsize * 8,
+        }
+
+    folder = series(change=own)
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        for tag in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+            del dataset[tag]
+        dataset.add_new(f"{name}PixelPaddingValue", vr, -999.0)
+        if limit is not None:
+            dataset.add_new(f"{name}PixelPaddingRangeLimit", vr, limit)
+        dataset.save_as(path)
+    expected = padded.copy()
+    expected[:, :2] = padded[:, 2:].min()
+    np.testing.assert_allclose(read(folder).array, expected.transpose(2, 1, 0), rtol=1e-6)
+
+
+# BitsStored and HighBit
+
+
+def bits(series, values, stored, high, signed=0):
+    values = np.broadcast_to(np.asarray(values), (ROWS, COLUMNS)).astype("<u2")
+    tags = {"BitsStored": stored, "HighBit": high, "PixelRepresentation": signed}
+    return series(change=lambda index: {"PixelData": values.tobytes()}, pixels=np.zeros((ROWS, COLUMNS)), **tags)
+
+
+@pytest.mark.parametrize("high", [11, 15])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_pixels_in_lower_or_upper_bits(series, high, signed):
+    true = np.arange(-2048 if signed else 0, 2048 if signed else 4096, 200)[: ROWS * COLUMNS].reshape(ROWS, COLUMNS)
+    found = read(bits(series, (true % 4096) << (high - 11), 12, high, signed)).array
+    assert np.array_equal(found[..., 2], true.T)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 15), (16, 11), (12, 200), (16, 0)])
+def test_a_wrong_high_bit_where_the_pixels_show_it(series, stored, high):
+    true = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) % 2 if high == 0 else np.arange(ROWS * COLUMNS) + 77
+    true = true.reshape(ROWS, COLUMNS)
+    assert np.array_equal(read(bits(series, true, stored, high)).array[..., 2], true.T)
+
+
+def test_bits_that_contradict_each_other(series):
+    error = refused(r"IM0: HighBit: expected 11 \(BitsStored is 12\), or pixels that show which is true, got 15",
+                    bits(series, np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) + 4090, 12, 15))  # fmt: skip
+    assert "correct this tag" in error.remedy
+
+
 def test_a_series_of_padding_alone_is_constant(series):
     folder = series(pixels=np.full((ROWS, COLUMNS), 5), PixelPaddingValue=5)
     refused("a constant image", folder)
@@ -115,7 +171,11 @@ def test_colours(series, photometric):
 
 
 def test_a_segmentation_is_no_scan(series):
-    refused("IM0: expected a scan, got a mask of one bit", series(BitsAllocated=1))
+    refused("IM0: expected a scan, got a mask", series(BitsAllocated=1))
+
+
+def test_a_segmentation_by_shares_is_no_scan(series):
+    refused("IM0: expected a scan, got a mask", series(SegmentationType="FRACTIONAL"))
 
 
 # Pixels that cannot be decoded

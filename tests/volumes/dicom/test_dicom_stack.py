@@ -74,7 +74,7 @@ def test_an_outermost_slice_is_missing_by_the_numbers(series, direction):
         return {"InstanceNumber": index + 2 if direction > 0 else 7 - index}
 
     name = "IM0" if direction > 0 else "IM4"
-    told(rf"InstanceNumber begins at 2, in {name}: 1 slices may be missing there, at an end", series(change=number))
+    told(rf"InstanceNumber begins at 2, in {name}: 1 slice may be missing there, at an end", series(change=number))
 
 
 def test_an_outermost_slice_is_missing_by_the_count(series):
