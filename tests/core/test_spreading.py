@@ -9,13 +9,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+from distributed import get_worker
 
 from recalib_keras.core.errors import ClusterError
 from recalib_keras.core.spreading.pool import Listener, Workers, open_pool
 
 
 def work(item, report):
-    """Does what a word asks for: `die`, `die FILE` (once), `fail`, `until stopped`, `id`; or doubles a number."""
+    """Does what a word asks for: `die`, `die FILE` (once), `fail`, `until stopped`, `key`, `id`; or doubles a number."""
     if not isinstance(item, str):
         return 2 * item
     order, _, rest = item.partition(" ")
@@ -23,6 +24,8 @@ def work(item, report):
         if rest:
             Path(rest).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if order == "key":
+        return get_worker().get_current_task()
     if order == "fail":
         raise ArithmeticError(rest)
     if order == "until":
@@ -90,6 +93,12 @@ def test_processes(pool):
     assert all(one.result != os.getpid() for one in done if one.item == "id")
     assert [(type(one.error), str(one.error)) for one in done if one.error] == [(ArithmeticError, "oh")]
     assert {path.name for path in pool.logs.iterdir()} == {"worker-1.log", "worker-2.log"}
+
+
+def test_no_item_has_the_key_of_an_earlier_one(pool):
+    """The scheduler may still remember what became of the earlier one."""
+    keys = [done.result for _ in range(2) for done in pool.spread(work, ["key", "key"])]
+    assert len(set(keys)) == 4
 
 
 def test_a_report_can_end_an_item(pool):

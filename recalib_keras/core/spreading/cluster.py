@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import ipaddress
+import itertools
 import logging
 import os
 import queue
@@ -58,6 +59,8 @@ class DaskPool(Pool):
     def __init__(self, client: Client, is_own: bool):
         self.client, self.is_own = client, is_own
         self.topic = f"recalib-{secrets.token_hex(8)}"
+        # Of all that is ever spread: the scheduler may still know a key whose item was given up.
+        self.numbers = itertools.count(1)
         has_page = importlib.util.find_spec("bokeh") is not None or not is_own
         self.dashboard = client.dashboard_link if has_page else None
 
@@ -101,7 +104,7 @@ class _Spread:
     def __init__(self, pool, work, items, listener):
         self.pool, self.work, self.items, self.listener = pool, work, items, listener
         self.running, self.heard, self.is_exhausted = {}, queue.SimpleQueue(), False
-        self._begun, self._alone_since = 0, time.monotonic()
+        self._alone_since = time.monotonic()
 
     def run(self) -> Iterator[Done]:
         """Yields what becomes of each item."""
@@ -153,8 +156,7 @@ class _Spread:
             self._alone_since = float("inf")
 
     def _begin(self, item, losses=0):
-        self._begun += 1
-        key = f"{self.pool.topic}-{self._begun}"
+        key = f"{self.pool.topic}-{next(self.pool.numbers)}"
         # Not for a certain worker: Dask would keep a task waiting whose worker and all others have died.
         future = self.pool.client.submit(_work, self.work, item, self.pool.topic, key=key, pure=False)
         self.running[key] = _Running(item, future, losses_before=losses, losses=losses)
