@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0])) for row in rows]
 
 
-def licences(preset: Preset, weights: str) -> str:
+def licences(preset: Preset, weights: str | Mapping[str, float]) -> str:
     """Returns the licence of a weight set, or the licences of an ensemble's members.
 
     Args:
         preset: The preset.
-        weights: Name of one of its weight sets or ensembles.
+        weights: Name of one of its weight sets or ensembles, or the shares of several weight sets.
     """
     return "; ".join(dict.fromkeys(preset.weight_sets[name].licence for name in preset.shares(weights)))
 
