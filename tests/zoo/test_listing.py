@@ -42,7 +42,7 @@ def shelf(tmp_path, monkeypatch):
     plain = rng.uniform(0.7, 0.8, 12)
     write_preset(tmp_path, "unet3d", 0.75, scores=plain)
     write_preset(
-        tmp_path, "unet3d_pe", 0.8, "cc by-nc 3.0: mine, of scans of others", plain + rng.uniform(0.02, 0.08, 12), recalibration="pe"
+        tmp_path, "unet3d_pe", 0.8, "cc by-nc 3.0: of mine", plain + rng.uniform(0.02, 0.08, 12), recalibration="pe"
     )
     write_preset(tmp_path, "unet3d_cse", 0.76, scores=plain + rng.normal(0, 0.05, 12), recalibration="cse")
     write_preset(tmp_path, "sdnet2d", None, "MIT")
@@ -88,7 +88,7 @@ def test_what_an_entry_tells(shelf):
     assert (entry.name, entry.weights, entry.task, entry.is_default) == ("unet3d_pe", "balls", "balls", True)
     assert (entry.dice, entry.parameters, entry.megabytes) == (0.8, 10, 2.5)
     assert (entry.licence, entry.architecture, entry.block, entry.title) == (
-        "cc by-nc 3.0: mine, of scans of others",
+        "cc by-nc 3.0: of mine",
         "UNet",
         "pe",
         "balls",

@@ -171,7 +171,7 @@ def test_paths_that_are_nearly_right(saved, preset_folder, tmp_path, monkeypatch
     with pytest.raises(ValueError, match=r"expected the folder of one preset, got .*long, which holds .*spots, .*tin"):
         zoo.info(folder.parent)
     above = folder.parent.parent
-    with pytest.raises(ValueError, match=rf"got {above}, which has no preset.json; give {folder}, {folder.parent}/tiny3d"):
+    with pytest.raises(ValueError, match=rf"{above}, which has no preset.json; give {folder}, {folder.parent}/tiny3d"):
         zoo.info(above)
     monkeypatch.chdir(above.parent)  # a folder without a slash in its name
     with pytest.raises(ValueError, match=rf"expected a preset's folder, got {above}, which has no preset.json; give"):

@@ -20,7 +20,7 @@ from recalib_keras.zoo.pages.table import NO_BREAK, aligned, html_table, marked,
 from recalib_keras.zoo.preset import Preset
 
 if TYPE_CHECKING:
-    from recalib_keras.evaluation import Difference, Report
+    from recalib_keras.evaluation import Difference
 
 PLAIN = "plain"
 DEFAULT_RULE = """\
@@ -212,9 +212,7 @@ class Shelf:
 
     def _tests(self, weights: str, better_than: str) -> Mapping[str, Difference]:
         """Returns the test of each preset's weights of this name, over all presets, whatever is filtered."""
-        reports = {
-            name: found for name in self.presets if (found := report(self.presets[name], weights)) is not None
-        }
+        reports = {name: found for name in self.presets if (found := report(self.presets[name], weights)) is not None}
         if better_than == PLAIN:
             return evidence.against_plain(reports)
         if better_than not in reports:

@@ -106,7 +106,8 @@ def parsed(name: str) -> Place:
 
     Args:
         name: `hf://OWNER/REPOSITORY@REVISION/FOLDER` with a tag or the hash of a commit as revision, without the folder
-            for a preset at the repository's root; or the URL of a folder. `#sha256=…` at the end pins the `preset.json`.
+            for a preset at the repository's root; or the URL of a folder. `#sha256=…` at the end pins the
+            `preset.json`.
 
     Raises:
         RecordError: The name does not fit, the revision is a branch, or the URL is not encrypted.
@@ -128,8 +129,8 @@ def _hub_url(address):
     if found is None or found["revision"] in BRANCHES or ".." in address:
         raise RecordError(
             file=address,
-            expected="hf://OWNER/REPOSITORY@REVISION/FOLDER, or without the folder for a preset at the repository's root, "
-            "with a revision that stays as it is",
+            expected="hf://OWNER/REPOSITORY@REVISION/FOLDER with a revision that stays as it is (no folder: the preset "
+            "at the repository's root)",
             received=f"the branch {found['revision']!r}" if found and found["revision"] in BRANCHES else "another form",
             remedy="give a tag or the hash of a commit as the revision",
         )
