@@ -93,7 +93,7 @@ def is_traced_for_litert() -> bool:
 
 
 def is_traced_for_openvino() -> bool:
-    """Returns whether a graph is traced that OpenVINO will run, which has no loops over a list of tensors."""
+    """Returns whether a graph is traced that OpenVINO will run, which has no loop that collects tensors."""
     return is_traced_for_elsewhere() and _is_called_by(OPENVINO)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from recalib_keras.layers.acceleration import Tensor, is_traced_for_openvino
+from recalib_keras.layers.acceleration import Tensor, is_traced_for_litert, is_traced_for_openvino
 
 # Feature maps of all slices of a head at once would not fit into memory.
 MOST_SLICES_AT_ONCE = 8
@@ -134,7 +134,7 @@ class SliceWise(_Wrapped):
 
     def _predicted(self, stack, sizes, at_once):
         """Returns the probabilities of all slices, some at once, each of some sizes."""
-        if is_traced_for_openvino():  # a loop would be refused there
+        if is_traced_for_litert() or is_traced_for_openvino():  # they refuse a loop over slices
             return self.network(ops.reshape(stack, (-1, *sizes, stack.shape[-1])), training=False)
         groups = ops.reshape(stack, (-1, at_once, *sizes, stack.shape[-1]))
         return ops.map(lambda group: self.network(group, training=False), groups)

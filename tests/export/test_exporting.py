@@ -81,7 +81,7 @@ def test_a_preset_with_the_size_of_its_window(write, bright_preset):
 
 @every_format
 def test_an_ensemble_is_one_network(write, format, tmp_path):
-    """Three 2-D networks in a loop over slices, which OpenVINO has not."""
+    """Three 2-D networks in a loop over slices, which OpenVINO and LiteRT do not have."""
     folder = write_views(tmp_path / "presets" / "views")
     certificate = write(folder, format)
     assert certificate.agreement.largest_difference < 1e-4 and certificate.agreement.same_labels > 0.999
