@@ -10,10 +10,11 @@ from recalib_keras.export.formats import FORMATS
 
 PAGE = Path(__file__).with_name("export.md")
 START, END = "<!-- agreement: made by `python -m docs.export_table` -->\n", "<!-- end of agreement -->"
-# Every architecture, rank and block at least once.
+# Every architecture, rank and block at least once, every task, and an ensemble.
 PRESETS = (
     *("unet2d_sse:hippocampus", "sdnet2d_cse:hippocampus", "densenet2d_scse:hippocampus"),
     *("unet3d_scse:hippocampus", "sdnet3d_pe:hippocampus", "densenet3d:hippocampus", "unet3d_pe:whole_brain"),
+    *("densenet3d_pe:malc", "densenet2d_scse:whole_brain"),
 )
 
 

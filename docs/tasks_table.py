@@ -4,6 +4,7 @@ from pathlib import Path
 
 from recalib_keras import zoo
 from recalib_keras.core.files import write_text
+from recalib_keras.zoo import licences
 from recalib_keras.zoo.pages.listing import Entry
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -31,7 +32,7 @@ def _row(task, entries):
         f"{best.dice:.3f}",
         measured_on(best),
         str(len(entries)),
-        best.licence.partition(":")[0],
+        licences.title(best.licence),
     ]
     return f"| {' | '.join(cells)} |\n"
 

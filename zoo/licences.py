@@ -40,6 +40,19 @@ def short_name(licence: str) -> str:
     return "-".join(words).replace("cczero", "cc0")
 
 
+def title(licence: str) -> str:
+    """Returns the name of a licence, without the remark behind its colon, for tables.
+
+    Args:
+        licence: As a description states it.
+
+    Example:
+        >>> title("CC BY-NC 3.0: scans from OASIS"), title("Apache 2.0")
+        ('CC BY-NC 3.0', 'Apache 2.0')
+    """
+    return licence.partition(":")[0]
+
+
 def is_non_commercial(licence: str) -> bool:
     """Returns whether a licence forbids commercial use, so that it has to be told with whatever the weights make.
 

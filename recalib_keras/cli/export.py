@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recalib_keras.cli.options import add_weights_argument, named_weights
 from recalib_keras.core.messages import printable
 
 
@@ -28,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", metavar="NAME", help="onnx, openvino, litert or savedmodel (default: by the suffix of PATH)"
     )
-    parser.add_argument(
-        "--weights", default="default", metavar="NAME", help="one of the preset's weight sets (default: the first)"
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--fixed",
         action="store_true",
@@ -47,8 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     from recalib_keras.export import export
     from recalib_keras.export.certificate import path_of
 
-    certificate = export(
-        arguments.network, arguments.output, arguments.format, arguments.weights, dynamic=not arguments.fixed
-    )
+    weights = named_weights(arguments.weights)
+    certificate = export(arguments.network, arguments.output, arguments.format, weights, dynamic=not arguments.fixed)
     print(printable(f"{arguments.output}: {certificate.agreement}"))
     print(printable(f"certificate in {path_of(arguments.output)}"))

@@ -48,6 +48,15 @@ def add_preset_arguments(parser: ArgumentParser, default: str | None) -> None:
         help="name of a preset, see `recalib presets`, or the folder of one"
         + ("" if default is None else f" (default: {default})"),
     )
+    add_weights_argument(parser)
+
+
+def add_weights_argument(parser: ArgumentParser) -> None:
+    """Adds `--weights`; `named_weights` reads what it gives.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "--weights",
         default="default",

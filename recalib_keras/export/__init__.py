@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from recalib_keras.core.errors import ExportError
 from recalib_keras.export.certificate import Agreement, Certificate
 from recalib_keras.export.exporting import export
 
+if TYPE_CHECKING:
+    from recalib_keras.zoo import Weights
+
 __all__ = ["Agreement", "Certificate", "ExportError", "export", "litert", "onnx", "openvino", "savedmodel"]
 
 
 def onnx(
     source: Any,
     path: str | os.PathLike,
-    weights: str = "default",
+    weights: Weights = "default",
     dynamic: bool = True,
     probe: np.ndarray | None = None,
 ) -> Certificate:
@@ -40,7 +43,7 @@ def onnx(
 def openvino(
     source: Any,
     path: str | os.PathLike,
-    weights: str = "default",
+    weights: Weights = "default",
     dynamic: bool = True,
     probe: np.ndarray | None = None,
 ) -> Certificate:
@@ -63,7 +66,7 @@ def openvino(
 def litert(
     source: Any,
     path: str | os.PathLike,
-    weights: str = "default",
+    weights: Weights = "default",
     dynamic: bool = True,
     probe: np.ndarray | None = None,
 ) -> Certificate:
@@ -86,7 +89,7 @@ def litert(
 def savedmodel(
     source: Any,
     path: str | os.PathLike,
-    weights: str = "default",
+    weights: Weights = "default",
     dynamic: bool = True,
     probe: np.ndarray | None = None,
 ) -> Certificate:

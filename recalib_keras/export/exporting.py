@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from recalib_keras.export.certificate import Certificate, compared, hashes, path
 from recalib_keras.export.formats import Format, format_named, format_of, other_backend
 from recalib_keras.inference.engines.keras_engine import backend as current_backend
 
+if TYPE_CHECKING:
+    from recalib_keras.zoo import Weights
+
 MISSING_OPERATIONS = re.compile(r"TF Select ops: ([\w, ]+)")
 MOST_OF_REASON = 300  # letters of what a converter says when it fails
 
@@ -34,7 +37,7 @@ def export(
     source: Any,
     path: str | os.PathLike,
     format: str | None = None,
-    weights: str = "default",
+    weights: Weights = "default",
     dynamic: bool = True,
     probe: np.ndarray | None = None,
 ) -> Certificate:
@@ -48,7 +51,8 @@ def export(
             of a preset.
         path: The file to write, or the folder of a SavedModel. What lies there is replaced once the export is proven.
         format: `"onnx"`, `"openvino"`, `"litert"` or `"savedmodel"`; None for the one of the path's suffix.
-        weights: Of a preset: the name of a weight set.
+        weights: Of a preset: the name of a weight set or an ensemble, or several weight sets by name or with their
+            shares, see `zoo.load`. An ensemble is exported as one network, from a volume to averaged probabilities.
         dynamic: Of a preset: whether the network takes windows of any size that its levels divide, or only the preset's
             window, for which runtimes can plan better. A model keeps its own sizes.
         probe: Image `(batch, *spatial, channels)` to compare on; None for random ones.

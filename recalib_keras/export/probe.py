@@ -47,9 +47,10 @@ def image(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def _step(model):
-    """Returns a number whose multiples a model takes as sizes."""
-    architecture = getattr(model, "architecture", None)
-    return architecture.patch_size * 2**architecture.levels if architecture else STEP
+    """Returns a number whose multiples a model takes as sizes, which may be an ensemble of networks."""
+    networks = [model, *(getattr(layer, "network", None) for layer in model.layers)]
+    found = [network.architecture for network in networks if hasattr(network, "architecture")]
+    return math.lcm(*(each.patch_size * 2**each.levels for each in found)) if found else STEP
 
 
 def _shrunk(window, step):

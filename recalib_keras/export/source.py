@@ -14,7 +14,9 @@ from recalib_keras import zoo
 from recalib_keras.core.errors import ExportError
 from recalib_keras.core.records import to_mapping
 from recalib_keras.models.encoder_decoder import EncoderDecoder
-from recalib_keras.zoo import WeightSet
+from recalib_keras.zoo import Weights
+from recalib_keras.zoo.ensembles import leader
+from recalib_keras.zoo.pages.table import licences
 
 SAVED = ".keras"
 
@@ -36,7 +38,7 @@ class Source:
     window: tuple[int, ...] | None = None
 
 
-def open_source(source: Any, weights: str = "default", dynamic: bool = True) -> Source:
+def open_source(source: Any, weights: Weights = "default", dynamic: bool = True) -> Source:
     """Returns the network to export.
 
     Args:
@@ -68,26 +70,36 @@ def _of_model(model, name):
 
 
 def _of_preset(name, weights, dynamic):
-    described: WeightSet = zoo.weight_set(name, weights)
     preset = zoo.info(name)
-    weights = next(key for key, one in preset.weight_sets.items() if one == described)
+    shares = preset.shares(weights)
+    known = next((key for key in (*preset.ensembles, *preset.weight_sets) if preset.shares(key) == shares), None)
+    members = [zoo.weight_set(name, each) for each in shares]
+    described = leader(preset, shares)
     *window, channels = described.input.shape
     sizes = [None] * len(window) if dynamic else window
-    model = zoo.load(name, weights, input_shape=(*sizes, channels), dtype="float32")
+    model = zoo.load(name, shares, input_shape=(*sizes, channels), dtype="float32")
     facts = {
-        "source": {
-            "preset": preset.name,
-            "weights": weights,
-            "title": described.title,
-            "sha256": described.sha256,
-            "parameters": described.parameters,
-        },
-        "network": to_mapping(described.network),
+        "source": {"preset": preset.name, "weights": known or " + ".join(shares)} | _weights(members, shares),
+        "network": to_mapping(described.network) if len(members) == 1 else {},
         "input": to_mapping(described.input),
         "labels": tuple(dataclasses.asdict(label) for label in described.labels),
-        "licence": described.licence,
+        "licence": licences(preset, shares),
     }
-    return Source(model, f"{preset.name} ({weights})", facts, tuple(window))
+    return Source(model, f"{preset.name} ({facts['source']['weights']})", facts, tuple(window))
+
+
+def _weights(members, shares):
+    """Returns what is known of the weights of a network, or of each member of an ensemble."""
+    found = [{"title": one.title, "sha256": one.sha256, "parameters": one.parameters} for one in members]
+    if len(found) == 1:
+        return found[0]
+    networks = [to_mapping(one.network) for one in members]
+    return {
+        "members": [
+            {"weights": name, "share": share, "network": network, **facts}
+            for (name, share), network, facts in zip(shares.items(), networks, found)
+        ]
+    }
 
 
 def _saved(path):
@@ -112,7 +124,7 @@ def _check(source):
             received=source.name,
             remedy="export a keras.Model(inputs, output)",
         )
-    narrow = {layer.compute_dtype for layer in model.layers} - {"float32", None}
+    narrow = {layer.compute_dtype for layer in model._flatten_layers()} - {"float32", None}
     if any(str(dtype).startswith(("bfloat", "float")) for dtype in narrow):
         raise ExportError(
             expected="a network that computes in float32",

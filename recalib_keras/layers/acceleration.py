@@ -13,7 +13,8 @@ import keras
 Tensor = Any  # of the backend, or symbolic
 # The module whose functions of these names trace a step of `fit`, `evaluate` or `predict`.
 TRAINER, STEP = "keras.src.backend.tensorflow.trainer", "_step_on_"
-LITERT = "keras.src.export.litert"  # the module that exports for LiteRT
+# The modules that export for LiteRT and OpenVINO.
+LITERT, OPENVINO = "keras.src.export.litert", "keras.src.export.openvino"
 _is_inside_fused = ContextVar("_is_inside_fused", default=False)
 
 
@@ -88,7 +89,16 @@ def is_traced_for_elsewhere() -> bool:
 
 def is_traced_for_litert() -> bool:
     """Returns whether a graph is traced that LiteRT will run, which has fewer operations than others."""
-    return is_traced_for_elsewhere() and any(name == LITERT for name, _ in _callers())
+    return is_traced_for_elsewhere() and _is_called_by(LITERT)
+
+
+def is_traced_for_openvino() -> bool:
+    """Returns whether a graph is traced that OpenVINO will run, which has no loop that collects tensors."""
+    return is_traced_for_elsewhere() and _is_called_by(OPENVINO)
+
+
+def _is_called_by(module):
+    return any(name == module for name, _ in _callers())
 
 
 def _is_step_of_keras():

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.layers.acceleration import Tensor, is_traced_for_litert, is_traced_for_openvino
 
 # Feature maps of all slices of a head at once would not fit into memory.
 MOST_SLICES_AT_ONCE = 8
@@ -128,10 +128,16 @@ class SliceWise(_Wrapped):
         shape, count = ops.shape(slices), slices.shape[1]
         stack = self._with_neighbours(slices, shape[1])
         at_once = 1 if count is None else _largest_divisor(count, MOST_SLICES_AT_ONCE)
-        groups = ops.reshape(stack, (-1, at_once, *shape[2:], stack.shape[-1]))
-        predicted = ops.map(lambda group: self.network(group, training=False), groups)
+        predicted = self._predicted(stack, shape[2:], at_once)
         predicted = ops.reshape(predicted, (-1, *shape[1:], self.network.output_shape[-1]))
         return ops.moveaxis(predicted, 1, self.axis + 1)
+
+    def _predicted(self, stack, sizes, at_once):
+        """Returns the probabilities of all slices, some at once, each of some sizes."""
+        if is_traced_for_litert() or is_traced_for_openvino():  # they refuse a loop over slices
+            return self.network(ops.reshape(stack, (-1, *sizes, stack.shape[-1])), training=False)
+        groups = ops.reshape(stack, (-1, at_once, *sizes, stack.shape[-1]))
+        return ops.map(lambda group: self.network(group, training=False), groups)
 
     def _with_neighbours(self, slices, count):
         """Returns each slice with those beside it as channels."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from models.networks import BLOCK_ARGUMENTS, NETWORKS, image, outputs_of, randomize, tiny
+from views import SHARES, SIDES, SIZE, write_views
 
 import recalib_keras
 from recalib_keras import export, layers, models, zoo
@@ -78,6 +79,33 @@ def test_a_preset_by_name_with_all_that_its_user_must_know(write, bright_preset,
 def test_a_preset_with_the_size_of_its_window(write, bright_preset):
     certificate = write(bright_preset, "onnx", dynamic=False)
     assert certificate.inputs[0].shape == (None, 8, 8, 8, 1)
+
+
+@every_format
+def test_an_ensemble_is_one_network(write, format, tmp_path):
+    """Three 2-D networks in a loop over slices, which OpenVINO and LiteRT do not have."""
+    folder = write_views(tmp_path / "presets" / "views")
+    certificate = write(folder, format)
+    assert certificate.agreement.largest_difference < 1e-4 and certificate.agreement.same_labels > 0.999
+    assert certificate.source["weights"] == "all_views" and certificate.licence == "CC0"
+    members = {one["weights"]: (one["share"], one["sha256"]) for one in certificate.source["members"]}
+    assert members == {name: (SHARES[name], zoo.weight_set(folder, name).sha256) for name in SHARES}
+    assert [label["id"] for label in certificate.labels] == [label.id for label in SIDES]
+    assert certificate.input["window"] == [SIZE] * 3 and certificate.input["context"] == 0
+    scan = np.random.default_rng(7).normal(size=(1, 4, 6, 8, 1)).astype("float32")
+    (found,) = runtimes.run(format, tmp_path / f"network{FORMATS[format].suffix}", [scan]).outputs
+    np.testing.assert_allclose(found, outputs_of(zoo.load(folder, input_shape=(4, 6, 8, 1)), scan), atol=1e-5)
+
+
+def test_members_of_an_ensemble(write, tmp_path):
+    folder = write_views(tmp_path / "presets" / "views")
+    certificate = write(folder, "savedmodel", weights="axial", dynamic=False)
+    assert certificate.source["weights"] == "axial" and certificate.inputs[0].shape == (None, SIZE, SIZE, 3)
+    certificate = write(folder, "savedmodel", weights={"axial": 1, "coronal": 3}, dynamic=False)
+    assert certificate.source["weights"] == "axial + coronal"
+    assert [one["share"] for one in certificate.source["members"]] == [1, 3]
+    with pytest.raises(ValueError, match="expected weights of the preset 'views', got 'axia'; did you mean 'axial'"):
+        write(folder, "savedmodel", weights="axia")
 
 
 def test_a_saved_model_and_a_probe_of_ones_own(write, unet, tmp_path):
@@ -202,7 +230,8 @@ def test_every_architecture_block_and_rank(write, name, spatial_rank, block, for
 @pytest.mark.slow
 @every_format
 @pytest.mark.parametrize(
-    ("name", "weights"), [(name, one) for name in zoo.names() for one in zoo.info(name).weight_sets]
+    ("name", "weights"),
+    [(name, one) for name in zoo.names() for one in (*zoo.info(name).weight_sets, *zoo.info(name).ensembles)],
 )
 def test_every_preset(write, name, weights, format):
     assert write(name, format, weights=weights).agreement.is_good

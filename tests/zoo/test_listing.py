@@ -42,7 +42,7 @@ def shelf(tmp_path, monkeypatch):
     plain = rng.uniform(0.7, 0.8, 12)
     write_preset(tmp_path, "unet3d", 0.75, scores=plain)
     write_preset(
-        tmp_path, "unet3d_pe", 0.8, "cc by-nc 3.0 (mine)", plain + rng.uniform(0.02, 0.08, 12), recalibration="pe"
+        tmp_path, "unet3d_pe", 0.8, "cc by-nc 3.0: of mine", plain + rng.uniform(0.02, 0.08, 12), recalibration="pe"
     )
     write_preset(tmp_path, "unet3d_cse", 0.76, scores=plain + rng.normal(0, 0.05, 12), recalibration="cse")
     write_preset(tmp_path, "sdnet2d", None, "MIT")
@@ -88,7 +88,7 @@ def test_what_an_entry_tells(shelf):
     assert (entry.name, entry.weights, entry.task, entry.is_default) == ("unet3d_pe", "balls", "balls", True)
     assert (entry.dice, entry.parameters, entry.megabytes) == (0.8, 10, 2.5)
     assert (entry.licence, entry.architecture, entry.block, entry.title) == (
-        "cc by-nc 3.0 (mine)",
+        "cc by-nc 3.0: of mine",
         "UNet",
         "pe",
         "balls",
@@ -149,24 +149,32 @@ def test_an_empty_table_says_why(shelf):
 def test_it_prints_as_a_table(shelf):
     lines = repr(zoo.list("unet3d*")).splitlines()
     assert lines[0].split() == ["preset", "weights", "task", "Dice", "parameters", "MB", "licence"]
-    assert lines[1].split() == [
-        "unet3d_pe",
-        "balls",
-        "*",
-        "balls",
-        "0.8000",
-        "10",
-        "2.5",
-        "cc",
-        "by-nc",
-        "3.0",
-        "(mine)",
-    ]
+    assert lines[1].split() == ["unet3d_pe", "balls", "*", "balls", "0.8000", "10", "2.5", "cc", "by-nc", "3.0"]
     assert lines[-2].startswith("* the default, which a preset's name alone stands for") and max(map(len, lines)) < 120
     tested = repr(zoo.list(better_than="plain")).splitlines()
     assert tested[0].split()[-2:] == ["difference", "p"] and tested[1].split()[-1] == "0.000977"
     page = zoo.list("unet3d*")._repr_html_()
     assert page.count("<tr>") == 4 and "<td>unet3d_pe</td>" in page and "the default" in page
+    assert "<td>balls\N{NO-BREAK SPACE}*</td>" in page and "MB is empty" not in page
+
+
+def test_it_says_why_a_size_is_missing(shelf):
+    (shelf / "unet3d" / "balls.safetensors").unlink()
+    assert repr(zoo.list("unet3d")).splitlines()[-1].startswith("MB is empty where the weights are not installed")
+    assert "MB is empty" in zoo.list("unet3d")._repr_html_()
+
+
+def test_a_preset_prints_like_the_list(shelf):
+    """Short licences, the default marked, the Dice of an ensemble from its report."""
+    rows = [Row("scan", "left", 4, Measures(dice=0.7)), Row("scan", "right", 9, Measures(dice=0.8))]
+    Report(tuple(rows)).write(shelf / "views" / "all_views.csv")
+    lines = [line.split() for line in repr(zoo.info("views")).splitlines()]
+    assert [line[1:3] for line in lines[1:4]] != [["axial", "*"]] * 3 and lines[4][1:4] == ["all_views", "*", "0.750"]
+    assert next(one for one in zoo.list("views") if one.is_default).dice == pytest.approx(0.75)
+    assert repr(zoo.info("unet3d_pe")).splitlines()[1].split() == [
+        *("unet3d_pe", "balls", "*", "0.800", "10", "cc", "by-nc", "3.0", "balls")
+    ]
+    assert "all_views\N{NO-BREAK SPACE}*</td>" in zoo.info("views")._repr_html_()
 
 
 def test_it_is_a_sequence(shelf):

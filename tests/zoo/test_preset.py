@@ -312,7 +312,7 @@ def test_a_preset_prints_as_a_table():
         "preset  weights  Dice   parameters  licence                             segments",
         "tiny    balls    0.500  12          not stated                          balls",
         "tiny    more     0.500  12          CC BY-NC 3.0, academic              balls",
-        "tiny    both            24          not stated; CC BY-NC 3.0, academic  average of 0.4 balls, 0.6 more",
+        "tiny    both *          24          not stated; CC BY-NC 3.0, academic  average of 0.4 balls, 0.6 more",
     ]  # fmt: skip
 
 

@@ -56,6 +56,14 @@ def test_fetched_once_and_offline_after_that(server, form, bright_preset):
         zoo.weight_set(name)
 
 
+def test_a_preset_at_the_root_of_a_repository(server):
+    for file in server.files.iterdir():
+        shutil.copy(file, server.files.parent)
+    described = zoo.weight_set("hf://owner/repository@v1")
+    assert described.title == "what is bright" and described.read_weights()
+    assert zoo.load("hf://owner/repository@v1/").output_shape == (None, 8, 8, 8, 2)
+
+
 def test_other_weights_than_described_are_refused_and_not_kept(server):
     (server.files / "bright.safetensors").write_bytes(b"other")
     with pytest.raises(
@@ -80,6 +88,7 @@ def test_nothing_under_the_address(server):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
+        ("hf://owner/repository", "got another form; give"),
         ("hf://owner/repository/bright", "got another form; give a tag or the hash of a commit"),
         ("hf://owner/repository@main/bright", "got the branch 'main'; give a tag or the hash of a commit"),
         ("hf://owner/repository@v1/../bright", "got another form"),

@@ -164,12 +164,18 @@ def test_models_that_are_none_of_the_preset(saved, preset_folder, tmp_path):
         zoo.save(saved[0], tmp_path / "x", like=preset_folder, labels=NAMES, name="a/b")
 
 
-def test_paths_that_are_nearly_right(saved, preset_folder, tmp_path):
+def test_paths_that_are_nearly_right(saved, preset_folder, tmp_path, monkeypatch):
     model, folder = saved
     assert zoo.info(folder / "preset.json").name == zoo.info(folder.parent).name == "spots"
     shutil.copytree(preset_folder, folder.parent / "tiny3d")
     with pytest.raises(ValueError, match=r"expected the folder of one preset, got .*long, which holds .*spots, .*tin"):
         zoo.info(folder.parent)
+    above = folder.parent.parent
+    with pytest.raises(ValueError, match=rf"{above}, which has no preset.json; give {folder}, {folder.parent}/tiny3d"):
+        zoo.info(above)
+    monkeypatch.chdir(above.parent)  # a folder without a slash in its name
+    with pytest.raises(ValueError, match=rf"expected a preset's folder, got {above}, which has no preset.json; give"):
+        zoo.info(above.name)
     model.save(tmp_path / "ft.keras")
     with pytest.raises(ValueError, match=r"ft.keras, a model alone, .*zoo.save\(keras.saving.load_model\("):
         zoo.info(tmp_path / "ft.keras")

@@ -16,16 +16,17 @@ from recalib_keras.models.architecture import BLOCKS
 from recalib_keras.zoo import licences
 from recalib_keras.zoo.network import NETWORKS
 from recalib_keras.zoo.pages import evidence
-from recalib_keras.zoo.pages.table import aligned, html_table
+from recalib_keras.zoo.pages.table import NO_BREAK, aligned, html_table, marked, mean_dice, report
 from recalib_keras.zoo.preset import Preset
 
 if TYPE_CHECKING:
-    from recalib_keras.evaluation import Difference, Report
+    from recalib_keras.evaluation import Difference
 
 PLAIN = "plain"
 DEFAULT_RULE = """\
 * the default, which a preset's name alone stands for: the first weights in its preset.json, or the ensemble
   that they are part of; in this zoo the whole brain, wherever a preset has weights for it"""
+MISSING = "MB is empty where the weights are not installed; the error of `zoo.load` has the command that installs them"
 NO_PRESET = "no preset matches"
 
 
@@ -104,12 +105,17 @@ class PresetTable(Sequence[Entry]):
     def __repr__(self) -> str:
         if not self._entries:
             return self._nothing
-        return "\n".join([*aligned(self._rows()), "", DEFAULT_RULE])
+        return "\n".join([*aligned(self._rows()), "", *self._notes()]).replace(NO_BREAK, " ")
 
     def _repr_html_(self) -> str:
         if not self._entries:
             return f"<p>{html.escape(self._nothing)}</p>"
-        return f"{html_table(self._rows())}<p>{html.escape(DEFAULT_RULE)}</p>"
+        return html_table(self._rows()) + "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
+
+    def _notes(self):
+        """Returns what a reader of the table must know."""
+        missing = any(entry.megabytes is None for entry in self._entries)
+        return [DEFAULT_RULE, *([MISSING] if missing else [])]
 
     def _rows(self):
         """Returns the names of the columns, then the cells of each entry."""
@@ -119,12 +125,12 @@ class PresetTable(Sequence[Entry]):
         for entry in self._entries:
             cells = (
                 entry.name,
-                f"{entry.weights}{' *' if entry.is_default else ''}",
+                marked(entry.weights, entry.is_default),
                 entry.task,
                 "" if entry.dice is None else f"{entry.dice:.4f}",
                 f"{entry.parameters:,}",
                 "" if entry.megabytes is None else f"{entry.megabytes:.1f}",
-                entry.licence,
+                "; ".join(map(licences.title, entry.licences)),
             )
             tested = entry.evidence
             rows.append(cells + (() if tested is None else (f"{tested.mean:+.4f}", f"{tested.p_holm:.3g}")))
@@ -206,9 +212,7 @@ class Shelf:
 
     def _tests(self, weights: str, better_than: str) -> Mapping[str, Difference]:
         """Returns the test of each preset's weights of this name, over all presets, whatever is filtered."""
-        reports = {
-            name: report for name in self.presets if (report := _report(self.presets[name], weights)) is not None
-        }
+        reports = {name: found for name in self.presets if (found := report(self.presets[name], weights)) is not None}
         if better_than == PLAIN:
             return evidence.against_plain(reports)
         if better_than not in reports:
@@ -241,7 +245,7 @@ def _entries(preset: Preset) -> Iterator[Entry]:
             weights=name,
             is_default=shares == default,
             task=tasks.get(name, name),
-            dice=_dice(preset, name),
+            dice=mean_dice(preset, name),
             parameters=sum(member.parameters for member in members),
             megabytes=_megabytes(members),
             licences=tuple(dict.fromkeys(member.licence for member in members)),
@@ -249,23 +253,6 @@ def _entries(preset: Preset) -> Iterator[Entry]:
             block=network.arguments.get("recalibration") or PLAIN,
             title=members[0].title if len(members) == 1 else f"average of {listed(shares)}",
         )
-
-
-def _dice(preset, name):
-    """Returns the mean Dice: of a weight set from its description, of an ensemble from its report."""
-    if name in preset.weight_sets:
-        return preset.weight_sets[name].score.get("dice")
-    report = _report(preset, name)
-    return None if report is None else float(report.scan_means("dice").mean())
-
-
-def _report(preset: Preset, weights: str) -> Report | None:
-    path = preset.folder / f"{weights}.csv"
-    if not path.is_file():
-        return None
-    from recalib_keras.evaluation import Report
-
-    return Report.read(path)
 
 
 def _megabytes(members):

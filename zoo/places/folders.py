@@ -58,14 +58,21 @@ def preset_folder(given: str | os.PathLike) -> Path | None:
     if inside:
         raise ValueError(f"expected the folder of one preset, got {path}, which holds {listed(inside)}; give one")
     _check_file(path)
-    if path.name != str(given):
-        raise ValueError(f"expected a preset's folder, got {path.absolute()}, which has no {FILE_NAME}; check the path")
+    if path.name != str(given) or path.is_dir():
+        deeper = _presets_in(*(folder for folder in _sorted(path) if folder.is_dir()))
+        remedy = f"give {listed(deeper)}" if deeper else "check the path"
+        raise ValueError(f"expected a preset's folder, got {path.absolute()}, which has no {FILE_NAME}; {remedy}")
     return None
 
 
-def _presets_in(path):
+def _presets_in(*folders):
+    return [inside for folder in folders for inside in _sorted(folder) if holds_preset(inside)]
+
+
+def _sorted(folder):
+    """Returns the paths in a folder."""
     try:
-        return sorted(folder for folder in path.iterdir() if holds_preset(folder))
+        return sorted(folder.iterdir())
     except OSError:  # no folder, or none that can be read
         return []
 

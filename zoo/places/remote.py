@@ -22,7 +22,7 @@ from recalib_keras.core.messages import one_line
 
 DESCRIPTION, ORIGIN = "preset.json", "origin.txt"
 HUB = "https://huggingface.co"
-HUB_NAME = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)/(?P<folder>[\w./-]+)")
+HUB_NAME = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)(?P<folder>/[\w./-]+)?")
 BRANCHES = ("main", "master", "HEAD")  # what they show changes
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -43,7 +43,7 @@ def is_remote(name: str | os.PathLike) -> bool:
     """Returns whether a name is that of a preset on the internet.
 
     Args:
-        name: `hf://OWNER/REPOSITORY@REVISION/FOLDER` or a URL.
+        name: `hf://OWNER/REPOSITORY@REVISION`, with `/FOLDER` or without, or a URL.
     """
     return str(name).startswith(("hf://", "https://", "http://"))
 
@@ -105,8 +105,9 @@ def parsed(name: str) -> Place:
     """Returns where a preset lies.
 
     Args:
-        name: `hf://OWNER/REPOSITORY@REVISION/FOLDER` with a tag or the hash of a commit as revision, or the URL of a
-            folder. `#sha256=…` at the end pins the `preset.json`.
+        name: `hf://OWNER/REPOSITORY@REVISION/FOLDER` with a tag or the hash of a commit as revision, without the folder
+            for a preset at the repository's root; or the URL of a folder. `#sha256=…` at the end pins the
+            `preset.json`.
 
     Raises:
         RecordError: The name does not fit, the revision is a branch, or the URL is not encrypted.
@@ -128,12 +129,13 @@ def _hub_url(address):
     if found is None or found["revision"] in BRANCHES or ".." in address:
         raise RecordError(
             file=address,
-            expected="hf://OWNER/REPOSITORY@REVISION/FOLDER with a revision that stays as it is",
+            expected="hf://OWNER/REPOSITORY@REVISION/FOLDER with a revision that stays as it is (no folder: the preset "
+            "at the repository's root)",
             received=f"the branch {found['revision']!r}" if found and found["revision"] in BRANCHES else "another form",
             remedy="give a tag or the hash of a commit as the revision",
         )
     hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    return _checked_url(f"{hub}/{found['repository']}/resolve/{found['revision']}/{found['folder']}")
+    return _checked_url(f"{hub}/{found['repository']}/resolve/{found['revision']}{found['folder'] or ''}")
 
 
 def _checked_url(url):
