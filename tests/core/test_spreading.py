@@ -9,14 +9,13 @@ import warnings
 from pathlib import Path
 
 import pytest
-from distributed import get_worker
 
 from recalib_keras.core.errors import ClusterError
 from recalib_keras.core.spreading.pool import Listener, Workers, open_pool
 
 
 def work(item, report):
-    """Does what a word asks for: `die`, `die FILE` (once), `fail`, `until stopped`, `key`, `id`; or doubles a number."""
+    """Does what a word asks for: `die`, `die FILE` (once), `fail`, `until stopped`, `key`, `id`. Doubles a number."""
     if not isinstance(item, str):
         return 2 * item
     order, _, rest = item.partition(" ")
@@ -25,6 +24,8 @@ def work(item, report):
             Path(rest).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "key":
+        from distributed import get_worker
+
         return get_worker().get_current_task()
     if order == "fail":
         raise ArithmeticError(rest)
