@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the folder of real scans, a separate cache, a tiny preset, and an oblique affine."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Backends keep millions of objects, and to look through them again and again takes a twentieth of the time.
+gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)
