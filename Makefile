@@ -20,17 +20,17 @@ test-slow: $(VENV)/installed-test
 
 # The maths under every backend: the tests of layers and models again, and those of augmentation, losses and optimizers.
 # JAX compiles each operation. A low level of optimisation is faster here (at level 0, XLA computes NaN gradients). Rules
-# and surgery of networks, which compute the same everywhere, are tested under TensorFlow and PyTorch.
+# of networks are the same everywhere and tested under TensorFlow alone, surgery under PyTorch too.
 MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
-MODELS_ON_JAX := $(addprefix tests/models/test_,$(addsuffix .py,backends recalibrated_networks training))
+NETWORKS := $(addprefix tests/models/test_,$(addsuffix .py,backends recalibrated_networks training))
 # The workers of pytest, and the next run, share what JAX has compiled.
 JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(abspath .cache/jax) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
 	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=1 $(JAX_CACHE) $(BIN)/python -m pytest -n auto \
-	    -m "not slow" tests/layers $(MODELS_ON_JAX) $(MATHS_OF_TRAINING)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers tests/models \
-	    tests/test_benchmarks.py $(MATHS_OF_TRAINING)
+	    -m "not slow" tests/layers $(NETWORKS) $(MATHS_OF_TRAINING)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n auto -m "not slow" tests/layers $(NETWORKS) \
+	    tests/models/test_surgery.py tests/test_benchmarks.py $(MATHS_OF_TRAINING)
 
 # mypy and the site expect a package in one folder: this folder has links to all parts of the package.
 TYPED := .cache/typed

@@ -37,6 +37,7 @@ def test_demo_prints_every_structure_and_writes_the_files_it_names(tmp_path, mon
     assert_named_files_exist(said, tmp_path)
 
 
+@pytest.mark.slow
 def test_hippocampus_prints_both_parts_and_writes_the_files_it_names(tmp_path, monkeypatch, capsys):
     pytest.importorskip("nilearn")
     monkeypatch.chdir(tmp_path)

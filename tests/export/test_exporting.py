@@ -17,6 +17,9 @@ from recalib_keras.export.formats import FORMATS
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports start from TensorFlow")
 every_format = pytest.mark.parametrize("format", FORMATS)
+onnx_and_slowly_the_others = pytest.mark.parametrize(
+    "format", [pytest.param(name, marks=pytest.mark.slow if name != "onnx" else ()) for name in FORMATS]
+)
 
 
 @pytest.fixture
@@ -38,9 +41,7 @@ def unet():
     return randomize(tiny(models.UNet, 2, recalibration="scse"))
 
 
-@pytest.mark.parametrize(
-    "format", ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in FORMATS if name != "onnx")]
-)
+@onnx_and_slowly_the_others
 def test_a_network_of_any_size_computes_the_same(write, format, tmp_path):
     """Unpooling, a block, batch normalization and free sizes in 3-D: all that other runtimes have stumbled over."""
     arguments = {"num_classes": 3, "levels": 1, "filters": 4, "upsampling": "unpool", "normalization": "batch"}
@@ -81,7 +82,7 @@ def test_a_preset_with_the_size_of_its_window(write, bright_preset):
     assert certificate.inputs[0].shape == (None, 8, 8, 8, 1)
 
 
-@every_format
+@onnx_and_slowly_the_others
 def test_an_ensemble_is_one_network(write, format, tmp_path):
     """Three 2-D networks in a loop over slices, which OpenVINO and LiteRT do not have."""
     folder = write_views(tmp_path / "presets" / "views")
@@ -97,6 +98,7 @@ def test_an_ensemble_is_one_network(write, format, tmp_path):
     np.testing.assert_allclose(found, outputs_of(zoo.load(folder, input_shape=(4, 6, 8, 1)), scan), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble(write, tmp_path):
     folder = write_views(tmp_path / "presets" / "views")
     certificate = write(folder, "savedmodel", weights="axial", dynamic=False)

@@ -41,7 +41,7 @@ def test_the_probabilities_are_those_of_the_whole_network(small_is_large):
     [
         ("UNet", {"patch_size": 2}),
         ("DenseNet", {"patch_size": 2, "recalibration": "pe", "recalibration_args": {"reduction_ratio": 2}}),
-        ("UNet", {"head_filters": 8, "classifier_activation": "sigmoid"}),
+        pytest.param("UNet", {"head_filters": 8, "classifier_activation": "sigmoid"}, marks=pytest.mark.slow),
     ],
 )
 def test_openvino_gives_the_very_same_numbers(name, settings, precision, openvino, small_is_large, monkeypatch):

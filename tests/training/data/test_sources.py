@@ -155,6 +155,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(run, recipe, heads, tmp_path):
         assert_same_run(run[0], tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_preset_knows_the_scans_it_was_measured_on(run, recipe, path, heads, tmp_path):
     folder, weight_set = run
     preset = publish(recipe, path, weight_set, folder, tmp_path)
