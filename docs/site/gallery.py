@@ -29,7 +29,8 @@ structures of the validation scans and lead to the cards, which say what the wei
 !!! warning "For research; not a medical device"
 
     Each score is of one training, on scans that also chose its best epoch, so it is optimistic.
-    [Limits](index.md#limits) says what the weights know and what they do not.
+    [Limits](index.md#limits) says what the weights know and what they do not. The weights `whole_brain` were also
+    measured [on real scans](performance.md#on-real-scans).
 """
 CAPTION = "All pictures show the MNI152 template ([credits](pictures/credits.md)), which no preset was trained on"
 
