@@ -59,8 +59,9 @@ def extras(required: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
+    sections = settings()
     setup(
-        long_description=readme(settings()["metadata"]),
+        long_description=readme(sections["metadata"]),
         long_description_content_type="text/markdown",
-        extras_require=extras(settings()["options.extras_require"]),
+        extras_require=extras(sections["options.extras_require"]),
     )

@@ -75,7 +75,7 @@ def labels_of(weight_sets: Sequence[WeightSet]) -> Sequence[Label]:
 
 
 def batch_options(arguments: Namespace, weight_sets: Sequence[WeightSet], dicom_seg: bool = False) -> dict[str, Any]:
-    """Returns what `recalib_keras.inference.Batch` is told about what to make of each scan.
+    """Returns the arguments of `recalib_keras.inference.Batch` that say what to make of each scan.
 
     A wrong name of a structure is an error here, not on every worker.
 

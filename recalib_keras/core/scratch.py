@@ -31,8 +31,6 @@ def scratch_array(
     *,
     large: int | None = None,
     order: Literal["C", "F"] = "C",
-    what: str = "maps while the scan is segmented",
-    remedy: str = "ask for fewer structures (--structures) or uint8, or make room",
 ) -> np.ndarray:
     """Returns an array of zeros; a large one lies in a file, so that the system can take it out of memory.
 
@@ -43,8 +41,6 @@ def scratch_array(
             the array is, or when the process ends, however it does.
         large: The fewest bytes of an array that lies in a file; None for `LARGE`.
         order: Whether the last axis (`"C"`) or the first one (`"F"`) runs fastest.
-        what: What it is room for, for the message.
-        remedy: What the user can do, for the message.
 
     Raises:
         WriteError: The folder cannot be written, or its disk has not enough room.
@@ -63,9 +59,9 @@ def scratch_array(
     except OSError as error:
         raise WriteError(
             file=place,
-            expected=f"room for {in_bytes(size)} of {what}",
+            expected=f"room for {in_bytes(size)} of maps while the scan is segmented",
             received=error.strerror or str(error),
-            remedy=remedy,
+            remedy="ask for fewer structures (--structures) or uint8, or make room",
         ) from error
 
 

@@ -112,11 +112,14 @@ def turned_back(array: np.ndarray, grid: Grid, orientation: str) -> np.ndarray:
         grid: The scan's grid.
         orientation: Three letters, see `Grid.oriented`.
     """
-    own, wanted = nib.io_orientation(grid.affine), nib.orientations.axcodes2ornt(orientation)
-    return nib.orientations.apply_orientation(np.asarray(array), nib.orientations.ornt_transform(wanted, own))
+    return _turned(array, nib.orientations.axcodes2ornt(orientation), nib.io_orientation(grid.affine))
 
 
 def _oriented(scan, orientation):
     """Returns the scan's array with its axes along `orientation`, as a view of it."""
-    own, wanted = nib.io_orientation(scan.grid.affine), nib.orientations.axcodes2ornt(orientation)
-    return nib.orientations.apply_orientation(np.asarray(scan.array), nib.orientations.ornt_transform(own, wanted))
+    return _turned(scan.array, nib.io_orientation(scan.grid.affine), nib.orientations.axcodes2ornt(orientation))
+
+
+def _turned(array, given, wanted):
+    """Returns an array in another of nibabel's orientations, as a view of it."""
+    return nib.orientations.apply_orientation(np.asarray(array), nib.orientations.ornt_transform(given, wanted))

@@ -53,17 +53,16 @@ def split(model: Any) -> SplitNetwork | None:
     return _parts(model, model.layers[first:])
 
 
-def in_rows(
-    features: np.ndarray, rows: int, given: int, classify: Callable[[np.ndarray], np.ndarray]
-) -> list[WindowRows]:
+def in_rows(features: np.ndarray, classifier: Any, classify: Callable[[np.ndarray], np.ndarray]) -> list[WindowRows]:
     """Returns the probabilities of windows, computed from their feature maps when they are needed.
 
     Args:
         features: `(batch, X, Y, Z, maps)`; they must stay as they are.
-        rows: How many of the X rows the classifier takes.
-        given: How many rows of the window it gives for these.
-        classify: Function from `(1, rows, Y, Z, maps)` to probabilities `(1, given, …, classes)`, a new array each.
+        classifier: The classifier; its `input_shape` and `output_shape` have the rows that it takes and gives at once.
+        classify: Function from `(1, rows taken, Y, Z, maps)` to probabilities `(1, rows given, …, classes)`, each time a
+            new array.
     """
+    rows, given = classifier.input_shape[1], classifier.output_shape[1]
 
     def of_window(maps):
         slab = functools.partial(_slab, classify, maps, rows)

@@ -68,9 +68,10 @@ class KerasEngine:
 
         check_process()
         features = ops.convert_to_numpy(networks.body.predict_on_batch(windows))
-        (_, rows, *_), (_, given, *_) = networks.classifier.input_shape, networks.classifier.output_shape
         classify = networks.classifier.predict_on_batch
-        return classifier_split.in_rows(features, rows, given, lambda maps: ops.convert_to_numpy(classify(maps)))
+        return classifier_split.in_rows(
+            features, networks.classifier, lambda maps: ops.convert_to_numpy(classify(maps))
+        )
 
     @functools.cached_property
     def _split(self):

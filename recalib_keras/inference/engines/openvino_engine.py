@@ -63,8 +63,7 @@ class OpenVINOEngine:
         if self._classifier is None:
             return self(windows)
         features = self._network(windows)[: len(windows)]
-        (_, rows, *_), (_, given, *_) = self._classifier.input_shape, self._classifier.output_shape
-        return classifier_split.in_rows(features, rows, given, self._classifier)
+        return classifier_split.in_rows(features, self._classifier, self._classifier)
 
 
 class _CompiledNetwork:
