@@ -59,8 +59,8 @@ def in_rows(features: np.ndarray, classifier: Any, classify: Callable[[np.ndarra
     Args:
         features: `(batch, X, Y, Z, maps)`; they must stay as they are.
         classifier: The classifier; its `input_shape` and `output_shape` have the rows that it takes and gives at once.
-        classify: Function from `(1, rows taken, Y, Z, maps)` to probabilities `(1, rows given, …, classes)`, each time a
-            new array.
+        classify: Function from `(1, rows taken, Y, Z, maps)` to a new array of probabilities, `(1, rows given, …,
+            classes)`.
     """
     rows, given = classifier.input_shape[1], classifier.output_shape[1]
 
