@@ -3,9 +3,10 @@
 Modules are named as in the authors' state dicts. The decoders run in the order 4, 1, 2, 3.
 """
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+import pytest
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 NORMALIZATIONS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}

@@ -164,13 +164,17 @@ class _Closing(keras.callbacks.Callback):
         self.close()
 
 
+def _key(folder):
+    """What a tracker knows a run's folder by."""
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()
+
+
 def _wandb(recipe, folder, **arguments):
     """Weights & Biases; arguments of `wandb.init`. A run that resumes continues there, too."""
     import wandb
     from wandb.integration.keras import WandbMetricsLogger
 
-    identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    settings = {"project": PROJECT, "name": folder.name, "dir": str(folder), "id": identity, "resume": "allow"}
+    settings = {"project": PROJECT, "name": folder.name, "dir": str(folder), "id": _key(folder)[:12], "resume": "allow"}
     run = wandb.init(config=to_mapping(recipe), **{**settings, **arguments})
     return [WandbMetricsLogger(), _Closing(run.finish)]
 
@@ -189,10 +193,11 @@ def _mlflow(recipe, folder, tracking_uri=None, experiment=PROJECT, **arguments):
 
 
 def _comet(recipe, folder, **arguments):
-    """Comet; arguments of `comet_ml.start`."""
+    """Comet; arguments of `comet_ml.start`. A run that resumes continues there, too."""
     import comet_ml
 
-    experiment = comet_ml.start(**{"project_name": PROJECT, **arguments})
-    experiment.set_name(folder.name)
+    settings = {"project_name": PROJECT, "experiment_key": _key(folder)[:32], "mode": "get_or_create"}
+    settings["experiment_config"] = comet_ml.ExperimentConfig(name=folder.name, offline_directory=str(folder / "comet"))
+    experiment = comet_ml.start(**{**settings, **arguments})
     experiment.log_parameters(to_mapping(recipe))
     return [experiment.get_callback("keras"), _Closing(experiment.end)]

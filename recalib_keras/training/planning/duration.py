@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from recalib_keras.core.messages import counted
 from recalib_keras.training.planning.geometry import Geometry
 from recalib_keras.volumes.windows import WindowGrid
 
@@ -60,6 +61,8 @@ def duration(budget: Budget, geometry: Geometry, batch: int, held_out: int) -> D
         >>> geometry = Geometry((1.0, 1.0, 1.0), 1.0, (36, 50, 35), (40, 56, 40), ((2, 2, 2),) * 3)
         >>> duration(Budget(minutes=20, step=1.0), geometry, batch=2, held_out=42)[:3]
         (11, 100, 2)
+        >>> print(duration(Budget(minutes=1, step=1.0), geometry, batch=2, held_out=1).why)
+        55 steps of 1 s, as measured here, and 5 validations of 1 scan take about 1 minute; asked for were 1.
     """
     if budget.epochs is not None:
         every = max(1, budget.epochs // MOST_VALIDATIONS)
@@ -76,7 +79,8 @@ def duration(budget: Budget, geometry: Geometry, batch: int, held_out: int) -> D
     every = -(-epochs // validations)
     expected = epochs * per_epoch * step + (-(-epochs // every) + 1) * validation
     why = (
-        f"{epochs * per_epoch:,} steps of {step:.2g} s, as measured here, and {-(-epochs // every)} validations of "
-        f"{held_out} scans take about {max(1, round(expected / 60)):,} minutes; asked for were {budget.minutes:g}."
+        f"{epochs * per_epoch:,} steps of {step:.2g} s, as measured here, and "
+        f"{counted(-(-epochs // every), 'validation')} of {counted(held_out, 'scan')} take about "
+        f"{counted(max(1, round(expected / 60)), 'minute')}; asked for were {budget.minutes:g}."
     )
     return Duration(epochs, per_epoch, every, why)

@@ -1,5 +1,6 @@
 """Callbacks by name in a recipe, and from Python; trackers offline."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -165,11 +166,11 @@ def trackers(monkeypatch):
     keras_of_wandb.WandbMetricsLogger = lambda: callback
     comet = ModuleType("comet_ml")
     experiment = SimpleNamespace(
-        set_name=noted.append,
         log_parameters=lambda values: noted.append(values["preset"]),
         get_callback=lambda kind: callback,
         end=lambda: noted.append("finished"),
     )
+    comet.ExperimentConfig = SimpleNamespace
     comet.start = lambda **arguments: noted.append(arguments) or experiment
     parts = {"wandb": wandb, "wandb.integration": ModuleType("i"), "wandb.integration.keras": keras_of_wandb}
     for name, module in {**parts, "comet_ml": comet}.items():
@@ -186,9 +187,12 @@ def test_wandb_follows_a_run_and_finds_it_again(trackers, recipe, data, tmp_path
     assert len(callback.logs) == 3 and np.isfinite(callback.logs[-1]["val_dice"])
 
 
-@pytest.mark.slow
-def test_comet_follows_a_run(trackers, recipe, data, tmp_path):
+def test_comet_follows_a_run_and_finds_it_again(trackers, recipe, data, tmp_path):
     noted, callback = trackers
     train(with_callbacks(recipe, {"name": "comet", "arguments": {"online": False}}), tmp_path / "run", data)
-    assert noted == [{"project_name": "recalib-keras", "online": False}, "run", "tiny3d", "finished"]
+    arguments, *rest = noted
+    assert arguments["project_name"] == "recalib-keras"
+    assert (arguments["mode"], arguments["online"]) == ("get_or_create", False)
+    assert re.fullmatch("[0-9a-f]{32}", arguments["experiment_key"]) and rest == ["tiny3d", "finished"]
+    assert vars(arguments["experiment_config"]) == {"name": "run", "offline_directory": str(tmp_path / "run" / "comet")}
     assert len(callback.logs) == 3
