@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from recalib_keras.datasets.problems import Problem
@@ -41,12 +42,14 @@ class Survey(NamedTuple):
         labels: Name of each label number; None if only the label maps themselves know the numbers.
         problems: What keeps scans from being read, such as a missing label map.
         remarks: What is wrong but keeps no scan from being read, such as a label map without a scan.
+        includes: For each label number that stands for several, the others; see `recalib_keras.zoo.Label.includes`.
     """
 
     scans: list[LabelledScan]
     labels: Mapping[int, str] | None
     problems: list[Problem]
     remarks: list[Problem]
+    includes: Mapping[int, tuple[int, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from training.synthetic import FOLDER, write_scans
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
+from recalib_keras.core.records import from_mapping
 from recalib_keras.datasets import DatasetError
 from recalib_keras.training import Recipe, train
 from recalib_keras.training.planning.decisions import label_tables
 from recalib_keras.training.planning.duration import Budget, duration
 from recalib_keras.training.planning.facts import Facts, Modality, read_facts
-from recalib_keras.training.planning.geometry import geometry, pooling, target_spacing
+from recalib_keras.training.planning.geometry import geometry, kernel_sizes, pooling, target_spacing
 from recalib_keras.training.planning.machine import GIB, Machine, seconds_per_step
 from recalib_keras.training.planning.recipe_text import plan
 
@@ -184,6 +186,41 @@ def test_each_key_has_a_reason_and_lines_are_short():
     lines = text.splitlines()
     keys = [number for number, line in enumerate(lines) if re.match(r"[a-z_]+ = ", line)]
     assert len(keys) > 25 and all(lines[number - 1].startswith("# ") for number in keys)
+
+
+def test_regions_of_nnunet_become_labels_that_include_others(balls, tmp_path):
+    shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
+    labels = {"background": 0, "core": [53], "ball": [53, 17]}
+    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": labels, "regions_class_order": [53, 17]}))
+    facts_of_balls = read_facts(tmp_path / FOLDER)
+    text = plan(facts_of_balls, CPU, Budget(1, step=60), None, tmp_path)
+    recipe = from_mapping(Recipe, tomllib.loads(text), "plan")
+    assert [(label.id, label.name, label.includes) for label in recipe.labels[1:]] == [
+        (17, "ball", (53,)),
+        (53, "core", None),
+    ]
+    assert recipe.network.arguments["classifier_activation"] == "sigmoid"
+    weight_set = train(recipe, tmp_path / "run", tmp_path)
+    assert set(weight_set.score["dice_by_structure"]) == {"ball", "core"}
+    like = plan(facts_of_balls, CPU, Budget(1, step=60), None, tmp_path, "unet3d_pe", "hippocampus")
+    assert tomllib.loads(like)["network"]["arguments"]["classifier_activation"] == "sigmoid"
+
+
+def test_labels_that_cannot_be_read_are_told(balls, tmp_path):
+    shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
+    labels = {"background": 0, "left": [17, 53], "right": [53, 17]}
+    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": labels, "regions_class_order": [17, 53]}))
+    with pytest.warns(UserWarning, match=r"dataset\.json: expected each label a number or a list of numbers; .*, got"):
+        assert read_facts(tmp_path / FOLDER).labels == {17: "label 17", 53: "label 53"}
+
+
+def test_a_kernel_sees_across_slices_where_voxels_are_about_as_long():
+    """nnU-Net convolves prostates of 0.6 x 0.6 x 3.6 mm by 3 x 3 x 1 at first: 0.6, 1.2 and only then 2.4 mm."""
+    pools = pooling((320, 256, 20), (0.6, 0.6, 3.6))
+    assert kernel_sizes(pools, (0.6, 0.6, 3.6))[:3] == ((3, 3, 1), (3, 3, 1), (3, 3, 3))
+    arguments = planned(facts((320, 320, 20), (0.6, 0.6, 3.6)), GPU)[0]["network"]["arguments"]
+    assert arguments["kernel_size"][0] == [3, 3, 1] and len(arguments["kernel_size"]) == arguments["levels"] + 1
+    assert "kernel_size" not in planned(facts((80, 80, 60), (1, 1, 1.5)))[0]["network"]["arguments"]
 
 
 def test_a_plan_says_how_coarse_axes_are_pooled():

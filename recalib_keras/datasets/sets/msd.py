@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recalib_keras.datasets.folders import channel_names, first_folder, label_names, labelled_scans, read_json
 from recalib_keras.datasets.problems import Problem
+from recalib_keras.datasets.regions import read_regions
 from recalib_keras.datasets.source import Description, Source, Survey
 from recalib_keras.volumes.names import stem
 
@@ -15,7 +16,7 @@ Unpack the task's archive (medicaldecathlon.com), or lay your own scans out alik
   {folder}/imagesTr/*.nii.gz  scans (.nii and .mgz too)
   {folder}/labelsTr/*.nii.gz  label maps of the same names
   {folder}/dataset.json       optional; its "labels" name the label numbers
-A folder of nnU-Net is read too: imagesTr/x_0000.nii.gz, x_0001.nii.gz, ... beside labelsTr/x.nii.gz.
+A folder of nnU-Net is read too: imagesTr/x_0000.nii.gz, x_0001.nii.gz, ... beside labelsTr/x.nii.gz, and regions.
 Scans of several channels are 4-D, or have a file for each channel as in nnU-Net; dataset.json names the channels.
 imagesTs, which has no labels, and hidden files (._*) are skipped."""
 CITATION = """\
@@ -61,11 +62,13 @@ def find(folder: Path, volume: int | None = None, task: str | None = None) -> Su
         dict(enumerate(TASKS[task][0])) if task else {}
     )
     scans, problems, remarks = labelled_scans(folder / "imagesTr", folder / "labelsTr", names, volume)
-    labels, unnamed = label_names(content.get("labels"), path)
+    numbered, includes, unnested = read_regions(content, path)
+    labels, unnamed = label_names(numbered, path)
     if labels is None and task:
         labels = _labels(task)
     known = {scan.name for scan in scans} | {stem(problem.file) for problem in problems}
-    return Survey(scans, labels, problems, [*remarks, *unreadable, *unnamed, *_missing(content, path, known)])
+    remarks += [*unreadable, *unnested, *unnamed, *_missing(content, path, known)]
+    return Survey(scans, labels, problems, remarks, includes)
 
 
 def _missing(content, path, known):

@@ -11,7 +11,7 @@ import numpy as np
 
 from recalib_keras.training.planning.duration import Budget, duration
 from recalib_keras.training.planning.facts import ORIENTATION, Facts
-from recalib_keras.training.planning.geometry import Geometry, geometry
+from recalib_keras.training.planning.geometry import Geometry, geometry, kernel_sizes
 from recalib_keras.training.planning.machine import GIB, Machine
 from recalib_keras.zoo.preset import Input, WeightSet
 
@@ -129,10 +129,11 @@ def channel_decisions(facts: Facts) -> list[Decision]:
     ]
 
 
-def network_table(found: Geometry, machine: Machine) -> list[Decision]:
+def network_table(facts: Facts, found: Geometry, machine: Machine) -> list[Decision]:
     """Returns the decisions of the table `[network.arguments]`.
 
     Args:
+        facts: The scans.
         found: The geometry.
         machine: Where the training runs.
     """
@@ -156,7 +157,22 @@ def network_table(found: Geometry, machine: Machine) -> list[Decision]:
         why = "By axis: coarse axes are halved later, when voxels are about as long along each axis, and short ones "
         why += "less often."
         decisions.insert(1, Decision("pool_sizes", pools, why))
-    return decisions
+    sizes = kernel_sizes(found.pools, [length for length, size in zip(found.spacing, found.window) if size > 1])
+    if any(1 in size for size in sizes):
+        why = "By axis, for each level and the bottleneck: a kernel sees across slices only where voxels are about as "
+        why += "long along each axis."
+        decisions.insert(2, Decision("kernel_size", [list(size) for size in sizes], why))
+    return [*decisions, *classifier_decisions(facts)]
+
+
+def classifier_decisions(facts: Facts) -> list[Decision]:
+    """Returns the decision about the classifier of a network, if it is not the usual one.
+
+    Args:
+        facts: The scans.
+    """
+    why = "A probability for each structure on its own, since some include others."
+    return [Decision("classifier_activation", "sigmoid", why)] if facts.includes else []
 
 
 def augmentation_table(facts: Facts, found: Geometry, labels: Sequence[Mapping[str, Any]]) -> list[Decision]:
@@ -280,7 +296,9 @@ def label_tables(facts: Facts) -> list[dict[str, Any]]:
     """
     mirrors = _mirrors(facts.labels)
     return [{"id": 0, "name": "background"}] + [
-        {"id": number, "name": name} | ({"mirror": mirrors[number]} if number in mirrors else {})
+        {"id": number, "name": name}
+        | ({"mirror": mirrors[number]} if number in mirrors else {})
+        | ({"includes": list(facts.includes[number])} if number in facts.includes else {})
         for number, name in facts.labels.items()
     ]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,13 +58,15 @@ class Facts:
         shapes: Voxels of each scan along right, front and top, integers `(scans, 3)`.
         spacings: Voxel sizes of each scan in mm, `(scans, 3)`.
         modalities: Of each channel.
-        labels: Name of each label number that occurs, without the background and what nobody looked at.
+        labels: Name of each label number that occurs, without the background and what nobody looked at; those that
+            include others come first.
         scans_with: How many scans have each label.
         looked_for: In how many scans each label was looked for.
         volumes: Median volume of each label in ml, over the scans that have it.
         foreground: Mean share of the voxels that belong to a structure.
         source: Where the scans come from, in words.
         licence: Their licence, in words; None if nothing says so.
+        includes: For each label number that stands for several, the others.
     """
 
     folder: Path
@@ -80,6 +83,7 @@ class Facts:
     foreground: float
     source: str
     licence: str | None
+    includes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def scans(self) -> int:
@@ -98,7 +102,7 @@ def read_facts(
     volume: int | None = None,
     on_scan: Callable[[int, int], object] = lambda done, count: None,
 ) -> Facts:
-    """Returns what a set is like. Reads every scan, one after the other.
+    """Returns what a set is like. Reads every scan, one after the other; warns of what is wrong but keeps none from it.
 
     Args:
         folder: Folder of the set.
@@ -124,7 +128,9 @@ def read_facts(
         on_scan(done, len(scans))
     if problems:
         raise DatasetError(problems)
-    return _facts(folder, dataset, volume, scans, measured, found.labels or {})
+    for remark in found.remarks:
+        warnings.warn(str(remark), stacklevel=2)
+    return _facts(folder, dataset, volume, scans, measured, found)
 
 
 @dataclass(frozen=True)
@@ -166,8 +172,15 @@ def _with_channels(scan):
     return found
 
 
-def _facts(folder, dataset, volume, scans, measured, names):
-    numbers = sorted({number for one in measured for number in one.voxels} - {0})
+def _facts(folder, dataset, volume, scans, measured, survey):
+    names = survey.labels or {}
+    numbers = {number for one in measured for number in one.voxels} - {0}
+    includes = {
+        number: kept
+        for number, inner in survey.includes.items()
+        if number in numbers and (kept := tuple(one for one in inner if one in numbers))
+    }
+    numbers = sorted(numbers, key=lambda number: (-len(includes.get(number, ())), number))
     if not numbers:
         raise RecordError(file=folder, expected="label maps with structures", received="only 0 in all of them")
     spacings = np.array([one.spacing for one in measured])
@@ -184,6 +197,7 @@ def _facts(folder, dataset, volume, scans, measured, names):
         spacings=spacings,
         modalities=_modalities(folder, dataset, scans, measured),
         labels={number: names.get(number, f"label {number}") for number in numbers},
+        includes=includes,
         scans_with={number: sum(volume > 0 for volume in volumes) for number, volumes in found.items()},
         looked_for=known,
         volumes={number: float(np.median([v for v in volumes if v > 0])) for number, volumes in found.items()},

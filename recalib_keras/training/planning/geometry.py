@@ -6,6 +6,7 @@ The rules are those of nnU-Net (Isensee et al., Nature Methods 2021), in words:
   one, the 10th percentile, so that few scans lose slices.
 - A window is as large as the budget allows, about as long in mm along each axis, and no longer than the median scan.
 - An axis is pooled while 4 voxels are left, and while its voxels are less than twice as long as the shortest.
+- A kernel has size 1 along an axis whose voxels are at least twice as long as the shortest, else 3.
 - Scans of a few slices are seen slice by slice, by a 2-D network.
 """
 
@@ -118,6 +119,24 @@ def pooling(window: Sequence[int], spacing: Sequence[float]) -> Pools:
         sizes, lengths = sizes / factors, lengths * factors
         pools.append(tuple(factors.tolist()))
     return tuple(pools)
+
+
+def kernel_sizes(pools: Pools, spacing: Sequence[float]) -> Pools:
+    """Returns the kernel size along each axis, 1 or 3, of each level and of the bottleneck.
+
+    Args:
+        pools: As from `pooling`.
+        spacing: Voxel sizes in mm.
+
+    Example:
+        >>> kernel_sizes(((2, 2, 1), (2, 2, 1), (2, 2, 2)), (1.0, 1.0, 4.0))
+        ((3, 3, 1), (3, 3, 1), (3, 3, 3), (3, 3, 3))
+    """
+    lengths, sizes = np.array(spacing, float), []
+    for factors in (*pools, (1,) * len(spacing)):
+        sizes.append(tuple(np.where(lengths < 2 * lengths.min(), 3, 1).tolist()))
+        lengths = lengths * factors
+    return tuple(sizes)
 
 
 def _planned(shape, spacing, budget):

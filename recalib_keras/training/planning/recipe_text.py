@@ -89,7 +89,7 @@ def _text(
     if described is None:
         parts += [
             _table("network", [Decision("architecture", "UNet", "As fast as any, and among the best of the zoo.")]),
-            _table("network.arguments", decisions.network_table(geometry, machine)),
+            _table("network.arguments", decisions.network_table(facts, geometry, machine)),
             _table("input", decisions.input_table(facts, geometry)),
         ]
     else:
@@ -145,7 +145,9 @@ def _as_toml(described, facts):
     expects = to_mapping(described.input)
     if described.input.num_channels == 1 and len(facts.modalities) > 1:
         expects |= {one.key: one.value for one in decisions.channel_decisions(facts)}
-    return tomli_w.dumps({"network": to_mapping(described.network), "input": expects})
+    network = to_mapping(described.network)
+    network["arguments"] |= {one.key: one.value for one in decisions.classifier_decisions(facts)}
+    return tomli_w.dumps({"network": network, "input": expects})
 
 
 def _table(name, decided: Sequence[Decision]):
