@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from recalib_keras.cli.options import add_data_argument
@@ -47,7 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{arguments.output}: expected a new file, got one that exists; add --overwrite to replace it")
     start_backend()
     from recalib_keras.core.files import write_text
-    from recalib_keras.training.planning.duration import Budget
+    from recalib_keras.training import Recipe
+    from recalib_keras.training.planning.duration import FEW_STEPS, Budget
     from recalib_keras.training.planning.facts import read_facts
     from recalib_keras.training.planning.machine import Machine, seconds_per_step
     from recalib_keras.training.planning.recipe_text import plan
@@ -64,6 +66,13 @@ def run(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, text)
     print(printable(f"{counted(facts.scans, 'scan')}, {counted(len(facts.labels), 'structure')}: {arguments.output}"))
     print(printable(f"train it with: recalib train {arguments.output}{_data_option(arguments)}"))
+    schedule = Recipe.read(arguments.output).schedule
+    steps = schedule.epochs * schedule.steps_per_epoch
+    if arguments.like is None and steps < FEW_STEPS:
+        remedy = "give it more --minutes, start from a preset by --like, or train on a faster machine"
+        warnings.warn(
+            f"expected {FEW_STEPS} steps or more, got {steps}: a network learns little; {remedy}", stacklevel=2
+        )
 
 
 def _data_option(arguments):

@@ -12,6 +12,7 @@ from recalib_keras.volumes.windows import WindowGrid
 
 STEPS_PER_EPOCH = 100
 LEAST_EPOCHS, MOST_EPOCHS = 5, 1000
+FEW_STEPS = 250  # a network without pretrained weights learns little from fewer
 MOST_VALIDATIONS = 6
 SHARE_OF_VALIDATION = 0.25  # of the time, at most
 PASSES_PER_STEP = 3  # a step is as long as three passes of its windows: one forward, about two backward
