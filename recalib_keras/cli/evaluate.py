@@ -12,6 +12,7 @@ from recalib_keras.cli.options import (
     add_data_argument,
     add_figure_format_argument,
     add_flip_argument,
+    add_largest_component_argument,
     add_preset_arguments,
     named_weights,
 )
@@ -129,6 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_preset_arguments(parser, default=None)
     add_flip_argument(parser)
+    add_largest_component_argument(parser)
     add_data_argument(parser)
 
 
@@ -180,6 +182,10 @@ def _check_label_maps(arguments):
         raise ValueError("expected --preset with --gates, got label maps, which have no gates; leave --gates out")
     if arguments.flip:
         raise ValueError("expected --preset with --flip, got label maps, which are measured as they are; leave it out")
+    if arguments.largest_component:
+        raise ValueError(
+            "expected --preset with --largest-component, got label maps, which are measured as they are; leave it out"
+        )
     if arguments.images is not None and not arguments.figures:
         raise ValueError("expected --figures with --images, got only the latter; add --figures")
 
@@ -258,6 +264,7 @@ def _preset_scans(arguments):
         volume=arguments.volume,
         label_names=arguments.label_names,
         flips=arguments.flip,
+        largest_component=arguments.largest_component,
     )
     if arguments.gates:
         chosen.check_gates()

@@ -93,6 +93,33 @@ def add_flip_argument(parser: ArgumentParser) -> None:
     )
 
 
+def add_largest_component_argument(parser: ArgumentParser) -> None:
+    """Adds `--largest-component`, which removes smaller parts of structures.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument(
+        "--largest-component",
+        nargs="?",
+        const=True,
+        default=False,
+        type=structure_names,
+        metavar="NAMES",
+        help="keep only the largest connected component of each structure, or with NAMES (as those of `recalib segment "
+        "--structures`) of these structures; the other voxels become background",
+    )
+
+
+def structure_names(text: str) -> list[str]:
+    """Returns the names of structures that commas separate.
+
+    Args:
+        text: What was typed.
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def add_report_argument(parser: ArgumentParser) -> None:
     """Adds `--report`, pages of scans.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recalib_keras.cli.options import (
     add_device_argument,
     add_flip_argument,
+    add_largest_component_argument,
     add_overlay_arguments,
     add_preset_arguments,
     add_report_argument,
@@ -17,6 +18,7 @@ from recalib_keras.cli.options import (
     named_weights,
     overlay_style,
     reporter_of,
+    structure_names,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +91,9 @@ def batch_options(arguments: Namespace, weight_sets: Sequence[WeightSet], dicom_
     """
     from recalib_keras.inference import Outputs
 
-    outputs: Outputs = Outputs(arguments.probabilities, arguments.uncertainty, arguments.structures, dicom_seg)
+    outputs: Outputs = Outputs(
+        arguments.probabilities, arguments.uncertainty, arguments.structures, dicom_seg, arguments.largest_component
+    )
     outputs.chosen(labels_of(weight_sets))
     return {
         "outputs": outputs,
@@ -118,12 +122,13 @@ def segmenter_of(arguments: Namespace, workers: Workers) -> Segmenter | Callable
 def _add_output_arguments(parser):
     parser.add_argument(
         "--structures",
-        type=_names,
+        type=structure_names,
         action="extend",
         metavar="NAMES",
         help="only these: names, numbers or patterns with commas between, such as hippocampus,17,'*ventricle*'; a name "
         "without a side means both",
     )
+    add_largest_component_argument(parser)
     parser.add_argument(
         "--probabilities",
         nargs="?",
@@ -140,10 +145,6 @@ def _add_output_arguments(parser):
     )
     add_overlay_arguments(parser)
     add_report_argument(parser)
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _dtype(text):

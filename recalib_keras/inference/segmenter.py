@@ -16,6 +16,7 @@ from recalib_keras.core.scratch import pieces, scan_array
 from recalib_keras.inference.engines import Engine, open_engine
 from recalib_keras.inference.ensemble import NetworkEnsemble
 from recalib_keras.inference.foreground import predict_foreground
+from recalib_keras.inference.largest_component import LargestComponent, keep_largest_components, numbers_to_clean
 from recalib_keras.inference.maps.making import MapMaker, MapRequest
 from recalib_keras.inference.predictor import Predictor
 from recalib_keras.inference.preprocessing import as_seen, turned_back
@@ -183,6 +184,7 @@ class Segmenter:
         structures: Sequence[str | int] | None = None,
         probabilities: str | None = None,
         uncertainty_maps: bool = False,
+        largest_component: LargestComponent = False,
         scratch: str | os.PathLike | None = None,
     ) -> Segmentation:
         """Segments a scan.
@@ -202,6 +204,10 @@ class Segmenter:
                 `Segmentation.probabilities`.
             uncertainty_maps: Whether to keep `Segmentation.entropy` too, and `Segmentation.mutual_information` where
                 several predictions are averaged.
+            largest_component: True to keep of each structure only its largest connected component, on the scan's own
+                grid; or the names, numbers or patterns of the structures that are to be cleaned like this. Voxels that
+                touch at a corner are connected; others become background. Volumes and warnings are those of the
+                cleaned labels; maps and entropies stay those of the networks. See `docs/maps_and_dicom.md`.
             scratch: Folder for labels and maps that are too large for the memory, in files without names; None for the
                 folder of temporary files.
 
@@ -217,6 +223,7 @@ class Segmenter:
         request = MapRequest(probabilities, uncertainty_maps, structures)
         if structures is not None:
             choose_structures(self.labels, structures)  # a wrong name is an error before the work
+        cleaned = numbers_to_clean(self.labels, largest_component)
         if not isinstance(scan, (Volume, Channels)):
             scan = read_scan(scan, self.input, volume)
         image = as_seen(scan, self.input)
@@ -236,7 +243,9 @@ class Segmenter:
         for piece in pieces(labels):
             labels[piece] = numbers[labels[piece]]
         shown = scan.first if isinstance(scan, Channels) else scan
-        label_map = dataclasses.replace(shown, array=turned_back(labels, scan.grid, self.input.orientation))
+        on_grid = turned_back(labels, scan.grid, self.input.orientation)
+        keep_largest_components(on_grid, self.labels, cleaned)
+        label_map = dataclasses.replace(shown, array=on_grid)
         segmentation = Segmentation(
             label_map,
             self.labels,
@@ -350,6 +359,7 @@ def segment(
     engine: str = "auto",
     precision: str = "auto",
     flips: bool = False,
+    largest_component: LargestComponent = False,
 ) -> nib.Nifti1Image:
     """Returns the labels of a scan, on its own grid.
 
@@ -365,12 +375,15 @@ def segment(
         engine: `"keras"`, `"openvino"` or `"auto"`: OpenVINO where its labels are those of Keras.
         precision: `"float32"`, `"bfloat16"` or `"auto"`, selected with the engine.
         flips: Whether to average with the prediction of the left-right mirror image.
+        largest_component: True to keep only the largest connected component of each structure, or names of structures;
+            see `Segmenter.__call__`.
 
     Returns:
         Image of label numbers in the smallest integer type, with the scan's affine, codes and voxel sizes.
 
     Raises:
         VolumeError: If the scan cannot be read.
+        RecordError: If a structure is unknown.
         ValueError: For an unknown preset, weight set, engine or precision; see `Segmenter`.
         EngineError: In a process that was forked after Keras has computed in its parent.
 
@@ -386,7 +399,7 @@ def segment(
     image = read_scan(scan, zoo.weight_set(preset, first).input, volume)
     with _one_at_a_time:
         segmenter = open_segmenter(preset, weights, engine=engine, precision=precision, flips=flips)
-        segmentation = segmenter(image)
+        segmentation = segmenter(image, largest_component=largest_component)
     if segmentation.warnings:
         name = f"{scan}: " if isinstance(scan, (str, os.PathLike)) else ""
         warnings.warn(name + "; ".join(segmentation.warnings), UnfamiliarScanWarning, stacklevel=2)

@@ -16,6 +16,7 @@ from recalib_keras.evaluation import Case, Report, evaluate, gate_figure, read_s
 from recalib_keras.evaluation.cases import without_ignored
 from recalib_keras.inference import Segmenter
 from recalib_keras.inference.gates import gate_maps, shown_blocks
+from recalib_keras.inference.largest_component import LargestComponent, numbers_to_clean
 from recalib_keras.training.validation import held_out, unseen_parts
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class PresetEvaluation:
         volume: int | None = None,
         label_names: str | os.PathLike | None = None,
         flips: bool = False,
+        largest_component: LargestComponent = False,
     ) -> PresetEvaluation:
         """Returns what `evaluate_preset` measures.
 
@@ -73,21 +75,26 @@ class PresetEvaluation:
             volume: See `evaluate_preset`.
             label_names: See `evaluate_preset`.
             flips: See `evaluate_preset`.
+            largest_component: See `evaluate_preset`.
 
         Raises:
             ValueError: See `evaluate_preset`.
         """
         segmenter = Segmenter.from_preset(preset, weights, flips=flips)
+        numbers_to_clean(segmenter.labels, largest_component)  # a wrong name is an error before the work
         labels = segmenter.labels[1:]
         structures = labels
         if dataset is not None:
             channels = segmenter.input.channels
             scans, structures = _other_scans(dataset, folder, labels, volume, label_names, part, channels)
-            cases = [_case(scan, segmenter, structures) for scan in scans]
+            cases = [_case(scan, segmenter, structures, largest_component) for scan in scans]
         elif part == "test":
-            cases = [_case(scan, segmenter, structures) for scan in held_out(preset, weights, data_root, part)]
+            cases = [
+                _case(scan, segmenter, structures, largest_component)
+                for scan in held_out(preset, weights, data_root, part)
+            ]
         else:
-            cases = _unseen_cases(preset, weights, segmenter, data_root, part or "validation", flips)
+            cases = _unseen_cases(preset, weights, segmenter, data_root, part or "validation", flips, largest_component)
         missing = [label for label in labels if label not in structures]
         return cls(preset, weights, segmenter, cases, structures, missing)
 
@@ -153,6 +160,7 @@ def evaluate_preset(
     volume: int | None = None,
     label_names: str | os.PathLike | None = None,
     flips: bool = False,
+    largest_component: LargestComponent = False,
     on_failure: Callable[[Case, Exception], object] | None = None,
 ) -> Report:
     """Returns how well a preset segments scans that it was not trained on, as `recalib evaluate --preset` does.
@@ -171,6 +179,7 @@ def evaluate_preset(
         label_names: File with the names of the labels of that data set; see `recalib_keras.evaluation.read_structures`.
             None for its own names.
         flips: Whether to average with the left-right mirror image.
+        largest_component: Of which structures to keep only the largest component; see `Segmenter.__call__`.
         on_failure: See `recalib_keras.evaluation.evaluate`.
 
     Raises:
@@ -189,29 +198,33 @@ def evaluate_preset(
         volume=volume,
         label_names=label_names,
         flips=flips,
+        largest_component=largest_component,
     )
     return prepared.evaluate(on_failure)
 
 
-def _unseen_cases(preset, weights, segmenter, data_root, part, flips):
+def _unseen_cases(preset, weights, segmenter, data_root, part, flips, largest_component):
     """Returns the validation scans; of folds, those of each with its own segmenter, which is loaded when needed."""
     parts, structures = unseen_parts(preset, weights), segmenter.labels[1:]
     if len(parts) == 1:
-        return [_case(scan, segmenter, structures) for scan in held_out(preset, weights, data_root, part)]
+        return [
+            _case(scan, segmenter, structures, largest_component) for scan in held_out(preset, weights, data_root, part)
+        ]
     load = functools.lru_cache(1)(lambda index: Segmenter.from_preset(preset, parts[index], flips=flips))
     return [
-        _case(scan, segmenter, structures, functools.partial(load, index))
+        _case(scan, segmenter, structures, largest_component, functools.partial(load, index))
         for index, one in enumerate(parts)
         for scan in held_out(preset, one, data_root, part)
     ]
 
 
-def _case(scan, segmenter, structures, load=None):
+def _case(scan, segmenter, structures, largest_component, load=None):
     """Returns a scan to measure; `load` returns its own segmenter, if that is another one of the same input."""
 
     def read_maps():
         image, truth = scan.read()
-        found = (load() if load else segmenter)(image, measure_uncertainty=False).label_map
+        segment = load() if load else segmenter
+        found = segment(image, measure_uncertainty=False, largest_component=largest_component).label_map
         return without_ignored(found, truth, scan.ignore)
 
     def read_scan():

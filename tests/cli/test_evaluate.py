@@ -186,6 +186,7 @@ def test_nothing_is_written_if_all_scans_fail(recalib, tmp_path, capsys):
         (["--preset", "brigt"], "expected the name of a preset, got 'brigt'"),
         (["p", "t", "--gates", "-o", "r"], "expected --preset with --gates"),
         (["p", "t", "--flip"], "expected --preset with --flip"),
+        (["p", "t", "--largest-component"], "expected --preset with --largest-component"),
         (["p", "t", "--figures"], "expected a folder for the figures, got -o None"),
         (["p", "t", "--figures", "-o", "r.csv"], "expected a folder for the figures, got -o r.csv"),
         (["p", "t", "--images", "t"], "expected --figures with --images"),
@@ -318,6 +319,16 @@ def test_a_preset_with_flips(recalib, gated_preset, boxes, tmp_path):
     found = [size * np.count_nonzero(segmenter(image).labels == 7) for image, size in zip(images, sizes)]
     assert volumes == pytest.approx(found) and max(found) > 0
     assert _rows(tmp_path / "0.csv") != _rows(tmp_path / "1.csv")
+
+
+def test_a_preset_with_the_largest_component(recalib, gated_preset, boxes, tmp_path, capsys):
+    measured = ("--preset", gated_preset, "--data", boxes, "-o", tmp_path / "r.csv", "--largest-component")
+    assert recalib("evaluate", *measured) == 0
+    _, held_out = datasets.split(datasets.find_scans(boxes / "boxes"), every=2)
+    segmenter = Segmenter.from_preset(gated_preset)
+    found = [segmenter(scan.read()[0], largest_component=True).volumes[0].cubic_millimetres for scan in held_out]
+    assert [float(row["prediction_mm3"]) for row in _rows(tmp_path / "r.csv")] == pytest.approx(found)
+    assert recalib("evaluate", *measured, "brigth") == 2 and "did you mean 'bright'" in capsys.readouterr().err
 
 
 def test_a_preset_on_the_test_part(recalib, preset, boxes, tmp_path, capsys):

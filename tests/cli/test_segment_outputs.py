@@ -159,6 +159,66 @@ def test_in_python_an_unknown_structure_stops_the_batch(bright_preset, scan, tmp
         segment_all([scan], tmp_path / "out", segmenter, outputs=Outputs(structures=["brigth"]))
 
 
+@pytest.fixture
+def two_parts(scan):
+    """The scan with a further bright voxel, apart from the box of 24."""
+    image = nib.load(scan)
+    array = image.get_fdata(dtype="float32")
+    array[8, 7, 7] = 100
+    nib.save(nib.Nifti1Image(array, image.affine, image.header), scan)
+    return scan
+
+
+@pytest.mark.parametrize(
+    ("option", "voxels", "words"),
+    [
+        ([], 25, "bright"),
+        (["--largest-component"], 24, ", largest component"),
+        (["--largest-component", "bright"], 24, ", largest component"),
+    ],
+)
+def test_the_largest_component(recalib, two_parts, tmp_path, option, voxels, words):
+    assert recalib("segment", two_parts, "-o", tmp_path / "out", *EXACT, *option) == 0
+    assert np.count_nonzero(np.asarray(nib.load(tmp_path / "out" / "head_labels.nii.gz").dataobj)) == voxels
+    found = manifest(tmp_path / "out")
+    assert found["structures"][0]["voxels"] == voxels and words in found["made_by"]
+    assert ("component" in found["made_by"]) == bool(option)
+    with (tmp_path / "out" / "volumes.csv").open() as file:
+        assert [row["voxels"] for row in csv.DictReader(file)] == [str(voxels)]
+
+
+@pytest.mark.parametrize(("first", "then"), [([], ["--largest-component"]), (["--largest-component"], [])])
+def test_a_resumed_batch_takes_no_labels_of_the_other_setting(recalib, two_parts, tmp_path, capsys, first, then):
+    arguments = ("segment", two_parts, "-o", tmp_path / "out", *EXACT)
+    assert recalib(*arguments, *first) == 0
+    capsys.readouterr()
+    assert recalib(*arguments, *then) == 2
+    assert "choose another output folder (-o), or overwrite them (--overwrite)" in capsys.readouterr().err
+    assert recalib(*arguments, *first) == 0 and "1 scan" in capsys.readouterr().out
+    assert recalib(*arguments, *then, "--overwrite") == 0
+    assert ("component" in manifest(tmp_path / "out")["made_by"]) == bool(then)
+
+
+def test_an_unknown_structure_to_clean_is_an_error_before_the_work(recalib, scan, tmp_path, capsys):
+    assert recalib("segment", scan, "-o", tmp_path / "out", "--largest-component", "brigth") == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'bright'" in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("cleaned", "words"),
+    [
+        (False, ""),
+        (True, ", largest component"),
+        ([1, 2], ", largest component"),
+        (["b"], ", largest component of labels 2"),
+    ],
+)
+def test_what_the_words_of_a_batch_say_of_cleaning(cleaned, words):
+    labels = (zoo.Label(0, "background"), zoo.Label(1, "a"), zoo.Label(2, "b"))
+    assert Outputs(largest_component=cleaned).in_words(labels) == words
+
+
 @pytest.mark.slow
 def test_workers_make_maps_too(bright_preset, scan, tmp_path):
     pytest.importorskip("distributed")

@@ -12,6 +12,7 @@ from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.files import write_json
 from recalib_keras.inference.batch.manifest import manifest_path
 from recalib_keras.inference.dicom_seg import import_highdicom
+from recalib_keras.inference.largest_component import LargestComponent, numbers_to_clean
 from recalib_keras.inference.maps import ENTROPY, MUTUAL_INFORMATION, PROBABILITIES, MapRequest, ScanMap
 from recalib_keras.inference.structure_choice import choose_structures
 from recalib_keras.volumes.dicom.files import is_dicom_file
@@ -35,9 +36,11 @@ class Outputs(MapRequest):
         structures: Names, numbers or patterns of structures; None for all. Label map, table, maps and DICOM hold these
             alone.
         dicom_seg: Whether to write a DICOM Segmentation object, too.
+        largest_component: Of which structures only the largest connected component is kept; see `Segmenter.__call__`.
     """
 
     dicom_seg: bool = False
+    largest_component: LargestComponent = False
 
     def check(self, scans: Sequence[Path]) -> None:
         """Checks, before any work, that scans can have these outputs.
@@ -62,7 +65,7 @@ class Outputs(MapRequest):
                 )
 
     def chosen(self, labels: Sequence[Label]) -> tuple[Label, ...]:
-        """Returns the structures that are wanted.
+        """Returns the structures that are wanted, after a check of all names of structures.
 
         Args:
             labels: All labels, background first.
@@ -70,16 +73,22 @@ class Outputs(MapRequest):
         Raises:
             RecordError: One is unknown.
         """
+        numbers_to_clean(labels, self.largest_component)
         return tuple(labels[1:]) if self.structures is None else choose_structures(labels, self.structures)
 
     def in_words(self, labels: Sequence[Label]) -> str:
-        """Returns what the choice of structures adds to the words that say what made a label map.
+        """Returns what the choice of structures and their cleaning add to the words that say what made a label map.
 
         Args:
             labels: All labels, background first.
         """
         numbers = [label.id for label in self.chosen(labels)]
-        return "" if len(numbers) == len(labels) - 1 else f", only labels {' '.join(map(str, numbers))}"
+        words = "" if len(numbers) == len(labels) - 1 else f", only labels {' '.join(map(str, numbers))}"
+        cleaned = sorted(numbers_to_clean(labels, self.largest_component))
+        if not cleaned:
+            return words
+        of = "" if len(cleaned) == len(labels) - 1 else f" of labels {' '.join(map(str, cleaned))}"
+        return f"{words}, largest component{of}"
 
     def are_missing(self, labels: Path, manifest: Mapping[str, Any], predictions: int) -> bool:
         """Returns whether a map is wanted that the manifest of a label map does not have, or not stored like this.

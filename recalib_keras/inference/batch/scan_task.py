@@ -162,6 +162,7 @@ class ScanTask:
             structures=self.outputs.structures,
             probabilities=self.outputs.probabilities,
             uncertainty_maps=self.outputs.uncertainty,
+            largest_component=self.outputs.largest_component,
             scratch=self.labels.parent,
         )
 
