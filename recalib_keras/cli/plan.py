@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
     schedule = Recipe.read(arguments.output).schedule
     steps = schedule.epochs * schedule.steps_per_epoch
     if arguments.like is None and steps < FEW_STEPS:
-        remedy = "give it more --minutes or --epochs, start from a preset by --like, or train on a faster machine"
+        more = "--minutes" if arguments.epochs is None else "--epochs"
+        remedy = f"give it more {more}, start from a preset by --like, or train on a faster machine"
         warnings.warn(
             f"expected {FEW_STEPS} steps or more, got {steps}: a network learns little; {remedy}", stacklevel=2
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,7 +45,7 @@ class Review:
         return dict(sorted((found | dict(labels or {})).items()))
 
 
-def check(scans: Sequence[LabelledScan], labels: Iterable[int] | None = None) -> list[Problem]:
+def check(scans: Sequence[LabelledScan], labels: Collection[int] | None = None) -> list[Problem]:
     """Returns every problem of a set; an empty list if there is none.
 
     Reports two scans of one name, patients in both parts, files that cannot be read, label maps of another shape or
@@ -58,7 +58,7 @@ def check(scans: Sequence[LabelledScan], labels: Iterable[int] | None = None) ->
     return [*across(scans), *review(scans, labels).problems]
 
 
-def review(scans: Iterable[LabelledScan], labels: Iterable[int] | None = None) -> Review:
+def review(scans: Iterable[LabelledScan], labels: Collection[int] | None = None) -> Review:
     """Reads each scan by itself, and returns what that showed.
 
     Args:
@@ -66,7 +66,6 @@ def review(scans: Iterable[LabelledScan], labels: Iterable[int] | None = None) -
         labels: The label numbers that may occur; None for any.
     """
     found = Review()
-    known = None if labels is None else sorted(labels)
     for scan in scans:
         image, label_map, problems = scan.inspect()
         found.problems += problems
@@ -77,7 +76,7 @@ def review(scans: Iterable[LabelledScan], labels: Iterable[int] | None = None) -
         if label_map is not None:
             numbers = np.unique(scan.merged(np.array(distinct(label_map.array)))).tolist()
             found.labels.update(numbers)
-            found.problems += _unknown(scan, numbers, known)
+            found.problems += unknown_labels(scan, numbers, labels)
     return found
 
 
@@ -104,12 +103,19 @@ def across(scans: Iterable[LabelledScan]) -> list[Problem]:
     return problems
 
 
-def _unknown(scan, numbers, known):
-    unknown = [] if known is None else [number for number in numbers if number not in known]
+def unknown_labels(scan: LabelledScan, numbers: Iterable[int], labels: Collection[int] | None) -> list[Problem]:
+    """Returns the problem that a label map has numbers which the set does not have, if so.
+
+    Args:
+        scan: The scan.
+        numbers: Those in its label map.
+        labels: The label numbers that may occur; None for any.
+    """
+    unknown = [] if labels is None else [number for number in numbers if number not in labels]
     if not unknown:
         return []
     remedy = "correct the label map, or name these labels in the data set's list"
-    return [Problem(scan.labels, f"the label numbers {_in_words(known)}", f"{_in_words(unknown)} too", remedy)]
+    return [Problem(scan.labels, f"the label numbers {_in_words(sorted(labels))}", f"{_in_words(unknown)} too", remedy)]
 
 
 def _in_words(numbers):

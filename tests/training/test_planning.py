@@ -214,6 +214,13 @@ def test_labels_that_cannot_be_read_are_told(balls, tmp_path):
         assert read_facts(tmp_path / FOLDER).labels == {17: "label 17", 53: "label 53"}
 
 
+def test_a_number_that_the_set_does_not_have_is_no_structure(balls, tmp_path):
+    shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
+    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "shell": 17}}))
+    with pytest.raises(DatasetError, match="expected the label numbers 0, 17, got 53 too, as in 5 other"):
+        read_facts(tmp_path / FOLDER)
+
+
 def test_a_kernel_sees_across_slices_where_voxels_are_about_as_long():
     """nnU-Net convolves prostates of 0.6 x 0.6 x 3.6 mm by 3 x 3 x 1 at first: 0.6, 1.2 and only then 2.4 mm."""
     pools = pooling((320, 256, 20), (0.6, 0.6, 3.6))

@@ -17,6 +17,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.datasets import DatasetError
 from recalib_keras.datasets.channels import with_volumes
+from recalib_keras.datasets.checking import unknown_labels
 from recalib_keras.datasets.folders import channel_names, read_json
 from recalib_keras.volumes import VolumeError
 from recalib_keras.volumes.channels import number_of_volumes
@@ -125,6 +126,7 @@ def read_facts(
         problems += wrong
         if not wrong:
             measured.append(_Measured.of(image, labels, scan.ignore))
+            problems += unknown_labels(scan, sorted(measured[-1].voxels), found.labels)
         on_scan(done, len(scans))
     if problems:
         raise DatasetError(problems)
