@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recalib_keras.datasets.annotation import IGNORE
 from recalib_keras.datasets.folders import CORRECT
 from recalib_keras.datasets.problems import Problem
 
@@ -37,11 +38,12 @@ def read_regions(
     if not isinstance(labels, dict) or not any(isinstance(value, list) for value in labels.values()):
         return labels, {}, []
     wholes = {name: value if isinstance(value, list) else [value] for name, value in labels.items()}
-    apart = [name for name, numbers in wholes.items() if numbers == [0] or name == "ignore"]
+    apart = [name for name, numbers in wholes.items() if numbers == [0] or name == IGNORE]
     inside = sorted((name for name in wholes if name not in apart), key=lambda name: -len(wholes[name]))
-    order = dict(zip([name for name in wholes if name not in apart], content.get(ORDER) or ()))
+    given = content.get(ORDER)
+    order = dict(zip([name for name in wholes if name not in apart], given if isinstance(given, list) else ()))
     if not _are_nested(wholes, inside, order):
-        received = json.dumps({"labels": labels, ORDER: content.get(ORDER)})[:200]
+        received = json.dumps({"labels": labels, ORDER: given})[:200]
         return None, {}, [Problem(path, EXPECTED, received, CORRECT)]
     own = {name: order.get(name, wholes[name][0]) for name in [*apart, *inside]}
     outermost_first = list(own.values())

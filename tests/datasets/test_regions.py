@@ -52,6 +52,8 @@ def test_labels_without_regions_stay_as_they_are(content):
         ({"background": 0, "whole": [1, 2], "core": [2]}, [3, 2]),  # not of the region
         ({"background": 0, "whole": [1, 2], "core": [2]}, [2, 2]),  # twice
         ({"background": 0, "whole": [1, 2], "core": [2]}, "12"),
+        ({"background": 0, "whole": [1, 2], "core": [2]}, 12),
+        ({"background": 0, "whole": [1, 2], "core": [2]}, {"1": 2}),
         ({"background": 0, "whole": [1, 2, 3], "core": [2]}, [1, 2]),  # 3 has no region of its own
         ({"background": 0, "a": [1, 2], "b": [2, 3], "c": [3]}, [1, 2, 3]),  # a reaches into b
         ({"background": 0, "whole": [1, "2"], "core": [2]}, [1, 2]),
