@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 export RECALIB_DATA ?= $(abspath ../shared/data)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
-# Python keeps what it has compiled, even where the environment says not to: TensorFlow and Keras are 2,750 files, and each of many
-# processes would compile them again.
+# Python keeps what it has compiled, even where the environment says not to: TensorFlow and Keras are 2,750 files, and
+# each of many processes would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-backends typed lint docs clean

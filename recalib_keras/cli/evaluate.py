@@ -180,12 +180,11 @@ def _check_label_maps(arguments):
         raise ValueError("expected PREDICTIONS and GROUND_TRUTH, or --preset NAME, got neither; see --help")
     if arguments.gates:
         raise ValueError("expected --preset with --gates, got label maps, which have no gates; leave --gates out")
-    if arguments.flip:
-        raise ValueError("expected --preset with --flip, got label maps, which are measured as they are; leave it out")
-    if arguments.largest_component:
-        raise ValueError(
-            "expected --preset with --largest-component, got label maps, which are measured as they are; leave it out"
-        )
+    for option, value in (("--flip", arguments.flip), ("--largest-component", arguments.largest_component)):
+        if value:
+            raise ValueError(
+                f"expected --preset with {option}, got label maps, which are measured as they are; leave it out"
+            )
     if arguments.images is not None and not arguments.figures:
         raise ValueError("expected --figures with --images, got only the latter; add --figures")
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from recalib_keras.core.scratch import pieces, release, scratch_array
-from recalib_keras.inference.structure_choice import choose_structures
+from recalib_keras.inference.structure_choice import choose_structures, number_around
 from recalib_keras.zoo import Label
 
 # `True` for all structures, `False` for none, or what `choose_structures` takes.
@@ -56,8 +56,7 @@ def keep_largest_components(array: np.ndarray, labels: Sequence[Label], numbers:
     for label in cleaned:
         found = [boxes[number] for number in label.numbers if number in boxes]
         if found:
-            around = [outer.id for outer in labels[1:] if label.id in (outer.includes or ())]
-            _clean(array[_union(found)], label.numbers, around[-1] if around else labels[0].id)
+            _clean(array[_union(found)], label.numbers, number_around(label, labels, labels[0]))
             release(array)
 
 

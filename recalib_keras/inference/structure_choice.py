@@ -65,9 +65,20 @@ def restricted(array: np.ndarray, labels: Sequence[Label], chosen: Sequence[Labe
     result = array.copy()
     for label in labels[1:]:
         if label.id not in kept:
-            around = [outer.id for outer in labels[1:] if outer.id in kept and label.id in (outer.includes or ())]
-            result[array == label.id] = around[-1] if around else labels[0].id
+            result[array == label.id] = number_around(label, [outer for outer in labels if outer.id in kept], labels[0])
     return result
+
+
+def number_around(label: Label, structures: Sequence[Label], background: Label) -> int:
+    """Returns the number of the innermost structure that includes another one, or of the background.
+
+    Args:
+        label: The one inside.
+        structures: Those that may be around it, outer ones first.
+        background: The background.
+    """
+    around = [outer.id for outer in structures if label.id in (outer.includes or ())]
+    return around[-1] if around else background.id
 
 
 def _fits(label, wanted):
