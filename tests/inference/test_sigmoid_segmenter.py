@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.inference import Ensemble, Segmenter, segment_all
-from recalib_keras.inference.engines.base import measure
+from recalib_keras.inference.engines.base import agreement
 from recalib_keras.inference.engines.keras_engine import labels_of
 from recalib_keras.inference.uncertainty import largest_binary_entropy
 from recalib_keras.models import UNet
@@ -110,7 +110,7 @@ def test_engines_are_compared_by_thresholded_structures():
     labels = labels_of(model)(windows)
     np.testing.assert_array_equal(labels, expected)
     assert len(np.unique(expected)) > 1
-    assert measure(lambda _: probabilities, windows, labels, has_sigmoid=True).agrees
+    assert agreement(lambda _: probabilities, windows, labels, has_sigmoid=True).agrees
 
 
 def test_the_table_of_volumes_counts_each_voxel_once(scan, tmp_path):

@@ -2,7 +2,7 @@
 
 import importlib.util
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,16 +60,14 @@ class Candidate(NamedTuple):
 REFERENCE = Candidate("keras", "float32")
 
 
-class Measurement(NamedTuple):
-    """How an engine did on the windows of a scan.
+class Agreement(NamedTuple):
+    """How far an engine gives the labels of Keras in float32 for the windows of a scan.
 
     Args:
-        seconds: Time that the windows took.
-        same_labels: Share of voxels with the label that Keras gives in float32, from 0 to 1.
+        same_labels: Share of voxels with the same label, from 0 to 1.
         same_structures: The same, among voxels that either of the two does not call background.
     """
 
-    seconds: float
     same_labels: float
     same_structures: float
 
@@ -102,8 +100,8 @@ def candidates(engine: str, precision: str) -> list[Candidate]:
     return [Candidate(engine, precision) for engine in engines for precision in precisions]
 
 
-def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigmoid: bool = False) -> Measurement:
-    """Returns how an engine does on windows.
+def agreement(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigmoid: bool = False) -> Agreement:
+    """Returns how far an engine gives the labels of Keras in float32.
 
     Args:
         engine: The engine.
@@ -111,11 +109,9 @@ def measure(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigm
         reference: Labels `(batch, *spatial)` by Keras in float32.
         has_sigmoid: Whether each structure has a probability of its own.
     """
-    labels = found_labels(engine, windows, has_sigmoid)  # the first call is not timed
+    labels = found_labels(engine, windows, has_sigmoid)
     same, structures = labels == reference, (labels != 0) | (reference != 0)
-    same_structures = float(same[structures].mean()) if structures.any() else 1.0
-    seconds = seconds_of(lambda: found_labels(engine, windows, has_sigmoid))
-    return Measurement(seconds, float(same.mean()), same_structures)
+    return Agreement(float(same.mean()), float(same[structures].mean()) if structures.any() else 1.0)
 
 
 def found_labels(engine: Engine, windows: np.ndarray, has_sigmoid: bool = False) -> np.ndarray:
@@ -147,16 +143,6 @@ def named(engine: Callable[..., np.ndarray]) -> tuple[str, str | None]:
         engine: An engine or any other function of windows.
     """
     return getattr(engine, "name", "a function"), getattr(engine, "precision", None)
-
-
-def fastest(measured: Mapping[Candidate, Measurement]) -> Candidate | None:
-    """Returns the fastest candidate that agrees with Keras in float32, or None if none does.
-
-    Args:
-        measured: A measurement for each candidate.
-    """
-    agreeing = [candidate for candidate, measurement in measured.items() if measurement.agrees]
-    return min(agreeing, key=lambda candidate: measured[candidate].seconds, default=None)
 
 
 def _check(argument, value, choices):

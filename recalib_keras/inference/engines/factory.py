@@ -78,9 +78,11 @@ class EngineFactory:
         return run
 
     def open(self, candidate: Candidate, run: ReferenceRun) -> Engine:
-        """Returns an engine; that of OpenVINO from the network that a reference run compiled."""
+        """Returns an engine; that of OpenVINO from the network that a reference run compiled, or compiled now."""
         if candidate.engine == "keras":
             return self.keras(candidate.precision)
+        if candidate.precision not in run.compiled:
+            return self.compile(candidate)
         return openvino_engine.OpenVINOEngine(run.compiled[candidate.precision], candidate.precision, self.threads)
 
 

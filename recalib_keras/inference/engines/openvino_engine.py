@@ -13,6 +13,7 @@ import numpy as np
 
 from recalib_keras.core.errors import EngineError
 from recalib_keras.inference.engines import classifier_split
+from recalib_keras.inference.engines.base import Candidate
 from recalib_keras.inference.sliding_window.window_rows import Prediction, whole
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -117,6 +118,18 @@ def convert(model: Any, precisions: Sequence[str]) -> dict[str, bytes]:
             remedy="use the engine 'keras'",
         ) from None
     return {precision: _packed([part[precision] for part in compiled]) for precision in precisions}
+
+
+def fastest_first(choices: Sequence[Candidate]) -> list[Candidate]:
+    """Returns candidates of OpenVINO, those in bfloat16 first if the processor computes in it, else last.
+
+    Args:
+        choices: Candidates of OpenVINO.
+    """
+    if len(choices) < 2:
+        return list(choices)
+    is_native = "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return sorted(choices, key=lambda choice: (choice.precision == "bfloat16") != is_native)
 
 
 def _between_convolutions(body):

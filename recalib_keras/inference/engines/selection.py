@@ -8,6 +8,7 @@ The order of decisions:
 4. Else, the first scan selects: `Undecided.decided`.
 """
 
+import functools
 import os
 
 import numpy as np
@@ -15,9 +16,18 @@ import numpy as np
 from recalib_keras.core.errors import EngineError
 from recalib_keras.core.messages import STEPS
 from recalib_keras.inference.engines import keras_engine
-from recalib_keras.inference.engines.base import REFERENCE, Candidate, Engine, candidates, fastest, measure
+from recalib_keras.inference.engines.base import (
+    REFERENCE,
+    Agreement,
+    Candidate,
+    Engine,
+    agreement,
+    candidates,
+    found_labels,
+    seconds_of,
+)
 from recalib_keras.inference.engines.factory import EngineFactory
-from recalib_keras.inference.engines.reference_run import ReferenceRun
+from recalib_keras.inference.engines.openvino_engine import fastest_first
 from recalib_keras.inference.sliding_window.window_rows import Prediction
 
 
@@ -68,8 +78,9 @@ def open_engine(
 class Undecided:
     """Takes the place of an engine until a scan selects it; computes with Keras in float32 until then.
 
-    OpenVINO is selected if it gives the same labels, in its faster precision: it needs no Keras, which takes gigabytes,
-    and longer to start than most scans take to segment. Otherwise the faster precision of Keras is selected.
+    OpenVINO is selected if it gives the same labels, in bfloat16 if the processor computes in it: it needs no Keras,
+    which takes gigabytes, and longer to start than most scans take to segment. Only what is tried is compiled.
+    Otherwise the faster precision of Keras is selected.
 
     Args:
         factory: Opens the engines.
@@ -101,42 +112,46 @@ class Undecided:
         Raises:
             EngineError: If the labels of all candidates differ from those of Keras in float32.
         """
-        by_openvino = self._choices_of("openvino")
-        run = self._factory.reference_run(windows, by_openvino)
+        by_openvino = fastest_first(self._choices_of("openvino"))
+        run = self._factory.reference_run(windows, by_openvino[:1])
         if not run.shows_structures:
             return self
-        measured = self._measured(by_openvino, windows, run)
-        best = fastest(measured)
+        if run.refusal is not None:
+            if not self._choices_of("keras"):
+                raise EngineError(run.refusal)
+            by_openvino = []
+        found: dict[Candidate, Agreement] = {}
+        agreeing = functools.partial(self._agreeing, windows, run, found)
+        best = next(filter(None, map(agreeing, by_openvino)), None) or self._fastest_keras(agreeing, windows, run)
         if best is None:
-            measured |= self._measured(self._choices_of("keras"), windows, run)
-            best = fastest(measured)
-        if best is None:
-            raise _disagreement(measured)
-        self._factory.cache.write_choice(self.choices, best)
-        STEPS.info("%s %s is fast and gives the same labels; this machine remembers it", *best)
-        return self._factory.open(best, run)
+            raise _disagreement(found)
+        self._factory.cache.write_choice(self.choices, Candidate(best.name, best.precision))
+        STEPS.info("%s %s gives the same labels; this machine remembers it", best.name, best.precision)
+        return best
 
     def _choices_of(self, engine):
         return [choice for choice in self.choices if choice.engine == engine]
 
-    def _measured(self, choices: list[Candidate], windows, run: ReferenceRun):
-        """Returns a `Measurement` of each candidate; of OpenVINO's none, if it refuses the network and Keras can do it.
+    def _agreeing(self, windows, run, found, choice):
+        """Returns a candidate's engine if it gives the labels of the run, else None; notes how far it agrees.
 
-        One engine is open at a time: those of large windows take gigabytes each.
+        One that does not agree is closed before the next one: those of large windows take gigabytes each.
         """
-        if run.refusal is not None:
-            if not self._choices_of("keras"):
-                raise EngineError(run.refusal)
-            choices = [choice for choice in choices if choice.engine == "keras"]
-        measured = {}
-        for choice in choices:
-            STEPS.info("trying %s %s (once for this machine)", *choice)
-            measured[choice] = measure(self._factory.open(choice, run), windows, run.labels, run.has_sigmoid)
-        return measured
+        STEPS.info("trying %s %s (once for this machine)", *choice)
+        engine = self._factory.open(choice, run)
+        found[choice] = agreement(engine, windows, run.labels, run.has_sigmoid)
+        return engine if found[choice].agrees else None
+
+    def _fastest_keras(self, agreeing, windows, run):
+        """Returns the faster engine of Keras among those that agree, or None."""
+        engines = [engine for engine in map(agreeing, self._choices_of("keras")) if engine is not None]
+        if len(engines) < 2:
+            return next(iter(engines), None)
+        return min(engines, key=lambda engine: seconds_of(lambda: found_labels(engine, windows, run.has_sigmoid)))
 
 
-def _disagreement(measured):
-    shares = ", ".join(f"{choice} {measurement.same_labels:.2%}" for choice, measurement in measured.items())
+def _disagreement(found):
+    shares = ", ".join(f"{choice} {agreement.same_labels:.2%}" for choice, agreement in found.items())
     return EngineError(
         f"expected the labels of Keras in float32, got this share of them: {shares}; use the engine 'keras' with "
         "precision 'float32'"

@@ -2,7 +2,7 @@ import importlib.util
 
 import pytest
 
-from recalib_keras.inference.engines.base import Candidate, Measurement, candidates, fastest
+from recalib_keras.inference.engines.base import Agreement, Candidate, candidates
 
 KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
 OPENVINO, OPENVINO_16 = Candidate("openvino", "float32"), Candidate("openvino", "bfloat16")
@@ -46,21 +46,7 @@ def test_unknown_engine_or_precision():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [((4, 2, 9, 3), KERAS_16), ((4, 5, 9, 9), KERAS), ((4, 2, 2, 1), OPENVINO_16)]
+    ("same_labels", "same_structures", "expected"), [(0.995, 0.98, True), (0.9949, 1.0, False), (1.0, 0.9799, False)]
 )
-def test_fastest(seconds, expected):
-    measured = zip((KERAS, KERAS_16, OPENVINO, OPENVINO_16), seconds)
-    assert fastest({candidate: Measurement(value, 1.0, 1.0) for candidate, value in measured}) == expected
-
-
-@pytest.mark.parametrize(
-    ("same_labels", "same_structures", "expected"),
-    [(0.995, 0.98, OPENVINO_16), (0.9949, 1.0, KERAS), (1.0, 0.9799, KERAS)],
-)
-def test_what_differs_from_keras_in_float32_does_not_count(same_labels, same_structures, expected):
-    measured = {KERAS: Measurement(9, 1, 1), OPENVINO_16: Measurement(1, same_labels, same_structures)}
-    assert fastest(measured) == expected
-
-
-def test_none_is_fastest_where_none_agrees():
-    assert fastest({OPENVINO: Measurement(1, 0.5, 0.1)}) is None
+def test_what_differs_from_keras_in_float32_does_not_agree(same_labels, same_structures, expected):
+    assert Agreement(same_labels, same_structures).agrees == expected

@@ -13,7 +13,7 @@ from recalib_keras.inference.engines import (
     open_engine,
     openvino_engine,
 )
-from recalib_keras.inference.engines.base import Measurement
+from recalib_keras.inference.engines.base import Agreement
 from recalib_keras.inference.engines.cache import Cache
 from recalib_keras.inference.engines.openvino_engine import OpenVINOEngine
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.usefixtures("openvino")
 
 @pytest.fixture
 def fast_openvino(monkeypatch):
-    """Makes every probe find OpenVINO in float32 the best."""
+    """Makes every probe find OpenVINO in float32 the first that agrees."""
 
-    def measure(engine, windows, labels, has_sigmoid):
-        return Measurement(float((engine.name, engine.precision) != ("openvino", "float32")), 1.0, 1.0)
+    def agreement(engine, windows, labels, has_sigmoid):
+        return Agreement(*[float((engine.name, engine.precision) == ("openvino", "float32"))] * 2)
 
-    monkeypatch.setattr("recalib_keras.inference.engines.selection.measure", measure)
+    monkeypatch.setattr("recalib_keras.inference.engines.selection.agreement", agreement)
 
 
 def test_the_first_scan_decides_and_the_next_process_remembers(bright_preset, windows, empty_cache, fast_openvino):

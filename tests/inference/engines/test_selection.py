@@ -1,10 +1,12 @@
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from recalib_keras.inference.engines import Candidate, EngineError, Undecided, base
-from recalib_keras.inference.engines.base import measure
+from recalib_keras.inference.engines import Candidate, EngineError, Undecided, base, openvino_engine
+from recalib_keras.inference.engines.base import agreement, seconds_of
+from recalib_keras.inference.engines.openvino_engine import fastest_first
 from recalib_keras.inference.engines.reference_run import ReferenceRun
 
 KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
@@ -73,7 +75,6 @@ def decide(monkeypatch):
         if decided is engine:
             return decided, factory.remembered, factory.opened
         selected = Candidate(decided.name, decided.precision)
-        assert factory.opened.pop() == selected  # after it was measured
         return selected, [each for _, each in factory.remembered], factory.opened
 
     return run
@@ -117,24 +118,48 @@ def test_no_choice_agrees(decide, windows):
         decide(windows, 1.0, wrong=0.5, choices=(OPENVINO,))
 
 
+@pytest.mark.parametrize(("is_native", "first"), [(True, "bfloat16"), (False, "float32")])
+def test_what_the_processor_computes_in_is_tried_first_and_alone(is_native, first, windows, monkeypatch):
+    """Labels that agree end the search: nothing else is compiled, nor timed."""
+    pytest.importorskip("openvino")
+    capabilities = ["FP32", "BF16"] if is_native else ["FP32"]
+    core = SimpleNamespace(get_property=lambda device, name: capabilities)
+    monkeypatch.setattr(openvino_engine, "import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+    both, asked = [Candidate("openvino", "float32"), OPENVINO], []
+
+    class Factory(FakeFactory):
+        def reference_run(self, windows, candidates):
+            asked.extend(candidates)
+            return super().reference_run(windows, candidates)
+
+    factory = Factory(Clock(), 1.0, 0.0)
+    factory.seconds[both[0]] = 1.0
+    decided = Undecided(factory, [KERAS, *both]).decided(windows)
+    assert decided.precision == first and asked == factory.opened == [Candidate("openvino", first)]
+    assert [choice.precision for choice in fastest_first(both)] == sorted(
+        ["float32", "bfloat16"], reverse=not is_native
+    )
+    assert fastest_first([]) == []
+
+
 @pytest.mark.parametrize(("unit", "rounds"), [(0.01, base.ROUNDS), (1.0, 1), (0.1, 2)])
-def test_measures_the_best_of_several_rounds_where_they_are_short(unit, rounds, monkeypatch, windows):
-    """The first engine takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
-    clock = Clock()
+def test_the_best_of_several_rounds_counts_where_they_are_short(unit, rounds, monkeypatch, windows):
+    """The first call takes 12, 6, 4, 3 … units longer than the other, which takes 4."""
+    clock, calls = Clock(), []
     monkeypatch.setattr(base, "time", clock)
     monkeypatch.setattr(base, "MOST_SECONDS", 1.5)
     engine = Engine(KERAS, clock, 4.0 * unit)
 
-    def slow_at_first(batch, calls=[]):  # noqa: B006
+    def slow_at_first(batch):
         calls.append(None)
         clock.time += 12 * unit / len(calls)
         return engine(batch)
 
+    slow_at_first(windows)
+    assert seconds_of(lambda: slow_at_first(windows)) == pytest.approx((4 + 12 / (1 + rounds)) * unit)
+    assert seconds_of(lambda: engine(windows)) == pytest.approx(4 * unit)
     labels = engine(windows).argmax(-1)
-    slow, steady = measure(slow_at_first, windows, labels), measure(engine, windows, labels)
-    assert slow.seconds == pytest.approx((4 + 12 / (1 + rounds)) * unit)
-    assert steady.seconds == pytest.approx(4 * unit)
-    assert slow.same_labels == slow.same_structures == 1
+    assert agreement(engine, windows, labels) == (1, 1)
 
 
 def test_one_engine_is_open_at_a_time(windows, monkeypatch):
@@ -144,14 +169,14 @@ def test_one_engine_is_open_at_a_time(windows, monkeypatch):
 
     class Factory(FakeFactory):
         def open(self, candidate, run):
-            assert not any(engine() for engine in opened)
+            assert not any(engine() for engine in opened if candidate == KERAS)
             engine = super().open(candidate, run)
             opened.append(weakref.ref(engine))
             return engine
 
     choices = [KERAS, KERAS_16, OPENVINO]
     decided = Undecided(Factory(clock, 9.0, 0.5), choices).decided(windows)
-    assert len(opened) == 4 and opened[-1]() is decided
+    assert len(opened) == 3 and opened[-1]() is decided
 
 
 def test_without_a_counterpart_in_openvino_keras_is_left(windows):
