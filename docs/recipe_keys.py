@@ -28,6 +28,19 @@ maps (NIfTI or MGZ, all of one spacing, with labels for everything in the head, 
 `generation.json`, which says what the numbers mean and how bright each tissue is in T1 scans:
 `recalib_keras.synthesis.LabelTable` has its keys. The zoo uses label maps of the
 [SynthSeg](https://github.com/BBillot/SynthSeg) repository.
+
+With `[mixture]` too, the data folder holds labelled scans as usual, and some of the examples are generated, from the
+label maps in a folder of their own:
+
+```toml
+[synthesis]
+skull_stripping = 1.0  # as in the real scans
+random_contrast = 0.3
+
+[mixture]
+folder = "generation"
+share = 0.25
+```
 """
 REQUIRED = "required"
 

@@ -230,7 +230,7 @@ def _case(scan, segmenter, structures, largest_component, load=None):
     def read_scan():
         return scan.read()[0]
 
-    known = {label.id for label in structures if all(map(scan.knows, label.numbers))}
+    known = {label.id for label in structures if scan.knows(label.id)}
     known = known if len(known) < len(structures) else None
     if segmenter.input.num_channels == 1:
         return Case(scan.name, read_maps, read_scan, known)

@@ -25,6 +25,7 @@ from recalib_keras.training.recipe_tables import (
     FineTuning,
     Loss,
     Membership,
+    Mixture,
     Optimizer,
     Schedule,
     check_choice,
@@ -58,9 +59,11 @@ class Recipe:
         optimizer: See `Optimizer`.
         schedule: See `Schedule`.
         fine_tuning: See `FineTuning`.
-        synthesis: How far scans vary that are generated from label maps of heads. The folder of the data then holds
-            label maps and their table, `generation.json`, instead of scans.
+        synthesis: How far scans vary that are generated from label maps of heads. Without a table `[mixture]`, the
+            folder of the data then holds label maps and their table, `generation.json`, instead of scans.
         synthesis_start: How far generated scans vary at first; by default as in `[synthesis]`.
+        mixture: See `Mixture`: labelled scans with generated ones among them. By default all scans are generated, or
+            none.
         callbacks: See `CallbackSettings`.
         ensemble: See `Membership`; by default the weights segment alone.
         storage: Dtype of the stored weights: `"float32"`, or `"float16"` for half the size. The score is that of the
@@ -85,6 +88,7 @@ class Recipe:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     synthesis: Synthesis | None = None
     synthesis_start: Synthesis | None = None
+    mixture: Mixture | None = None
     callbacks: tuple[CallbackSettings, ...] = ()
     ensemble: Membership | None = None
     default: bool = False
@@ -176,23 +180,32 @@ class Recipe:
             )
 
     def _check_synthesis(self):
-        if self.synthesis is None and (self.synthesis_start is not None or self.schedule.variety_epochs):
+        generates = self.synthesis_start is not None or self.mixture is not None or self.schedule.variety_epochs
+        if self.synthesis is None and generates:
             raise RecordError(
-                expected="a table [synthesis] with `synthesis_start` and `schedule.variety_epochs`", received="none"
+                expected="a table [synthesis] with `synthesis_start`, [mixture] and `schedule.variety_epochs`",
+                received="none",
             )
-        if self.synthesis is not None and self.augmentation != Augmentation():
+        if self.is_synthetic and self.augmentation != Augmentation():
             raise RecordError(
                 expected="one of the tables [augmentation] and [synthesis], because generated scans are not augmented",
                 received="both",
-                remedy="leave one of them out",
+                remedy="leave one of them out, or mix real and generated scans by a table [mixture]",
             )
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether all scans are generated, those that validate too."""
+        return self.synthesis is not None and self.mixture is None
 
     @property
     def origin(self) -> dict[str, Any]:
         """Where the weights come from, as the `data` of a `recalib_keras.zoo.WeightSet` says it."""
         origin: dict[str, Any] = {"source": self.data.source, "licence": self.data.licence}
-        if self.synthesis is not None:
+        if self.is_synthetic:
             origin["synthetic"] = True
+        if self.mixture is not None:
+            origin["generated_share"] = self.mixture.share
         if self.init is not None:
             origin["starts_from"] = self.init
         if self.data.score_from is not None:

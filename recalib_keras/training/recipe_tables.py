@@ -279,6 +279,30 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Generated scans among the labelled ones; `[synthesis]` says how far they vary.
+
+    Validation scans stay real. A structure of the label maps that the recipe lacks becomes background; one of the
+    recipe that they lack is unknown in generated scans, not absent.
+
+    Args:
+        folder: Folder of label maps of heads with their table, `generation.json`, relative to the data root. Of maps
+            inside the folder of the data, those of training scans alone are used.
+        share: How often an example is generated, from 0 to 1.
+        merge: Label numbers of these maps, each with the number of the recipe that replaces it.
+    """
+
+    folder: str
+    share: Annotated[float, SHARE] = 0.5
+    merge: Annotated[dict[str, int], Range(0, LARGEST_ID)] = field(default_factory=dict)
+
+    def __post_init__(self):
+        check_ranges(self)
+        check_text(self.folder, "`folder`", MOST_IN_TEXT)
+        _check_label_numbers(self.merge, "merge")
+
+
+@dataclass(frozen=True)
 class CallbackSettings:
     """A callback of the training. Callbacks do not decide the weights, so a resumed run may have others.
 

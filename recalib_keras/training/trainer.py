@@ -303,10 +303,7 @@ def _with_score(description, run, split):
     model = description.build(dtype="float32")
     zoo_weights.assign(model, zoo_weights.read(run.best))
     seen = []
-    score = {
-        "scans": in_words(validation),
-        **validate(Segmenter(description, model), validation, seen=seen),
-        **_effort(run),
-    }
+    measured = validate(Segmenter(description, model), validation, seen=seen)
+    score = {"scans": in_words(validation, measured), **measured, **_effort(run)}
     typical = reference_range_of(seen)
     return dataclasses.replace(description, sha256=zoo_weights.sha256(content), score=score, typical=typical)

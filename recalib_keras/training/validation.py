@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def validate(
     Returns:
         `"dice"`, `"dice_sd"` and `"dice_by_structure"`. A structure that is neither in a scan's ground truth nor in
         its prediction is left out of the means, and so are one that was not looked for, and a scan without any
-        structure. Voxels that nobody looked at do not count.
+        structure; if there are such scans, `"unmeasured"` is their number. Voxels that nobody looked at do not count.
     """
     structures = segmenter.labels[1:]
     rows = [
@@ -49,10 +50,12 @@ def _summary(rows, structures):
     table = np.ma.masked_invalid(rows)
     by_scan = table.mean(axis=1).compressed()
     by_structure = zip(structures, table.mean(axis=0))
+    unmeasured = len(table) - by_scan.size
     return {
         "dice": round(float(by_scan.mean()) if by_scan.size else 0.0, 4),
         "dice_sd": round(float(by_scan.std(ddof=1)) if by_scan.size > 1 else 0.0, 4),
         "dice_by_structure": {label.name: round(float(v), 4) for label, v in by_structure if v is not np.ma.masked},
+        **({"unmeasured": unmeasured} if unmeasured else {}),
     }
 
 
@@ -118,8 +121,9 @@ def rescore(preset: str | os.PathLike, weights: str, data_root: str | os.PathLik
         validation, segmenter = held_out(preset, part, data_root), Segmenter.from_preset(preset, part)
         rows += [_scan_dice(scan, segmenter, segmenter.labels[1:], None, None) for scan in validation]
         scans += validation
-    what = in_words(scans) if len(parts) == 1 else f"{len(scans)} scans, each held out by one of {len(parts)} folds"
-    return {"scans": what, **_summary(rows, segmenter.labels[1:])}
+    score = _summary(rows, segmenter.labels[1:])
+    of_folds = None if len(parts) == 1 else f"{len(scans)} scans, each held out by one of {len(parts)} folds"
+    return {"scans": in_words(scans, score, of_folds), **score}
 
 
 def unseen_parts(
@@ -170,16 +174,22 @@ def _recipe(described):
     return Recipe.read(path)
 
 
-def in_words(validation: Sequence[LabelledScan]) -> str:
+def in_words(
+    validation: Sequence[LabelledScan], score: Mapping[str, Any] = MappingProxyType({}), what: str | None = None
+) -> str:
     """Returns what the score was measured on, as cards say it.
 
     Args:
         validation: The validation scans.
+        score: As from `validate`, if they were measured already.
+        what: What they are, if they are not simply the validation scans.
     """
-    if validation and isinstance(validation[0], GeneratedScan):
+    if what is None and validation and isinstance(validation[0], GeneratedScan):
         maps = {scan.labels for scan in validation}
-        return f"{len(validation)} scans generated from {len(maps)} held-out label maps"
-    return f"{len(validation)} held-out validation scans"
+        what = f"{len(validation)} scans generated from {len(maps)} held-out label maps"
+    unmeasured = score.get("unmeasured", 0)
+    without = f", {unmeasured} of them without any structure to measure" if unmeasured else ""
+    return (what or f"{len(validation)} held-out validation scans") + without
 
 
 def _scan_dice(labelled, segmenter, structures, show, seen):
@@ -191,7 +201,4 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
         show(scan.first if isinstance(scan, Channels) else scan, found.labels)
     is_known = slice(None) if labelled.ignore is None else truth.array != labelled.ignore
     predicted, wanted = found.labels[is_known], truth.array[is_known]
-    return [
-        dice(predicted, wanted, label.numbers) if all(map(labelled.knows, label.numbers)) else np.nan
-        for label in structures
-    ]
+    return [dice(predicted, wanted, label.numbers) if labelled.knows(label.id) else np.nan for label in structures]

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from recalib_keras import models
+from recalib_keras.datasets import LabelledScan
 from recalib_keras.training import DiceCrossEntropy
+from recalib_keras.training.losses.label_sets import LabelSets, known_classes
+from recalib_keras.zoo.labels import Label, region_classes
 
 # Three classes; 3: anything (nobody looked); 4: background or class 2 (nobody looked for class 2).
 ANYTHING, BACKGROUND_OR_TWO = 3, 4
@@ -107,6 +110,18 @@ def test_regions_of_a_sigmoid_by_hand():
     expected = -np.mean(np.log(terms)) + 1 - np.mean(dice)
     arguments = {"activation": "sigmoid", "label_sets": SETS, "regions": WHOLE_AND_CORE}
     assert loss(truth, probabilities, **arguments) == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_is_learnt_of_a_core_that_nobody_looked_for(rng):
+    """The whole was looked for: each of its voxels may lie in the core, and each of the others lies in neither."""
+    labels = (Label(0, "background"), Label(1, "whole", includes=(2,)), Label(2, "core"))
+    scan = LabelledScan("a", "i", "l", annotated=(1,))
+    sets = LabelSets.of([scan], labels)
+    codes = sets.coded(np.array([1, 1, 0, 0]).reshape(1, 4, 1, 1), [known_classes(scan, labels)])
+    logits = rng.normal(size=(1, 4, 1, 2)).astype("float32")
+    arguments = {"activation": "sigmoid", "label_sets": sets.sets, "regions": region_classes(labels)}
+    found = gradient(codes, logits, **arguments)[0, :, 0]
+    assert (found[:, 0] != 0).all() and (found[:2, 1] == 0).all() and (found[2:, 1] != 0).all()
 
 
 def test_truth_of_several_structures_at_once():

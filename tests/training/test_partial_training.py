@@ -30,13 +30,13 @@ def scan(name, **arguments):
 
 
 def test_sets_are_those_that_occur_and_their_mirror_images():
-    assert LabelSets.of([scan("a"), scan("b", annotated=(17, 53))], LABELS) == LabelSets(3)
+    assert LabelSets.of([scan("a"), scan("b", annotated=(17, 53))], LABELS).sets == ()
     found = LabelSets.of([scan("a", annotated=(17,)), scan("b")], LABELS)
     assert found.sets == ((0, 1, 2), (0, 1), (0, 2))
     assert LabelSets.of([scan("a", ignore=9)], LABELS).sets == ((0, 1, 2),)
     nothing = LabelSets.of([scan("a", annotated=())], LABELS)
     assert nothing.sets == ((0, 1, 2),)
-    assert nothing.background_code(known_classes(scan("a", annotated=()), LABELS)) == nothing.anything == 3
+    assert nothing.codes(known_classes(scan("a", annotated=()), LABELS))[0] == nothing.anything == 3
 
 
 def test_codes_of_windows():
@@ -48,6 +48,31 @@ def test_codes_of_windows():
         sets.coded(keras.ops.convert_to_tensor(classes), [[True, True, False], [True] * 3])
     )
     np.testing.assert_array_equal(found, again)
+
+
+NESTED = (Label(0, "background"), Label(1, "whole", includes=(2, 3)), Label(2, "core", includes=(3,)), Label(3, "edge"))
+
+
+@pytest.mark.parametrize(
+    ("annotated", "classes"),
+    [
+        ((1,), {0: (0,), 1: (1, 2, 3)}),  # outside the whole there is no core; inside, nobody looked for one
+        ((1, 3), {0: (0,), 1: (1, 2), 3: (3,)}),
+        ((2,), {0: (0, 1), 2: (2, 3)}),  # a voxel without core may be whole
+        ((3,), {0: (0, 1, 2), 3: (3,)}),
+        ((1, 2, 3), {0: (0,), 1: (1,), 2: (2,), 3: (3,)}),
+    ],
+)
+def test_what_a_voxel_of_nested_structures_may_be(annotated, classes):
+    """A number stands for the structure whose own it is: 1 for the whole, with all that lies in it."""
+    one = scan("a", annotated=annotated)
+    sets = LabelSets.of([one], NESTED)
+    meaning = [*((index,) for index in range(4)), *sets.sets]
+    codes = sets.codes(known_classes(one, NESTED))
+    assert {label: meaning[codes[label]] for label in classes} == classes
+    with_ignored = np.array([*classes, 4]).reshape(1, -1, 1, 1, 1)
+    found = np.ravel(LabelSets.of([one, scan("b", ignore=9)], NESTED).coded(with_ignored, [known_classes(one, NESTED)]))
+    assert found[-1] == 4 and (found[:-1] != 4).all()
 
 
 @pytest.fixture
@@ -77,7 +102,7 @@ def test_nothing_outside_a_scan_is_known_to_be_background(recipe):
     one = Scan("a", classes.astype("float32"), classes, known=[True, True, False])
     sets = LabelSets.of([scan("a", annotated=(17,))], labels)
     codes = np.asarray(Examples([one], wide, 0, label_sets=sets)[0][1])
-    assert np.unique(codes).tolist() == [sets.background_code(one.known)]
+    assert np.unique(codes).tolist() == [sets.codes(one.known)[0]]
 
 
 def test_windows_are_centred_on_what_is_known():
@@ -117,6 +142,14 @@ def test_validation_leaves_out_what_is_unknown():
     partial = InMemory("a", "i", "l", ignore=IGNORED, annotated=(17,))
     assert validate(segmenter_of(found), [partial])["dice_by_structure"] == {"left": pytest.approx(2 / 3, abs=1e-4)}
     assert validate(segmenter_of(found), [everything, partial])["dice_by_structure"]["right"] == 0.0
+
+
+def test_a_whole_that_was_looked_for_is_measured_without_what_lies_in_it():
+    found, labels = np.array([17, 53, 0, 0, 0, 0]).reshape(6, 1, 1), LABELS
+    segment = segmenter_of(found)
+    segment.labels = (labels[0], dataclasses.replace(labels[1], includes=(53,)), labels[2])
+    score = validate(segment, [InMemory("a", "i", "l", ignore=IGNORED, annotated=(17,))])
+    assert score["dice_by_structure"] == {"left": 1.0}
 
 
 def test_a_report_has_no_row_for_what_is_unknown():

@@ -14,6 +14,7 @@ from training.synthetic import FOLDER, changed, write_scans
 from recalib_keras import datasets, zoo
 from recalib_keras.inference import Segmenter
 from recalib_keras.training import TrainingError, train, trainer, validate
+from recalib_keras.training.validation import in_words
 from recalib_keras.zoo import Label
 
 
@@ -162,7 +163,7 @@ def test_validates_as_often_as_asked_and_at_the_end(recipe, data, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_that_never_scores_still_ends(recipe, data, tmp_path, monkeypatch):
-    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
+    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}, "unmeasured": 1}
     monkeypatch.setattr(trainer, "validate", lambda *args, **kwargs: nothing)
     weight_set = train(changed(recipe, schedule={"epochs": 1}), tmp_path, data)
     assert weight_set.score["dice"] == 0 and (tmp_path / "best.safetensors").exists()
@@ -288,7 +289,8 @@ def test_validate_takes_means_over_structures_then_over_scans(tmp_path):
 def test_validate_leaves_out_absent_structures(tmp_path):
     scans = labelled_scans(tmp_path, [row(1, 1, 0), row(0, 0, 0)])
     score = validate(fake_segmenter([row(1, 1, 0), row(0, 0, 0)], "left", "right"), scans)
-    assert score == {"dice": 1.0, "dice_sd": 0.0, "dice_by_structure": {"left": 1.0}}
+    assert score == {"dice": 1.0, "dice_sd": 0.0, "dice_by_structure": {"left": 1.0}, "unmeasured": 1}
+    assert in_words(scans, score) == "2 held-out validation scans, 1 of them without any structure to measure"
 
 
 def test_validate_counts_false_positives(tmp_path):
@@ -298,7 +300,7 @@ def test_validate_counts_false_positives(tmp_path):
 
 def test_validate_of_scans_without_any_structure(tmp_path):
     scans = labelled_scans(tmp_path, [row(0, 0, 0)])
-    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}}
+    nothing = {"dice": 0.0, "dice_sd": 0.0, "dice_by_structure": {}, "unmeasured": 1}
     assert validate(fake_segmenter([row(0, 0, 0)], "left"), scans) == nothing
 
 

@@ -37,7 +37,7 @@ TABLES = tuple(field.name for field in fields(Recipe) if field.name not in ("see
 # Tables vary key by key, not as a whole.
 WHOLE = (
     *("data", "input", "network", "loss", "optimizer", "schedule", "augmentation", "synthesis", "synthesis_start"),
-    *("fine_tuning", "ensemble", _ARGUMENTS, _BLOCK),
+    *("mixture", "fine_tuning", "ensemble", _ARGUMENTS, _BLOCK),
 )
 # The types of what a space computes with before a recipe checks it.
 INTEGERS = ("input.window", *(SHORT_NAMES[name] for name in ("filters", "levels", "reduction_ratio")))

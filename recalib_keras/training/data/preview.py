@@ -112,7 +112,7 @@ def preview(
     format_of(path)
     if min(scans, samples) < 1:
         raise ValueError(f"expected at least 1 scan and 1 sample, got {scans} and {samples}")
-    if recipe.synthesis is not None:
+    if recipe.is_synthetic:
         raise ValueError(
             "expected a recipe whose scans are augmented, got one that generates them; draw those with recalib "
             "synthesize"

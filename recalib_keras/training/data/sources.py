@@ -1,12 +1,14 @@
 """Where training examples come from: labelled scans, or label maps that scans are generated from."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from keras import ops
 
-from recalib_keras.core.errors import TrainingError
+from recalib_keras.core.errors import RecordError, TrainingError
+from recalib_keras.core.messages import listed
 from recalib_keras.datasets import DatasetError, LabelledScan, Problem
 from recalib_keras.datasets.problems import noted
 from recalib_keras.pipeline import Batches
@@ -81,10 +83,7 @@ class ScanSource:
 
     def _class_map(self, scan):
         classes, sets = np.asarray(scan.classes), self.label_sets
-        if scan.known is None:
-            return classes
-        least = 1 if sets.background_code(scan.known) == sets.anything else 0  # nothing was looked for
-        return classes[(classes >= least) & (classes < sets.num_classes)]
+        return classes if scan.known is None else classes[sets.codes(scan.known)[classes] != sets.anything]
 
     def examples(self, epoch: int, share: slice) -> Batches:
         """Returns the examples of an epoch; see `Examples`.
@@ -104,18 +103,21 @@ class LabelMapSource:
         split: The label maps to generate training scans from, which are read now, and the validation scans, whose
             label maps are checked now.
         folder: Folder of the table, `generation.json`.
+        merge: From numbers of structures, as text, to the number that they count as; None for the recipe's.
 
     Raises:
         DatasetError: Label maps cannot be used; lists every problem.
+        RecordError: The recipe lacks a structure of theirs.
     """
 
-    def __init__(self, recipe: Recipe, split: Split, folder: str | os.PathLike):
+    def __init__(self, recipe: Recipe, split: Split, folder: str | os.PathLike, merge: Mapping[str, int] | None = None):
         self.recipe, self.label_sets = recipe, LabelSets(len(recipe.labels))
         table = LabelTable.read(folder)
         training, validation = ([scan.labels for scan in scans] for scans in split)
         self.maps = _read_maps(training, dict.fromkeys(validation), table, recipe.input.orientation)
+        merge = recipe.data.merge if merge is None else _merge_into(recipe.labels, table, merge)
         self.random_scan = RandomScan.for_input(
-            recipe.input, table, recipe.synthesis, self.maps.spacing, recipe.labels, recipe.data.merge
+            recipe.input, table, recipe.synthesis, self.maps.spacing, recipe.labels, merge
         )
         self._training: Sequence[LabelledScan] = split.training
 
@@ -132,18 +134,19 @@ class LabelMapSource:
         """Returns the classes of each label map's voxels, with the background around the head."""
         return (self.random_scan.classes[array] for array in self.maps.arrays)
 
-    def examples(self, epoch: int, share: slice) -> Batches:
+    def examples(self, epoch: int, share: slice, steps: int | None = None) -> Batches:
         """Returns the examples of an epoch; see `recalib_keras.synthesis.GeneratedExamples`.
 
         Args:
             epoch: Number of the epoch, from 0.
             share: Which examples of each batch to prepare.
+            steps: Number of batches; None for the recipe's.
         """
         recipe = self.recipe
         return GeneratedExamples(
             self.maps,
             self.random_scan,
-            steps_per_epoch(len(self.maps), recipe.schedule),
+            steps or steps_per_epoch(len(self.maps), recipe.schedule),
             recipe.schedule.batch_size,
             recipe.seed,
             epoch,
@@ -154,13 +157,110 @@ class LabelMapSource:
         )
 
 
+class MixedSource(ScanSource):
+    """Labelled scans with generated ones among them; see `recalib_keras.training.recipe_tables.Mixture`.
+
+    Args:
+        recipe: Recipe with tables `[mixture]` and `[synthesis]`.
+        split: See `ScanSource`; and the label maps to generate scans from.
+        folder: Folder of their table, `generation.json`.
+        on_scan: See `ScanSource`.
+        use_cache: See `ScanSource`.
+
+    Raises:
+        DatasetError: Scans or label maps cannot be used; lists every problem of either.
+        RecordError: The label maps and the recipe have no structure in common.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        split: Split,
+        folder: str | os.PathLike,
+        on_scan: Progress = unseen,
+        use_cache: bool = False,
+    ):
+        self.generated = LabelMapSource(recipe, Split([*split.mixed_in], []), folder, recipe.mixture.merge)
+        self.known = _known_in_maps(self.generated.random_scan.classes, recipe, folder)
+        super().__init__(recipe, split, on_scan, use_cache)
+        self.label_sets = LabelSets.of([*split.training, *split.validation], recipe.labels, [self.known])
+
+    def examples(self, epoch: int, share: slice) -> Batches:
+        """Returns the examples of an epoch; see `MixedExamples`.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            share: Which examples of each batch to prepare.
+        """
+        labelled = super().examples(epoch, share)
+        generated = self.generated.examples(epoch, share, len(labelled))
+        return MixedExamples(labelled, generated, self.recipe, epoch, share, self.label_sets, self.known)
+
+
+class MixedExamples(Batches):
+    """The examples of an epoch, some of them generated: which ones is drawn anew for each, with the recipe's share.
+
+    Args:
+        labelled: Those of labelled scans.
+        generated: As many batches of generated ones.
+        recipe: Recipe with a table `[mixture]`.
+        epoch: Number of the epoch, from 0.
+        share: Which examples of each batch these are.
+        label_sets: What voxels may be.
+        known: Whether each class is known in generated scans.
+    """
+
+    def __init__(
+        self,
+        labelled: Batches,
+        generated: Batches,
+        recipe: Recipe,
+        epoch: int,
+        share: slice,
+        label_sets: LabelSets,
+        known: Sequence[bool],
+    ):
+        super().__init__()
+        self.labelled, self.generated = labelled, generated
+        self.recipe, self.epoch, self.share = recipe, epoch, share
+        self.label_sets, self.known = label_sets, known
+
+    def __len__(self) -> int:
+        return len(self.labelled)
+
+    def files(self, step: int) -> list[str]:
+        """Returns the files of the scans and label maps in a batch.
+
+        Args:
+            step: Number of the batch, from 0.
+        """
+        chosen = self._is_generated(step)
+        of_maps = np.resize(self.generated.files(step), len(chosen))  # slices come from one map
+        return np.where(chosen, of_maps, self.labelled.files(step)).tolist()
+
+    def _make(self, step):
+        images, classes = self.labelled[step]
+        chosen = self._is_generated(step)[self.share]
+        if not chosen.any():
+            return images, classes
+        # A whole batch, though fewer may be needed: the layer is compiled for one size.
+        generated, found = self.generated[step]
+        found = self.label_sets.coded(found, [self.known] * len(chosen))
+        chosen = ops.convert_to_tensor(chosen.reshape(-1, *(1,) * (len(images.shape) - 1)))
+        return ops.where(chosen, generated, images), ops.where(chosen, ops.cast(found, classes.dtype), classes)
+
+    def _is_generated(self, step):
+        rng = np.random.default_rng([self.recipe.seed, self.epoch, step, 1])  # 1: not the numbers of the examples
+        return rng.random(self.recipe.schedule.batch_size) < self.recipe.mixture.share
+
+
 def make_source(
     recipe: Recipe,
     split: Split,
     data_root: str | os.PathLike,
     on_scan: Progress = unseen,
     use_cache: bool = False,
-) -> ScanSource | LabelMapSource:
+) -> ScanSource | LabelMapSource | MixedSource:
     """Returns the source of a recipe's training examples.
 
     Args:
@@ -180,6 +280,8 @@ def make_source(
             received=f"{len(split.validation)} in all, all of them for validation",
             remedy="see data.validate_every and data.held_out",
         )
+    if recipe.mixture is not None:
+        return MixedSource(recipe, split, Path(data_root) / recipe.mixture.folder, on_scan, use_cache)
     if recipe.synthesis is None:
         return ScanSource(recipe, split, on_scan, use_cache)
     return LabelMapSource(recipe, split, Path(data_root) / recipe.data.folder)
@@ -195,6 +297,26 @@ def settings_of(recipe: Recipe, epoch: int) -> Synthesis:
     first, last = recipe.synthesis_start or recipe.synthesis, recipe.synthesis
     share = epoch / recipe.schedule.variety_epochs if recipe.schedule.variety_epochs else 1.0
     return first.toward(last, min(1.0, share))
+
+
+def _merge_into(labels, table, merge):
+    """Returns what numbers of label maps count as in a recipe: those that it lacks are background."""
+    ids = {label.id for label in labels}
+    numbers = {entry.label if entry.label in ids else entry.target for entry in table.labels}
+    return {**{str(number): 0 for number in numbers - ids}, **merge}
+
+
+def _known_in_maps(classes, recipe, folder):
+    """Returns whether each class of a recipe occurs in label maps; the background does."""
+    found = {0, *np.asarray(classes).tolist()}
+    if len(found) == 1:
+        raise RecordError(
+            file=folder,
+            expected=f"label maps with some of the labels {listed(label.id for label in recipe.labels[1:])}",
+            received="none of them",
+            remedy="give their numbers by mixture.merge",
+        )
+    return [index in found for index in range(len(recipe.labels))]
 
 
 def _read_maps(files, validation, table, orientation):

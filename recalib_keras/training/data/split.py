@@ -3,9 +3,9 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,16 +21,22 @@ from recalib_keras.training.recipe import Recipe
 from recalib_keras.volumes.names import stem
 
 
-class Split(NamedTuple):
-    """The scans of a recipe's data.
+@dataclass(frozen=True)
+class Split:
+    """The scans of a recipe's data: `training, validation = find_split(recipe, data_root)`.
 
-    Attributes:
+    Args:
         training: The training scans; for generated scans, the label maps to generate them from.
         validation: The validation scans.
+        mixed_in: The label maps from which scans are generated among the training scans; see `Mixture`.
     """
 
     training: list[LabelledScan]
     validation: list[LabelledScan]
+    mixed_in: Sequence[LabelledScan] = ()
+
+    def __iter__(self) -> Iterator[list[LabelledScan]]:
+        return iter((self.training, self.validation))
 
 
 def find_split(
@@ -63,7 +69,29 @@ def find_split(
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
         training = [training[index] for index in chosen]
-    return Split(training, validation)
+    return Split(training, validation, _find_mixed_in(recipe, data_root, training))
+
+
+def _find_mixed_in(recipe, data_root, training):
+    """Returns the label maps to generate scans from; of those in the folder of the data, the ones of training scans."""
+    if recipe.mixture is None:
+        return []
+    root, learned = Path(data_root), {scan.labels.resolve() for scan in training}
+    data = (root / recipe.data.folder).resolve()
+    maps = [path.resolve() for path in find_label_maps([root / recipe.mixture.folder])]
+    maps = [path for path in maps if path in learned or not path.is_relative_to(data)]
+    if not maps:
+        raise RecordError(
+            part="mixture",
+            expected=f"label maps of training scans in {recipe.mixture.folder}",
+            received="only those of other scans",
+            remedy="name another `folder`",
+        )
+    return [_label_map(path) for path in maps]
+
+
+def _label_map(path):
+    return LabelledScan(stem(path), path, path)
 
 
 def _split(scans, data, on_scan):
@@ -148,7 +176,7 @@ def find_test_scans(recipe: Recipe, data_root: str | os.PathLike) -> list[Labell
 
 def _to_validate(held_out, recipe, data_root):
     """Returns the validation scans: the scans that are held out, or those generated from the label maps."""
-    if recipe.synthesis is None:
+    if not recipe.is_synthetic:
         return held_out
     folder = Path(data_root) / recipe.data.folder
     return [scan for label_map in held_out for scan in _generated(label_map, recipe, folder)]
@@ -157,12 +185,12 @@ def _to_validate(held_out, recipe, data_root):
 def _find_all(recipe, data_root):
     """Returns all labelled scans, or label maps, in the folder of a recipe's data."""
     data, folder = recipe.data, Path(data_root) / recipe.data.folder
-    if recipe.synthesis is None:
+    if not recipe.is_synthetic:
         found = datasets.find_scans(folder, data.dataset, data.volume)
         found = choose_channels(found, recipe.input.channels, folder)
         _check_ignored(found, recipe)
     else:
-        found = [LabelledScan(stem(path), path, path) for path in find_label_maps([folder])]
+        found = [_label_map(path) for path in find_label_maps([folder])]
     merge = tuple((int(number), other) for number, other in data.merge.items())
     found = [dataclasses.replace(scan, merge=merge) for scan in found]
     if data.ignore_label is None:

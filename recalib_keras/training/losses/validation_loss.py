@@ -13,6 +13,7 @@ from recalib_keras.training.data.examples import as_examples, random_window, rea
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 from recalib_keras.training.losses.label_sets import LabelSets, known_classes
 from recalib_keras.training.recipe import Recipe
+from recalib_keras.zoo.labels import region_classes
 
 
 class ValidationLoss:
@@ -58,5 +59,5 @@ class ValidationLoss:
             rng = np.random.default_rng([self.recipe.seed, index])
             windows.append(random_window(read_scan(labelled, expects, labels), expects, foreground=1.0, rng=rng))
         images, classes = as_examples(*(np.stack(arrays) for arrays in zip(*windows)), expects)
-        sets = LabelSets(len(labels), self.loss.label_sets or ())
+        sets = LabelSets(len(labels), self.loss.label_sets or (), region_classes(labels))
         return images, sets.coded(classes, [known_classes(scan, labels) for scan in self.scans]).astype("int32")

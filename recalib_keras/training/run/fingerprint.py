@@ -14,7 +14,11 @@ from recalib_keras.training.recipe import Recipe
 DESCRIPTION = ("preset", "weights", "title", "default", "ensemble", "storage", "callbacks")
 DESCRIPTION_OF_DATA = ("source", "licence", "score_from")
 # Keys of the scans in a fingerprint, with their names in messages.
-SCANS = {"training scans": "training scans", "held-out scans": "validation scans"}
+SCANS = {
+    "training scans": "training scans",
+    "held-out scans": "validation scans",
+    "mixed-in label maps": "label maps of generated scans",  # missing in old runs
+}
 ANNOTATED = "annotated"  # the labels that were looked for, of each scan where these are not all; missing in old runs
 
 
@@ -29,6 +33,7 @@ def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
         "recipe": to_mapping(recipe),
         "training scans": [scan.name for scan in split.training],
         "held-out scans": [scan.name for scan in split.validation],
+        "mixed-in label maps": [scan.name for scan in split.mixed_in],
     }
     annotated = {scan.name: scan.annotated for scan in [*split.training, *split.validation]}
     found[ANNOTATED] = {name: sorted(labels) for name, labels in annotated.items() if labels is not None}
@@ -50,16 +55,17 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
         if before.get(key) != now.get(key):
             return f"its recipe has {_in_words(before, key)}, this one {_in_words(now, key)}"
     for key, kind in SCANS.items():
-        missing, new = (sorted({*a} - {*b}) for a, b in ((begun[key], asked[key]), (asked[key], begun[key])))
+        before, now = ({*found.get(key, ())} for found in (begun, asked))
+        missing, new = sorted(before - now), sorted(now - before)
         if missing:
             return f"its {kind} included {missing[0]!r}, which is missing now"
         if new:
             return f"its {kind} did not include {new[0]!r}"
-    before, now = (found.get(ANNOTATED, {}) for found in (begun, asked))
-    name = next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), None)
+    had, has = (found.get(ANNOTATED, {}) for found in (begun, asked))
+    name = next((name for name in sorted({*had, *has}) if had.get(name) != has.get(name)), None)
     if name is not None:
-        had, has = (listed(found[name]) if name in found else "all" for found in (before, now))
-        return f"of {name!r} the labels looked for were {had}, and are {has} now"
+        then, now = (listed(found[name]) if name in found else "all" for found in (had, has))
+        return f"of {name!r} the labels looked for were {then}, and are {now} now"
     return None
 
 
