@@ -94,6 +94,7 @@ def _check(arguments):
     from tqdm import tqdm
 
     from recalib_keras import datasets
+    from recalib_keras.datasets.checking import without_structures
 
     found = datasets.survey(arguments.folder, arguments.name, arguments.volume)
     scans = tqdm(found.scans, unit=" scans", disable=None, leave=False, dynamic_ncols=True)
@@ -112,7 +113,8 @@ def _check(arguments):
     print("labels, and how many scans have each")
     for number, name in review.names(found.labels).items():
         print(f"  {number:5d}  {review.labels[number]:5d}  {name}")
-    return review, [*found.problems, *found.remarks, *review.problems]
+    problems = [*found.problems, *found.remarks, *review.problems]
+    return review, problems or without_structures(found.scans, review.labels)
 
 
 def _parts(scans):

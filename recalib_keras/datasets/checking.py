@@ -103,6 +103,19 @@ def across(scans: Iterable[LabelledScan]) -> list[Problem]:
     return problems
 
 
+def without_structures(scans: Sequence[LabelledScan], numbers: Collection[int]) -> list[Problem]:
+    """Returns the problem that no label map of a set has a structure, if so.
+
+    Args:
+        scans: The scans, at least one.
+        numbers: Those in all of their label maps.
+    """
+    if any(numbers):
+        return []
+    remedy = "check that these are the label maps, and that their values were stored"
+    return [Problem(scans[0].labels.parent, "label maps with structures", "only 0 in all of them", remedy)]
+
+
 def unknown_labels(scan: LabelledScan, numbers: Iterable[int], labels: Collection[int] | None) -> list[Problem]:
     """Returns the problem that a label map has numbers which the set does not have, if so.
 

@@ -110,6 +110,14 @@ def test_every_problem_takes_a_line(datasets, folder, capsys):
     assert not (folder / "built").exists()
 
 
+def test_label_maps_without_structures_are_a_problem(datasets, folder, capsys):
+    for path in (folder / "labelsTr").iterdir():
+        stored = nib.load(path)
+        nib.save(nib.Nifti1Image(np.zeros(stored.shape, "uint8"), stored.affine), path)
+    assert datasets("msd", folder) == 1
+    assert "labelsTr: expected label maps with structures, got only 0 in all of them" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

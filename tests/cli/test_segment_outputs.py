@@ -13,6 +13,7 @@ import pytest
 from bright import write_scan
 
 from recalib_keras import zoo
+from recalib_keras.core.errors import RecordError
 from recalib_keras.core.spreading.pool import Workers
 from recalib_keras.inference import Outputs, Segmenter, segment_all
 
@@ -217,6 +218,16 @@ def test_an_unknown_structure_to_clean_is_an_error_before_the_work(recalib, scan
 def test_what_the_words_of_a_batch_say_of_cleaning(cleaned, words):
     labels = (zoo.Label(0, "background"), zoo.Label(1, "a"), zoo.Label(2, "b"))
     assert Outputs(largest_component=cleaned).in_words(labels) == words
+
+
+def test_structures_to_clean_are_written_or_around_what_is_written():
+    labels = (zoo.Label(0, "background"), zoo.Label(1, "whole", includes=(2,)), zoo.Label(2, "core"), zoo.Label(3, "c"))
+    assert Outputs(structures=["core"], largest_component=["whole"]).chosen(labels) == labels[2:3]
+    assert Outputs(structures=["core"], largest_component=True).chosen(labels) == labels[2:3]
+    with pytest.raises(
+        RecordError, match="expected structures among those that are written, whole, got core; name one"
+    ):
+        Outputs(structures=["whole"], largest_component=["core"]).chosen(labels)
 
 
 @pytest.mark.slow

@@ -206,14 +206,6 @@ def test_regions_of_nnunet_become_labels_that_include_others(balls, tmp_path):
     assert tomllib.loads(like)["network"]["arguments"]["classifier_activation"] == "sigmoid"
 
 
-def test_labels_that_cannot_be_read_are_told(balls, tmp_path):
-    shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
-    labels = {"background": 0, "left": [17, 53], "right": [53, 17]}
-    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": labels, "regions_class_order": [17, 53]}))
-    with pytest.warns(UserWarning, match=r"dataset\.json: expected each label a number or a list of numbers; .*, got"):
-        assert read_facts(tmp_path / FOLDER).labels == {17: "label 17", 53: "label 53"}
-
-
 def test_a_number_that_the_set_does_not_have_is_no_structure(balls, tmp_path):
     shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
     (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "shell": 17}}))
@@ -289,11 +281,26 @@ def test_ct_is_recognised(tmp_path):
     assert not read_facts(tmp_path).is_ct
     assert read_facts(tmp_path, "msd/Task09_Spleen").labels == {1: "spleen"}
     nib.save(nib.Nifti1Image(np.zeros_like(image, "uint8"), np.eye(4)), tmp_path / "labelsTr" / "a.nii")
-    with pytest.raises(RecordError, match="expected label maps with structures, got only 0 in all of them"):
+    with pytest.raises(DatasetError, match="expected label maps with structures, got only 0 in all of them"):
         read_facts(tmp_path)
     (tmp_path / "labelsTr" / "a.nii").write_bytes(b"damaged")
     with pytest.raises(DatasetError, match=r"a\.nii: expected"):
         read_facts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"labels": {"background": 0, "a": [1, 2], "b": [2, 3]}, "regions_class_order": [1, 2]},  # not nested
+        {"labels": {"1": "liver", "2": "a\nb"}},
+    ],
+)
+def test_labels_that_cannot_be_used_are_an_error(labels, tmp_path):
+    """The structures would lose their names, and become one class for each number."""
+    write_scans(tmp_path)
+    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps(labels))
+    with pytest.raises(DatasetError, match=r"dataset\.json: expected"):
+        read_facts(tmp_path / FOLDER)
 
 
 def test_an_unknown_layout(tmp_path):

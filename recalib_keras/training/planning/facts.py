@@ -17,7 +17,7 @@ from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.datasets import DatasetError
 from recalib_keras.datasets.channels import with_volumes
-from recalib_keras.datasets.checking import unknown_labels
+from recalib_keras.datasets.checking import unknown_labels, without_structures
 from recalib_keras.datasets.folders import channel_names, read_json
 from recalib_keras.volumes import VolumeError
 from recalib_keras.volumes.channels import number_of_volumes
@@ -112,15 +112,17 @@ def read_facts(
         on_scan: Called with `(done, count)` after each scan.
 
     Raises:
-        RecordError: The layout is not recognised, or no scan has a structure.
-        DatasetError: Scans cannot be used; lists every problem.
+        RecordError: The layout is not recognised.
+        DatasetError: Scans, or the list of their labels, cannot be used; lists every problem.
     """
     folder = Path(folder)
     dataset = dataset or _layout(folder)
     found = datasets.survey(folder, dataset, volume)
     scans = [scan for scan in found.scans if scan.part != "test"]
     scans = [_with_channels(scan) for scan in scans]
-    problems, measured = [*found.problems], []
+    # A plan takes the names and regions of structures from the set's own list.
+    about_labels = [remark for remark in found.remarks if remark.file.suffix == ".json"]
+    problems, measured = [*found.problems, *about_labels], []
     for done, scan in enumerate(scans, start=1):
         image, labels, wrong = scan.inspect()
         problems += wrong
@@ -128,6 +130,7 @@ def read_facts(
             measured.append(_Measured.of(image, labels, scan.ignore))
             problems += unknown_labels(scan, sorted(measured[-1].voxels), found.labels)
         on_scan(done, len(scans))
+    problems = problems or without_structures(scans, {number for one in measured for number in one.voxels})
     if problems:
         raise DatasetError(problems)
     for remark in found.remarks:
@@ -183,8 +186,6 @@ def _facts(folder, dataset, volume, scans, measured, survey):
         if number in numbers and (kept := tuple(one for one in inner if one in numbers))
     }
     numbers = sorted(numbers, key=lambda number: (-len(includes.get(number, ())), number))
-    if not numbers:
-        raise RecordError(file=folder, expected="label maps with structures", received="only 0 in all of them")
     spacings = np.array([one.spacing for one in measured])
     per_voxel = spacings.prod(axis=1) / 1000
     found = {number: [one.voxels[number] * ml for one, ml in zip(measured, per_voxel)] for number in numbers}
