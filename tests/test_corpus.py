@@ -115,9 +115,9 @@ def _run(*arguments):
 
 
 def test_some_cases_of_each_kind():
-    code, said, errors = _run("--count", 150, "--seed", 5)
+    code, said, errors = _run("--count", 75, "--seed", 5)
     assert code == 0, said + errors
-    assert re.search(r"^all +150 +\d+ +\d+ +0 ", said, flags=re.MULTILINE)
+    assert re.search(r"^all +75 +\d+ +\d+ +0 ", said, flags=re.MULTILINE)
 
 
 @pytest.mark.slow

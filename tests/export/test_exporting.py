@@ -82,6 +82,7 @@ def test_a_preset_with_the_size_of_its_window(write, bright_preset):
     assert certificate.inputs[0].shape == (None, 8, 8, 8, 1)
 
 
+@pytest.mark.slow
 @onnx_and_slowly_the_others
 def test_an_ensemble_is_one_network(write, format, tmp_path):
     """Three 2-D networks in a loop over slices, which OpenVINO and LiteRT do not have."""

@@ -30,7 +30,7 @@ def test_a_window_of_thick_slices_at_four_levels(network):
 @every_network
 @pytest.mark.parametrize(
     "upsampling",
-    ["transpose", "unpool", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nearest", "linear"))],
+    ["unpool", *(pytest.param(name, marks=pytest.mark.slow) for name in ("transpose", "nearest", "linear"))],
 )
 def test_saved_and_loaded(network, upsampling, tmp_path):
     model = randomize(thick(network, upsampling=upsampling, kernel_size=[(3, 3, 1), 3, (3, 3, 1)]))

@@ -200,10 +200,18 @@ def test_regions_of_nnunet_become_labels_that_include_others(balls, tmp_path):
         (53, "core", None),
     ]
     assert recipe.network.arguments["classifier_activation"] == "sigmoid"
-    weight_set = train(recipe, tmp_path / "run", tmp_path)
-    assert set(weight_set.score["dice_by_structure"]) == {"ball", "core"}
     like = plan(facts_of_balls, CPU, Budget(1, step=60), None, tmp_path, "unet3d_pe", "hippocampus")
     assert tomllib.loads(like)["network"]["arguments"]["classifier_activation"] == "sigmoid"
+
+
+@pytest.mark.slow
+def test_a_plan_of_regions_trains_as_it_stands(balls, tmp_path):
+    shutil.copytree(balls / FOLDER, tmp_path / FOLDER)
+    labels = {"background": 0, "core": [53], "ball": [53, 17]}
+    (tmp_path / FOLDER / "dataset.json").write_text(json.dumps({"labels": labels, "regions_class_order": [53, 17]}))
+    text = plan(read_facts(tmp_path / FOLDER), CPU, Budget(1, step=60), None, tmp_path)
+    weight_set = train(from_mapping(Recipe, tomllib.loads(text), "plan"), tmp_path / "run", tmp_path)
+    assert set(weight_set.score["dice_by_structure"]) == {"ball", "core"}
 
 
 def test_a_number_that_the_set_does_not_have_is_no_structure(balls, tmp_path):

@@ -35,7 +35,8 @@ def builds(mapping):
 @pytest.mark.parametrize(
     ("block", "ratio", "positions"),
     [
-        *itertools.product(["cse"], [2, 4], ["P1", "P3", "P4"]),
+        *(("cse", ratio, "P3") for ratio in (2, 4)),
+        *(pytest.param("cse", *one, marks=pytest.mark.slow) for one in itertools.product([2, 4], ["P1", "P4"])),
         *(pytest.param("scse", *one, marks=pytest.mark.slow) for one in itertools.product([2, 4], ["P1", "P3", "P4"])),
         ("sse", 8, "P1"),
         ("pe", 3, "P6"),
@@ -50,9 +51,16 @@ def test_a_ratio_is_possible_where_the_network_can_be_built(block, ratio, positi
     assert (possible.problem(recipe(**arguments)) is None) == builds(recipe(**arguments))
 
 
-@pytest.mark.parametrize("aggregation", ["max", "concat", pytest.param("multiply", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("positions", ["P4", "P5"])
-@pytest.mark.parametrize("use_identity_start", [True, False])
+@pytest.mark.parametrize(
+    ("aggregation", "positions", "use_identity_start"),
+    [
+        *[("max", "P4", True), ("concat", "P4", False), ("concat", "P5", False)],
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in itertools.product(["max", "concat", "multiply"], ["P4", "P5"], [True, False])
+        ),
+    ],
+)
 def test_an_aggregation_is_possible_where_the_network_can_be_built(aggregation, positions, use_identity_start):
     args = {"aggregation": aggregation, "use_identity_start": use_identity_start}
     mapping = recipe(recalibration="scse", recalibration_args=args, positions=positions, filters=4, levels=1)
@@ -107,9 +115,9 @@ def test_channels_at_each_position(position):
     ("positions", "smallest"),
     [
         (["encoder_1"], 2),
-        (["encoder_2"], 4),
-        (["decoder_2", "bottleneck"], 4),
-        (["encoder", "decoder_2"], 2),
+        pytest.param(["encoder_2"], 4, marks=pytest.mark.slow),
+        pytest.param(["decoder_2", "bottleneck"], 4, marks=pytest.mark.slow),
+        pytest.param(["encoder", "decoder_2"], 2, marks=pytest.mark.slow),
         (["decoder_3"], None),
     ],
 )

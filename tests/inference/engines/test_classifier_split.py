@@ -35,13 +35,23 @@ def test_the_probabilities_are_those_of_the_whole_network(small_is_large):
     np.testing.assert_allclose(whole(rows), model.predict_on_batch(windows), atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+WITH_BLOCKS = {"patch_size": 2, "recalibration": "pe", "recalibration_args": {"reduction_ratio": 2}}
+
+
 @pytest.mark.parametrize(
-    ("name", "settings"),
+    ("name", "settings", "precision"),
     [
-        ("UNet", {"patch_size": 2}),
-        ("DenseNet", {"patch_size": 2, "recalibration": "pe", "recalibration_args": {"reduction_ratio": 2}}),
-        pytest.param("UNet", {"head_filters": 8, "classifier_activation": "sigmoid"}, marks=pytest.mark.slow),
+        ("UNet", {"patch_size": 2}, "float32"),
+        ("DenseNet", WITH_BLOCKS, "bfloat16"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("UNet", {"patch_size": 2}, "bfloat16"),
+                ("DenseNet", WITH_BLOCKS, "float32"),
+                ("UNet", {"head_filters": 8, "classifier_activation": "sigmoid"}, "float32"),
+                ("UNet", {"head_filters": 8, "classifier_activation": "sigmoid"}, "bfloat16"),
+            )
+        ),
     ],
 )
 def test_openvino_gives_the_very_same_numbers(name, settings, precision, openvino, small_is_large, monkeypatch):
