@@ -113,8 +113,10 @@ class Plan:
         objective = self.study.objective
         if objective not in ("dice", *structures):
             raise RecordError(
-                f"{self.study.where}: expected objective to be 'dice' or one of {structures}, got {shown(objective)}"
-                f"{did_you_mean(objective, structures) and '; ' + did_you_mean(objective, structures)}"
+                file=self.study.where,
+                expected=f"objective to be 'dice' or one of {structures}",
+                received=shown(objective),
+                remedy=did_you_mean(objective, structures) or None,
             )
 
     def _check_baseline(self):
@@ -128,15 +130,20 @@ class Plan:
         """Checks that the study does not vary what it decides itself."""
         if EPOCHS in [dimension.key for dimension in self.space.dimensions]:
             raise RecordError(
-                f"{where}: expected {EPOCHS} to be the same for all, got several, and trainings of different lengths "
-                "cannot be compared; give the study its `epochs`, or use the algorithm 'hyperband'"
+                file=where,
+                expected=f"{EPOCHS} to be the same for all",
+                received="several, and trainings of different lengths cannot be compared",
+                remedy="give the study its `epochs`, or use the algorithm 'hyperband'",
             )
         if EPOCHS in self.study.space and self.study.epochs is not None:
-            raise RecordError(f"{where}: expected {EPOCHS} or the study's `epochs`, got both; remove one of the two")
+            expected = f"{EPOCHS} or the study's `epochs`"
+            raise RecordError(file=where, expected=expected, received="both", remedy="remove one of the two")
         if VALIDATE_EVERY in self.study.space and self.study.algorithm == "hyperband":
             raise RecordError(
-                f"{where}: expected no {VALIDATE_EVERY} beside 'hyperband', which validates each epoch, got one; "
-                "remove it, or choose another algorithm"
+                file=where,
+                expected=f"no {VALIDATE_EVERY} beside 'hyperband', which validates each epoch",
+                received="one",
+                remedy="remove it, or choose another algorithm",
             )
 
     def _samples(self) -> Iterator[dict[str, Any]]:

@@ -53,6 +53,8 @@ def _start_tensorflow(threads):
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+    # A process may train or run many networks, which TensorFlow takes for one that is compiled again and again.
+    tf.get_logger().setLevel("ERROR")
     tf.config.list_physical_devices()
     tf.zeros(())  # the first tensor sets up the device, which logs a line
 

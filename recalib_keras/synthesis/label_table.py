@@ -129,7 +129,7 @@ class IntensityPrior:
     def __post_init__(self):
         sizes = [len(getattr(self, key)) for key in ("mean_mu", "mean_sigma", "std_mu", "std_sigma")]
         if len(set(sizes)) > 1:
-            raise RecordError(f"expected the four lists of the T1 prior to be equally long, got lengths {sizes}")
+            raise RecordError(expected="the four lists of the T1 prior to be equally long", received=f"lengths {sizes}")
 
 
 @dataclass(frozen=True)

@@ -164,4 +164,13 @@ def _of_channels():
     return recipe
 
 
-RECIPES = {"plain": RECIPE, "generated": _generated(), "channels": _of_channels()}
+def _mixed():
+    """A recipe whose scans are partly generated."""
+    recipe = _generated()
+    recipe["augmentation"] = copy.deepcopy(RECIPE["augmentation"])
+    recipe["data"] = copy.deepcopy(RECIPE["data"])
+    recipe["mixture"] = {"folder": "heads", "share": 0.25, "merge": {"4": 17}}
+    return recipe
+
+
+RECIPES = {"plain": RECIPE, "generated": _generated(), "channels": _of_channels(), "mixed": _mixed()}

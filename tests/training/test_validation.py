@@ -10,7 +10,7 @@ from recalib_keras.training import find_split, held_out, publish, rescore, valid
 
 def test_a_preset_knows_its_validation_scans(run, recipe, recipe_path, data, tmp_path):
     folder = publish(recipe, recipe_path, run.weight_set, run.folder, tmp_path)
-    assert held_out(folder, "balls", data) == find_split(recipe, data)[1]
+    assert held_out(folder, "balls", data) == find_split(recipe, data).validation
     score = rescore(folder, "default", data)
     assert score["dice"] == run.weight_set.score["dice"] and score["scans"] == "2 held-out validation scans"
 
@@ -33,7 +33,7 @@ def test_validation_scans_stay_the_same_when_the_data_changes(run, recipe, recip
     for part in ("imagesTr", "labelsTr"):
         files = tmp_path / FOLDER / part
         shutil.copy(files / "ball_1.nii.gz", files / "a_new_one.nii.gz")
-    assert [scan.name for scan in find_split(recipe, tmp_path)[1]] == ["a_new_one", "ball_2", "ball_5"]
+    assert [scan.name for scan in find_split(recipe, tmp_path).validation] == ["a_new_one", "ball_2", "ball_5"]
     assert [scan.name for scan in held_out(folder, "balls", tmp_path)] == ["ball_0", "ball_3"]
     for part in ("imagesTr", "labelsTr"):
         (tmp_path / FOLDER / part / "ball_0.nii.gz").unlink()

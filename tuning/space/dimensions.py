@@ -241,18 +241,20 @@ def _values(range_, where):
     try:
         return range_.values()
     except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
+        raise error.at(where) from None
 
 
 def _options(value, where):
     options = tuple(value) if isinstance(value, list) else (value,)
     if len(options) > MOST_OPTIONS:
-        raise RecordError(f"{where}: expected at most {MOST_OPTIONS} values, got {len(options)}; list fewer")
+        expected = f"at most {MOST_OPTIONS} values"
+        raise RecordError(file=where, expected=expected, received=str(len(options)), remedy="list fewer")
     for option in options:
         _check_option(option, where)
     labels = [label(option) for option in options]
     if not options or len(set(labels)) < len(labels):
-        raise RecordError(f"{where}: expected one value, a list of different values, or a range, got {value!r}")
+        expected = "one value, a list of different values, or a range"
+        raise RecordError(file=where, expected=expected, received=repr(value))
     return options
 
 
@@ -262,21 +264,22 @@ def _check_option(option, where):
         if isinstance(item, list):
             _check_option(item, where)
         elif isinstance(item, (int, float)) and not _is_bounded(item):
-            raise RecordError(f"{where}: expected numbers from -1e15 to 1e15, got {described(item)}")
+            raise RecordError(file=where, expected="numbers from -1e15 to 1e15", received=described(item))
         elif not isinstance(item, (int, float, str)):
-            raise RecordError(f"{where}: expected text, numbers, true, false or lists of them, got {described(item)}")
+            expected = "text, numbers, true, false or lists of them"
+            raise RecordError(file=where, expected=expected, received=described(item))
 
 
 def _check_shape(key, options, where):
     """Checks the options of keys that a `Space` computes with before a recipe checks them."""
     for option in options:
         if key == "input.window" and not isinstance(option, list):
-            raise RecordError(f"{where}: expected sizes such as [96, 96, 96], got {described(option)}")
+            raise RecordError(file=where, expected="sizes such as [96, 96, 96]", received=described(option))
         items = option if isinstance(option, list) and key in MAY_BE_LISTS else [option]
         if key in INTEGERS and not all(type(item) is int and item > 0 for item in items or [None]):
-            raise RecordError(f"{where}: expected integers of at least 1, got {described(option)}")
+            raise RecordError(file=where, expected="integers of at least 1", received=described(option))
         if key in TEXTS and not all(isinstance(item, str) for item in items):
-            raise RecordError(f"{where}: expected text, got {described(option)}")
+            raise RecordError(file=where, expected="text", received=described(option))
 
 
 def _is_bounded(number):
@@ -287,12 +290,12 @@ def _key(name, where):
     if name in SHORT_NAMES:
         return SHORT_NAMES[name]
     if name in WHOLE:
-        raise RecordError(f"{where}: expected a single key of a recipe, got a whole table; name a key of it")
+        raise RecordError(
+            file=where, expected="a single key of a recipe", received="a whole table", remedy="name a key of it"
+        )
     if name.split(".")[0] in TABLES:
         return name
     otherwise = f"short names are {', '.join(SHORT_NAMES)};"
     hint = did_you_mean(name, [*SHORT_NAMES, *TABLES], otherwise=otherwise)
-    raise RecordError(
-        f"{where}: expected a key of a recipe, got {name!r}; {hint} other keys are given in full, such as "
-        "'optimizer.name'"
-    )
+    remedy = f"{hint} other keys are given in full, such as 'optimizer.name'"
+    raise RecordError(file=where, expected="a key of a recipe", received=repr(name), remedy=remedy)

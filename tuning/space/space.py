@@ -64,8 +64,11 @@ class Space:
                 self._cases[dimension.name] = self._find_cases(dimension)
             if not self._cases[dimension.name]:
                 raise RecordError(
-                    f"{where}: expected {dimension.name} to matter, got a dimension that has no effect, or no possible "
-                    "value, with anything else that the study varies; remove it, or vary what it depends on"
+                    file=where,
+                    expected=f"{dimension.name} to matter",
+                    received="a dimension that has no effect, or no possible value, with anything else that the study "
+                    "varies",
+                    remedy="remove it, or vary what it depends on",
                 )
         with _located(where):
             problem = None if self.dimensions else self.problem({})
@@ -233,7 +236,7 @@ def _located(where):
     try:
         yield
     except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
+        raise error.at(where) from None
 
 
 def _with(mapping, changes):
@@ -245,7 +248,9 @@ def _with(mapping, changes):
         for name in tables:
             table = table.setdefault(name, {})
             if not isinstance(table, dict):
-                raise RecordError(f"expected {key} to be a key of a recipe, got one below {name!r}, which is no table")
+                raise RecordError(
+                    expected=f"{key} to be a key of a recipe", received=f"one below {name!r}, which is no table"
+                )
         table[last] = list(value) if isinstance(value, tuple) else value
     return mapping
 

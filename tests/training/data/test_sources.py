@@ -294,6 +294,6 @@ def test_a_mistake_is_named(old, new, message, tmp_path):
 def test_a_start_needs_an_end(recipe):
     with pytest.raises(
         RecordError,
-        match=r"expected a table \[synthesis\] with `synthesis_start` and `schedule.variety_epochs`, got none",
+        match=r"expected a table \[synthesis\] with `synthesis_start`, \[mixture\] and `schedule.variety_epochs`, got",
     ):
         Recipe(**{**vars(recipe), "synthesis": None, "synthesis_start": Synthesis()})

@@ -111,7 +111,9 @@ def test_another_training_scan_is_a_difference(recipe, data_copy):
 
 def test_other_labels_that_were_looked_for_are_a_difference(recipe, data):
     split = find_split(recipe, data)
-    partial = split._replace(training=[dataclasses.replace(scan, annotated=(53,)) for scan in split.training])
+    partial = dataclasses.replace(
+        split, training=[dataclasses.replace(scan, annotated=(53,)) for scan in split.training]
+    )
     whole, changed_list = fingerprint(recipe, split), fingerprint(recipe, partial)
     assert difference(whole, changed_list) == "of 'ball_1' the labels looked for were all, and are 53 now"
     old = {key: value for key, value in whole.items() if key != "annotated"}  # runs begun before this was kept
