@@ -10,8 +10,10 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 # each of many processes would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# pytest has a worker for each core: threads of each would only wait for one another.
-PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest
+# pytest has a worker for each core: threads of each would only wait for one another. XLA compiles each function of each
+# test, and optimises less. (At level 0 it computes NaN gradients under JAX.)
+PYTEST := OMP_NUM_THREADS=1 TF_NUM_INTEROP_THREADS=1 XLA_FLAGS=--xla_backend_optimization_level=1 \
+    $(BIN)/python -m pytest
 
 .PHONY: demo test test-slow test-backends typed lint docs clean
 
@@ -25,8 +27,7 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
 # The maths under every backend: the tests of layers and models again, and those of augmentation, losses and optimizers.
-# JAX compiles each operation. A low level of optimisation is faster here (at level 0, XLA computes NaN gradients). Rules
-# of networks are the same everywhere and tested under TensorFlow alone, blocks in networks and surgery under PyTorch
+# Rules of networks are the same everywhere and tested under TensorFlow alone, blocks in networks and surgery under PyTorch
 # too.
 MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
@@ -34,7 +35,7 @@ NETWORKS := $(addprefix tests/models/test_,$(addsuffix .py,backends training))
 # The workers of pytest, and the next run, share what JAX has compiled.
 JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(abspath .cache/jax) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
-	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=1 $(JAX_CACHE) $(PYTEST) -n auto \
+	KERAS_BACKEND=jax $(JAX_CACHE) $(PYTEST) -n auto \
 	    -m "not slow" tests/layers $(NETWORKS) $(MATHS_OF_TRAINING)
 	KERAS_BACKEND=torch $(PYTEST) -n auto -m "not slow" tests/layers $(NETWORKS) \
 	    tests/models/test_recalibrated_networks.py tests/models/test_surgery.py tests/test_benchmarks.py \

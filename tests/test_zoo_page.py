@@ -61,6 +61,7 @@ def test_the_code_of_the_page_runs(here):
     assert not [weight for weight in names["regression"].weights if "classifier" in weight.path]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::recalib_keras.inference.UnfamiliarScanWarning")  # one epoch may find nothing
 def test_the_example_of_the_readme_runs(here):
     (block,) = (one for one in blocks_of(README, SHORTER) if "zoo.save" in one)

@@ -23,7 +23,7 @@ WRITES = {
     "synthesis": ["scans.png", "presets/unet3d_pe/preset.json"],
 }
 NEEDS = {"segment": "nilearn", "export": "onnxruntime", "search": "sklearn", "cohort": "distributed"}
-SLOW = {"cohort", "fine_tune", "fine_tune_by_recipe", "search"}
+SLOW = {"cohort", "export", "fine_tune", "fine_tune_by_recipe", "search", "synthesis"}
 QUICK = [path for path in tutorials.scripts() if path.stem not in SLOW]
 
 

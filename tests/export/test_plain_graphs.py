@@ -56,7 +56,10 @@ def in_a_callback(model, path):
     model.fit(image(2), np.zeros((2, 8, 8, 3)), verbose=0, callbacks=[Export()])
 
 
-@pytest.mark.parametrize("way", [by_export, by_archive, by_tensorflow, in_a_callback])
+@pytest.mark.parametrize(
+    "way",
+    [by_export, by_tensorflow, *(pytest.param(one, marks=pytest.mark.slow) for one in (by_archive, in_a_callback))],
+)
 def test_a_saved_graph_is_plain_and_computes_the_same(network, way, tmp_path):
     import tensorflow as tf
 

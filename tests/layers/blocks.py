@@ -72,7 +72,7 @@ IDENTITY_BLOCKS = {name: block for name, block in BLOCKS.items() if name not in 
 
 every_block = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 every_identity_block = pytest.mark.parametrize("block", IDENTITY_BLOCKS.values(), ids=IDENTITY_BLOCKS)
-every_rank = pytest.mark.parametrize("spatial_rank", [1, 2, 3])
+every_rank = pytest.mark.parametrize("spatial_rank", [pytest.param(1, marks=pytest.mark.slow), 2, 3])
 every_data_format = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 
 

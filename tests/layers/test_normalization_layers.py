@@ -18,7 +18,7 @@ from recalib_keras import layers
 # Of batch normalization; instance normalization computes differently from Keras.
 RESOLUTION = {"float32": 1e-5, "mixed_bfloat16": 2.0**-7, "mixed_float16": 2.0**-9}
 INSTANCE_RESOLUTION = {"float32": 1e-5, "mixed_bfloat16": 2.0**-6, "mixed_float16": 2.0**-8}
-every_rank = pytest.mark.parametrize("rank", [3, 4, 5])
+every_rank = pytest.mark.parametrize("rank", [pytest.param(3, marks=pytest.mark.slow), 4, 5])
 every_mode = pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 
 

@@ -124,6 +124,7 @@ def test_no_scan_is_held_out_by_all_folds(folds, data):
         held_out(preset, "balls", data)
 
 
+@pytest.mark.slow
 def test_weights_may_learn_from_all_scans(recipe, recipe_path, run, data, tmp_path):
     everything = changed(
         recipe,

@@ -113,7 +113,7 @@ def lenient_writing(monkeypatch):
     monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", 0)
 
 
-@pytest.mark.parametrize("is_enhanced", [False, True])
+@pytest.mark.parametrize("is_enhanced", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_any_tag_with_any_value_in_one_slice(folder, pixels, is_enhanced):
     rng = np.random.default_rng(20)
