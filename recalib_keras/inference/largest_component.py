@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from scipy import ndimage
 
+from recalib_keras.core.errors import RecordError
+from recalib_keras.core.messages import listed
 from recalib_keras.core.scratch import pieces, release, scratch_array
 from recalib_keras.inference.structure_choice import choose_structures, number_around
 from recalib_keras.zoo import Label
@@ -15,19 +17,32 @@ from recalib_keras.zoo import Label
 LargestComponent = bool | Sequence[str | int]
 
 
-def numbers_to_clean(labels: Sequence[Label], wanted: LargestComponent) -> frozenset[int]:
+def numbers_to_clean(
+    labels: Sequence[Label], wanted: LargestComponent, shown: Sequence[Label] | None = None
+) -> frozenset[int]:
     """Returns the numbers of the structures of which only the largest component is kept.
 
     Args:
         labels: One for each class, background first.
         wanted: True for all structures, False for none, or names, numbers or patterns; see `choose_structures`.
+        shown: The structures of which the result has voxels, if not all of them.
 
     Raises:
-        RecordError: A name, number or pattern fits no structure, or the sequence is empty.
+        RecordError: A name, number or pattern fits no structure, or the sequence is empty; or none of the structures is
+            among those that are shown, nor around one of them.
     """
     if isinstance(wanted, bool):
         return frozenset(label.id for label in labels[1:] if wanted)
-    return frozenset(label.id for label in choose_structures(labels, wanted))
+    cleaned = {label.id: label.name for label in choose_structures(labels, wanted)}
+    touched = {number for label in labels if label.id in cleaned for number in label.numbers}
+    if shown is not None and touched.isdisjoint(label.id for label in shown):
+        raise RecordError(
+            part="largest component",
+            expected=f"structures among those that are wanted, {listed(label.name for label in shown)}",
+            received=listed(cleaned.values()),
+            remedy="name one of them, or ask for the others too",
+        )
+    return frozenset(cleaned)
 
 
 def keep_largest_components(array: np.ndarray, labels: Sequence[Label], numbers: Collection[int]) -> None:

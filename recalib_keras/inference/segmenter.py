@@ -216,14 +216,14 @@ class Segmenter:
 
         Raises:
             VolumeError: If the scan cannot be read, or lacks a channel.
-            RecordError: If a structure is unknown.
+            RecordError: If a structure is unknown, or cleaning changes none of those that are wanted.
             ValueError: For another way to store probabilities.
             WriteError: If there is no room for the maps.
         """
         request = MapRequest(probabilities, uncertainty_maps, structures)
-        if structures is not None:
-            choose_structures(self.labels, structures)  # a wrong name is an error before the work
-        cleaned = numbers_to_clean(self.labels, largest_component)
+        # A wrong name is an error before the work.
+        shown = None if structures is None else choose_structures(self.labels, structures)
+        cleaned = numbers_to_clean(self.labels, largest_component, shown)
         if not isinstance(scan, (Volume, Channels)):
             scan = read_scan(scan, self.input, volume)
         image = as_seen(scan, self.input)
@@ -242,10 +242,9 @@ class Segmenter:
         predict_foreground(maker.joined(sliding_window), image, labels)
         for piece in pieces(labels):
             labels[piece] = numbers[labels[piece]]
-        shown = scan.first if isinstance(scan, Channels) else scan
         on_grid = turned_back(labels, scan.grid, self.input.orientation)
         keep_largest_components(on_grid, self.labels, cleaned)
-        label_map = dataclasses.replace(shown, array=on_grid)
+        label_map = dataclasses.replace(scan.first if isinstance(scan, Channels) else scan, array=on_grid)
         segmentation = Segmentation(
             label_map,
             self.labels,

@@ -224,9 +224,7 @@ def test_structures_to_clean_are_written_or_around_what_is_written():
     labels = (zoo.Label(0, "background"), zoo.Label(1, "whole", includes=(2,)), zoo.Label(2, "core"), zoo.Label(3, "c"))
     assert Outputs(structures=["core"], largest_component=["whole"]).chosen(labels) == labels[2:3]
     assert Outputs(structures=["core"], largest_component=True).chosen(labels) == labels[2:3]
-    with pytest.raises(
-        RecordError, match="expected structures among those that are written, whole, got core; name one"
-    ):
+    with pytest.raises(RecordError, match="expected structures among those that are wanted, whole, got core; name one"):
         Outputs(structures=["whole"], largest_component=["core"]).chosen(labels)
 
 

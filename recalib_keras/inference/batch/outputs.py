@@ -8,9 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from recalib_keras.core.errors import RecordError, VolumeError
+from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.files import write_json
-from recalib_keras.core.messages import listed
 from recalib_keras.inference.batch.manifest import manifest_path
 from recalib_keras.inference.dicom_seg import import_highdicom
 from recalib_keras.inference.largest_component import LargestComponent, numbers_to_clean
@@ -72,19 +71,10 @@ class Outputs(MapRequest):
             labels: All labels, background first.
 
         Raises:
-            RecordError: One is unknown; or the structures to clean are named, and none of them is wanted or around a
-                wanted one.
+            RecordError: One is unknown, or cleaning changes none of those that are wanted.
         """
-        cleaned = numbers_to_clean(labels, self.largest_component)
         chosen = tuple(labels[1:]) if self.structures is None else choose_structures(labels, self.structures)
-        touched = {number for label in labels if label.id in cleaned for number in label.numbers}
-        if cleaned and touched.isdisjoint(label.id for label in chosen):
-            raise RecordError(
-                part="largest_component",
-                expected=f"structures among those that are written, {listed(label.name for label in chosen)}",
-                received=listed(label.name for label in labels if label.id in cleaned),
-                remedy="name one of them, or write the others too (--structures)",
-            )
+        numbers_to_clean(labels, self.largest_component, chosen)
         return chosen
 
     def in_words(self, labels: Sequence[Label]) -> str:
