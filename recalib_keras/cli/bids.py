@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     bids.check_dataset(arguments.bids_dir)
     if not arguments.skip_bids_validation and not bids.validate(arguments.bids_dir):
-        print_line("bids", "bids-validator is not installed, so the data set is not validated")
+        missing = "bids-validator-deno is not installed, so the data set is not validated"
+        print_line("bids", f"{missing}; run: pip install bids-validator-deno")
     scans = bids.find_scans(arguments.bids_dir, arguments.participant_label, arguments.session_id)
     report = _segment(arguments, scans)
     for outcome in report.outcomes:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ BIDS_VERSION = "1.9.0"  # that the derivatives follow
 SCANS = (".nii.gz", ".nii")
 # What the structure has no place for.
 IGNORED = (
-    *("volumes.csv", ".volumes.csv.lock", "group/", "cohort.html", "*_report.html", "*_thumbnail.png", "*_overlay.*"),
+    *("volumes.csv", ".volumes.csv.lock", "group", "cohort.html", "*_report.html", "*_thumbnail.png", "*_overlay.*"),
     *(f"*_{suffix}.*" for name, suffix in MAPS_IN_BIDS.items() if name != PROBABILITIES),
 )
 MEASURES = ("mm3", "percent_of_total", "asymmetry_percent", "mean_entropy")
@@ -37,7 +38,8 @@ README = """Label maps by recalib-keras, preset {preset}. `*_dseg.json` beside e
 `volumes.csv` has the volumes of all structures. Names and colours of the labels are in `desc-*_dseg.tsv`.
 """
 ENTITY = re.compile(r"(?:^|_)(sub|ses|acq|ce|rec|run|echo|part)-([0-9A-Za-z+]+)")
-VALIDATORS = ("bids-validator-deno", "bids-validator")  # the newer one knows derivatives too
+# The validator from the package index, which is installed with the extra `bids`; and the older one, from npm.
+VALIDATOR, OLDER_VALIDATOR = "bids-validator-deno", "bids-validator"
 
 
 @dataclass(frozen=True)
@@ -155,21 +157,32 @@ def validate(folder: str | os.PathLike) -> bool:
     Raises:
         RecordError: The data set is not valid.
     """
-    program = next(filter(None, map(shutil.which, VALIDATORS)), None)
+    beside = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    program = shutil.which(VALIDATOR, path=beside) or shutil.which(OLDER_VALIDATOR)
     if program is None:
         return False
-    done = subprocess.run([program, os.fspath(folder)], capture_output=True, text=True)
+    name = Path(program).name
+    options = ["--format", "json"] if name == VALIDATOR else []
+    done = subprocess.run([program, *options, os.fspath(folder)], capture_output=True, text=True)
     if done.returncode:
-        errors = [
-            line.strip() for line in (done.stdout + done.stderr).splitlines() if "[ERR]" in line or "ERROR" in line
-        ]
+        errors = _errors(done.stdout) if name == VALIDATOR else re.findall(r"^.*\[ERR\].*$", done.stdout, re.MULTILINE)
         raise RecordError(
             file=folder,
             expected="a valid BIDS data set",
-            received=listed(errors, most=3, separator="; ") or f"exit code {done.returncode} of {program}",
-            remedy=f"run {Path(program).name}, or use --skip-bids-validation",
+            received=listed(map(str.strip, errors), most=3, separator="; ") or f"exit code {done.returncode} of {name}",
+            remedy=f"see what {name} says of it, or use --skip-bids-validation",
         )
     return True
+
+
+def _errors(report):
+    """Returns what the validator found wrong, with the file, from its report in JSON; nothing if it is none."""
+    try:
+        issues = json.loads(report)["issues"]["issues"]
+        wrong = [issue for issue in issues if issue["severity"] == "error"]
+        return [f"{issue['code']} ({issue.get('location', 'the data set')})" for issue in wrong]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def description_of(preset: str) -> str:
