@@ -26,23 +26,31 @@ TRIALS = {
 }
 
 
-# Stand-ins: `srun` starts two tasks, and `recalib` and `dask worker` have fake trainings.
+# Stand-ins: `srun` starts two tasks, `sbatch` starts a job at once, which `scancel` ends; `recalib` and `dask worker`
+# have fake trainings.
 SCRIPTS = {
     "srun": 'while [[ $1 == --* ]]; do shift; done; "$@" & "$@" & trap "kill $(jobs -p | xargs)" TERM; wait',
+    "sbatch": 'setsid bash "$1" > "$BATCH.$$" 2>&1 < /dev/null & echo "Submitted batch job $!"; echo "$!" >> "$BATCH"',
+    "scancel": 'kill -- -"$1"',
     "recalib": 'exec "$PYTHON" "$FAKE" "$@"',
     "dask": 'exec "$PYTHON" -m dask "$@" $([[ $1 == worker ]] && echo --preload "$FAKE")',
 }
 
 
-@pytest.mark.slow
-def test_slurm_script(study_path, control, tmp_path):
+@pytest.fixture
+def path_of_stand_ins(tmp_path):
     for name, text in SCRIPTS.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / "bin" / name).chmod(0o755)
+    return f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+
+
+@pytest.mark.slow
+def test_slurm_script(study_path, control, tmp_path, path_of_stand_ins):
     environment = {
         **os.environ,
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "PATH": path_of_stand_ins,
         "PYTHON": sys.executable,
         "FAKE": str(Path(__file__).parent / "recalib.py"),
         "STUDY": str(study_path),
@@ -58,6 +66,24 @@ def test_slurm_script(study_path, control, tmp_path):
     assert len(ended(tmp_path / "out")) == 6
     assert "not encrypted" not in done.stderr
     assert not list(tmp_path.glob(".recalib-keys*"))
+
+
+@pytest.mark.slow
+def test_jobqueue_script(study_path, control, tmp_path, path_of_stand_ins):
+    """Four jobs of SLURM work on the study, and are cancelled at its end."""
+    pytest.importorskip("dask_jobqueue")
+    environment = {
+        **os.environ,
+        "PATH": path_of_stand_ins,
+        "BATCH": str(tmp_path / "jobs"),
+        "DASK_DISTRIBUTED__WORKER__PRELOAD": f"['{Path(__file__).parent / 'recalib.py'}']",
+    }
+    command = [sys.executable, ROOM / "examples" / "slurm_jobqueue.py", study_path, control]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(ended(tmp_path / "runs" / "rates")) == 6
+    jobs = [int(job) for job in (tmp_path / "jobs").read_text().split()]
+    assert len(jobs) == 4 and not any(Path(f"/proc/{job}").exists() for job in jobs)
 
 
 def test_kubernetes_file():
