@@ -222,7 +222,7 @@ class MixedExamples(Batches):
     ):
         super().__init__()
         self.labelled, self.generated = labelled, generated
-        self.recipe, self.epoch, self.share = recipe, epoch, share
+        self.recipe, self.seed, self.epoch, self.share = recipe, recipe.seed, epoch, share
         self.label_sets, self.known = label_sets, known
 
     def __len__(self) -> int:
@@ -250,7 +250,7 @@ class MixedExamples(Batches):
         return ops.where(chosen, generated, images), ops.where(chosen, ops.cast(found, classes.dtype), classes)
 
     def _is_generated(self, step):
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, step, 1])  # 1: not the numbers of the examples
+        rng = np.random.default_rng([self.seed, self.epoch, step, 1])  # 1: not the numbers of the examples
         return rng.random(self.recipe.schedule.batch_size) < self.recipe.mixture.share
 
 

@@ -88,7 +88,8 @@ class LabelSets:
         starts = np.arange(0, codes.size, codes.shape[1], dtype="int32").reshape(-1, *(1,) * (len(classes.shape) - 1))
         if isinstance(classes, np.ndarray):
             return codes.ravel()[classes + starts]
-        return ops.take(ops.convert_to_tensor(codes.ravel()), ops.cast(classes, "int32") + starts)
+        places = ops.cast(classes, "int32") + ops.convert_to_tensor(starts)
+        return ops.take(ops.convert_to_tensor(codes.ravel()), places)
 
 
 def possible(label: int, known: Sequence[bool], regions: Sequence[Sequence[int]] | None = None) -> tuple[int, ...]:

@@ -183,14 +183,19 @@ def test_a_run_knows_the_label_maps_that_it_was_begun_with(recipe, data_root):
     assert "did not include 'head_4'" in difference(begun, asked)
 
 
-@pytest.mark.slow
-def test_a_stopped_run_continues_to_the_same_end_and_its_card_tells_the_share(recipe, data_root, tmp_path):
-    weight_set = train(recipe, tmp_path / "whole", data_root)
+def test_a_network_is_trained_and_its_card_tells_the_share(recipe, data_root, tmp_path):
+    short = changed(recipe, schedule={"epochs": 1, "steps_per_epoch": 2})
+    weight_set = train(short, tmp_path / "run", data_root)
     assert weight_set.score["scans"] == "1 held-out validation scans" and not weight_set.data.get("synthetic")
+    preset = publish(short, tmp_path / "mixed.toml", weight_set, tmp_path / "run", tmp_path / "presets")
+    assert "50% of the examples generated from label maps" in (preset / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_stopped_run_continues_to_the_same_end(recipe, data_root, tmp_path):
+    train(recipe, tmp_path / "whole", data_root)
     with pytest.raises(Stop):
         train(recipe, tmp_path / "run", data_root, on_epoch=stop_after(1))
     train(recipe, tmp_path / "run", data_root, resume=True)
     if keras.backend.backend() == "tensorflow":
         assert_same_run(tmp_path / "whole", tmp_path / "run")
-    preset = publish(recipe, tmp_path / "mixed.toml", weight_set, tmp_path / "whole", tmp_path / "presets")
-    assert "50% of the examples generated from label maps" in (preset / "README.md").read_text()
