@@ -94,9 +94,11 @@ def _check(arguments):
     from tqdm import tqdm
 
     from recalib_keras import datasets
+    from recalib_keras.datasets.channels import with_numbered_channels
     from recalib_keras.datasets.checking import without_structures
 
     found = datasets.survey(arguments.folder, arguments.name, arguments.volume)
+    found = found._replace(scans=[with_numbered_channels(scan) for scan in found.scans])
     scans = tqdm(found.scans, unit=" scans", disable=None, leave=False, dynamic_ncols=True)
     review = datasets.review(scans, found.labels)
     patients = {scan.patient for scan in found.scans}
@@ -110,9 +112,11 @@ def _check(arguments):
         ("orientation", dict(review.orientations.most_common())),
     ):
         print(f"{name}: {_kinds(kinds)}")
-    print("labels, and how many scans have each")
+    is_partial = any(scan.annotated is not None for scan in found.scans)
+    print(f"labels, and how many scans have each{', of those in which it was looked for' if is_partial else ''}")
     for number, name in review.names(found.labels).items():
-        print(f"  {number:5d}  {review.labels[number]:5d}  {name}")
+        looked_for = f" of {sum(scan.knows(number) for scan in found.scans):5d}" if is_partial else ""
+        print(f"  {number:5d}  {review.labels[number]:5d}{looked_for}  {name}")
     problems = [*found.problems, *found.remarks, *review.problems]
     return review, problems or without_structures(found.scans, review.labels)
 

@@ -63,6 +63,19 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff
     return f"did you mean {nearest[0]!r}?" if nearest else otherwise
 
 
+def plain_name(name: str) -> str:
+    """Returns a name of a structure in lower case, with single blanks for blanks, `-` and `_`.
+
+    Args:
+        name: The name.
+
+    Example:
+        >>> plain_name("Left-Thalamus_Proper")
+        'left thalamus proper'
+    """
+    return re.sub(r"[\s_-]+", " ", name.lower()).strip()
+
+
 def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str:
     """Returns items in words; says how many there are beyond the first `most`.
 

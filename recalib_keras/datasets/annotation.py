@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from recalib_keras.core.checks import shown
+from recalib_keras.core.messages import listed
 from recalib_keras.datasets.folders import CORRECT, read_json
 from recalib_keras.datasets.problems import Problem
 from recalib_keras.datasets.source import Survey
@@ -44,8 +45,33 @@ def with_annotations(survey: Survey, folder: Path) -> Survey:
             if not _is_numbers(numbers)
         ]
     if not problems:
-        scans = [dataclasses.replace(scan, annotated=tuple(sorted(numbers))) for scan, numbers in zip(scans, annotated)]
+        told = [tuple(sorted(numbers)) for numbers in annotated]
+        problems = [
+            Problem(path, f"{list(scan.annotated)} for {scan.name}, as in scans.csv", f"{list(numbers)}", CORRECT)
+            for scan, numbers in zip(scans, told)
+            if scan.annotated not in (None, numbers)
+        ]
+        scans = [dataclasses.replace(scan, annotated=numbers) for scan, numbers in zip(scans, told)]
     return survey._replace(scans=scans, problems=[*survey.problems, *problems])
+
+
+def unknown_annotations(survey: Survey, folder: Path) -> list[Problem]:
+    """Returns a problem for each scan in which a label was looked for that the set does not have.
+
+    Args:
+        survey: What was found in the folder.
+        folder: The folder.
+    """
+    if survey.labels is None:
+        return []
+    unknown = {scan.name: sorted({*(scan.annotated or ())} - {*survey.labels}) for scan in survey.scans}
+    path = folder / TABLE if (folder / TABLE).exists() else folder
+    expected = f"labels of the set that were looked for, {listed(sorted(survey.labels))}"
+    return [
+        Problem(path, f"{expected}, for {name}", f"{numbers} too", CORRECT)
+        for name, numbers in unknown.items()
+        if numbers
+    ]
 
 
 def _is_numbers(value):

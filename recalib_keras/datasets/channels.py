@@ -10,7 +10,8 @@ from typing import NamedTuple
 from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.scan import Channel, LabelledScan
-from recalib_keras.volumes.channels import CHANNEL_FILE
+from recalib_keras.volumes import VolumeError
+from recalib_keras.volumes.channels import CHANNEL_FILE, number_of_volumes
 from recalib_keras.volumes.names import stem
 from recalib_keras.volumes.opening import HOW_TO_CHOOSE
 
@@ -94,6 +95,22 @@ def with_volumes(scans: Sequence[LabelledScan], names: Mapping[int, str]) -> lis
         replace(scan, channels=tuple(Channel(name, scan.image, number) for number, name in sorted(names.items())))
         for scan in scans
     ]
+
+
+def with_numbered_channels(scan: LabelledScan) -> LabelledScan:
+    """Returns a scan with the volumes of its 4-D file as channels, by their numbers, if nothing names or chooses them.
+
+    Args:
+        scan: The scan.
+    """
+    if scan.channels or scan.volume is not None:
+        return scan
+    try:
+        count = number_of_volumes(scan.image)
+    except VolumeError:  # the error is reported when the scan is read
+        return scan
+    (found,) = with_volumes([scan], {number: str(number) for number in range(count)})
+    return found
 
 
 def choose_channels(scans: Sequence[LabelledScan], names: Sequence[str] | None, folder: Path) -> list[LabelledScan]:

@@ -28,9 +28,8 @@ def stratified_folds(labels: Mapping[str, Collection[int]], count: int) -> dict[
         Sechidis et al., "On the stratification of multi-label data", ECML PKDD 2011.
     """
     if count < 2 or len(labels) < count:
-        raise ValueError(
-            f"expected from 2 folds to one for each of {len(labels)} patients, got {count}; choose another number"
-        )
+        remedy = "choose another number" if len(labels) > 1 else "folds need two patients at least"
+        raise ValueError(f"expected from 2 folds to one for each of {len(labels)} patients, got {count}; {remedy}")
     left = {patient: frozenset(found) for patient, found in labels.items()}
     patients, has = Counter[int](), {fold: Counter[int]() for fold in range(1, count + 1)}
     folds: dict[str, int] = {}

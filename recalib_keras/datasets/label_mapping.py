@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recalib_keras.core.messages import listed
+from recalib_keras.core.messages import listed, plain_name
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.volumes import Channels, Volume, smallest_integer
 
@@ -214,8 +213,8 @@ def renumber(
         >>> scan.numbers
         {0: 0, 1: 6, 2: 0}
     """
-    ids = {_plain(label.name): label.id for label in labels}
-    numbers = {0: 0} | {number: ids.get(_plain(name), 0) for number, name in names.items() if number}
+    ids = {plain_name(label.name): label.id for label in labels}
+    numbers = {0: 0} | {number: ids.get(plain_name(name), 0) for number, name in names.items() if number}
     found = [label for label in labels if label.id in numbers.values()]
     if not found and _are_shortened(names, labels):
         pairs = listed(f"{label.id} {names[label.id]} = {label.name}" for label in labels)
@@ -231,12 +230,8 @@ def renumber(
 
 def _are_shortened(names, labels):
     """Returns whether two sets have the same numbers, and names of which one has all words of the other."""
-    named = {number: {*_plain(name).split()} for number, name in names.items() if number}
-    others = {label.id: {*_plain(label.name).split()} for label in labels}
+    named = {number: {*plain_name(name).split()} for number, name in names.items() if number}
+    others = {label.id: {*plain_name(label.name).split()} for label in labels}
     return named.keys() == others.keys() and all(
         words <= others[number] or others[number] <= words for number, words in named.items()
     )
-
-
-def _plain(name):
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from recalib_keras.core.messages import did_you_mean
-from recalib_keras.datasets.annotation import with_annotations
+from recalib_keras.datasets.annotation import unknown_annotations, with_annotations
 from recalib_keras.datasets.checking import across
 from recalib_keras.datasets.problems import DatasetError
 from recalib_keras.datasets.scan import LabelledScan
@@ -64,7 +64,7 @@ def survey(folder: str | os.PathLike, dataset: str = "msd", volume: int | None =
         )
     found = source.find(folder, volume=volume) if source.takes_volume else source.find(folder)
     found = with_annotations(with_patients(found, folder), folder)
-    return found._replace(problems=[*found.problems, *across(found.scans)])
+    return found._replace(problems=[*found.problems, *across(found.scans), *unknown_annotations(found, folder)])
 
 
 def find_scans(folder: str | os.PathLike, dataset: str = "msd", volume: int | None = None) -> list[LabelledScan]:

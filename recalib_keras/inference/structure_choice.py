@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.messages import did_you_mean, listed
+from recalib_keras.core.messages import did_you_mean, listed, plain_name
 from recalib_keras.evaluation.structures import without_side
 from recalib_keras.zoo import Label
 
@@ -86,19 +85,6 @@ def _fits(label, wanted):
         return label.id == int(wanted)
     pattern = plain_name(wanted)
     return any(fnmatch.fnmatchcase(plain_name(name), pattern) for name in (label.name, without_side(label.name)))
-
-
-def plain_name(name: str) -> str:
-    """Returns a name of a structure in lower case, with single blanks for blanks, `-` and `_`.
-
-    Args:
-        name: The name.
-
-    Example:
-        >>> plain_name("Left-Thalamus_Proper")
-        'left thalamus proper'
-    """
-    return re.sub(r"[\s_-]+", " ", name.lower()).strip()
 
 
 def _unknown(structures, wanted):

@@ -11,7 +11,6 @@ from recalib_keras.transforms.lookup import of_examples
 from recalib_keras.volumes.normalization import HIGH_PERCENTILE, LOW_PERCENTILE, THRESHOLD_STEPS
 
 PERCENTILES = LOW_PERCENTILE, HIGH_PERCENTILE
-METHODS = ("zscore", "percentile", "none")
 # Percentiles are those of about this many voxels, evenly spread. To sort all would take longer than everything else,
 # and the rank of a percentile differs by a few hundredths of a per cent.
 SORTED = 2**16

@@ -15,8 +15,8 @@ from recalib_keras.synthesis.acquisition import Acquisition, acquire, draw_acqui
 from recalib_keras.synthesis.geometry import Frame, Geometry, draw_geometry, labels_at, majority, whole_slices
 from recalib_keras.synthesis.label_table import LabelTable
 from recalib_keras.synthesis.masking import Mask, apply_mask, draw_mask
-from recalib_keras.synthesis.normalization import METHODS, normalize
-from recalib_keras.synthesis.settings import Synthesis
+from recalib_keras.synthesis.normalization import normalize
+from recalib_keras.synthesis.settings import METHODS, Synthesis
 from recalib_keras.synthesis.tissues import Tissues, draw_tissues, paint
 from recalib_keras.transforms import Tensor
 from recalib_keras.transforms.lookup import of_labels

@@ -11,6 +11,7 @@ from recalib_keras.core.errors import RecordError
 
 RANGES = ("mean_range", "deviation_range")
 PLACES_IN_VOXEL = (1, 2, 4, 8)
+METHODS = ("zscore", "percentile", "none")  # of normalisation
 # Along each axis: a cubic B-spline needs four, and the grid that deformations are integrated on resolves no more.
 FEWEST_NODES, MOST_NODES = 4, 16
 SHARE = Range(0, 1)

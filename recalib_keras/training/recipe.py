@@ -17,7 +17,7 @@ from recalib_keras.core.checks import LARGEST_SEED, MOST_IN_TITLE, Range, check_
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed
 from recalib_keras.core.records import from_mapping, read_mapping, to_mapping
-from recalib_keras.synthesis.settings import Synthesis
+from recalib_keras.synthesis.settings import METHODS, Synthesis
 from recalib_keras.training.recipe_tables import (
     Augmentation,
     CallbackSettings,
@@ -141,7 +141,9 @@ class Recipe:
             )
         if self.input.num_channels > 1 and self.synthesis is not None:
             raise RecordError(
-                expected="one channel for scans that are generated", received=f"{self.input.num_channels} in `input`"
+                expected="one channel for scans that are generated",
+                received=f"{self.input.num_channels} in `input`",
+                remedy="leave the tables [synthesis] and [mixture] out, or choose one channel",
             )
         if self.data.ignore_label in {label.id for label in self.labels}:
             raise RecordError(
@@ -169,6 +171,11 @@ class Recipe:
                 expected=f"numbers of the labels, {listed(known)}, as keys of `schedule.class_shares`",
                 received=shown(unknown[0]),
             )
+        shares = self.schedule.class_shares
+        if len(shares) >= len(known) - 1 and not any(shares.get(number, number != known[0]) for number in known):
+            raise RecordError(
+                expected="a share above 0 for some label in `schedule.class_shares`", received="0 for all of them"
+            )
 
     def _check_batch(self):
         voxels = math.prod(self.input.window) * self.input.shape[-1] * self.schedule.batch_size
@@ -185,6 +192,13 @@ class Recipe:
             raise RecordError(
                 expected="a table [synthesis] with `synthesis_start`, [mixture] and `schedule.variety_epochs`",
                 received="none",
+            )
+        normalization = self.input.normalizations[0]
+        if self.synthesis is not None and normalization not in METHODS:
+            raise RecordError(
+                expected=f"`input.normalization` to be one of {', '.join(METHODS)} for scans that are generated",
+                received=repr(normalization),
+                remedy="choose one of them, or leave the tables [synthesis] and [mixture] out",
             )
         if self.is_synthetic and self.augmentation != Augmentation():
             raise RecordError(

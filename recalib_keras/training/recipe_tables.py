@@ -282,14 +282,17 @@ class FineTuning:
 class Mixture:
     """Generated scans among the labelled ones; `[synthesis]` says how far they vary.
 
-    Validation scans stay real. A structure of the label maps that the recipe lacks becomes background; one of the
-    recipe that they lack is unknown in generated scans, not absent.
+    Validation scans stay real. A number of the label maps that the recipe has too must have the same name. A structure
+    of the label maps that the recipe lacks becomes background; one of the recipe that none of them shows is unknown in
+    generated scans, not absent.
 
     Args:
-        folder: Folder of label maps of heads with their table, `generation.json`, relative to the data root. Of maps
-            inside the folder of the data, those of training scans alone are used.
+        folder: Folder of label maps of heads with their table, `generation.json`, relative to the data root. Maps of
+            scans that are not trained on are left out, by their names, and by their place if they lie in the folder of
+            the data. Name the source and licence of the others in `data.source` and `data.licence`.
         share: How often an example is generated, from 0 to 1.
-        merge: Label numbers of these maps, each with the number of the recipe that replaces it.
+        merge: Label numbers of these maps, each with the number of the recipe that replaces it, besides those of
+            `data.merge`.
     """
 
     folder: str

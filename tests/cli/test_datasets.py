@@ -160,8 +160,10 @@ def test_another_folder_of_the_same_name_is_not_passed_off_as_built(datasets, fo
 def test_builds_a_volume_under_a_name_of_its_own(datasets, folder, tmp_path, capsys):
     for name in "abc":
         write(folder / "imagesTr" / f"{name}.nii.gz", np.random.default_rng(1).uniform(size=(6, 5, 4, 2)))
-    assert datasets("msd", folder) == 1
-    assert "choose one from 0 to 1: --volume I" in capsys.readouterr().err
+    assert datasets("msd", folder) == 0
+    assert "channels: 0, 1" in capsys.readouterr().out
+    assert datasets("msd", folder, "--build", tmp_path / "built") == 2
+    assert "--volume I" in capsys.readouterr().err
     assert datasets("msd", folder, "--volume", 1, "--build", tmp_path / "built") == 0
     assert (tmp_path / "built" / "msd" / "our_livers_volume1" / "1.0.0" / "features.json").is_file()
 

@@ -55,6 +55,17 @@ def test_tables_that_are_none(folder, content, message):
         find_scans(folder, "nifti_folder")
 
 
+def test_numbers_that_the_set_does_not_have_and_tables_that_differ(folder):
+    write(folder, {"kidney": 1, "liver": 2}, "labels.json")
+    write(folder, {"a": [1, 22], "b": [2]})
+    with pytest.raises(DatasetError, match=r"labels of the set that were looked for, 0, 1, 2, for a, got \[22\] too"):
+        find_scans(folder, "nifti_folder")
+    write(folder, {"a": [1, 2], "b": [2]})
+    write(folder, "name,patient,part,annotated\na,ann,,2\nb,bob,,\n", "scans.csv")
+    with pytest.raises(DatasetError, match=r"annotated.json: expected \[2\] for a, as in scans.csv, got \[1, 2\]"):
+        find_scans(folder, "nifti_folder")
+
+
 def test_a_label_that_was_not_looked_for_is_a_problem(folder):
     write(folder, {"a": [2], "b": [1]})
     (problem,) = check(find_scans(folder, "nifti_folder"))

@@ -6,7 +6,8 @@ import pytest
 from transforms.fast import fast
 
 from recalib_keras import volumes
-from recalib_keras.synthesis.normalization import METHODS, normalize
+from recalib_keras.synthesis.normalization import normalize
+from recalib_keras.synthesis.settings import METHODS
 
 
 @functools.cache

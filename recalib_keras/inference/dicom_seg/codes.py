@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
+from recalib_keras.core.messages import plain_name
 from recalib_keras.evaluation.structures import side, without_side
-from recalib_keras.inference.structure_choice import plain_name
 
 PRIVATE = "99RECALIB"  # DICOM's private schemes begin with 99
 LONGEST_MEANING = 64

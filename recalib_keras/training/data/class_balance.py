@@ -84,7 +84,8 @@ def class_balance(scans: Sequence[Scan], recipe: Recipe) -> list[ClassShare]:
     by_scan = np.stack([np.asarray(scan.counts).sum(axis=0, dtype=np.int64) for scan in scans])
     by_class = shares_of(recipe)
     chosen = [chosen_shares(counts, by_class, scan.known) for counts, scan in zip(by_scan, scans)]
-    centred = recipe.schedule.foreground * np.mean(chosen, axis=0)
+    labelled = 1 - (0 if recipe.mixture is None else recipe.mixture.share)
+    centred = labelled * recipe.schedule.foreground * np.mean(chosen, axis=0)
     totals: Any = by_scan.sum(axis=0)
     return [
         ClassShare(label.id, label.name, int(has.sum()), int(voxels), voxels / totals.sum(), float(often))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -116,6 +117,12 @@ def preview(
         raise ValueError(
             "expected a recipe whose scans are augmented, got one that generates them; draw those with recalib "
             "synthesize"
+        )
+    if recipe.mixture is not None:
+        warnings.warn(
+            f"of this recipe's examples, {recipe.mixture.share:.0%} are generated; they are not shown here, draw them "
+            "with recalib synthesize",
+            stacklevel=2,
         )
     shown = view_of(recipe.input, view)
     training, _ = find_split(recipe, data_root)

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.core.errors import RecordError, TrainingError
-from recalib_keras.core.messages import listed
+from recalib_keras.core.messages import listed, plain_name
 from recalib_keras.datasets import DatasetError, LabelledScan, Problem
 from recalib_keras.datasets.problems import noted
 from recalib_keras.pipeline import Batches
@@ -115,7 +115,7 @@ class LabelMapSource:
         table = LabelTable.read(folder)
         training, validation = ([scan.labels for scan in scans] for scans in split)
         self.maps = _read_maps(training, dict.fromkeys(validation), table, recipe.input.orientation)
-        merge = recipe.data.merge if merge is None else _merge_into(recipe.labels, table, merge)
+        merge = recipe.data.merge if merge is None else merge
         self.random_scan = RandomScan.for_input(
             recipe.input, table, recipe.synthesis, self.maps.spacing, recipe.labels, merge
         )
@@ -169,7 +169,7 @@ class MixedSource(ScanSource):
 
     Raises:
         DatasetError: Scans or label maps cannot be used; lists every problem of either.
-        RecordError: The label maps and the recipe have no structure in common.
+        RecordError: The label maps and the recipe have no structure in common, or one number for two of them.
     """
 
     def __init__(
@@ -180,8 +180,9 @@ class MixedSource(ScanSource):
         on_scan: Progress = unseen,
         use_cache: bool = False,
     ):
-        self.generated = LabelMapSource(recipe, Split([*split.mixed_in], []), folder, recipe.mixture.merge)
-        self.known = _known_in_maps(self.generated.random_scan.classes, recipe, folder)
+        merge = _merge_into(recipe, LabelTable.read(folder), folder)
+        self.generated = LabelMapSource(recipe, Split([*split.mixed_in], []), folder, merge)
+        self.known = _known_in_maps(self.generated, recipe, folder)
         super().__init__(recipe, split, on_scan, use_cache)
         self.label_sets = LabelSets.of([*split.training, *split.validation], recipe.labels, [self.known])
 
@@ -299,16 +300,40 @@ def settings_of(recipe: Recipe, epoch: int) -> Synthesis:
     return first.toward(last, min(1.0, share))
 
 
-def _merge_into(labels, table, merge):
-    """Returns what numbers of label maps count as in a recipe: those that it lacks are background."""
-    ids = {label.id for label in labels}
-    numbers = {entry.label if entry.label in ids else entry.target for entry in table.labels}
-    return {**{str(number): 0 for number in numbers - ids}, **merge}
+def _merge_into(recipe, table, folder):
+    """Returns what numbers of label maps count as in a recipe: those that it neither has nor merges are background.
+
+    Raises:
+        RecordError: A number has another name in the recipe, or `merge` has a number that is not in the table.
+    """
+    names = {label.id: label.name for label in recipe.labels}
+    numbers = {entry.label if entry.label in names else entry.target: entry.target_name for entry in table.labels}
+    unknown = [number for number in recipe.mixture.merge if int(number) not in numbers]
+    if unknown:
+        expected = f"numbers of {folder} as keys, {listed(sorted(numbers))}"
+        raise RecordError(part="mixture: merge", expected=expected, received=unknown[0])
+    merge = {**recipe.data.merge, **recipe.mixture.merge}
+    for number, name in numbers.items():
+        wanted = names.get(number)
+        if wanted is not None and str(number) not in merge and plain_name(wanted) != plain_name(name):
+            raise RecordError(
+                part="mixture",
+                expected=f"label {number} of {folder} to be {wanted!r}, as in the recipe",
+                received=repr(name),
+                remedy=f"say what it counts as: mixture.merge = {{ {number} = 0 }} for background, or {number} = "
+                f"{number} if it is the same structure",
+            )
+    lacking = {str(number): 0 for number in numbers if number not in names and str(number) not in merge}
+    return {**lacking, **{number: other for number, other in merge.items() if int(number) in numbers}}
 
 
-def _known_in_maps(classes, recipe, folder):
-    """Returns whether each class of a recipe occurs in label maps; the background does."""
-    found = {0, *np.asarray(classes).tolist()}
+def _known_in_maps(generated, recipe, folder):
+    """Returns whether each class of a recipe occurs in label maps, or in their mirror images; the background does."""
+    random_scan = generated.random_scan
+    shown = np.unique(np.concatenate([np.unique(array) for array in generated.maps.arrays]))
+    if recipe.synthesis.flip or recipe.augmentation.flip:
+        shown = np.concatenate([shown, random_scan.table.mirrors[shown]])
+    found = {0, *random_scan.classes[shown].tolist()}
     if len(found) == 1:
         raise RecordError(
             file=folder,

@@ -64,22 +64,29 @@ def find_split(
         RecordError: The recipe has a label that the data set calls `ignore`.
     """
     data = recipe.data
-    training, validation = _split(_find_all(recipe, data_root), data, on_scan)
+    scans = _find_all(recipe, data_root)
+    training, validation = _split(scans, data, on_scan)
     validation = _to_validate(validation, recipe, data_root)
     if data.training_scans is not None:
         chosen = np.linspace(0, len(training), min(data.training_scans, len(training)), endpoint=False, dtype=int)
         training = [training[index] for index in chosen]
-    return Split(training, validation, _find_mixed_in(recipe, data_root, training))
+    return Split(training, validation, _find_mixed_in(recipe, data_root, scans, training))
 
 
-def _find_mixed_in(recipe, data_root, training):
-    """Returns the label maps to generate scans from; of those in the folder of the data, the ones of training scans."""
+def _find_mixed_in(recipe, data_root, scans, training):
+    """Returns the label maps to generate scans from.
+
+    Of those in the folder of the data, these are the ones of training scans; of those elsewhere, the ones without the
+    name of another scan or patient, such as of one that is held out.
+    """
     if recipe.mixture is None:
         return []
     root, learned = Path(data_root), {scan.labels.resolve() for scan in training}
     data = (root / recipe.data.folder).resolve()
     maps = [path.resolve() for path in find_label_maps([root / recipe.mixture.folder])]
-    maps = [path for path in maps if path in learned or not path.is_relative_to(data)]
+    known = {name for scan in training for name in (scan.name, scan.patient)}
+    others = {name for scan in scans for name in (scan.name, scan.patient)} - known
+    maps = [path for path in maps if path in learned or not (path.is_relative_to(data) or stem(path) in others)]
     if not maps:
         raise RecordError(
             part="mixture",

@@ -16,11 +16,9 @@ from recalib_keras import datasets
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.datasets import DatasetError
-from recalib_keras.datasets.channels import with_volumes
+from recalib_keras.datasets.channels import with_numbered_channels
 from recalib_keras.datasets.checking import unknown_labels, without_structures
 from recalib_keras.datasets.folders import channel_names, read_json
-from recalib_keras.volumes import VolumeError
-from recalib_keras.volumes.channels import number_of_volumes
 from recalib_keras.volumes.windows import with_channel_axis
 
 ORIENTATION = "RAS"
@@ -119,7 +117,7 @@ def read_facts(
     dataset = dataset or _layout(folder)
     found = datasets.survey(folder, dataset, volume)
     scans = [scan for scan in found.scans if scan.part != "test"]
-    scans = [_with_channels(scan) for scan in scans]
+    scans = [with_numbered_channels(scan) for scan in scans]
     # A plan takes the names and regions of structures from the set's own list.
     about_labels = [remark for remark in found.remarks if remark.file.suffix == ".json"]
     problems, measured = [*found.problems, *about_labels], []
@@ -163,18 +161,6 @@ class _Measured:
             rng.choice(inside, MOST_SAMPLED) if len(inside) > MOST_SAMPLED else inside,
             voxels,
         )
-
-
-def _with_channels(scan):
-    """Returns a scan with the volumes of a 4-D file as channels, by their numbers, if nothing names them."""
-    if scan.channels or scan.volume is not None:
-        return scan
-    try:
-        count = number_of_volumes(scan.image)
-    except VolumeError:  # the error is reported when the scan is read
-        return scan
-    (found,) = with_volumes([scan], {number: str(number) for number in range(count)})
-    return found
 
 
 def _facts(folder, dataset, volume, scans, measured, survey):

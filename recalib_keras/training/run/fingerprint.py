@@ -19,6 +19,7 @@ SCANS = {
     "held-out scans": "validation scans",
     "mixed-in label maps": "label maps of generated scans",  # missing in old runs
 }
+EPOCHS = "schedule.epochs"
 ANNOTATED = "annotated"  # the labels that were looked for, of each scan where these are not all; missing in old runs
 
 
@@ -51,7 +52,7 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
         before, now = (_deciding(found["recipe"]) for found in (begun, asked))
     except RecordError as error:
         return f"its recipe does not fit this version: {error}"
-    for key in [*before, *now]:
+    for key in sorted([*before, *now], key=lambda key: key == EPOCHS):  # more of these would be no obstacle alone
         if before.get(key) != now.get(key):
             return f"its recipe has {_in_words(before, key)}, this one {_in_words(now, key)}"
     for key, kind in SCANS.items():

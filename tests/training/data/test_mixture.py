@@ -8,7 +8,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from synthesis.heads import BONE, SKIN, TABLE, head
+from synthesis.heads import AIR, BONE, LEFT, RIGHT, SKIN, STEM, TABLE, head
 from training.runs import Stop, assert_same_run, stop_after
 from training.synthetic import changed, empty_set
 
@@ -150,7 +150,47 @@ def test_what_the_label_maps_lack_is_unknown_and_what_the_recipe_lacks_is_backgr
     assert set(np.unique(classes)) == {0, 1, 2, 3}
 
 
+def test_a_number_of_two_structures_is_refused_unless_the_recipe_says_what_it_is(recipe, data_root):
+    """Labels that are numbered from 1 on meet FreeSurfer's, of which 2 is the left white matter."""
+    labels = (recipe.labels[0], Label(1, "shell"), Label(2, "core"))
+    other = dataclasses.replace(recipe, labels=labels, augmentation=dataclasses.replace(recipe.augmentation, flip=0.0))
+    with pytest.raises(
+        RecordError, match=r"label 2 of .*heads to be 'core', as in the recipe, got 'left cerebral white"
+    ):
+        source_of(other, data_root)
+    same = changed(other, data={"merge": {"16": 1, "41": 1}}, mixture={"merge": {"2": 2}})
+    assert source_of(same, data_root).known == [True, True, True]
+    with pytest.raises(
+        RecordError, match=r"mixture: merge: expected numbers of .*heads as keys, 0, 2, 16, 41, got 777"
+    ):
+        source_of(changed(other, mixture={"merge": {"777": 2}}), data_root)
+
+
+def test_what_the_recipe_merges_counts_as_the_same_in_generated_scans(recipe, data_root):
+    labels = (recipe.labels[0], Label(2, "white matter"), Label(16, "brain-stem"))
+    merged = changed(dataclasses.replace(recipe, labels=labels), data={"merge": {"41": 2}}, augmentation={"flip": 0.0})
+    merged = changed(merged, mixture={"merge": {"2": 2}})
+    classes = source_of(merged, data_root).generated.random_scan.classes
+    assert classes[[AIR, LEFT, RIGHT, STEM, SKIN]].tolist() == [0, 1, 1, 2, 0]
+
+
+def test_what_no_label_map_shows_is_unknown_though_the_table_has_it(recipe, data_root):
+    for path in (data_root / "heads").glob("*.nii.gz"):
+        stored = nib.load(path)
+        numbers = np.asarray(stored.dataobj).copy()
+        numbers[numbers == 16] = 2
+        nib.save(nib.Nifti1Image(numbers, np.eye(4)), path)
+    assert source_of(recipe, data_root).known == [True, True, False, True]
+
+
+def test_the_share_of_windows_counts_those_of_labelled_scans(recipe, data_root):
+    centred = changed(recipe, schedule={"foreground": 1.0, "sampling": "class"})
+    assert sum(one.centred for one in source_of(centred, data_root).class_balance()) == pytest.approx(0.5)
+
+
 def test_label_maps_of_held_out_scans_are_left_out(recipe, data_root):
+    (data_root / "heads" / "head_4.nii.gz").rename(data_root / "heads" / "brain_1.nii.gz")
+    assert [scan.name for scan in find_split(recipe, data_root).mixed_in] == ["head_3"]
     own = changed(recipe, mixture={"folder": "brains/labelsTr"})
     assert [scan.name for scan in find_split(own, data_root).mixed_in] == ["brain_0", "brain_2"]
     (data_root / "brains" / "scans.csv").write_text(
@@ -169,6 +209,10 @@ def test_recipes_that_cannot_be_mixed(recipe, data_root):
         dataclasses.replace(recipe, synthesis=None)
     with pytest.raises(RecordError, match="or mix real and generated scans"):
         dataclasses.replace(recipe, mixture=None)
+    with pytest.raises(
+        RecordError, match="to be one of zscore, percentile, none for scans that are generated, got 'ct'"
+    ):
+        changed(recipe, input={"normalization": "ct"})
     labels = (recipe.labels[0], Label(7, "cerebellum"))
     with pytest.raises(RecordError, match=r"expected label maps with some of the labels 7, got none of them; give"):
         source_of(dataclasses.replace(recipe, labels=labels), data_root)
