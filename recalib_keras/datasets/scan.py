@@ -174,7 +174,9 @@ class LabelledScan:
         count = None if channel.volume is None else number_of_volumes(channel.file)
         if count is not None and channel.volume >= count:
             received = "a 3-D image" if count == 1 else f"an image of {count} volumes"
-            raise volumes.VolumeError(expected=f"it as volume {channel.volume} of a 4-D image", received=received)
+            remedy = "give every scan the same channels, or take this one out"
+            expected = f"a 4-D image of which it is volume {channel.volume}"
+            raise volumes.VolumeError(expected=expected, received=received, remedy=remedy)
 
 
 def _files_at(path):

@@ -84,8 +84,8 @@ def test_a_patient_who_lacks_a_modality_is_named(folder):
     nib.save(nib.load(_image(folder, "bob")).slicer[..., :2], _image(folder, "bob"))
     problems = check(find_scans(folder, "nifti_folder"))
     assert [str(problem) for problem in problems] == [
-        f"{_image(folder, 'bob')}: expected the channel T2w of bob: it as volume 2 of a 4-D image, got an image of 2 "
-        "volumes"
+        f"{_image(folder, 'bob')}: expected the channel T2w of bob: a 4-D image of which it is volume 2, got an image "
+        "of 2 volumes; give every scan the same channels, or take this one out"
     ]
 
 

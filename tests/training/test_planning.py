@@ -169,7 +169,9 @@ def test_a_long_validation_is_made_seldom():
     assert 3600 > seldom.epochs * seldom.steps * 2 + 2 * 369 > 3300
 
 
-@pytest.mark.parametrize(("patients", "every"), [(1, 0), (2, 2), (3, 3), (4, 2), (5, 3), (7, 4), (8, 4), (12, 5), (300, 5)])
+@pytest.mark.parametrize(
+    ("patients", "every"), [(1, 0), (2, 2), (3, 3), (4, 2), (5, 3), (7, 4), (8, 4), (12, 5), (300, 5)]
+)
 def test_a_few_patients_are_held_out(patients, every):
     assert planned(facts((80,) * 3, (1,) * 3, scans=patients))[0]["data"]["validate_every"] == every
 

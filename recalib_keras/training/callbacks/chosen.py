@@ -117,9 +117,7 @@ def _made(settings, make, recipe, folder):
     try:
         return [make(**arguments)]
     except TypeError as error:
-        raise RecordError(
-            part="callbacks", expected=f"arguments that fit {settings.name}", received=f"others ({error})"
-        ) from None
+        raise _misfit(settings, error) from None
 
 
 def _found(settings: CallbackSettings) -> Any:
@@ -139,7 +137,15 @@ def _found(settings: CallbackSettings) -> Any:
             received=repr(name),
             remedy=did_you_mean(name, known) or None,
         )
+    try:
+        inspect.signature(kind).bind(**settings.arguments)
+    except TypeError as error:
+        raise _misfit(settings, error) from None
     return kind
+
+
+def _misfit(settings, error):
+    return RecordError(part="callbacks", expected=f"arguments that fit {settings.name}", received=f"others ({error})")
 
 
 def _imported(name, module, remedy):

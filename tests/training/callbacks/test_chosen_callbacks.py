@@ -110,11 +110,11 @@ def test_wrong_names(settings, kind, message, recipe, data, tmp_path):
     assert message in str(caught.value) and not (tmp_path / "run").exists()
 
 
-def test_wrong_arguments(recipe, tmp_path):
+def test_wrong_arguments_are_told_before_scans_are_read(recipe, data, tmp_path):
     named = with_callbacks(recipe, {"name": "keras.callbacks.CSVLogger", "arguments": {"file": "x"}})
-    (make,) = find_callbacks(named)
     with pytest.raises(RecordError, match=r"callbacks: expected arguments that fit keras\.callbacks\.CSVLogger, got"):
-        make(named, tmp_path)
+        train(named, tmp_path / "run", data)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("tracker", ["wandb", "mlflow", "comet"])
