@@ -60,8 +60,7 @@ def train(
         resume: Whether to continue from the checkpoint in `run_folder`, if there is one. The result is the same, bit
             for bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the
             run began with, except for what only describes the weights, the patience, and more epochs. (With cosine
-            decay the weights then differ from those of a run that had as many epochs from its start.) Scans are
-            compared by their names, not by what is in them.
+            decay the weights then differ from those of a run that had as many epochs from its start.)
         distribution: The devices and hosts to train on. All hosts call this function, and the first one writes the
             files.
         on_epoch: Called with the line of the log after each epoch.

@@ -1,5 +1,6 @@
-"""What identifies a run: the part of its recipe that decides the weights, and the names of its scans."""
+"""What identifies a run: the part of its recipe that decides the weights, and its scans, by name and content."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.messages import listed
 from recalib_keras.core.records import from_mapping, to_mapping
+from recalib_keras.datasets import Contents
 from recalib_keras.training.data.split import Split
 from recalib_keras.training.recipe import Recipe
 
@@ -20,6 +22,7 @@ SCANS = {
     "mixed-in label maps": "label maps of generated scans",  # missing in old runs
 }
 EPOCHS = "schedule.epochs"
+CONTENTS = "contents"  # of the scans; missing in old runs
 ANNOTATED = "annotated"  # the labels that were looked for, of each scan where these are not all; missing in old runs
 
 
@@ -38,7 +41,19 @@ def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
     }
     annotated = {scan.name: scan.annotated for scan in [*split.training, *split.validation]}
     found[ANNOTATED] = {name: sorted(labels) for name, labels in annotated.items() if labels is not None}
+    found[CONTENTS] = _contents(split)
     return json.loads(json.dumps(found, default=repr))  # a network may have a block's class among its arguments
+
+
+def _contents(split):
+    """Returns a SHA-256 of each scan; one that cannot be read has none, and is reported when it is read."""
+    contents, found = Contents(), {}
+    for kind, scans in (("scan", [*split.training, *split.validation]), ("label map", split.mixed_in)):
+        for scan in scans:
+            with contextlib.suppress(OSError):
+                found[f"{kind} {scan.name!r}"] = contents.of(scan)
+    contents.save()
+    return found
 
 
 def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
@@ -67,7 +82,9 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
     if name is not None:
         then, now = (listed(found[name]) if name in found else "all" for found in (had, has))
         return f"of {name!r} the labels looked for were {then}, and are {now} now"
-    return None
+    had, has = (found.get(CONTENTS, {}) for found in (begun, asked))
+    changed = next((name for name in sorted({*had} & {*has}) if had[name] != has[name]), None)
+    return None if changed is None else f"the {changed} has another content now"
 
 
 def lengthened(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:

@@ -3,6 +3,8 @@ import json
 import re
 import shutil
 
+import nibabel as nib
+import numpy as np
 import pytest
 from training.runs import fingerprint_of
 from training.synthetic import FOLDER, changed
@@ -118,3 +120,17 @@ def test_other_labels_that_were_looked_for_are_a_difference(recipe, data):
     assert difference(whole, changed_list) == "of 'ball_1' the labels looked for were all, and are 53 now"
     old = {key: value for key, value in whole.items() if key != "annotated"}  # runs begun before this was kept
     assert difference(old, whole) is None and difference(whole, old) is None
+
+
+def test_another_content_of_a_scan_is_a_difference(recipe, data_copy):
+    begun = fingerprint_of(recipe, data_copy)
+    path = data_copy / FOLDER / "labelsTr" / "ball_4.nii.gz"
+    stored = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(stored.dataobj)[::-1].copy(), stored.affine), path)
+    asked = fingerprint_of(recipe, data_copy)
+    assert difference(begun, asked) == "the scan 'ball_4' has another content now"
+    del begun["contents"]  # runs begun before this was kept
+    assert difference(begun, asked) is None
+    split = find_split(recipe, data_copy)
+    path.unlink()  # what cannot be read is reported when it is read
+    assert "scan 'ball_4'" not in fingerprint(recipe, split)["contents"]
