@@ -93,7 +93,7 @@ def train(
     with distribution.together():
         with run.claimed(resume):
             split = find_split(recipe, data_root, functools.partial(on_stage, READING_LABELS))
-            _identify(run, fingerprint(recipe, split), distribution)
+            _identify(run, fingerprint(recipe, split, use_cache), distribution)
             made = find_callbacks(recipe)
             with distribution.scope():
                 model = _network(recipe)  # before the scans are read, so that its errors come at once

@@ -59,7 +59,7 @@ def execute(
     folder, message, stopped = Path(folder), "", ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
 
-    _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root)))
+    _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root), use_cache=True))
 
     def on_epoch(line):
         lines = read_lines(folder, task["objective"])

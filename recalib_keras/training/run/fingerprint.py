@@ -26,12 +26,13 @@ CONTENTS = "contents"  # of the scans; missing in old runs
 ANNOTATED = "annotated"  # the labels that were looked for, of each scan where these are not all; missing in old runs
 
 
-def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
+def fingerprint(recipe: Recipe, split: Split, use_cache: bool = False) -> dict[str, Any]:
     """Returns what a run must have in common with the one that it resumes, as values that JSON can hold.
 
     Args:
         recipe: The recipe of the run.
         split: Its scans.
+        use_cache: Whether to remember in the cache what the files hold, so that they need not be read again for this.
     """
     found = {
         "recipe": to_mapping(recipe),
@@ -41,18 +42,19 @@ def fingerprint(recipe: Recipe, split: Split) -> dict[str, Any]:
     }
     annotated = {scan.name: scan.annotated for scan in [*split.training, *split.validation]}
     found[ANNOTATED] = {name: sorted(labels) for name, labels in annotated.items() if labels is not None}
-    found[CONTENTS] = _contents(split)
+    found[CONTENTS] = _contents(split, use_cache)
     return json.loads(json.dumps(found, default=repr))  # a network may have a block's class among its arguments
 
 
-def _contents(split):
+def _contents(split, use_cache):
     """Returns a SHA-256 of each scan; one that cannot be read has none, and is reported when it is read."""
     contents, found = Contents(), {}
     for kind, scans in (("scan", [*split.training, *split.validation]), ("label map", split.mixed_in)):
         for scan in scans:
             with contextlib.suppress(OSError):
                 found[f"{kind} {scan.name!r}"] = contents.of(scan)
-    contents.save()
+    if use_cache:
+        contents.save()
     return found
 
 
