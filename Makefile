@@ -27,16 +27,15 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
 # The maths under every backend: the tests of layers and models again, and those of augmentation, losses and optimizers.
-# Rules of networks are the same everywhere and tested under TensorFlow alone, blocks in networks and surgery under PyTorch
-# too.
+# Rules of networks are the same everywhere and tested under TensorFlow alone, blocks in networks and surgery under
+# PyTorch too.
 MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
 NETWORKS := $(addprefix tests/models/test_,$(addsuffix .py,backends training))
 # The workers of pytest, and the next run, share what JAX has compiled.
 JAX_CACHE := JAX_COMPILATION_CACHE_DIR=$(abspath .cache/jax) JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 test-backends: $(VENV)/installed-test $(VENV)/installed-backends
-	KERAS_BACKEND=jax $(JAX_CACHE) $(PYTEST) -n auto \
-	    -m "not slow" tests/layers $(NETWORKS) $(MATHS_OF_TRAINING)
+	KERAS_BACKEND=jax $(JAX_CACHE) $(PYTEST) -n auto -m "not slow" tests/layers $(NETWORKS) $(MATHS_OF_TRAINING)
 	KERAS_BACKEND=torch $(PYTEST) -n auto -m "not slow" tests/layers $(NETWORKS) \
 	    tests/models/test_recalibrated_networks.py tests/models/test_surgery.py tests/test_benchmarks.py \
 	    $(MATHS_OF_TRAINING)

@@ -73,7 +73,7 @@ def plain_name(name: str) -> str:
         >>> plain_name("Left-Thalamus_Proper")
         'left thalamus proper'
     """
-    return re.sub(r"[\s_-]+", " ", name.lower()).strip()
+    return re.sub(r"[\s_-]+", " ", name.casefold()).strip()
 
 
 def listed(items: Iterable[object], most: int = 8, separator: str = ", ") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,6 +218,14 @@ class LabelTable:
             for number in sorted(names)
         )
 
+    def targets(self, ids: Collection[int]) -> list[int]:
+        """Returns for each label the number that it is segmented as: its own, if that is wanted, else its target.
+
+        Args:
+            ids: The numbers that are wanted.
+        """
+        return [entry.label if entry.label in ids else entry.target for entry in self.labels]
+
     def classes(self, structures: Sequence[Label] | None = None, merge: Mapping[str, int] | None = None) -> np.ndarray:
         """Returns for each label the class it is segmented as, uint8 or uint16 `(labels,)`.
 
@@ -231,8 +239,8 @@ class LabelTable:
             RecordError: If a structure of the table is not among `structures`; with 0 in `merge` it is left out.
         """
         ids = [label.id for label in structures or self.structures]
-        targets = np.array([entry.label if entry.label in ids else entry.target for entry in self.labels])
-        targets, to_classes = LabelMapping.merging(merge or {})(targets), LabelMapping.to_classes(ids)
+        targets, to_classes = np.array(self.targets(ids)), LabelMapping.to_classes(ids)
+        targets = LabelMapping.merging(merge or {})(targets)
         missing = to_classes.unknown(targets)
         if missing:
             raise RecordError(

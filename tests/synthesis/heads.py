@@ -28,6 +28,28 @@ TABLE = LabelTable(
 )
 
 
+# The first tables of a recipe for these heads; those of its data and training follow.
+RECIPE_OF_HEADS = """
+preset = "tiny_head"
+weights = "heads"
+title = "halves of a phantom's brain"
+seed = 3
+labels = [
+    { id = 0, name = "background" },
+    { id = 2, name = "left cerebral white matter", mirror = 41 },
+    { id = 16, name = "brain-stem" },
+    { id = 41, name = "right cerebral white matter", mirror = 2 },
+]
+[network]
+architecture = "UNet"
+arguments = { levels = 1, filters = 8, normalization = "instance" }
+[input]
+window = [16, 16, 16]
+spacing = [1.0, 1.0, 1.0]
+normalization = "percentile"
+"""
+
+
 def head(size=24):
     """Returns the label map of a ball of a head in voxels of a cube: skin, bone, two halves of a brain and its stem."""
     x, y, z = np.indices((size,) * 3) - (size - 1) / 2

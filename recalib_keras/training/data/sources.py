@@ -102,7 +102,7 @@ class LabelMapSource:
         recipe: Recipe with a table `[synthesis]`.
         split: The label maps to generate training scans from, which are read now, and the validation scans, whose
             label maps are checked now.
-        folder: Folder of the table, `generation.json`.
+        table: What the numbers in the label maps mean.
         merge: From numbers of structures, as text, to the number that they count as; None for the recipe's.
 
     Raises:
@@ -110,9 +110,8 @@ class LabelMapSource:
         RecordError: The recipe lacks a structure of theirs.
     """
 
-    def __init__(self, recipe: Recipe, split: Split, folder: str | os.PathLike, merge: Mapping[str, int] | None = None):
+    def __init__(self, recipe: Recipe, split: Split, table: LabelTable, merge: Mapping[str, int] | None = None):
         self.recipe, self.label_sets = recipe, LabelSets(len(recipe.labels))
-        table = LabelTable.read(folder)
         training, validation = ([scan.labels for scan in scans] for scans in split)
         self.maps = _read_maps(training, dict.fromkeys(validation), table, recipe.input.orientation)
         merge = recipe.data.merge if merge is None else merge
@@ -180,8 +179,9 @@ class MixedSource(ScanSource):
         on_scan: Progress = unseen,
         use_cache: bool = False,
     ):
-        merge = _merge_into(recipe, LabelTable.read(folder), folder)
-        self.generated = LabelMapSource(recipe, Split([*split.mixed_in], []), folder, merge)
+        table = LabelTable.read(folder)
+        merge = _merge_into(recipe, table, folder)
+        self.generated = LabelMapSource(recipe, Split([*split.mixed_in], []), table, merge)
         self.known = _known_in_maps(self.generated, recipe, folder)
         super().__init__(recipe, split, on_scan, use_cache)
         self.label_sets = LabelSets.of([*split.training, *split.validation], recipe.labels, [self.known])
@@ -285,7 +285,7 @@ def make_source(
         return MixedSource(recipe, split, Path(data_root) / recipe.mixture.folder, on_scan, use_cache)
     if recipe.synthesis is None:
         return ScanSource(recipe, split, on_scan, use_cache)
-    return LabelMapSource(recipe, split, Path(data_root) / recipe.data.folder)
+    return LabelMapSource(recipe, split, LabelTable.read(Path(data_root) / recipe.data.folder))
 
 
 def settings_of(recipe: Recipe, epoch: int) -> Synthesis:
@@ -307,13 +307,13 @@ def _merge_into(recipe, table, folder):
         RecordError: A number has another name in the recipe, or `merge` has a number that is not in the table.
     """
     names = {label.id: label.name for label in recipe.labels}
-    numbers = {entry.label if entry.label in names else entry.target: entry.target_name for entry in table.labels}
+    numbers = {*table.targets(names)}
     unknown = [number for number in recipe.mixture.merge if int(number) not in numbers]
     if unknown:
         expected = f"numbers of {folder} as keys, {listed(sorted(numbers))}"
         raise RecordError(part="mixture: merge", expected=expected, received=unknown[0])
     merge = {**recipe.data.merge, **recipe.mixture.merge}
-    for number, name in numbers.items():
+    for number, name in {entry.target: entry.target_name for entry in table.labels}.items():
         wanted = names.get(number)
         if wanted is not None and str(number) not in merge and plain_name(wanted) != plain_name(name):
             raise RecordError(

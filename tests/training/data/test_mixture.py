@@ -8,7 +8,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from synthesis.heads import AIR, BONE, LEFT, RIGHT, SKIN, STEM, TABLE, head
+from synthesis.heads import AIR, BONE, LEFT, RECIPE_OF_HEADS, RIGHT, SKIN, STEM, TABLE, head
 from training.runs import Stop, assert_same_run, stop_after
 from training.synthetic import changed, empty_set
 
@@ -19,25 +19,7 @@ from recalib_keras.training.data.sources import make_source
 from recalib_keras.training.run.fingerprint import difference, fingerprint
 from recalib_keras.zoo import Label
 
-RECIPE = """
-preset = "tiny_head"
-weights = "heads"
-title = "halves of a phantom's brain"
-seed = 3
-labels = [
-    { id = 0, name = "background" },
-    { id = 2, name = "left cerebral white matter", mirror = 41 },
-    { id = 16, name = "brain-stem" },
-    { id = 41, name = "right cerebral white matter", mirror = 2 },
-]
-[network]
-architecture = "UNet"
-arguments = { levels = 1, filters = 4, normalization = "instance" }
-[input]
-window = [16, 16, 16]
-spacing = [1.0, 1.0, 1.0]
-normalization = "percentile"
-[data]
+RECIPE = f"""{RECIPE_OF_HEADS}[data]
 folder = "brains"
 source = "phantoms made by the tests"
 licence = "CC0"
@@ -164,6 +146,12 @@ def test_a_number_of_two_structures_is_refused_unless_the_recipe_says_what_it_is
         RecordError, match=r"mixture: merge: expected numbers of .*heads as keys, 0, 2, 16, 41, got 777"
     ):
         source_of(changed(other, mixture={"merge": {"777": 2}}), data_root)
+
+
+def test_a_label_that_is_segmented_as_itself_has_no_name_in_the_table(recipe, data_root):
+    """Such as the fluid around the brain, whose target is the background."""
+    labels = (*recipe.labels, Label(515, "bone"))
+    assert source_of(dataclasses.replace(recipe, labels=labels), data_root).known == [True] * 5
 
 
 def test_what_the_recipe_merges_counts_as_the_same_in_generated_scans(recipe, data_root):

@@ -8,7 +8,7 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from synthesis.heads import SKIN, TABLE, head
+from synthesis.heads import RECIPE_OF_HEADS, SKIN, TABLE, head
 from training.runs import Stop, assert_same_run, stop_after
 from training.synthetic import FOLDER, changed
 from training.synthetic import RECIPE as BALLS
@@ -21,25 +21,7 @@ from recalib_keras.training import Recipe, find_split, held_out, publish, rescor
 from recalib_keras.training.data.sources import make_source, settings_of
 from recalib_keras.zoo import Input, Label
 
-RECIPE = """
-preset = "tiny_head"
-weights = "heads"
-title = "halves of a phantom's brain"
-seed = 3
-labels = [
-    { id = 0, name = "background" },
-    { id = 2, name = "left cerebral white matter", mirror = 41 },
-    { id = 16, name = "brain-stem" },
-    { id = 41, name = "right cerebral white matter", mirror = 2 },
-]
-[network]
-architecture = "UNet"
-arguments = { levels = 1, filters = 8, normalization = "instance" }
-[input]
-window = [16, 16, 16]
-spacing = [1.0, 1.0, 1.0]
-normalization = "percentile"
-[data]
+RECIPE = f"""{RECIPE_OF_HEADS}[data]
 folder = "heads"
 source = "phantoms made by the tests"
 licence = "CC0"
