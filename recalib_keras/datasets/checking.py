@@ -107,10 +107,10 @@ def without_structures(scans: Sequence[LabelledScan], numbers: Collection[int]) 
     """Returns the problem that no label map of a set has a structure, if so.
 
     Args:
-        scans: The scans, at least one.
+        scans: The scans.
         numbers: Those in all of their label maps.
     """
-    if any(numbers):
+    if any(numbers) or not scans:
         return []
     remedy = "check that these are the label maps, and that their values were stored"
     return [Problem(scans[0].labels.parent, "label maps with structures", "only 0 in all of them", remedy)]

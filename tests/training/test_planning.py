@@ -313,6 +313,13 @@ def test_labels_that_cannot_be_used_are_an_error(labels, tmp_path):
         read_facts(tmp_path / FOLDER)
 
 
+def test_a_set_of_test_scans_alone_is_no_plan(tmp_path):
+    write_scans(tmp_path, count=1)
+    (tmp_path / FOLDER / "scans.csv").write_text("name,patient,part\nball_0,a,test\n")
+    with pytest.raises(RecordError, match="expected scans to train on, got only scans of the test part; give some"):
+        read_facts(tmp_path / FOLDER)
+
+
 def test_an_unknown_layout(tmp_path):
     with pytest.raises(RecordError, match=r"expected a folder with imagesTr and labelsTr, or .*, got neither; name"):
         read_facts(tmp_path)

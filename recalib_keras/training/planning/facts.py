@@ -110,13 +110,20 @@ def read_facts(
         on_scan: Called with `(done, count)` after each scan.
 
     Raises:
-        RecordError: The layout is not recognised.
+        RecordError: The layout is not recognised, or all scans belong to the test part.
         DatasetError: Scans, or the list of their labels, cannot be used; lists every problem.
     """
     folder = Path(folder)
     dataset = dataset or _layout(folder)
     found = datasets.survey(folder, dataset, volume)
     scans = [scan for scan in found.scans if scan.part != "test"]
+    if found.scans and not scans:
+        raise RecordError(
+            file=folder,
+            expected="scans to train on",
+            received="only scans of the test part",
+            remedy="give some of them another part in scans.csv",
+        )
     scans = [with_numbered_channels(scan) for scan in scans]
     # A plan takes the names and regions of structures from the set's own list.
     about_labels = [remark for remark in found.remarks if remark.file.suffix == ".json"]
