@@ -2,8 +2,9 @@
 
 One step is forward, loss, backward and Adam on one batch at the window of a preset. PyTorch runs at its best of
 {float32, bfloat16 autocast} × {contiguous, channels_last} × {eager, and with --compile torch.compile}. Straight Keras
-is the same network from Keras's own layers, in float32 without XLA. "convolutions" is the time of our step's
-convolutions alone: each one forward and with its gradients, one after the other, and nothing between them.
+is the same network from Keras's own layers, in float32 without XLA. Ours computes in bfloat16 if the processor does.
+"convolutions" is the time of our step's convolutions alone: each one forward and with its gradients, one after the
+other, and nothing between them.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from benchmarks import timing, torch_passes
 from benchmarks.straight_keras import straight
 from benchmarks.torch_networks import Network
 from recalib_keras import models
+from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.pipeline import keep_memory
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
 
@@ -29,6 +31,7 @@ NETWORKS = {
     "sdnet3d_pe": ("SDNet", (4, 40, 56, 40, 1), {"levels": 3, "filters": 16, "recalibration": "pe"}),
     "densenet2d_scse": ("DenseNet", (16, 64, 48, 1), {"levels": 3, "filters": 32, "recalibration": "scse"}),
 }
+PRECISION = "mixed_bfloat16" if has_bfloat16() else "float32"
 COLUMNS = (
     *("network", "ours", "convolutions", "straight Keras", "over straight"),
     *("PyTorch", "PyTorch's best", "over PyTorch"),
@@ -47,7 +50,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         x, y = rng.standard_normal(shape).astype("float32"), rng.integers(0, 3, shape).astype("uint8")
         candidates = {
-            "ours": _keras_step(network, settings, x, y, "mixed_bfloat16"),
+            "ours": _keras_step(network, settings, x, y, PRECISION),
             "convolutions": _convolutions(network, settings, shape),
             "straight": _straight_step(network, settings, x, y),
             **_torch_steps(network, settings, x, y, arguments.compile),
@@ -81,14 +84,14 @@ def _keras_step(network, settings, x, y, dtype):
 
 def _convolutions(network, settings, shape):
     """Returns a function that runs only the convolutions of a step, on random maps."""
-    model = getattr(models, network)(shape[1:], 3, dtype="mixed_bfloat16", **settings)
+    model = getattr(models, network)(shape[1:], 3, dtype=PRECISION, **settings)
     passes = []
     for layer in model.layers:
         if not layer.__class__.__name__.startswith("Conv"):
             continue
-        kernel = tf.cast(layer.kernel, tf.bfloat16)
+        kernel = tf.cast(layer.kernel, layer.compute_dtype)
         maps = [tf.random.normal((shape[0], *tensor.shape[1:])) for tensor in (layer.input, layer.output)]
-        maps = [tf.cast(array, tf.bfloat16) for array in maps]
+        maps = [tf.cast(array, layer.compute_dtype) for array in maps]
         passes.append((_passes_of(layer, is_first=not passes), kernel, *maps))
 
     def run():

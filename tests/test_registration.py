@@ -92,3 +92,11 @@ def test_all_registered_classes_have_a_place():
         name: f"recalib_keras.{module}" for name, module in registration.CLASSES.items()
     }
     assert {getattr(layers, name).__name__ for name in layers.__all__} - {"Recalibration"} <= ours.keys()
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("0", "0")])
+def test_tensorflow_uses_onednn_unless_the_environment_says_otherwise(chosen, expected, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if chosen:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", chosen)
+    assert run("import os, recalib_keras; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])") == [expected]

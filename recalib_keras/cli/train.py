@@ -152,7 +152,7 @@ def _train(path, arguments, distribution):
     from recalib_keras.training.cross_validation import fold_of, score_folds
 
     recipe = Recipe.read(path)
-    _warn_if_slow(recipe)
+    _tell_speed(recipe)
     if arguments.seed is not None:
         recipe = dataclasses.replace(recipe, seed=arguments.seed)
     folder = arguments.output or _default_folder(recipe, arguments.seed)
@@ -228,12 +228,15 @@ def _folds(text):
     return int(text)
 
 
-def _warn_if_slow(recipe):
-    """Says that a network of 3-D convolutions is slow on JAX without a GPU; TensorFlow has faster kernels for them."""
+def _tell_speed(recipe):
+    """Says what a training without a GPU should know: 3-D convolutions are slow on JAX, bfloat16 on most processors."""
     import keras
 
     from recalib_keras.training.distributed.strategy import accelerator
+    from recalib_keras.training.network import training_precision
 
+    if training_precision(recipe) != recipe.schedule.precision:
+        print_line("train", "this processor does not compute in bfloat16; training in float32, which is faster here")
     if keras.backend.backend() == "jax" and accelerator() is None and recipe.input.slice_axis is None:
         print_line(
             "train", "3-D convolutions are many times slower on JAX without a GPU; set KERAS_BACKEND=tensorflow instead"

@@ -220,7 +220,8 @@ class Schedule:
         patience: The training ends early after so many validations without a higher mean Dice; 0 for never.
         variety_epochs: Epochs over which the variety of generated scans grows from `[synthesis_start]` to
             `[synthesis]`.
-        precision: Dtype policy of the training, `"mixed_bfloat16"` or `"float32"`.
+        precision: Dtype policy of the training, `"mixed_bfloat16"` or `"float32"`. A processor that does not compute in
+            bfloat16 trains in float32 in any case, which is then faster.
         average: Momentum of a moving average of the weights, such as 0.99. The average is then validated and kept
             instead of the last weights. 0 for none.
     """

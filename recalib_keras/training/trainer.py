@@ -26,6 +26,7 @@ from recalib_keras.training.fine_tuning import start_from
 from recalib_keras.training.losses.deep_supervision import SupervisedModel
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy, class_weights
 from recalib_keras.training.losses.validation_loss import ValidationLoss
+from recalib_keras.training.network import build_network, training_precision
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.training.run.fingerprint import fingerprint
@@ -170,9 +171,7 @@ def _identify(run, identity, distribution):
 
 def _network(recipe):
     keras.utils.set_random_seed(recipe.seed)
-    model = recipe.network.build(
-        recipe.input.shape, recipe.network.num_classes(recipe.labels), dtype=recipe.schedule.precision
-    )
+    model = build_network(recipe)
     if recipe.init is not None:
         start_from(model, recipe)
     return model
@@ -223,7 +222,7 @@ class _Validation:
         self.loss = ValidationLoss(recipe, scans, criterion)
         # A network that is spread over devices is validated as a copy on one of them.
         is_alone = distribution.devices == 1
-        self.copy = None if is_alone else description.build(dtype=recipe.schedule.precision)
+        self.copy = None if is_alone else description.build(dtype=training_precision(recipe))
 
     def score(self, line, run, model, fitted, is_last):
         """Adds losses and Dice to the line of an epoch, and keeps the weights if they are the best so far."""

@@ -10,6 +10,7 @@ import keras_tuner
 
 from recalib_keras.core.records import from_mapping
 from recalib_keras.training import DiceCrossEntropy, Recipe
+from recalib_keras.training.network import build_network
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import read_toml
 from recalib_keras.tuning.space.space import Space
@@ -86,8 +87,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
             hp: The hyperparameters.
         """
         recipe = self.recipe(hp)
-        num_classes = recipe.network.num_classes(recipe.labels)
-        model = recipe.network.build(recipe.input.shape, num_classes, dtype=recipe.schedule.precision)
+        model = build_network(recipe)
         optimizer = make_optimizer(recipe, self.steps_per_epoch)
         model.compile(optimizer, DiceCrossEntropy.of(recipe), metrics=["accuracy"])
         return model

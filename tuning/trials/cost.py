@@ -74,11 +74,12 @@ def _measured(recipe, data_root):
     from recalib_keras.core.records import from_mapping
     from recalib_keras.inference import Segmenter
     from recalib_keras.training import Recipe, find_split
+    from recalib_keras.training.network import build_network
     from recalib_keras.zoo import WeightSet
 
     recipe = from_mapping(Recipe, recipe, "the recipe of a trial")
     scan, _ = find_split(recipe, data_root).validation[0].read()
-    model = recipe.network.build(recipe.input.shape, len(recipe.labels), dtype=recipe.schedule.precision)
+    model = build_network(recipe)
     described = WeightSet(
         title="",
         network=recipe.network,

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.inference.sliding_window.window_rows import changed, predicted, whole
 from recalib_keras.zoo.decision import innermost, most_probable, with_background
 
@@ -80,6 +81,8 @@ class Agreement(NamedTuple):
 def candidates(engine: str, precision: str) -> list[Candidate]:
     """Returns the engines and precisions that a request allows.
 
+    Keras is not tried in bfloat16 on a processor that does not compute in it: this takes many times as long as float32.
+
     Args:
         engine: One of `ENGINES`.
         precision: One of `PRECISIONS`.
@@ -97,7 +100,9 @@ def candidates(engine: str, precision: str) -> list[Candidate]:
         )
     engines = [engine] if engine != "auto" else ["keras", "openvino"] if is_installed else ["keras"]
     precisions = [precision] if precision != "auto" else ["float32", "bfloat16"]
-    return [Candidate(engine, precision) for engine in engines for precision in precisions]
+    allowed = [Candidate(engine, precision) for engine in engines for precision in precisions]
+    is_slow = precision == "auto" and not has_bfloat16()
+    return [choice for choice in allowed if not (is_slow and choice == Candidate("keras", "bfloat16"))]
 
 
 def agreement(engine: Engine, windows: np.ndarray, reference: np.ndarray, has_sigmoid: bool = False) -> Agreement:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from recalib_keras.core.memory import free_memory
+from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.training.data.examples import Examples, Scan
 from recalib_keras.training.distributed.strategy import accelerator
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
+from recalib_keras.training.network import build_network
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import Recipe
 
 GIB = 2**30
 UNKNOWN_GPU = 8 * GIB  # taken for the memory of a GPU whose backend does not say
-CPUINFO = Path("/proc/cpuinfo")
-BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # flags of processors that compute in bfloat16
 TIMED_STEPS = 4
 
 
@@ -42,7 +41,7 @@ class Machine(NamedTuple):
         """Returns what this machine offers."""
         device = accelerator()
         if device is None:
-            return cls(None, free_memory() or 4 * GIB, _cpu_has_bfloat16())
+            return cls(None, free_memory() or 4 * GIB, has_bfloat16())
         return cls(device, _gpu_memory(), True)
 
 
@@ -55,8 +54,7 @@ def seconds_per_step(recipe: Recipe, shape: tuple[int, int, int]) -> float:
     """
     part = tuple(min(size, 2 * max(one, 8)) for size, one in zip(shape, recipe.input.window))
     scans = [_noise(part, recipe, seed) for seed in range(2)]
-    num_classes = recipe.network.num_classes(recipe.labels)
-    model = recipe.network.build(recipe.input.shape, num_classes, dtype=recipe.schedule.precision)
+    model = build_network(recipe)
     model.compile(make_optimizer(recipe, 1), DiceCrossEntropy.of(recipe))
     first, timed = (_fixed(recipe, steps) for steps in (1, TIMED_STEPS))
     model.fit(Examples(scans, first, 0).for_fit(), verbose=0, shuffle=False)  # compiles
@@ -73,14 +71,6 @@ def _noise(shape, recipe, seed):
     rng, channels = np.random.default_rng(seed), recipe.input.num_channels
     image = rng.standard_normal(shape if channels == 1 else (*shape, channels), "float32")
     return Scan(f"noise {seed}", image, rng.integers(len(recipe.labels), size=shape, dtype="uint8"))
-
-
-def _cpu_has_bfloat16():
-    try:
-        flags = CPUINFO.read_text(encoding="utf-8").split()
-    except OSError:
-        return False
-    return any(flag in flags for flag in BFLOAT16)
 
 
 def _gpu_memory():

@@ -2,10 +2,16 @@ import importlib.util
 
 import pytest
 
+from recalib_keras.inference.engines import base
 from recalib_keras.inference.engines.base import Agreement, Candidate, candidates
 
 KERAS, KERAS_16 = Candidate("keras", "float32"), Candidate("keras", "bfloat16")
 OPENVINO, OPENVINO_16 = Candidate("openvino", "float32"), Candidate("openvino", "bfloat16")
+
+
+@pytest.fixture(autouse=True)
+def native_bfloat16(monkeypatch):
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
 
 
 @pytest.fixture
@@ -29,6 +35,19 @@ def with_openvino(monkeypatch):
     ],
 )
 def test_what_a_request_leaves_to_choose_from(engine, precision, expected, with_openvino):
+    assert candidates(engine, precision) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "expected"),
+    [
+        ("auto", "auto", [KERAS, OPENVINO, OPENVINO_16]),  # OpenVINO knows itself what is native
+        ("keras", "auto", [KERAS]),
+        ("keras", "bfloat16", [KERAS_16]),
+    ],
+)
+def test_keras_is_not_tried_in_bfloat16_where_it_is_slow(engine, precision, expected, with_openvino, monkeypatch):
+    monkeypatch.setattr(base, "has_bfloat16", lambda: False)
     assert candidates(engine, precision) == expected
 
 

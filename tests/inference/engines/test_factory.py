@@ -9,6 +9,7 @@ from recalib_keras.inference.engines import (
     EngineError,
     KerasEngine,
     Undecided,
+    base,
     keras_engine,
     open_engine,
     openvino_engine,
@@ -141,8 +142,11 @@ def test_a_gpu_leaves_no_choice_but_keras(bright_preset, empty_cache, monkeypatc
 
 def test_without_openvino_keras_is_left(bright_preset, windows, empty_cache, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(base, "has_bfloat16", lambda: True)
     decided = open_engine(bright_preset).decided(windows)
     assert decided.name == "keras" and not list(empty_cache.rglob("*.blob"))
+    monkeypatch.setattr(base, "has_bfloat16", lambda: False)
+    assert (open_engine(bright_preset).name, open_engine(bright_preset).precision) == ("keras", "float32")
     with pytest.raises(ImportError, match="which is not installed"):
         open_engine(bright_preset, engine="openvino")
 

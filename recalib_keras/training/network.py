@@ -1,0 +1,29 @@
+"""The network of a recipe, in the precision that it is trained in here."""
+
+import keras
+
+from recalib_keras.core.processor import has_bfloat16
+from recalib_keras.training.distributed.strategy import accelerator
+from recalib_keras.training.recipe import Recipe
+
+
+def training_precision(recipe: Recipe) -> str:
+    """Returns the dtype policy that a recipe's network is trained in on this machine.
+
+    It is the recipe's, but for bfloat16 on a processor that does not compute in it: a step then takes many times as
+    long as in float32.
+
+    Args:
+        recipe: The recipe.
+    """
+    return recipe.schedule.precision if accelerator() or has_bfloat16() else "float32"
+
+
+def build_network(recipe: Recipe) -> keras.Model:
+    """Returns the network of a recipe with fresh weights, in its training precision.
+
+    Args:
+        recipe: The recipe.
+    """
+    num_classes = recipe.network.num_classes(recipe.labels)
+    return recipe.network.build(recipe.input.shape, num_classes, dtype=training_precision(recipe))
