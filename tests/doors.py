@@ -39,7 +39,7 @@ def problems(root: Path = ROOT) -> list[str]:
 def read_imports(root: Path) -> dict[str, set[str]]:
     """Returns for each module of the package which modules of the package it imports."""
     files = {_module(path, root): path for path in _files(root)}
-    return {module: set(_imported(path, files)) for module, path in files.items()}
+    return {module: set(_imported(module, files)) for module in files}
 
 
 def forbidden(imports: dict[str, set[str]]) -> list[str]:
@@ -64,14 +64,17 @@ def forbidden(imports: dict[str, set[str]]) -> list[str]:
 
 
 def circles(imports: dict[str, set[str]]) -> list[str]:
-    """Returns a line for each circle of modules that import each other, found by depth-first search."""
+    """Returns a line for each circle of modules that import each other, found by depth-first search.
+
+    The package itself offers its parts by name, and imports them only when a user asks for one.
+    """
     found, done = [], set()
 
     def visit(module: str, path: list[str]) -> None:
         if module in path:
             found.append("circle of imports: " + " → ".join([*path[path.index(module) :], module]))
         elif module not in done:
-            for target in sorted(imports.get(module, ())):
+            for target in sorted(imports.get(module, ()) if module != PACKAGE else ()):
                 visit(target, [*path, module])
             done.add(module)
 
@@ -97,15 +100,33 @@ def _room(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] not in BESIDE else None
 
 
-def _imported(path: Path, files: dict[str, Path]) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _imported(module: str, files: dict[str, Path]) -> Iterator[str]:
+    """Yields what a module imports from the package: by statements, also relative ones, and by `import_module`."""
+    tree = ast.parse(files[module].read_text(encoding="utf-8"))
     for node in _without_typing(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
-            for alias in node.names:
-                name = f"{node.module}.{alias.name}"
-                yield name if name in files else node.module
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(node, module, files[module])
+            if source.split(".")[0] == PACKAGE:
+                names = (f"{source}.{alias.name}" for alias in node.names)
+                yield from (name if name in files else source for name in names)
+        elif isinstance(node, ast.Call) and _called(node.func) == "import_module":
+            name = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+            if name in files:
+                yield name
+
+
+def _source(node: ast.ImportFrom, module: str, path: Path) -> str:
+    """Returns the full name of the module that an import statement imports from."""
+    if not node.level:
+        return node.module or ""
+    parts = [*module.split("."), *(["__init__"] if path.name == "__init__.py" else [])]
+    return ".".join([*parts[: -node.level], *([node.module] if node.module else [])])
+
+
+def _called(function: ast.expr) -> str | None:
+    return getattr(function, "attr", getattr(function, "id", None))
 
 
 def _without_typing(tree: ast.AST) -> Iterator[ast.AST]:

@@ -39,6 +39,19 @@ def test_an_import_inside_a_function_is_reported(package):
     assert found == ["recalib_keras.layers.block: expected imports from core, got recalib_keras.volumes.grid"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from ..volumes import grid",
+        "from ..volumes.grid import Grid",
+        "import importlib\nimportlib.import_module('recalib_keras.volumes.grid')",
+    ],
+)
+def test_relative_imports_and_those_by_name_count(text, package):
+    found = package(layers__block=text, volumes__grid="")
+    assert found == ["recalib_keras.layers.block: expected imports from core, got recalib_keras.volumes.grid"]
+
+
 def test_an_import_of_a_room_of_the_same_level_is_reported(package):
     found = package(synthesis__maps="from recalib_keras.inference import gates", inference__gates="")
     assert len(found) == 1

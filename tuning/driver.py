@@ -113,7 +113,9 @@ class Search(Listener):
                 raise
             except Exception as error:
                 raise StudyError(
-                    f"expected the search to draw trials, got {type(error).__name__}: {error}; please report it"
+                    expected="the search to draw trials",
+                    received=f"{type(error).__name__}: {error}",
+                    remedy="please report it",
                 ) from error
             if trial is not None:
                 yield {**self.plan.task(trial), **self._places}
@@ -171,8 +173,9 @@ class Search(Listener):
         self._failures = self._failures + 1 if trial.status == FAILED else 0
         if self._failures == LARGEST_FAILURE:
             raise StudyError(
-                f"expected trials that can be trained, got {LARGEST_FAILURE} failures in a row, the last ({trial.id}): "
-                f"{trial.message}; correct the study"
+                expected="trials that can be trained",
+                received=f"{LARGEST_FAILURE} failures in a row, the last ({trial.id}): {trial.message}",
+                remedy="correct the study",
             )
 
     def close(self) -> None:

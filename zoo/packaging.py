@@ -127,7 +127,9 @@ def _built(source, temporary, output):
     built = next(temporary.glob("*.whl"), None)
     if built is None:
         reason = one_line(done.stderr[-300:])
-        raise WriteError(f"expected to build a wheel, got {reason!r}; run: pip install pip setuptools wheel")
+        raise WriteError(
+            expected="to build a wheel", received=repr(reason), remedy="run: pip install pip setuptools wheel"
+        )
     try:
         output.mkdir(parents=True, exist_ok=True)
         return atomic_write(output / built.name, lambda target: shutil.copyfile(built, target))

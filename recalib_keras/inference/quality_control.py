@@ -18,8 +18,16 @@ ENTROPY_MARGIN = 1.3
 VOLUME_MARGIN = 1.5
 # Share of the structures' surface; structures that are not cut off touch the edge with single voxels at most.
 EDGE_MARGIN = 0.02
-# A message names at most so many missing structures.
+# A message names at most this many missing structures.
 MOST_NAMES = 3
+# The words that each kind of warning has, also where only its sentence is left, as in a table of volumes.
+KINDS = {
+    "unfamiliar": "the scan looks unlike those the network was trained on",
+    "unusual volume": "the structures have",
+    "structures missing": "in validation every scan showed those missing here",
+    "cut off": "the scan ends inside the structures",
+    "nothing found": "nothing found",
+}
 
 
 class UnfamiliarScanWarning(UserWarning):
@@ -105,28 +113,38 @@ def quality_warnings(statistics: SegmentationStatistics, reference: ReferenceRan
     """
     if not any(statistics.found.values()):
         is_usual = reference is not None and reference.volume_ml[0] == 0
-        return () if is_usual else (f"nothing found: 0 of {counted(len(statistics.found), 'structure')}",)
+        return () if is_usual else (f"{KINDS['nothing found']}: 0 of {counted(len(statistics.found), 'structure')}",)
     if reference is None or not reference.is_of(statistics.found):
         return ()
     checks = (_entropy, _volume, _missing, _edge)
     return tuple(sentence for check in checks if (sentence := check(statistics, reference)))
 
 
+def warning_kinds(sentences: str) -> list[str]:
+    """Returns the kinds of the warnings in a text, keys of `KINDS`.
+
+    Args:
+        sentences: One warning of `quality_warnings`, or several.
+
+    Example:
+        >>> warning_kinds("nothing found: 0 of 3 structures")
+        ['nothing found']
+    """
+    return [kind for kind, words in KINDS.items() if words in sentences]
+
+
 def _entropy(scan, reference):
     # Not `>`, so that an entropy of NaN, from broken probabilities, does not pass.
     if scan.entropy is None or scan.entropy <= ENTROPY_MARGIN * reference.entropy:
         return None
-    return (
-        "the scan looks unlike those the network was trained on: "
-        f"mean entropy {scan.entropy:.2g}, at most {reference.entropy:.2g} in validation"
-    )
+    return f"{KINDS['unfamiliar']}: mean entropy {scan.entropy:.2g}, at most {reference.entropy:.2g} in validation"
 
 
 def _volume(scan, reference):
     least, most = reference.volume_ml
     if least / VOLUME_MARGIN <= scan.volume_ml <= most * VOLUME_MARGIN:
         return None
-    return f"the structures have {_ml(scan.volume_ml)} together, {_ml(least)} to {_ml(most)} in validation"
+    return f"{KINDS['unusual volume']} {_ml(scan.volume_ml)} together, {_ml(least)} to {_ml(most)} in validation"
 
 
 def _missing(scan, reference):
@@ -134,8 +152,8 @@ def _missing(scan, reference):
     if not missing:
         return None
     return (
-        f"{sum(scan.found.values())} of {counted(len(scan.found), 'structure')} found; in validation every scan showed "
-        f"those missing here: {listed(missing, MOST_NAMES)}"
+        f"{sum(scan.found.values())} of {counted(len(scan.found), 'structure')} found; {KINDS['structures missing']}: "
+        f"{listed(missing, MOST_NAMES)}"
     )
 
 
@@ -143,7 +161,7 @@ def _edge(scan, reference):
     if scan.at_edge <= reference.at_edge + EDGE_MARGIN:
         return None
     return (
-        f"the scan ends inside the structures: {scan.at_edge:.0%} of their surface lies on its edge, at most "
+        f"{KINDS['cut off']}: {scan.at_edge:.0%} of their surface lies on its edge, at most "
         f"{reference.at_edge:.0%} in validation"
     )
 

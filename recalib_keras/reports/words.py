@@ -5,39 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# How a warning of `inference.quality_control` goes, its kind in few words, and what it means in plain words.
-MEANINGS = (
-    (
-        "the scan looks unlike those",
-        "unfamiliar",
+from recalib_keras.inference.quality_control import warning_kinds
+
+# What each kind of warning means in plain words.
+MEANINGS = {
+    "unfamiliar": (
         "The network is less sure of its labels than it was for any scan that it was validated on. Another contrast, "
-        "strong noise, motion, or a disease that the training did not show may be the reason. Check all borders.",
+        "strong noise, motion, or a disease that the training did not show may be the reason. Check all borders."
     ),
-    (
-        "the structures have",
-        "unusual volume",
+    "unusual volume": (
         "Taken together, the structures are far larger or smaller than in all scans of the validation. The scan may "
-        "show another part of the body, have a wrong voxel size, or be cut off. Check the size of the voxels first.",
+        "show another part of the body, have a wrong voxel size, or be cut off. Check the size of the voxels first."
     ),
-    (
-        "in validation every scan showed",
-        "structures missing",
+    "structures missing": (
         "The network missed structures that everybody should have. They may lie outside the scan, or the scan may look "
-        "too unfamiliar. Do not use the volumes of these structures.",
+        "too unfamiliar. Do not use the volumes of these structures."
     ),
-    (
-        "the scan ends inside the structures",
-        "cut off",
+    "cut off": (
         "Part of the structures lies outside the scan, so their volumes are too small. Do not compare them with those "
-        "of whole scans.",
+        "of whole scans."
     ),
-    (
-        "nothing found",
-        "nothing found",
+    "nothing found": (
         "There is no label at all. The scan may show another part of the body, or be in another contrast than the "
-        "network knows.",
+        "network knows."
     ),
-)
+}
 OTHER_KIND = "other"
 OTHERWISE = "The labels may be wrong. Look at them before you use the volumes."
 
@@ -66,7 +58,7 @@ def in_plain_words(warnings: Sequence[str]) -> list[Explained]:
     """
     found = []
     for text in warnings:
-        meaning = next((meaning for words, _, meaning in MEANINGS if words in text), OTHERWISE)
+        meaning = next((MEANINGS[kind] for kind in warning_kinds(text)), OTHERWISE)
         found.append(Explained(f"{text[:1].upper()}{text[1:]}.", meaning))
     return found
 
@@ -81,5 +73,4 @@ def kinds(warning: str) -> list[str]:
         >>> kinds("nothing found: 0 of 3 structures"), kinds("blurred"), kinds("")
         (['nothing found'], ['other'], [])
     """
-    found = [kind for words, kind, _ in MEANINGS if words in warning]
-    return found or [OTHER_KIND] * bool(warning)
+    return warning_kinds(warning) or [OTHER_KIND] * bool(warning)

@@ -84,8 +84,8 @@ def with_score_of(weight_set: WeightSet, twin: WeightSet) -> WeightSet:
     for part in ("network", "input", "labels"):
         if getattr(weight_set, part) != getattr(twin, part):
             raise ValueError(f"expected a twin by the same recipe, got {twin.title!r}, which differs in {part}")
-    learned_from = weight_set.score["scans"].rpartition(" ")[2]
-    scans = f"{twin.score['scans']}, by the same training without them (these weights learned from all {learned_from})"
+    learned_from = f"these weights learned from all {weight_set.score['training_scans']}"
+    scans = f"{twin.score['scans']}, by the same training without them ({learned_from})"
     return dataclasses.replace(
         weight_set, score={**twin.score, **weight_set.score, "scans": scans}, typical=twin.typical
     )

@@ -19,7 +19,7 @@ from recalib_keras.training.callbacks.chosen import CallbackRelay, find_callback
 from recalib_keras.training.callbacks.steps import StepMonitor, TorchSeeds, check_weights
 from recalib_keras.training.data.class_balance import ClassShare
 from recalib_keras.training.data.sources import make_source
-from recalib_keras.training.data.split import find_split
+from recalib_keras.training.data.split import Split, find_split
 from recalib_keras.training.distributed.strategy import ONE_DEVICE, Distribution, accelerator
 from recalib_keras.training.early_stopping import has_stalled
 from recalib_keras.training.fine_tuning import start_from
@@ -50,6 +50,7 @@ def train(
     on_data: Callable[[Sequence[ClassShare]], object] = lambda balance: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     use_cache: bool = True,
+    split: Split | None = None,
 ) -> WeightSet:
     """Trains a network, and leaves its best weights and its log in a folder.
 
@@ -74,6 +75,7 @@ def train(
             says what they see.
         use_cache: Whether training scans are prepared once in the cache on disk (`recalib_keras.core.cache`) and read
             from there; otherwise all are kept in memory. The result is the same.
+        split: What `find_split` found for the recipe in `data_root`; None to look now.
 
     Returns:
         The description of the best weights as they are stored, with their score in float32.
@@ -93,7 +95,7 @@ def train(
     keep_memory()
     with distribution.together():
         with run.claimed(resume):
-            split = find_split(recipe, data_root, functools.partial(on_stage, READING_LABELS))
+            split = split or find_split(recipe, data_root, functools.partial(on_stage, READING_LABELS))
             _identify(run, fingerprint(recipe, split, use_cache), distribution)
             made = find_callbacks(recipe)
             with distribution.scope():
@@ -285,7 +287,8 @@ def _describe(recipe, model, validation):
 
 def _without_score(description, run, split):
     """Returns the description of weights that learned from all scans."""
-    score = {"scans": f"no scan: the weights learned from all {len(split.training)}", **_effort(run)}
+    scans = len(split.training)
+    score = {"scans": f"no scan: the weights learned from all {scans}", "training_scans": scans, **_effort(run)}
     return dataclasses.replace(description, sha256=zoo_weights.sha256(run.best.read_bytes()), score=score)
 
 

@@ -77,8 +77,9 @@ class Grid(Possible, keras_tuner.Oracle):
         for hyperparameter in self.hyperparameters.space:
             if isinstance(getattr(hyperparameter, "min_value", 0), float):
                 raise RecordError(
-                    f"expected a grid of single values, got the range {hyperparameter.name}; give it a `step`, list "
-                    "its values, or choose another algorithm"
+                    expected="a grid of single values",
+                    received=f"the range {hyperparameter.name}",
+                    remedy="give it a `step`, list its values, or choose another algorithm",
                 )
         size = count_mixes(self.hyperparameters.space)
         if min(size, most_trials or size) > LARGEST_GRID:

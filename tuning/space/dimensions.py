@@ -215,7 +215,10 @@ def read_dimensions(table: Mapping[str, Any], where: str) -> tuple[tuple[Dimensi
         dimension = _read(name, value, f"{where}: {name}")
         if dimension.key in fixed or dimension.key in [other.key for other in dimensions]:
             raise RecordError(
-                f"{where}: expected {dimension.key} once, got it twice, once by its short name; remove one of the two"
+                part=where,
+                expected=f"{dimension.key} once",
+                received="it twice, once by its short name",
+                remedy="remove one of the two",
             )
         if dimension.options is not None and len(dimension.options) == 1:
             fixed[dimension.key] = dimension.options[0]

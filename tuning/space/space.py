@@ -134,8 +134,10 @@ class Space:
         sizes = {name: len(self._by_name[name].options or ()) for name in names & self._by_name.keys()}
         if math.prod(sizes.values()) > MOST_MIXES:
             raise RecordError(
-                f"{where}: expected at most {MOST_MIXES} mixes of {', '.join(sorted(sizes))}, got "
-                f"{math.prod(sizes.values())}; give fewer values, or a larger `step`"
+                part=where,
+                expected=f"at most {MOST_MIXES} mixes of {', '.join(sorted(sizes))}",
+                received=str(math.prod(sizes.values())),
+                remedy="give fewer values, or a larger `step`",
             )
 
     def _find_cases(self, dimension):

@@ -42,7 +42,9 @@ def measure(cost: str, recipe: Mapping[str, Any], data_root: str | os.PathLike) 
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StudyError(
-            f"expected the cost of a network ({cost}), got a process that failed ({last}); search without `cost`"
+            expected=f"the cost of a network ({cost})",
+            received=f"a process that failed ({last})",
+            remedy="search without `cost`",
         )
     return json.loads(done.stdout.splitlines()[-1])[cost]
 

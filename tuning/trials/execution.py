@@ -58,8 +58,8 @@ def execute(
 
     folder, message, stopped = Path(folder), "", ""
     recipe = from_mapping(Recipe, {**task["recipe"], "seed": seed}, f"trial {task['trial']}")
-
-    _remove_other(folder, fingerprint(recipe, find_split(recipe, data_root), use_cache=True))
+    split = find_split(recipe, data_root)
+    _remove_other(folder, fingerprint(recipe, split, use_cache=True))
 
     def on_epoch(line):
         lines = read_lines(folder, task["objective"])
@@ -69,7 +69,7 @@ def execute(
 
     try:
         if not end_of(read_lines(folder, task["objective"]), task):
-            train(recipe, folder, data_root, resume=True, on_epoch=on_epoch)
+            train(recipe, folder, data_root, resume=True, on_epoch=on_epoch, split=split)
     except _Over:
         pass
     except DivergedError as error:

@@ -93,7 +93,9 @@ def read(folder: str | os.PathLike) -> dict[str, Any]:
     path = Path(folder) / STATE
     if not path.exists():
         raise StudyError(
-            f"expected a study in {folder}, got a folder without {STATE}; run the study first, see recalib tune --help"
+            expected=f"a study in {folder}",
+            received=f"a folder without {STATE}",
+            remedy="run the study first, see recalib tune --help",
         )
     try:
         content = json.loads(read_file(path, "the state of a study", StudyError, DAMAGED))

@@ -76,8 +76,9 @@ class DaskPool(Pool):
         """
         if self.client.status != "running":
             raise ClusterError(
-                f"expected the scheduler at {self.client.scheduler.address} to stay, got no connection any more; start "
-                "it again, and then this command: it resumes"
+                expected=f"the scheduler at {self.client.scheduler.address} to stay",
+                received="no connection any more",
+                remedy="start it again, and then this command: it resumes",
             )
         try:
             return list(self.client.nthreads())
@@ -229,18 +230,23 @@ class _Spread:
 
     def _given_up(self, key):
         item = self.running.pop(key).item
-        error = ClusterError(f"expected a worker to finish it, got {MOST_LOSSES} workers that died of it")
+        error = ClusterError(
+            expected="a worker to finish it", received=f"{MOST_LOSSES} workers that died while working on it"
+        )
         return Done(item, error=error, is_lost=True)
 
     def _error(self, running):
         if running.future.status == "cancelled":
             self.pool.workers()  # raises if the scheduler has gone
-            return ClusterError("expected a result, got a task that was cancelled on the cluster; run it again")
+            return ClusterError(
+                expected="a result", received="a task that was cancelled on the cluster", remedy="run it again"
+            )
         error = running.future.exception()
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == __package__.split(".")[0]:
             raise ClusterError(
-                f"expected the same version of recalib-keras on every worker, got one without {error.name}; install it "
-                "there"
+                expected="the same version of recalib-keras on every worker",
+                received=f"one without {error.name}",
+                remedy="install it there",
             ) from error
         return error
 
@@ -298,8 +304,10 @@ def _own(workers):
             )
         except RuntimeError as error:
             raise ClusterError(
-                f"expected {workers.count} worker processes, got {error}; in a script of your own, start the work "
-                'below if __name__ == "__main__": and save the script to a file'
+                expected=f"{workers.count} worker processes",
+                received=str(error),
+                remedy='in a script of your own, start the work below if __name__ == "__main__": and save the script '
+                "to a file",
             ) from error
         cluster = stack.enter_context(started)
         client = stack.enter_context(Client(cluster, security=security, set_as_default=False))
@@ -321,8 +329,9 @@ def _theirs(workers):
         client = Client(**options, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise ClusterError(
-            f"expected a Dask scheduler at {where}, got {type(error).__name__}: {error}; start one with "
-            "`dask scheduler`, and check the address and Dask's TLS configuration"
+            expected=f"a Dask scheduler at {where}",
+            received=f"{type(error).__name__}: {error}",
+            remedy="start one with `dask scheduler`, and check the address and Dask's TLS configuration",
         ) from error
     with client:
         _check_encrypted(client.scheduler.address)

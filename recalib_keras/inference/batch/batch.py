@@ -15,7 +15,7 @@ from recalib_keras.evaluation import OverlayStyle
 from recalib_keras.evaluation.figures.canvas import import_matplotlib
 from recalib_keras.inference.batch.label_files import find_scans, label_files, part_of
 from recalib_keras.inference.batch.outputs import LABELS_ALONE, Outputs
-from recalib_keras.inference.batch.scan_task import Reporter, ScanOutcome, ScanTask, segment_scan
+from recalib_keras.inference.batch.scan_task import Reporter, ScanOptions, ScanOutcome, ScanTask, segment_scan
 from recalib_keras.inference.batch.volume_table import VolumeTable
 from recalib_keras.inference.segmenter import Segmenter
 from recalib_keras.inference.sliding_window.predict import Progress
@@ -101,15 +101,17 @@ def segment_all(
     """
     if channels is None:
         channels = segmenter.input.num_channels if isinstance(segmenter, Segmenter) else 1
-    options: dict[str, Any] = {
-        "volume": volume,
-        "overwrite": overwrite,
-        "draw_overlays": draw_overlays,
-        "outputs": outputs,
-        "reporter": reporter,
-        "channels": channels,
-    }
-    batch = Batch(scans, output, part=part, **options)
+    batch = Batch(
+        scans,
+        output,
+        volume=volume,
+        overwrite=overwrite,
+        draw_overlays=draw_overlays,
+        outputs=outputs,
+        reporter=reporter,
+        channels=channels,
+        part=part,
+    )
     return batch.run(segmenter, on_scan=on_scan, progress=progress, workers=workers)
 
 
@@ -134,6 +136,7 @@ class Batch:
 
     Attributes:
         targets: Pairs of a scan and its label map, both paths.
+        options: What is made of each scan.
         table: The table of volumes.
 
     Raises:
@@ -165,10 +168,10 @@ class Batch:
         self.targets = part_of(targets, part)
         self._sidecars = {} if sidecars is None else {labels: own for (_, labels), own in zip(targets, sidecars)}
         self.table = VolumeTable(folder / TABLE)
-        self.volume, self.overwrite, self.outputs, self.reporter = volume, overwrite, outputs, reporter
-        self.draw_overlays = OverlayStyle() if draw_overlays is True else (draw_overlays or None)
-        if self.draw_overlays is not None:
+        style = OverlayStyle() if draw_overlays is True else (draw_overlays or None)
+        if style is not None:
             import_matplotlib()  # if it is missing, the batch stops before the first scan
+        self.options = ScanOptions(volume, overwrite, style, outputs, reporter)
 
     def run(
         self,
@@ -194,7 +197,7 @@ class Batch:
             ImportError: Workers are asked for, and Dask is not installed.
         """
         if isinstance(segmenter, Segmenter):
-            self.outputs.chosen(segmenter.labels)
+            self.options.outputs.chosen(segmenter.labels)
         workers, outcomes, fresh, written = workers or Workers(), {}, [], time.monotonic()
         items = ((segmenter, task) for task in self._tasks(progress if workers.is_here else None))
         with open_pool(workers) as pool:
@@ -223,18 +226,10 @@ class Batch:
     def _tasks(self, progress) -> Iterator[ScanTask]:
         folder = Path(os.path.abspath(self.table.path.parent))
         known = self.table.rows_by_label_map()
-        options: dict[str, Any] = {
-            "volume": self.volume,
-            "overwrite": self.overwrite,
-            "draw_overlays": self.draw_overlays,
-            "outputs": self.outputs,
-            "reporter": self.reporter,
-        }
         for scan, labels in self.targets:
             sidecar = self._sidecars.get(labels, {})
-            task = ScanTask(
-                scan, labels, folder, command=shlex.join(sys.argv), sidecar=sidecar, progress=progress, **options
-            )
+            command = shlex.join(sys.argv)
+            task = ScanTask(scan, labels, folder, self.options, command=command, sidecar=sidecar, progress=progress)
             yield dataclasses.replace(task, rows=known.get(task.labelled("").labels, ()))
 
     def _write(self, finished):

@@ -64,6 +64,25 @@ class ScanOutcome:
 
 
 @dataclass(frozen=True)
+class ScanOptions:
+    """What is made of each scan of a batch.
+
+    Args:
+        volume: Index of the volume to take from a 4-D scan.
+        overwrite: Whether to segment again if labels exist already.
+        draw_overlays: How to draw a picture too, or None.
+        outputs: What is made beside the label map.
+        reporter: Makes the page of the scan; None for no page.
+    """
+
+    volume: int | None = None
+    overwrite: bool = False
+    draw_overlays: evaluation.OverlayStyle | None = None
+    outputs: Outputs = LABELS_ALONE
+    reporter: Reporter | None = None
+
+
+@dataclass(frozen=True)
 class ScanTask:
     """One scan of a batch, with all that a worker needs to know of it.
 
@@ -71,29 +90,21 @@ class ScanTask:
         scan: Path of the scan.
         labels: Path of its label map.
         folder: Folder of the table of volumes.
+        options: What is made of it.
         rows: What the table says about the label map.
-        volume: Index of the volume to take from a 4-D scan.
-        overwrite: Whether to segment again if labels exist already.
-        draw_overlays: How to draw a picture too, or None.
-        reporter: Makes the page of the scan; None for no page.
         command: The command that was typed, for the manifest.
         sidecar: Further keys of the manifest.
         progress: Wraps the sequence of windows, such as a progress bar; only in this process.
-        outputs: What is made beside the label map.
     """
 
     scan: Path
     labels: Path
     folder: Path
+    options: ScanOptions
     rows: Sequence[Mapping[str, str]] = ()
-    volume: int | None = None
-    overwrite: bool = False
-    draw_overlays: evaluation.OverlayStyle | None = None
-    reporter: Reporter | None = None
     command: str = ""
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
-    outputs: Outputs = LABELS_ALONE
 
     def finish(self, segmenter: Segmenter) -> ScanOutcome:
         """Makes the label map, its manifest, its maps, its picture and its page, as far as they are missing.
@@ -106,13 +117,13 @@ class ScanTask:
             RecordError: The labels were made from another scan, or in another way.
             WriteError: The labels cannot be written.
         """
-        made_by = segmenter.name + ("" if self.volume is None else f", volume {self.volume}")
+        made_by = segmenter.name + ("" if self.options.volume is None else f", volume {self.options.volume}")
         made_by += ", averaged with the mirror image" * segmenter.flips
-        made_by += self.outputs.in_words(segmenter.labels) + _terms(segmenter)
-        if not self.labels.exists() or self.overwrite:
+        made_by += self.options.outputs.in_words(segmenter.labels) + _terms(segmenter)
+        if not self.labels.exists() or self.options.overwrite:
             return self._segmented(segmenter, made_by)
         self._check_made_by(made_by)
-        if self.outputs.are_missing(self.labels, self._manifest_by(made_by), segmenter.predictions):
+        if self.options.outputs.are_missing(self.labels, self._manifest_by(made_by), segmenter.predictions):
             return self._segmented(segmenter, made_by)
         return self._found(segmenter, made_by)
 
@@ -122,21 +133,27 @@ class ScanTask:
 
     def _segmented(self, segmenter, made_by):
         """Segments the scan and writes all that is wanted of it."""
-        if self.outputs.dicom_seg:
-            check_series(self.scan, self.volume)
+        if self.options.outputs.dicom_seg:
+            check_series(self.scan, self.options.volume)
         times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
         scan = self._timed(times, "read", lambda: self._read(segmenter))
         segmentation = self._timed(times, "segment", lambda: self._segment(segmenter, scan))
-        if not (self.draw_overlays or self.reporter):
+        if not (self.options.draw_overlays or self.options.reporter):
             scan = None  # a large scan need not stay in memory beside its labels
         manifest = manifest_of(
-            segmenter, segmentation, relative(self.scan, self.labels.parent), made_by, self.command, times, self.volume
+            segmenter,
+            segmentation,
+            relative(self.scan, self.labels.parent),
+            made_by,
+            self.command,
+            times,
+            self.options.volume,
         )
         # The label map last, and the manifest just before it: it holds what only the segmentation knows, and says which
         # maps belong to these labels. A batch that is killed before the label map is in place segments the scan again.
         maps = segmentation.maps.items()
         manifest["maps"] = {name: write_map(self.labels, one, self.sidecar) for name, one in maps}
-        if self.outputs.dicom_seg:
+        if self.options.outputs.dicom_seg:
             manifest[DICOM_SEG] = self._write_dicom(segmentation, made_by)
         write_manifest(self.labels, {**self.sidecar, **manifest})
         try:
@@ -144,31 +161,39 @@ class ScanTask:
         except Exception:
             manifest_path(self.labels).unlink(missing_ok=True)
             raise
-        if self.draw_overlays:
+        if self.options.draw_overlays:
             self._draw(scan, segmentation)
-        if self.reporter:
-            self.reporter.write(_shown(scan), segmentation, self.labels)
+        if self.options.reporter:
+            self.options.reporter.write(_shown(scan), segmentation, self.labels)
         entropies = {} if segmentation.uncertainty is None else dict(segmentation.uncertainty.by_structure)
         engines = sorted({" in ".join(filter(None, named(engine))) for engine in segmenter.engines})
-        warnings = tuple(segmentation.warnings)
-        return ScanOutcome(
-            self.scan, self.labels, True, segmentation.volumes, warnings, None, made_by, engines, entropies
+        return self._outcome(
+            segmentation,
+            made_by,
+            is_new=True,
+            warnings=tuple(segmentation.warnings),
+            engines=engines,
+            entropies=entropies,
         )
 
+    def _outcome(self, segmentation, made_by, **known):
+        return ScanOutcome(self.scan, self.labels, volumes=segmentation.volumes, made_by=made_by, **known)
+
     def _segment(self, segmenter, scan):
+        outputs = self.options.outputs
         return segmenter(
             scan,
             progress=self.progress,
-            structures=self.outputs.structures,
-            probabilities=self.outputs.probabilities,
-            uncertainty_maps=self.outputs.uncertainty,
-            largest_component=self.outputs.largest_component,
+            structures=outputs.structures,
+            probabilities=outputs.probabilities,
+            uncertainty_maps=outputs.uncertainty,
+            largest_component=outputs.largest_component,
             scratch=self.labels.parent,
         )
 
     def _write_dicom(self, segmentation, made_by):
         path, structures = dicom_path(self.labels), segmentation.structures
-        return write_dicom_seg(path, segmentation.labels, structures, self.scan, self.volume, made_by).name
+        return write_dicom_seg(path, segmentation.labels, structures, self.scan, self.options.volume, made_by).name
 
     def _manifest_by(self, made_by):
         """Returns the manifest of the label map; an empty one, if something else has made it."""
@@ -182,28 +207,28 @@ class ScanTask:
         return result
 
     def _read(self, segmenter):
-        return read_scan(self.scan, segmenter.input, self.volume)
+        return read_scan(self.scan, segmenter.input, self.options.volume)
 
     def _check_made_by(self, made_by):
         for row in self.rows:
             of = os.path.abspath(self.folder / row["scan"])
             if (of, row["made_by"]) != (os.path.abspath(self.scan), made_by):
                 raise RecordError(
-                    f"expected {row['labels']} to be the labels of {self.scan} by {made_by}, got those of "
-                    f"{of} by {row['made_by']} according to the table of volumes in {self.folder}; choose "
-                    "another output folder (-o), or overwrite them (--overwrite)"
+                    expected=f"{row['labels']} to be the labels of {self.scan} by {made_by}",
+                    received=f"those of {of} by {row['made_by']} according to the table of volumes in {self.folder}",
+                    remedy="choose another output folder (-o), or overwrite them (--overwrite)",
                 )
 
     def _found(self, segmenter, made_by):
         """Returns the labels that exist already, with what is known of them; makes picture and page if missing."""
         segmentation = Segmentation(
             volumes.read_labels(self.labels),
-            (segmenter.labels[0], *self.outputs.chosen(segmenter.labels)),
+            (segmenter.labels[0], *self.options.outputs.chosen(segmenter.labels)),
             reference_range=segmenter.reference_range,
             own_asymmetry=segmenter.own_asymmetry,
         )
-        has_picture = not self.draw_overlays or picture(self.labels, self.draw_overlays.format).exists()
-        has_page = self.reporter is None or not self.reporter.is_missing(self.labels)
+        has_picture = not self.options.draw_overlays or picture(self.labels, self.options.draw_overlays.format).exists()
+        has_page = self.options.reporter is None or not self.options.reporter.is_missing(self.labels)
         if not self.rows or not has_picture or not has_page:
             scan = self._read(segmenter)
             if not segmentation.grid.coincides(scan.grid):
@@ -216,14 +241,14 @@ class ScanTask:
         if not has_picture:
             self._draw(scan, segmentation)
         manifest = self._manifest_by(made_by)
-        if self.outputs.dicom_seg and not (DICOM_SEG in manifest and dicom_path(self.labels).exists()):
+        if self.options.outputs.dicom_seg and not (DICOM_SEG in manifest and dicom_path(self.labels).exists()):
             written = {DICOM_SEG: self._write_dicom(segmentation, made_by)}
             if manifest:
                 write_manifest(self.labels, {**manifest, **written})
         if not has_page:
-            self.reporter.write(_shown(scan), segmentation, self.labels)
+            self.options.reporter.write(_shown(scan), segmentation, self.labels)
         warnings, entropies = self._remembered(segmentation, made_by)
-        return ScanOutcome(self.scan, self.labels, False, segmentation.volumes, warnings, None, made_by, (), entropies)
+        return self._outcome(segmentation, made_by, warnings=warnings, entropies=entropies)
 
     def _remembered(self, segmentation, made_by):
         """Returns warnings and entropies of labels that exist: those of the table or manifest, if they are the same."""
@@ -240,8 +265,8 @@ class ScanTask:
         return tuple(manifest["warnings"]), entropies
 
     def _draw(self, scan, segmentation):
-        path = picture(self.labels, self.draw_overlays.format)
-        evaluation.overlay(scan, segmentation.labels, segmentation.structures, path, self.draw_overlays.slices)
+        path = picture(self.labels, self.options.draw_overlays.format)
+        evaluation.overlay(scan, segmentation.labels, segmentation.structures, path, self.options.draw_overlays.slices)
 
 
 def _terms(segmenter):

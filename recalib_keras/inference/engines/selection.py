@@ -153,6 +153,7 @@ class Undecided:
 def _disagreement(found):
     shares = ", ".join(f"{choice} {agreement.same_labels:.2%}" for choice, agreement in found.items())
     return EngineError(
-        f"expected the labels of Keras in float32, got this share of them: {shares}; use the engine 'keras' with "
-        "precision 'float32'"
+        expected="the labels of Keras in float32",
+        received=f"this share of them: {shares}",
+        remedy="use the engine 'keras' with precision 'float32'",
     )
