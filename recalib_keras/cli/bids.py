@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recalib_keras.cli.messages import print_line, shown_steps
+from recalib_keras.cli.messages import print_line
 from recalib_keras.cli.options import use_device, workers_of
-from recalib_keras.cli.progress import open_progress
 from recalib_keras.cli.segmentation_options import (
     add_segmentation_arguments,
     batch_options,
     labels_of,
-    segmenter_of,
+    run_batch,
     weight_sets_of,
 )
 from recalib_keras.core.messages import counted, printable
@@ -69,11 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_line("bids", f"{missing}; run: pip install bids-validator-deno")
     scans = bids.find_scans(arguments.bids_dir, arguments.participant_label, arguments.session_id)
     report = _segment(arguments, scans)
-    for outcome in report.outcomes:
-        if outcome.error is not None:
-            print_line("bids", outcome.error, outcome.scan)
-        elif outcome.warnings:
-            print_line("bids", f"{outcome.scan}: {'; '.join(outcome.warnings)}")
+    for outcome in report.failed:
+        print_line("bids", outcome.error, outcome.scan)
     done = len(report.outcomes) - len(report.failed)
     print(printable(f"labels of {counted(done, 'scan')} in {arguments.output_dir}"))
     if arguments.report and done:
@@ -100,11 +96,4 @@ def _segment(arguments, scans):
     )
     shown = (labels[0], *options["outputs"].chosen(labels))
     bids.write_description(arguments.output_dir, arguments.bids_dir, preset, shown)
-    progress = open_progress("bids", [scan.path for scan in scans], with_windows=workers.is_here)
-    with shown_steps("bids", progress.write, progress.level):
-        try:
-            return batch.run(
-                segmenter_of(arguments, workers), lambda outcome: progress.finished(), progress.windows, workers
-            )
-        finally:
-            progress.close()
+    return run_batch("bids", batch, arguments, workers)

@@ -3,13 +3,12 @@
 import argparse
 from pathlib import Path
 
-from recalib_keras.cli.messages import ERRORS, format_line, print_line, shown_steps
+from recalib_keras.cli.messages import ERRORS, print_line
 from recalib_keras.cli.options import use_device, workers_of
-from recalib_keras.cli.progress import open_progress
 from recalib_keras.cli.segmentation_options import (
     add_segmentation_arguments,
     batch_options,
-    segmenter_of,
+    run_batch,
     weight_sets_of,
 )
 from recalib_keras.core.messages import printable
@@ -62,20 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     is_single = len(batch.targets) == 1 and workers.is_here
     outcomes: list = []
-    progress = open_progress("segment", [scan for scan, _ in batch.targets], with_windows=workers.is_here)
-
-    def on_scan(outcome):
-        outcomes.append(outcome)
-        if outcome.warnings:
-            progress.write(format_line("segment", f"{outcome.scan}: {'; '.join(outcome.warnings)}"))
-        progress.finished()
-
-    with shown_steps("segment", progress.write, progress.level):
-        try:
-            batch.run(segmenter_of(arguments, workers), on_scan, progress.windows, workers)
-        finally:
-            progress.close()
-            _report(batch, outcomes, is_single)
+    try:
+        run_batch("segment", batch, arguments, workers, outcomes.append)
+    finally:
+        _report(batch, outcomes, is_single)
     if arguments.report:
         _print_pages(batch, outcomes)
     if arguments.wide and batch.table.path.exists():

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from recalib_keras.cli.messages import format_line, shown_steps
 from recalib_keras.cli.options import (
     add_device_argument,
     add_flip_argument,
@@ -20,10 +21,11 @@ from recalib_keras.cli.options import (
     reporter_of,
     structure_names,
 )
+from recalib_keras.cli.progress import open_progress
 
 if TYPE_CHECKING:
     from recalib_keras.core.spreading.pool import Workers
-    from recalib_keras.inference import Outputs, Segmenter
+    from recalib_keras.inference import Batch, BatchReport, Outputs, ScanOutcome, Segmenter
     from recalib_keras.zoo import Label, WeightSet
 
 
@@ -102,6 +104,37 @@ def batch_options(arguments: Namespace, weight_sets: Sequence[WeightSet], dicom_
         "reporter": reporter_of(arguments),
         "channels": weight_sets[0].input.num_channels,
     }
+
+
+def run_batch(
+    command: str,
+    batch: Batch,
+    arguments: Namespace,
+    workers: Workers,
+    on_scan: Callable[[ScanOutcome], object] = lambda outcome: None,
+) -> BatchReport:
+    """Segments the scans of a batch, and shows the progress and the warnings about each scan meanwhile.
+
+    Args:
+        command: Name of the command.
+        batch: The batch.
+        arguments: The parsed arguments of the command.
+        workers: Where scans are segmented.
+        on_scan: Called with the outcome of each scan.
+    """
+    progress = open_progress(command, [scan for scan, _ in batch.targets], with_windows=workers.is_here)
+
+    def show(outcome):
+        on_scan(outcome)
+        if outcome.warnings:
+            progress.write(format_line(command, f"{outcome.scan}: {'; '.join(outcome.warnings)}"))
+        progress.finished()
+
+    with shown_steps(command, progress.write, progress.level):
+        try:
+            return batch.run(segmenter_of(arguments, workers), show, progress.windows, workers)
+        finally:
+            progress.close()
 
 
 def segmenter_of(arguments: Namespace, workers: Workers) -> Segmenter | Callable[[], Segmenter]:

@@ -114,9 +114,24 @@ class EncoderDecoder(keras.Model):
         name: str | None = None,
     ):
         given = Architecture(
-            *(input_shape, num_classes, levels, filters, kernel_size, normalization, upsampling, dropout),
-            *(recalibration, recalibration_args, positions, skip, patch_size, head_filters, classifier_activation),
-            *(pool_sizes, data_format, convention),
+            input_shape=input_shape,
+            num_classes=num_classes,
+            levels=levels,
+            filters=filters,
+            kernel_size=kernel_size,
+            normalization=normalization,
+            upsampling=upsampling,
+            dropout=dropout,
+            recalibration=recalibration,
+            recalibration_args=recalibration_args,
+            positions=positions,
+            skip=skip,
+            patch_size=patch_size,
+            head_filters=head_filters,
+            classifier_activation=classifier_activation,
+            pool_sizes=pool_sizes,
+            data_format=data_format,
+            convention=convention,
         )
         architecture = given.completed(self.planar_kernel_size, self.default_normalization, self.default_upsampling)
         policy = keras.dtype_policies.get(dtype) if dtype is not None else keras.config.dtype_policy()

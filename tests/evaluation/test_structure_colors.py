@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from recalib_keras.core.color_vision import difference, is_visible_on_grey
 from recalib_keras.evaluation import Structure
+from recalib_keras.evaluation.figures.color_vision import difference, is_visible_on_grey
 from recalib_keras.evaluation.figures.structure_colors import as_shown
 
 

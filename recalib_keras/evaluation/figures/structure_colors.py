@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recalib_keras.core.color_vision import told_apart
 from recalib_keras.core.colors import Color, distinct_color
+from recalib_keras.evaluation.figures.color_vision import told_apart
 from recalib_keras.evaluation.structures import StructureLike, without_side
 
 SAME_COLOR = 2  # of 255: in FreeSurfer's table the left and the right pallidum differ by 1
@@ -32,7 +32,7 @@ class ShownStructure:
 
 
 def as_shown(structures: Sequence[StructureLike]) -> list[ShownStructure]:
-    """Returns structures in colours that can be told apart on a scan; see `recalib_keras.core.color_vision`.
+    """Returns structures in colours that can be told apart on a scan; see `color_vision`.
 
     Tables of colours have white for white matter and dark grey for fluid, which cannot be seen on a scan, and several
     colours that look alike. The two sides of a structure share a colour if they do so in the table.

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from recalib_keras.core.color_vision import VISIONS, difference, is_visible_on_grey, oklab, told_apart
 from recalib_keras.core.colors import FIRST_COLORS, distinct_color
+from recalib_keras.evaluation.figures.color_vision import VISIONS, difference, is_visible_on_grey, oklab, told_apart
 
 # Of FreeSurfer's table: white matter, fluid, cortex, left pallidum, cerebellum cortex and accumbens (two oranges).
 FREESURFER = [(245, 245, 245), (60, 60, 60), (205, 62, 78), (12, 48, 255), (230, 148, 34), (255, 165, 0)]
