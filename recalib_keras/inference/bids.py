@@ -92,7 +92,7 @@ def find_scans(
 
     Raises:
         ImportError: bids2table is not installed.
-        RecordError: The folder is no data set, a label is unknown, or no scan is left.
+        RecordError: The folder is not a data set, a label is unknown, or no scan is left.
     """
     check_dataset(folder)
     try:
@@ -136,7 +136,7 @@ def check_dataset(folder: str | os.PathLike) -> None:
         folder: The folder.
 
     Raises:
-        RecordError: It has none, or one that is no JSON.
+        RecordError: It has none, or one that is not JSON.
     """
     path = Path(folder) / DESCRIPTION
     content = read_file(path, "the description of a BIDS data set", RecordError, "give the folder of the data set")
@@ -144,7 +144,7 @@ def check_dataset(folder: str | os.PathLike) -> None:
         json.loads(content)
     except ValueError as error:
         raise RecordError(
-            file=path, expected="JSON", received=f"a file that is none ({error})", remedy="correct it"
+            file=path, expected="JSON", received=f"a file that is not JSON ({error})", remedy="correct it"
         ) from None
 
 

@@ -18,7 +18,7 @@ ENTROPY_MARGIN = 1.3
 VOLUME_MARGIN = 1.5
 # Share of the structures' surface; structures that are not cut off touch the edge with single voxels at most.
 EDGE_MARGIN = 0.02
-# A message names at most so many missing structures.
+# A message names at most this many missing structures.
 MOST_NAMES = 3
 
 

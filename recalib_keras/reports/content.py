@@ -15,7 +15,7 @@ from recalib_keras.inference.quality_control import ENTROPY_MARGIN, VOLUME_MARGI
 from recalib_keras.zoo import Label, ReferenceRange
 from recalib_keras.zoo.own_asymmetry import Spread
 
-# An asymmetry is more than the network's own from so many standard deviations between versions of the template.
+# An asymmetry is more than the network's own from this many standard deviations between versions of the template.
 BEYOND = 2
 
 

@@ -83,7 +83,7 @@ def test_labels_of_the_same_names_get_the_same_numbers(msd_folder, write_nifti):
     assert np.array_equal(labels.array, np.array([0, 300, 6, 0])[truth]) and labels.array.dtype == np.uint16
 
 
-def test_a_number_without_a_name_is_told(msd_folder):
+def test_a_number_without_a_name_is_reported(msd_folder):
     (scan,), _ = renumber(find_scans(msd_folder("a", label=9)), {1: "spleen"}, ORGANS)
     with pytest.raises(
         DatasetError, match=r"a\.nii\.gz: expected the label numbers \[0, 1\], got \[9\] too; name them"

@@ -141,7 +141,7 @@ class Batch:
         WriteError: If the folder cannot be written.
         RecordError: If the folder has another kind of `volumes.csv`.
         ImportError: If overlays are wanted and matplotlib is not installed, or DICOM and highdicom is not.
-        VolumeError: If a DICOM Segmentation object is wanted of a scan that is no DICOM.
+        VolumeError: If a DICOM Segmentation object is wanted of a scan that is not DICOM.
     """
 
     def __init__(
