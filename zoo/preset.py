@@ -251,7 +251,7 @@ class Preset:
         folder: Holds `preset.json`.
 
     Raises:
-        RecordError: A name is not allowed, or an ensemble is none of the weight sets.
+        RecordError: A name is not allowed, or an ensemble is not of the preset's weight sets.
     """
 
     name: str

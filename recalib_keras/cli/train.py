@@ -232,7 +232,7 @@ def _folds(text):
 
 
 def _tell_speed(recipe):
-    """Says what a training without a GPU should know: 3-D convolutions are slow on JAX, bfloat16 on most processors."""
+    """Warns of what is slow without a GPU: 3-D convolutions on JAX, and bfloat16 on most processors."""
     import keras
 
     from recalib_keras.training.distributed.strategy import accelerator

@@ -176,7 +176,7 @@ def validate(folder: str | os.PathLike) -> bool:
 
 
 def _errors(report):
-    """Returns what the validator found wrong, with the file, from its report in JSON; nothing if it is none."""
+    """Returns the errors in the validator's report, each with its file; none if the report is not its JSON."""
     try:
         issues = json.loads(report)["issues"]["issues"]
         wrong = [issue for issue in issues if issue["severity"] == "error"]

@@ -92,7 +92,7 @@ def test_a_number_without_a_name_is_reported(msd_folder):
 
 
 def test_a_set_of_other_structures_is_refused(msd_folder):
-    message = "expected a set with labels of liver, left kidney, spleen, got lung, Herz; name its numbers as the former"
+    message = "expected a set with labels of liver, left kidney, spleen, got lung, Herz; use the same names"
     with pytest.raises(ValueError, match=message):
         renumber(find_scans(msd_folder("a")), {0: "background", 1: "lung", 2: "Herz"}, ORGANS)
 

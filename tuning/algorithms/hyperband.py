@@ -58,7 +58,7 @@ class Hyperband(Possible, oracles.HyperbandOracle):
         super().set_state(state)
         held = {item["id"] for bracket in self._brackets for turn in bracket["rounds"] for item in turn}
         if lost := held - self.trials.keys():
-            raise ValueError(f"expected rounds of trials that exist, got {', '.join(sorted(lost))}; start a new study")
+            raise ValueError(f"expected rounds of trials that exist, got {', '.join(sorted(map(str, lost)))}")
 
     def _new_mix(self, trial_id, bracket):
         """Returns a new mix for a bracket's first round, or None if the round is full or the space used up."""

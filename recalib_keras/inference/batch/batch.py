@@ -189,7 +189,7 @@ class Batch:
 
         Raises:
             RecordError: The segmenter has no structure of a name that is asked for.
-            TypeError: Workers cannot open the segmenter, since it is none of a preset.
+            TypeError: Workers cannot open the segmenter, since it is not that of a preset.
             ClusterError: The cluster cannot be reached.
             ImportError: Workers are asked for, and Dask is not installed.
         """
