@@ -1,9 +1,9 @@
-"""Checks which rooms of the package import which, and that no imports form a circle.
+"""Checks which folders of the package import which, and that no imports form a circle.
 
     python -m tests.doors
 
-A room may import rooms of earlier levels, but no other room of its own level and none of a later level. Imports inside
-functions count, too. CONTRIBUTING.md lists the same levels.
+A folder may import folders of earlier levels, but no other folder of its own level and none of a later level. Imports
+inside functions count, too. CONTRIBUTING.md lists the same levels.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "recalib_keras"
-# The rooms, lowest level first.
+# The folders, lowest level first.
 LEVELS = (
     ("core",),
     ("layers", "volumes", "transforms", "pipeline"),
@@ -24,9 +24,9 @@ LEVELS = (
     ("tuning",),
     ("cli",),
 )
-# Modules beside the rooms, at the top of the package: they name classes of any room and import none.
+# Modules beside the folders, at the top of the package: they name classes of any folder and import none.
 BESIDE = {"registration"}
-# Rooms that may import less than their level allows.
+# Folders that may import less than their level allows.
 NARROWER = {"layers": {"core"}, "models": {"core", "layers"}}
 
 
@@ -43,23 +43,25 @@ def read_imports(root: Path) -> dict[str, set[str]]:
 
 
 def forbidden(imports: dict[str, set[str]]) -> list[str]:
-    """Returns a line for each import of a room that is not on an earlier level."""
-    level_of = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+    """Returns a line for each import of a folder that is not on an earlier level."""
+    level_of = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
     found = []
     for module, targets in sorted(imports.items()):
-        room = _room(module)
-        if room is None:
+        folder = _folder(module)
+        if folder is None:
             continue
-        if room not in level_of:
-            found.append(f"{module}: expected a room of tests/doors.py, got {room!r}; add it to LEVELS")
+        if folder not in level_of:
+            found.append(f"{module}: expected a folder of tests/doors.py, got {folder!r}; add it to LEVELS")
             continue
-        allowed = {other for other, level in level_of.items() if level < level_of[room]} & NARROWER.get(
-            room, set(level_of)
+        allowed = {other for other, level in level_of.items() if level < level_of[folder]} & NARROWER.get(
+            folder, set(level_of)
         )
         for target in sorted(targets):
-            other = _room(target)
-            if other not in (None, room) and other not in allowed:
-                found.append(f"{module}: expected imports from {', '.join(sorted(allowed)) or 'no room'}, got {target}")
+            other = _folder(target)
+            if other not in (None, folder) and other not in allowed:
+                found.append(
+                    f"{module}: expected imports from {', '.join(sorted(allowed)) or 'no folder'}, got {target}"
+                )
     return found
 
 
@@ -95,7 +97,7 @@ def _module(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _room(module: str) -> str | None:
+def _folder(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] not in BESIDE else None
 
@@ -143,5 +145,5 @@ def _without_typing(tree: ast.AST) -> Iterator[ast.AST]:
 
 if __name__ == "__main__":
     lines = problems()
-    print("\n".join(lines) or "every room imports only rooms below it, and no imports form a circle")
+    print("\n".join(lines) or "all imports are allowed, and none form a circle")
     sys.exit(bool(lines))

@@ -23,7 +23,7 @@ def run_and_kill(
         command: Program and arguments.
         log: File for what it prints.
         has_begun: Whether its work has begun, since the process was started.
-        seconds: The moment is drawn from 0 to so many seconds after that.
+        seconds: The moment is drawn from 0 to this many seconds after that.
         rng: Source of random numbers.
     """
     with log.open("w") as out:

@@ -35,7 +35,7 @@ class Plan:
 
     Raises:
         RecordError: The study does not fit its recipe: a key or a value that a recipe cannot have, or that the study
-            decides itself, an unknown argument of the network, an objective that is no structure.
+            decides itself, an unknown argument of the network, an objective that is not a structure.
     """
 
     def __init__(self, study: Study):

@@ -101,7 +101,7 @@ def list(
         The table; empty if nothing passes.
 
     Raises:
-        ValueError: The architecture, the block or the preset of `better_than` is unknown, or `alpha` is no level.
+        ValueError: The architecture, the block or the preset of `better_than` is unknown, or `alpha` is not a level.
 
     Example:
         >>> from recalib_keras import zoo
@@ -125,7 +125,7 @@ def info(name: str | os.PathLike) -> Preset:
     Raises:
         ValueError: The name is unknown (the nearest known one is named), or the path is that of no preset.
         ImportError: For an address, if the package that fetches is not installed.
-        RecordError: The `preset.json` in the folder is no valid description.
+        RecordError: The `preset.json` in the folder is not a valid description.
 
     Example:
         >>> from recalib_keras import zoo

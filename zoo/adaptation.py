@@ -101,7 +101,7 @@ def _matched(values, wanted, keeps_sum):
 
 
 def _shape(expects, given, channels):
-    """Returns the shape of a network's input with so many channels."""
+    """Returns the shape of a network's input with this many channels."""
     if channels < 1:
         raise ValueError(f"expected `channels` to be at least 1, got {channels}")
     total = channels * expects.depth

@@ -229,7 +229,7 @@ def counterpart_classes(labels: Sequence[Label]) -> tuple[int, ...]:
     for label in labels:
         other = mirrors[label.id]
         if mirrors.get(other) != label.id:
-            found = "is no label" if other not in mirrors else f"has the mirror {mirrors[other]}"
+            found = "is not a label" if other not in mirrors else f"has the mirror {mirrors[other]}"
             raise RecordError(
                 expected="the labels of the two sides to name each other as `mirror`",
                 received=f"{label.id} ({label.name!r}), whose mirror {other} {found}",

@@ -30,7 +30,7 @@ def short_name(licence: str) -> str:
         ('apache-2.0', 'cc-by-nc-3.0')
     """
     text = re.sub(r"creative commons", "cc", licence.lower()).replace("non-commercial", "noncommercial")
-    text = re.sub(r"\bcc0\b", "cczero", text)  # its 0 is no version
+    text = re.sub(r"\bcc0\b", "cczero", text)  # its 0 is not a version
     words = []
     for word in _WORD.findall(text):
         if word not in _NO_WORDS:
@@ -54,7 +54,7 @@ def title(licence: str) -> str:
 
 
 def is_non_commercial(licence: str) -> bool:
-    """Returns whether a licence forbids commercial use, so that it has to be told with whatever the weights make.
+    """Returns whether a licence forbids commercial use, so that it must be stated with every output.
 
     Args:
         licence: As a description states it.

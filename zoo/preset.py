@@ -170,7 +170,7 @@ class WeightSet:
         """Returns the weights by the paths of their variables.
 
         Raises:
-            WeightsError: The file is missing, is not the described one, or is no safetensors file.
+            WeightsError: The file is missing, is not the described one, or is not a safetensors file.
             ValueError: The description was not read from a preset's folder.
         """
         path = self.path
@@ -251,7 +251,7 @@ class Preset:
         folder: Holds `preset.json`.
 
     Raises:
-        RecordError: A name is not allowed, or an ensemble is none of the weight sets.
+        RecordError: A name is not allowed, or an ensemble is not of the preset's weight sets.
     """
 
     name: str
@@ -277,7 +277,9 @@ class Preset:
 
         for name, score in self.scores.items():
             if name not in self.ensembles:
-                raise RecordError(expected="scores of ensembles", received=f"one of {name!r}, which is none")
+                raise RecordError(
+                    expected="scores of ensembles", received=f"a score of {name!r}, which is not an ensemble"
+                )
             _check_score(score)
 
     def shares(self, weights: str | Sequence[str] | Mapping[str, float] = "default") -> dict[str, float]:
@@ -305,7 +307,7 @@ class Preset:
             folder: The preset's folder.
 
         Raises:
-            RecordError: The file is no valid description; the message names the key.
+            RecordError: The file is not a valid description; the message names the key.
         """
         folder = Path(folder)
         path = folder / FILE_NAME

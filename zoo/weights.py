@@ -69,7 +69,7 @@ def read(path: Path, expected_sha256: str | None = None, remedy: str = RESTORE) 
         remedy: What to do if it is another file or missing, for the message.
 
     Raises:
-        WeightsError: The file is missing, is not the expected one, or is no safetensors file.
+        WeightsError: The file is missing, is not the expected one, or is not a safetensors file.
     """
     content = _content(path, remedy)
     if expected_sha256 is not None and sha256(content) != expected_sha256:

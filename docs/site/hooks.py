@@ -14,7 +14,7 @@ from docs.site import citation, commands, formulas, gallery, offline, recipes, r
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages that are no files below `docs/`."""
+    """Adds the pages that are not files below `docs/`."""
     for uri, text in _made_pages():
         files.append(File.generated(config, uri, content=text))
     return files

@@ -31,7 +31,7 @@ MODULES = {
     "recalib_keras.volumes": "volumes",
     "recalib_keras.core.errors": "errors",
 }
-ROOMS = {"export", "layers", "models", "zoo"}  # names of `recalib_keras` that have a page of their own
+SUBPACKAGES = {"export", "layers", "models", "zoo"}  # names of `recalib_keras` that have a page of their own
 
 
 @cache
@@ -46,7 +46,7 @@ def public_names(module: str) -> list[str]:
     """Returns the public names of a module, sorted; those that are modules themselves are left out."""
     found = _member(module)
     names = found.exports or [name for name, member in found.members.items() if _is_own(member)]
-    return sorted((name for name in map(str, names) if name not in ROOMS or module != PACKAGE), key=str.lower)
+    return sorted((name for name in map(str, names) if name not in SUBPACKAGES or module != PACKAGE), key=str.lower)
 
 
 def _is_own(member):

@@ -1,7 +1,7 @@
 """Pages of the site that stand elsewhere in the repository, and links between the two.
 
 Every text is kept once and reads well in the repository, too: its links are paths of the repository. Here they become
-links of the site. A link to a file that is no page, such as a file of weights, becomes plain text; a link that leads
+links of the site. A link to a file that is not a page, such as a file of weights, becomes plain text; a link that leads
 nowhere stays, so that MkDocs reports it.
 """
 

@@ -33,7 +33,7 @@ if __name__ == "__main__":  # each worker reads this script again, and must not 
 #
 #     recalib segment my_scans/images -o results --preset unet3d_pe --weights hippocampus --wide --workers 2
 #
-# A scan that fails, or kills its worker, is reported, and the others go on. Run the command again to resume: label
+# A scan that fails, or kills its worker, is reported, and the others continue. Run the command again to resume: label
 # maps of the same scan and preset are kept.
 #
 # ## In the jobs of an array

@@ -67,7 +67,7 @@ evaluation.overlay(scan, segmentation.labels, segmentation.structures, "overlay.
 #
 # ## The same as a command
 #
-# The command does all of this for one scan or for thousands. Run it again, and it goes on where it stopped.
+# The command does all of this for one scan or for thousands. Run it again, and it resumes where it stopped.
 
 # %%
 from recalib_keras.cli.main import main as recalib

@@ -13,7 +13,7 @@ from typing import Any
 from recalib_keras.cli.messages import format_line
 from recalib_keras.core.messages import duration
 
-# Without bars, a line at most every so many seconds.
+# Without bars, a line is printed at most once in this many seconds.
 LINE_SECONDS = 30.0
 
 
@@ -44,7 +44,7 @@ class Bars:
         self._scans.write(line, file=sys.stderr)
 
     def close(self) -> None:
-        """Takes the bars away."""
+        """Removes the bars."""
         self._scans.close()
 
 
@@ -94,7 +94,7 @@ class Lines:
 
 
 def open_progress(command: str, scans: Sequence[Path], with_windows: bool) -> Bars | Lines:
-    """Returns what shows the progress, by what stderr is.
+    """Returns what shows the progress: bars if stderr is a terminal, else lines.
 
     Args:
         command: Name of the command, such as `"segment"`.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def add_segmentation_arguments(parser: ArgumentParser) -> None:
-    """Adds the arguments that say by what scans are segmented, what is made of each, and what computes.
+    """Adds the arguments for the preset, the outputs, and the engine and workers that compute.
 
     Args:
         parser: Parser of the command.

@@ -181,7 +181,10 @@ def _train_once(recipe, path, folder, presets_folder, arguments, distribution):
     from recalib_keras.training.publish import with_score_of
 
     if arguments.score_from and recipe.data.holds_out:
-        raise ValueError("expected --score-from with a recipe that holds no scan out, `data.validate_every = 0`")
+        raise ValueError(
+            "expected a recipe that holds out no scan for --score-from, got one that does; set "
+            "`data.validate_every = 0`"
+        )
     twin = zoo.weight_set(arguments.score_from, recipe.weights) if arguments.score_from else None
     preset, callbacks = None, {}
     if distribution.is_first:
@@ -229,7 +232,7 @@ def _folds(text):
 
 
 def _tell_speed(recipe):
-    """Says what a training without a GPU should know: 3-D convolutions are slow on JAX, bfloat16 on most processors."""
+    """Warns of what is slow without a GPU: 3-D convolutions on JAX, and bfloat16 on most processors."""
     import keras
 
     from recalib_keras.training.distributed.strategy import accelerator

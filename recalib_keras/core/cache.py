@@ -86,15 +86,15 @@ def source_digest(*places: str) -> str:
     """Returns a SHA-256 of some of the package's source: in a checkout it changes while the version stays.
 
     Args:
-        *places: Rooms and modules of `recalib_keras`, such as `"layers"` or `"training/data/examples.py"`.
+        *places: Packages and modules of `recalib_keras`, such as `"layers"` or `"training/data/examples.py"`.
     """
     files = [path for place in map(_path, places) for path in sorted(place.glob("**/*.py")) or [place]]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _path(place):
-    room, _, rest = place.partition("/")  # rooms need not lie in one folder, and are not imported here
-    return Path(find_spec(f"recalib_keras.{room}").submodule_search_locations[0]) / rest
+    package, _, rest = place.partition("/")  # packages need not lie in one folder, and are not imported here
+    return Path(find_spec(f"recalib_keras.{package}").submodule_search_locations[0]) / rest
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -71,7 +71,7 @@ def check_ranges(record: Any) -> None:
 
 
 def numbers_in(value: object) -> Iterator[float]:
-    """Yields every number in a value, in lists and tables at any depth; true and false are none.
+    """Yields every number in a value, in lists and tables at any depth; true and false are not numbers.
 
     Args:
         value: A value as JSON or TOML has it.

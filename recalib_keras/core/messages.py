@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Iterable
 
-# What the package says that it does while a user waits; nobody hears it unless a handler is added. Level INFO: what
+# Logs what the package does while a user waits; it is silent unless a handler is added. Level INFO: what
 # takes a while once on a machine; DEBUG: what takes seconds each time.
 STEPS = logging.getLogger("recalib_keras")
 STEPS.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Arrays that are larger than the memory should be: they lie in a file without a name, which goes with the array.
+"""Arrays that are too large for memory: they lie in a file without a name, which is deleted with the array.
 
 The system reads pages of such a file when they are touched, and counts them as memory of the process. `pieces` walks
 through an array in the order of the file, and `release` gives the pages back; they are read again when they are needed.
@@ -20,7 +20,7 @@ from recalib_keras.core.memory import in_bytes
 
 # Smaller arrays stay in memory, those of a scan and its labels up to a larger size.
 LARGE, LARGE_SCAN = 2**26, 2**27
-# A piece of an array spans about so many bytes of its file.
+# A piece of an array spans about this many bytes of its file.
 AT_ONCE = 2**24
 
 

@@ -5,7 +5,7 @@ A table is UTF-8 text: a line of column names, then a line for each row, with co
 - Spreadsheets run a cell that begins with `=`, `+`, `-` or `@` as a formula. Text of this kind gets an apostrophe in
   front, as OWASP recommends. Numbers stay as they are.
 - Control characters in text, such as a line break in the name of a scan, are written as `\x0a`. So are the bytes of a
-  file name that is no valid UTF-8, as `\udcff`.
+  file name that is not valid UTF-8, as `\udcff`.
 - Reading undoes both, so that names match again.
 
 Reference: OWASP, "CSV injection", https://owasp.org/www-community/attacks/CSV_Injection
@@ -47,7 +47,7 @@ class Table:
 
     Args:
         columns: Names of the columns.
-        rows: Texts of the cells of each row, by column. Lines without any text are no rows.
+        rows: Texts of the cells of each row, by column. Lines without any text are not rows.
         numbers: Number of each row as a spreadsheet shows it; the names of the columns are row 1.
     """
 

@@ -45,13 +45,13 @@ def with_annotations(survey: Survey, folder: Path) -> Survey:
             if not _is_numbers(numbers)
         ]
     if not problems:
-        told = [tuple(sorted(numbers)) for numbers in annotated]
+        sorted_numbers = [tuple(sorted(numbers)) for numbers in annotated]
         problems = [
             Problem(path, f"{list(scan.annotated)} for {scan.name}, as in scans.csv", f"{list(numbers)}", CORRECT)
-            for scan, numbers in zip(scans, told)
+            for scan, numbers in zip(scans, sorted_numbers)
             if scan.annotated not in (None, numbers)
         ]
-        scans = [dataclasses.replace(scan, annotated=numbers) for scan, numbers in zip(scans, told)]
+        scans = [dataclasses.replace(scan, annotated=numbers) for scan, numbers in zip(scans, sorted_numbers)]
     return survey._replace(scans=scans, problems=[*survey.problems, *problems])
 
 

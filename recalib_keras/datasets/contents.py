@@ -1,4 +1,4 @@
-"""What the files of a scan hold, told by their SHA-256, so that what was made from them is not made again."""
+"""The contents of a scan's files, identified by SHA-256, so that what was made from them is not made again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = "/labels"  # key of the label numbers in a file of digests; no file has
 class Contents:
     """The SHA-256 of files, remembered until a file changes: as long as size, times and inode are the same.
 
-    Digests are kept in the cache, in one file for each folder of scans. A cache that cannot be written is no error:
+    Digests are kept in the cache, in one file for each folder of scans. A cache that cannot be written is not an error:
     the files are read again the next time.
     """
 

@@ -29,7 +29,7 @@ def paired(
 ) -> tuple[Pairs, list[Problem], list[Problem]]:
     """Returns scans with their label maps, by name.
 
-    Hidden files and files that are no scans are skipped.
+    Hidden files and files that are not scans are skipped.
 
     Args:
         images_folder: Folder of the scans.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Label numbers up to this size are looked up in a table, larger ones by bisection.
 LARGEST_IN_TABLE = 1 << 20
 MOST_UNKNOWN = 10
-# What voxels are read as that nobody looked at, where the numbers of labels are another set's: none of them is below 0.
+# Value of ignored voxels where labels are renumbered: the numbers of labels are never below 0.
 UNKNOWN = -1
 
 
@@ -153,7 +153,7 @@ class RenumberedScan:
 
     @property
     def ignore(self) -> int | None:
-        """The number that voxels are read as that nobody looked at, or None; see `LabelledScan`."""
+        """The number of ignored voxels, or None; see `LabelledScan`."""
         return None if self.scan.ignore is None else UNKNOWN
 
     def knows(self, number: int) -> bool:
@@ -223,7 +223,7 @@ def renumber(
     if not found:
         raise ValueError(
             f"expected a set with labels of {', '.join(label.name for label in labels)}, got "
-            f"{', '.join(name for number, name in names.items() if number)}; name its numbers as the former are"
+            f"{', '.join(name for number, name in names.items() if number)}; use the same names"
         )
     return [RenumberedScan(scan, numbers) for scan in scans], found
 

@@ -15,7 +15,7 @@ from recalib_keras.core.messages import counted, one_line
 
 # How many problems an error prints; the rest is counted.
 MOST_PRINTED = 10
-# So many files with the same problem are one line.
+# More files than this with the same problem share one line.
 FEW = 3
 # What reading a file raises if its content is wrong: our own errors, and those of the libraries that parse it.
 READING_ERRORS = (RecalibError, OSError, ValueError, EOFError, zlib.error)
@@ -111,7 +111,7 @@ def noted(problems: list[Problem], file: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except WriteError:  # a full disk is no problem of this file
+    except WriteError:  # a full disk is not a problem of this file
         raise
     except DatasetError as error:
         problems += error.problems

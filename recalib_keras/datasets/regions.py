@@ -13,8 +13,8 @@ from recalib_keras.datasets.problems import Problem
 
 ORDER = "regions_class_order"
 EXPECTED = (
-    f'each label a number or a list of numbers; "{ORDER}" with one number of each in turn, the background left out; '
-    "and every other number of a list in a list of its own, all of which lies in the first"
+    f'each label a number or a list of numbers, "{ORDER}" with one number of each, without the background, '
+    "and each other number of a list to be that of a label whose numbers are all in the list"
 )
 
 

@@ -49,7 +49,7 @@ def find_cases(
 ) -> list[Case]:
     """Returns a `Case` for each prediction, by name.
 
-    A ground truth without a prediction is no case. All means then leave out its scan, which may be a hard one.
+    A ground truth without a prediction is not a case. All means then leave out its scan, which may be a hard one.
 
     Args:
         predictions: Label map, or folder of label maps.

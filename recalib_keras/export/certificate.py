@@ -18,7 +18,7 @@ from recalib_keras.core.records import from_mapping, read_mapping
 ENDING = ".certificate.json"
 # Outputs may differ by so much, in units of the larger of 1 and the largest output of Keras.
 LARGEST_DIFFERENCE = 1e-3
-# And so many voxels must have the same label.
+# And this share of the voxels must have the same label.
 LEAST_SAME_LABELS = 0.999
 
 
@@ -113,7 +113,7 @@ class Certificate:
             path: The file.
 
         Raises:
-            RecordError: The file cannot be read, or is no certificate.
+            RecordError: The file cannot be read, or is not a certificate.
         """
         return from_mapping(cls, read_mapping(path, "certificate", "JSON"), path)
 

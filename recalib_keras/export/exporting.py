@@ -107,7 +107,7 @@ def export(
 
 
 def _write(chosen: Format, opened, path, backend):
-    """Writes the file; converters are loud, so their words are kept for the error."""
+    """Writes the file. Converters print much, so their output is kept for the error message."""
     failure = None
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)

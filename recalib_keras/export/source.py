@@ -47,7 +47,7 @@ def open_source(source: Any, weights: Weights = "default", dynamic: bool = True)
         dynamic: See there.
 
     Raises:
-        ExportError: It is no network with one input and one output in float32.
+        ExportError: It is not a network with one input and one output in float32.
         ValueError: The preset or its weights are unknown.
     """
     if isinstance(source, keras.Model):

@@ -92,7 +92,7 @@ def find_scans(
 
     Raises:
         ImportError: bids2table is not installed.
-        RecordError: The folder is no data set, a label is unknown, or no scan is left.
+        RecordError: The folder is not a data set, a label is unknown, or no scan is left.
     """
     check_dataset(folder)
     try:
@@ -136,7 +136,7 @@ def check_dataset(folder: str | os.PathLike) -> None:
         folder: The folder.
 
     Raises:
-        RecordError: It has none, or one that is no JSON.
+        RecordError: It has none, or one that is not JSON.
     """
     path = Path(folder) / DESCRIPTION
     content = read_file(path, "the description of a BIDS data set", RecordError, "give the folder of the data set")
@@ -144,7 +144,7 @@ def check_dataset(folder: str | os.PathLike) -> None:
         json.loads(content)
     except ValueError as error:
         raise RecordError(
-            file=path, expected="JSON", received=f"a file that is none ({error})", remedy="correct it"
+            file=path, expected="JSON", received=f"a file that is not JSON ({error})", remedy="correct it"
         ) from None
 
 
@@ -176,7 +176,7 @@ def validate(folder: str | os.PathLike) -> bool:
 
 
 def _errors(report):
-    """Returns what the validator found wrong, with the file, from its report in JSON; nothing if it is none."""
+    """Returns the errors in the validator's report, each with its file; none if the report is not its JSON."""
     try:
         issues = json.loads(report)["issues"]["issues"]
         wrong = [issue for issue in issues if issue["severity"] == "error"]

@@ -60,7 +60,7 @@ def foreground(image: Image) -> Block:
 
 
 def _is_bright(sample):
-    """Returns which voxels of a sample are no air."""
+    """Returns which voxels of a sample are not air."""
     sample = ndimage.uniform_filter(sample, size=3, mode="nearest")
     darkest = sample.min()
     return sample > darkest + SHARE_OF_THRESHOLD * (threshold_of_bright(sample) - darkest)

@@ -73,7 +73,7 @@ def gate_maps(
 
     Raises:
         ValueError: If the network has no such blocks.
-        TypeError: If a layer is no recalibration block; see `recalib_keras.layers.Recalibration.gates`.
+        TypeError: If a layer is not a recalibration block; see `recalib_keras.layers.Recalibration.gates`.
     """
     names = shown_blocks(model) if names is None else names
     image = preprocessed(scan, expects)
@@ -129,7 +129,7 @@ def block_gates(model: keras.Model, inputs: np.ndarray, names: Sequence[str]) ->
 
     Raises:
         ValueError: If the model has no layer of a name.
-        TypeError: If a layer is no recalibration block, or does not define its gates.
+        TypeError: If a layer is not a recalibration block, or does not define its gates.
     """
     blocks = [model.get_layer(name) for name in names]
     for block in blocks:

@@ -10,7 +10,7 @@ import numpy as np
 from recalib_keras.zoo import Label
 from recalib_keras.zoo.decision import THRESHOLD
 
-# Sums of probabilities are processed in parts of so many values, which stay in the processor's cache.
+# Sums of probabilities are processed in parts of this many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
 
 
@@ -40,7 +40,7 @@ class Measures:
         return in_parts(largest_binary_entropy if self.has_sigmoid else normalized_entropy, sums)
 
     def total(self, sums: np.ndarray) -> np.ndarray:
-        """Returns by what sums must be divided to become probabilities."""
+        """Returns the divisors that turn sums into probabilities."""
         least = np.finfo(sums.dtype).tiny
         return np.maximum(sums[..., 0] / THRESHOLD if self.has_sigmoid else sums.sum(axis=-1), least)
 

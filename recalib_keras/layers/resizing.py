@@ -112,7 +112,7 @@ class MaxPoolingWithIndices(_Resizing):
     Output shape: Two of `(batch, *(spatial / pool_size), channels)`: the maxima, and their places as uint8.
 
     Raises:
-        ValueError: For an odd size to halve, and for a `pool_size` that is none or that has another number of axes.
+        ValueError: For an odd size to halve, and for a `pool_size` that is not allowed or has another number of axes.
 
     Example:
     >>> import keras

@@ -378,7 +378,7 @@ def check_dropout(rate: object) -> None:
     """Checks a rate of dropout.
 
     Raises:
-        ValueError: If it is no number from 0 to below 1.
+        ValueError: If it is not a number from 0 to below 1.
     """
     if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 <= rate < 1:
         raise ValueError(f"expected `dropout` to be a number from 0 to below 1, got {rate!r}")

@@ -30,7 +30,7 @@ class BlockMaker:
         paths: Paths of layers, whose names are taken.
 
     Raises:
-        TypeError: If `block` is nothing of the above.
+        TypeError: If `block` is none of these.
         ValueError: If the name or an argument of the block is unknown, or the block has no identity start.
     """
 
@@ -74,11 +74,13 @@ class BlockMaker:
             return self._block(layer, path, output)
         made = function(layer) if _takes_argument(function) else function()
         if not isinstance(made, keras.layers.Layer):
-            raise TypeError(f"`block` returned no layer but {type(made).__name__}")
+            raise TypeError(
+                f"expected `block` to return a layer, got {type(made).__name__}; return a keras.layers.Layer"
+            )
         if self.use_identity_start and not getattr(made, "use_identity_start", False):
             raise ValueError(
-                f"the {type(made).__name__} does not start as the identity; make it with `use_identity_start=True`, or "
-                "graft with `use_identity_start=False`"
+                f"expected a block that starts as the identity, got another {type(made).__name__}; make it with "
+                "`use_identity_start=True`, or graft with `use_identity_start=False`"
             )
         return made
 

@@ -24,7 +24,7 @@ def check_is_graph(model: Any) -> None:
         model: What should be a Functional model, or a Sequential one with an input shape.
 
     Raises:
-        TypeError: If it is no Keras model.
+        TypeError: If it is not a Keras model.
         ValueError: If it is a subclass with its own `call`, or is not built.
     """
     if not isinstance(model, keras.Model):
@@ -98,7 +98,7 @@ def find(layers: Sequence[tuple[str, Any]], at: Place | Sequence[Place] | None) 
         at: A pattern of names or paths, a function of a layer that says whether, a layer class, or several of these.
 
     Raises:
-        TypeError: If `at` is nothing of that.
+        TypeError: If `at` is none of these.
         ValueError: If a part of `at` matches no layer; the message has the names that are close.
     """
     if at is None:

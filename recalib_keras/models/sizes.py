@@ -23,7 +23,7 @@ def check_integer(name: str, value: object, least: int, most: int | None = None)
         most: The largest one; None for no limit.
 
     Raises:
-        ValueError: If it is none, or lies outside.
+        ValueError: If it is not an integer, or lies outside.
     """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
         raise ValueError(f"expected `{name}` to be an integer, got {value!r}")

@@ -52,9 +52,9 @@ def graft(
         The new model, which is saved and loaded like any other; `import recalib_keras` before `load_model`.
 
     Raises:
-        TypeError: If `model` is no Keras model, or `block` or `at` is nothing of the above.
-        ValueError: If the model is no graph of layers (a subclass with its own `call`, a Sequential model that is not
-            built); if nothing matches; if a layer has no single feature map; if the block does not fit.
+        TypeError: If `model` is not a Keras model, or `block` or `at` is none of the kinds above.
+        ValueError: If the model is not a graph of layers (a subclass with its own `call`, a Sequential model that
+            is not built); if nothing matches; if a layer has no single feature map; if the block does not fit.
 
     Example:
     >>> import keras

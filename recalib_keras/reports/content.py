@@ -15,7 +15,7 @@ from recalib_keras.inference.quality_control import ENTROPY_MARGIN, VOLUME_MARGI
 from recalib_keras.zoo import Label, ReferenceRange
 from recalib_keras.zoo.own_asymmetry import Spread
 
-# An asymmetry is more than the network's own from so many standard deviations between versions of the template.
+# An asymmetry is more than the network's own from this many standard deviations between versions of the template.
 BEYOND = 2
 
 
@@ -128,7 +128,7 @@ def structure_rows(
     entropies: Mapping[int, float | None],
     usual: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> list[StructureRow]:
-    """Returns a row for each pair of structures, and for each that is none of a pair.
+    """Returns a row for each pair of structures, and for each without a partner.
 
     Args:
         structures: The structures.
@@ -162,7 +162,7 @@ def structure_rows(
 
 
 def _pair(structure, structures, place_of):
-    """Returns the left and the right structure of a pair; a structure that is none of a pair alone."""
+    """Returns the left and the right structure of a pair; a structure without a partner alone."""
     other = place_of.get(structure.mirror)
     if other is None or structures[other].id == structure.id:
         return [structure]

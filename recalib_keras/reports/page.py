@@ -21,7 +21,7 @@ MINUS = "−"
 
 
 def asset(name: str) -> str:
-    """Returns the text of a file of this room.
+    """Returns the text of a file of this package.
 
     Args:
         name: Name of the file in `assets`.

@@ -60,7 +60,7 @@ def _about_range(scans):
         known, often = f"{scans} ", f"with a probability of {min(1, 2 / (scans + 1)):.0%} or more"
     return (
         f"Small numbers below a volume are the smallest and largest in segmentations of the {known}validation scans "
-        "by this network. They are no norm of health, age or sex. ↑ and ↓ mark what lies outside; by chance alone, "
+        "by this network. They are not a norm of health, age or sex. ↑ and ↓ mark what lies outside; by chance alone, "
         f"each volume of a scan like those does so {often}."
     )
 

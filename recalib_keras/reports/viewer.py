@@ -21,7 +21,7 @@ from recalib_keras.inference.foreground import foreground
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Label
 
-# More voxels than a head of 1 mm needs would make a page slow to open; finer scans are shown at so many.
+# More voxels than a head of 1 mm needs would make a page slow to open; finer scans are shown with this many.
 MOST_VOXELS = 12_000_000
 MARGIN = 4  # voxels around structures
 NIIVUE, NIIVUE_VERSION = "niivue.umd.js", "0.69.0"

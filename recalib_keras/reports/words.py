@@ -1,4 +1,4 @@
-"""What warnings mean, and what numbers mean, for a reader who is no expert of networks."""
+"""What warnings mean, and what numbers mean, for a reader who is not an expert in networks."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def carried_classifier(
         tensors: Pretrained weights by the paths of their variables.
         known: Labels of the pretrained network.
         wanted: Labels of the model.
-        has_background: Whether the background is one of the classes; with a sigmoid it is none.
+        has_background: Whether the background is one of the classes; with a sigmoid it is not.
 
     Returns:
         The weights of the classifier by their paths. They are empty if no structure besides the background has the

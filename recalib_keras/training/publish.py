@@ -64,12 +64,12 @@ def publish(
 
 
 def with_score_of(weight_set: WeightSet, twin: WeightSet) -> WeightSet:
-    """Returns the description of weights that learned from all scans, with what a twin was measured to be.
+    """Returns the description of weights that learned from all scans, with the score of a training that held scans out.
 
     Args:
         weight_set: What `train` returned for a recipe that holds no scan out.
-        twin: The weights of a training by the same recipe that held scans out: its score on these, and what its
-            segmentations of them were like, become those of `weight_set`, and say whose they are.
+        twin: The weights of a training by the same recipe that held scans out: its score and its reference
+            ranges are taken, and the description says whose they are.
 
     Raises:
         ValueError: `weight_set` has a score of its own, `twin` has none, or they differ in network, input or labels.

@@ -31,7 +31,7 @@ class Data:
         licence: Licence of the scans, for the card.
         dataset: Name of the data set, which says how the folder is laid out; see `recalib datasets`.
         volume: Which volume of 4-D scans to learn from, counted from 0; leave it out for 3-D scans.
-        validate_every: One of so many patients is held out for validation with all of their scans. Patients are
+        validate_every: Every N-th patient is held out for validation with all of their scans. Patients are
             counted in the order of their scans' names; the first one is held out. 0 holds out none: the last weights
             are then kept, without a score of their own; see `score_from`.
         held_out: Names of the patients to hold out instead. The name of a scan holds out its patient, and a pattern
@@ -217,7 +217,7 @@ class Schedule:
             as often as the rest; without it 1, and 0 for the background. The background is chosen only in scans in
             which every structure was looked for.
         validate_every: Epochs between two validations.
-        patience: The training ends early after so many validations without a higher mean Dice; 0 for never.
+        patience: The training ends early after this many validations without a higher mean Dice; 0 for never.
         variety_epochs: Epochs over which the variety of generated scans grows from `[synthesis_start]` to
             `[synthesis]`.
         precision: Dtype policy of the training, `"mixed_bfloat16"` or `"float32"`. A processor that does not compute in
@@ -349,7 +349,7 @@ class Membership:
 
 
 def _check_label_numbers(mapping, key):
-    """Raises a `RecordError` if a key is no label number. Of the ways to write one, only 2 is: 02 would be another."""
+    """Raises a `RecordError` if a key is not a label number. 2 is one; 02 is not, since it would be another key."""
     for number in mapping:
         if not LABEL_NUMBER.fullmatch(number) or int(number) > LARGEST_ID:
             expected = f"label numbers from 0 to {LARGEST_ID:,} as keys of `{key}`"

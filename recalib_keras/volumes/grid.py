@@ -22,7 +22,7 @@ SAME_PLACE = 0.25
 # A scan whose axes are off those of the world by more (degrees) is oblique. Patients lie no straighter than this, and
 # networks are trained on heads turned by more; below, straight axes are not worth the blur of another interpolation.
 MOST_TILT = 5.0
-# Straightened grids start at multiples of so many voxels. Networks that see voxels in pairs give other labels for a
+# Straightened grids start at multiples of this many voxels. Networks that see voxels in pairs give other labels for a
 # scan that is shifted by one voxel (mean Dice 0.93; by four voxels, 0.996).
 ALIGNED = 4
 REPAIR = "repair the scan's header"

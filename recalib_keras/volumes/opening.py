@@ -18,7 +18,7 @@ from recalib_keras.volumes.headers import stored_header, stored_mgh
 from recalib_keras.volumes.names import MGH_SUFFIXES, PAIR_SUFFIXES, SCAN_SUFFIXES, partner
 from recalib_keras.volumes.placement import repair
 
-# The message shows so many letters of a name that is too long.
+# Letters of a name that is too long in its message.
 SHOWN = 80
 GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = (".gz", ".mgz")
@@ -49,7 +49,7 @@ def open_image(path: Path) -> tuple[nib.spatialimages.SpatialImage, Any]:
         raise VolumeError(
             file=path,
             expected="a NIfTI, MGH or Analyze image",
-            received=f"a file that is none or is damaged ({error})",
+            received=f"a damaged file, or one of another format ({error})",
             remedy="export or download it again",
         ) from error
 
@@ -171,7 +171,7 @@ def _check_compression(path, start):
         raise VolumeError(
             file=path,
             expected=f"{'gzip-compressed' if named_gzip else 'plain'} data by the file's name",
-            received="gzip-compressed data" if is_gzip else "data that is not; it is no image or has the wrong ending",
+            received="gzip-compressed data" if is_gzip else "data that is not gzip",
             remedy=f"rename it to end {'with' if is_gzip else 'without'} '.gz' ('.mgz' for '.mgh')",
         )
 

@@ -1,4 +1,4 @@
-"""Values that are no intensities: single wild voxels, and constant borders far from the scan's values."""
+"""Values that are not intensities: single wild voxels, and constant borders far from the scan's values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recalib_keras.core.scratch import extremes
 
 # Everything is judged by about this many voxels, evenly spread.
 SAMPLE = 2**18
-# Wild voxels lie further outside the range of the others than so many times its width (metal and vessels do not) …
+# Wild voxels lie further outside the range of the others than this many times its width (metal and vessels do not) …
 WILD = 50.0
 # … are so few (a share; or a number, of which interpolation makes some more), …
 WILD_SHARE, WILD_COUNT = 1e-5, 64
@@ -26,7 +26,7 @@ BORDER_VALUE = 500.0
 BORDER_GAP = 1.0
 MOST_ABOVE, MOST_BELOW = (25, 99), (5, 99)
 # … with no more than this share of them in the half of the gap beside the border. In a CT without padding, whose air is
-# -1024, it is 3 % or more: skin, airways, lungs. Interpolation fills gaps too; a border that is no air may have more.
+# -1024, it is 3 % or more: skin, airways, lungs. Interpolation fills gaps too; a border that is not air may have more.
 BETWEEN, BETWEEN_NO_AIR, NO_AIR = 0.015, 0.25, 2000.0
 # More than this share is what interpolation makes; how far beyond most values the scan then reaches (as for the gap).
 RIM, RIM_REACH = 1e-3, 1.0

@@ -38,7 +38,7 @@ def grid_of(image: nib.spatialimages.SpatialImage, header: Any, name: str) -> Gr
         name: The file, for messages.
 
     Raises:
-        VolumeError: The affine is missing, not finite or singular; or its voxels or extent are no scan's.
+        VolumeError: The affine is missing, not finite or singular; or its voxels or extent are not those of a scan.
 
     Warns:
         ScanWarning: Left and right are uncertain: a NIfTI header that sets neither qform nor sform, or whose qform and
@@ -104,7 +104,7 @@ def repair(header: nib.Nifti1Header, stored: nib.Nifti1Header, name: str) -> np.
         From voxel indices to the header's unit of length.
 
     Raises:
-        VolumeError: No place can be read: voxel sizes that are no positive numbers, a damaged quaternion, a singular
+        VolumeError: No place can be read: voxel sizes that are not positive numbers, a damaged quaternion, a singular
             sform.
 
     Warns:
@@ -118,7 +118,7 @@ def repair(header: nib.Nifti1Header, stored: nib.Nifti1Header, name: str) -> np.
         if not has_sizes:
             header["pixdim"][1:4] = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
             sizes = ", ".join(f"{size:g}" for size in stored["pixdim"][1:4])
-            warn_of_scan(f"the voxel sizes in the header are no positive numbers ({sizes}); the sform is used", name)
+            warn_of_scan(f"the voxel sizes in the header are not positive numbers ({sizes}); the sform is used", name)
         elif header["qform_code"] != 0 and not has_qform:
             warn_of_scan("the qform is damaged; the sform is used", name)
         header["qform_code"] = header["qform_code"] if has_qform else 0

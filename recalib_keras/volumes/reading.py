@@ -35,7 +35,7 @@ from recalib_keras.volumes.volume import Volume
 
 # Deflate cannot compress further than this (RFC 1951: at most 258 bytes from 2 bits).
 GZIP_MOST = 1032
-# A file may hold so many bytes before its voxels (extensions), and so many behind them (footers).
+# A file may hold this many bytes before its voxels (extensions), and this many behind them (footers).
 MOST_BEFORE, MOST_BEHIND = 2**27, 2**24
 # Files are read about this many voxels at a time: nibabel scales them in float64, in several copies.
 VOXELS_AT_ONCE = 2**18
@@ -92,7 +92,7 @@ def read_labels(path: Source, volume: int | None = None) -> Volume:
         volume: Which volume of a 4-D file to read, see `read`.
 
     Raises:
-        VolumeError: The file cannot be read, or a value is no whole number.
+        VolumeError: The file cannot be read, or a value is not a whole number.
     """
     if _is_dicom(path):
         raise VolumeError(
@@ -244,7 +244,7 @@ def _whole_numbers(array, name):
     if array.dtype.kind in "iub":
         return array
     lowest, highest = float(array.min()), float(array.max())
-    if not max(abs(lowest), abs(highest)) <= np.iinfo(np.int64).max // 2:  # NaN is no more than anything
+    if not max(abs(lowest), abs(highest)) <= np.iinfo(np.int64).max // 2:  # NaN is not above or below anything
         raise _not_whole(lowest if np.isnan(lowest) or abs(lowest) > abs(highest) else highest, name)
     int32 = np.iinfo(np.int32)
     labels = np.empty(array.shape, np.int32 if int32.min <= lowest and highest < int32.max else np.int64, order="F")

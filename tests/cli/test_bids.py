@@ -22,7 +22,7 @@ pytest.importorskip("bids2table")
 
 @pytest.fixture
 def dataset(tmp_path):
-    """A data set of two participants, one with two sessions, and files that are no T1w scans."""
+    """A data set of two participants, one with two sessions, and files that are not T1w scans."""
     root = tmp_path / "set"
     for name in (
         "sub-01/anat/sub-01_T1w",

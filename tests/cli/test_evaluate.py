@@ -87,8 +87,10 @@ def test_ground_truth_without_a_prediction_is_listed(recalib, folders, tmp_path,
     for name in ("c", "d"):
         _write(tmp_path / "t" / f"{name}.nii.gz", [1, 1, 0, 0])
     assert recalib("evaluate", *folders) == 0
-    told = capsys.readouterr().err
-    assert told == ("recalib evaluate: 2 ground-truth files have no prediction and are excluded from all means: c, d\n")
+    message = capsys.readouterr().err
+    assert message == (
+        "recalib evaluate: 2 ground-truth files have no prediction and are excluded from all means: c, d\n"
+    )
     assert "Ground-truth files without a prediction have no row" in DEFINITIONS
 
 

@@ -42,10 +42,10 @@ def test_a_folder_that_is_none(recalib, tmp_path, capsys):
     assert not (tmp_path / "recipe.toml").exists()
 
 
-def test_a_plan_of_few_steps_is_told(recalib, data, tmp_path):
+def test_a_plan_of_few_steps_is_reported(recalib, data, tmp_path):
     """100 steps of a network without pretrained weights found nothing in 41 real scans of heads and necks."""
-    told = "expected 250 steps or more, got 200: a network learns little; give it more --epochs"
-    with pytest.warns(UserWarning, match=told):
+    message = "expected 250 steps or more, got 200: a network learns little; give it more --epochs"
+    with pytest.warns(UserWarning, match=message):
         assert recalib("plan", data / FOLDER, "-o", tmp_path / "recipe.toml", "--epochs", 2) == 0
     like = ("--like", "unet3d_pe", "--weights", "hippocampus")
     assert recalib("plan", data / FOLDER, "-o", tmp_path / "like.toml", "--epochs", 2, *like) == 0

@@ -22,7 +22,7 @@ SCANS = [Path("a.nii.gz"), Path("b.nii.gz"), Path("c.nii.gz")]
 
 
 class Clock:
-    """A clock that goes on by so many seconds whenever it is read."""
+    """A clock that advances by this many seconds whenever it is read."""
 
     def __init__(self, step):
         self.now, self.step = 0.0, step
@@ -33,14 +33,14 @@ class Clock:
 
 
 def test_without_a_terminal_a_line_from_time_to_time(capsys):
-    lines = Lines("segment", SCANS, Clock(10.0))
-    assert list(lines.windows(range(8))) == list(range(8))
-    lines.finished()
-    list(lines.windows(range(8)))
-    told = capsys.readouterr().err.splitlines()
-    assert 3 < len(told) < 8  # every 30 s, of 80 s each
-    assert told[0].startswith("recalib segment: a.nii.gz: ") and " of 8 windows, about " in told[0]
-    assert told[-1].startswith("recalib segment: b.nii.gz: ") and told[-1].endswith(" left")
+    progress = Lines("segment", SCANS, Clock(10.0))
+    assert list(progress.windows(range(8))) == list(range(8))
+    progress.finished()
+    list(progress.windows(range(8)))
+    lines = capsys.readouterr().err.splitlines()
+    assert 3 < len(lines) < 8  # every 30 s, of 80 s each
+    assert lines[0].startswith("recalib segment: a.nii.gz: ") and " of 8 windows, about " in lines[0]
+    assert lines[-1].startswith("recalib segment: b.nii.gz: ") and lines[-1].endswith(" left")
 
 
 def test_scans_are_counted_with_the_time_that_is_left(capsys):
@@ -64,7 +64,7 @@ def test_short_work_needs_no_lines(capsys):
 
 
 def on_terminal(code, columns):
-    """Returns what a program prints on a terminal of so many columns."""
+    """Returns what a program prints on a terminal of this many columns."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24 if columns else 0, columns))
     written = bytearray()
@@ -117,7 +117,7 @@ def test_steps_of_the_library_become_lines():
     lines, level = [], STEPS.level
     with shown_steps("segment", lines.append):
         STEPS.info("trying %s %s (once for this machine)", "openvino", "bfloat16")
-    STEPS.info("nobody hears this")
+    STEPS.info("this is not shown")
     assert lines == ["recalib segment: trying openvino bfloat16 (once for this machine)"]
     assert STEPS.level == level and [type(one) for one in STEPS.handlers].count(logging.NullHandler) == len(
         STEPS.handlers

@@ -146,8 +146,8 @@ def test_a_training_that_ends_early_says_why(epochs, recalib, folder, data, monk
     monkeypatch.setattr(training, "train", lambda *args, **kwargs: SimpleNamespace(score=score))
     monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
     assert recalib("train", "patient.toml", "--data", data) == 0
-    told = "ended early: none of the last validations scored higher (patience 1)\n" if epochs == 1 else ""
-    assert capsys.readouterr().out == told + "mean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
+    printed = "ended early: none of the last validations scored higher (patience 1)\n" if epochs == 1 else ""
+    assert capsys.readouterr().out == printed + "mean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
 
 
 def test_one_bad_recipe_is_one_line(recalib, folder, data, capsys):
@@ -219,5 +219,5 @@ def test_only_the_first_host_prints_and_publishes(host, recalib, folder, data, t
     monkeypatch.setattr(training, "train", report_to_those_who_listen)
     monkeypatch.setattr(training, "publish", lambda *args: "presets/tiny3d")
     assert recalib("train", "short.toml", "--data", data, *two_hosts(host)) == 0
-    told = "epoch 1/2  train loss 0.5000  1 s\nmean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
-    assert capsys.readouterr().out == ("" if host else told)
+    printed = "epoch 1/2  train loss 0.5000  1 s\nmean Dice 0.9000 on scans; preset written to presets/tiny3d\n"
+    assert capsys.readouterr().out == ("" if host else printed)

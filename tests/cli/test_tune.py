@@ -145,7 +145,7 @@ def test_workers_need_dask(run, study, capsys, monkeypatch):
 
 def test_driver_needs_no_other_backend_and_no_gpu(tmp_path):
     for name in ("jax", "torch"):
-        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is no dependency')")
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('{name} is not a dependency')")
     code = """
 import os
 from recalib_keras.core import backend

@@ -19,7 +19,7 @@ GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000000)
 
 @pytest.fixture
 def host(monkeypatch):
-    """Makes a host of so many GPUs and cores."""
+    """Makes a host of this many GPUs and cores."""
 
     def make(gpus=(), cores=8):
         monkeypatch.setattr(devices, "find_gpus", lambda: list(gpus))

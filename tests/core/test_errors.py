@@ -67,7 +67,7 @@ def test_the_classes_are_also_what_python_code_expects():
     assert issubclass(RecordError, ValueError) and issubclass(VolumeError, ValueError)
     assert issubclass(TrainingError, RuntimeError) and issubclass(StudyError, RuntimeError)
     assert issubclass(DivergedError, TrainingError)
-    assert not issubclass(WriteError, VolumeError)  # a full disk is no fault of a scan
+    assert not issubclass(WriteError, VolumeError)  # a full disk is not the fault of a scan
 
 
 @pytest.mark.parametrize("kind", CLASSES)

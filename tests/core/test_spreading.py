@@ -39,7 +39,7 @@ def work(item, report):
 
 
 class Notes(Listener):
-    """Writes down what it hears; wants no item longer than three reports."""
+    """Writes down the events; wants no item longer than three reports."""
 
     def __init__(self):
         self.starts, self.losses, self.reports, self.ticks = [], [], [], 0
@@ -115,7 +115,7 @@ def test_another_worker_gets_the_item_of_a_dead_one(pool, tmp_path):
     assert notes.losses == [item] and [start for start, _ in notes.starts].count(item) == 2
 
 
-def test_a_death_counts_that_is_heard_of_after_another_worker_has_finished(pool, tmp_path):
+def test_a_death_counts_that_is_reported_after_another_worker_has_finished(pool, tmp_path):
     class Slow(Notes):
         def on_start(self, item, worker):
             super().on_start(item, worker)
@@ -130,7 +130,7 @@ def test_an_item_that_kills_three_workers_is_given_up_and_no_other(pool):
     notes = Notes()
     done = {one.item: one for one in pool.spread(work, ["die", *range(8)], notes)}
     assert done["die"].is_lost and isinstance(done["die"].error, ClusterError)
-    assert "3 workers that died of it" in str(done["die"].error) and notes.losses == ["die"] * 3
+    assert "3 workers that died while working on it" in str(done["die"].error) and notes.losses == ["die"] * 3
     assert [done[number].result for number in range(8)] == [2 * number for number in range(8)]
 
 

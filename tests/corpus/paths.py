@@ -1,4 +1,4 @@
-"""Paths that are no regular files, and names that break tables and messages."""
+"""Paths that are not regular files, and names that break tables and messages."""
 
 import os
 from collections.abc import Iterator

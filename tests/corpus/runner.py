@@ -1,6 +1,7 @@
 """Runs cases in worker processes that are limited in time and memory, and ended if they hang."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import resource
@@ -16,7 +17,7 @@ from pathlib import Path
 from .cases import Case
 
 SECONDS = 5.0  # of computing, or of waiting on an idle machine
-PATIENCE = 6  # so many times longer may a case take where the processor is busy with other work
+PATIENCE = 6  # a case may take this many times longer where the processor is busy with other work
 MEMORY = 2 * 2**30  # beyond what a worker has before its first case
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -47,8 +48,7 @@ def run(cases: list[tuple[str, Case]], workers: int = 2) -> Iterator[Outcome]:
         cases: Pairs of kind and case.
         workers: How many processes.
     """
-    from . import readers  # noqa: F401  (before the workers are forked, so that they need not load it)
-
+    importlib.import_module(f"{__package__}.readers")  # before the workers are forked, so that they need not load it
     context = multiprocessing.get_context("fork")
     waiting = list(range(len(cases)))[::-1]
     crew = [_Worker(context, cases) for _ in range(workers)]

@@ -121,15 +121,15 @@ def test_a_single_patient_is_there_to_train_on(msd_folder, load):
     assert list(splits) == ["train"]
 
 
-def test_all_problems_are_told_and_nothing_is_built(msd_folder, load, write_nifti, tmp_path):
+def test_all_problems_are_reported_and_nothing_is_built(msd_folder, load, write_nifti, tmp_path):
     folder = msd_folder("a", "b", "c")
     write_nifti(folder / "labelsTr" / "a.nii.gz", np.zeros((5, 4, 2), np.uint8))
     write_nifti(folder / "labelsTr" / "b.nii.gz", np.ones((5, 4, 3), np.uint8), np.eye(4))
     (folder / "labelsTr" / "c.nii.gz").rename(folder / "labelsTr" / "d.nii.gz")
     with pytest.raises(DatasetError) as caught:
         load("msd", folder)
-    told = [f"{problem.file.parent.name}/{problem.file.name}" for problem in caught.value.problems]
-    assert told == ["labelsTr/c", "labelsTr/d.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"]
+    reported = [f"{problem.file.parent.name}/{problem.file.name}" for problem in caught.value.problems]
+    assert reported == ["labelsTr/c", "labelsTr/d.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"]
     assert not list((tmp_path / "built").rglob("*tfrecord*"))
 
 
@@ -209,7 +209,7 @@ def test_without_beam_the_error_names_the_command(msd_folder, load, monkeypatch)
 
 
 def test_beam_is_given_scans_to_spread_and_what_to_make_of_each(msd_folder, tmp_path, monkeypatch):
-    """Apache Beam itself is no dependency: of what is asked of it, the steps and their order are checked."""
+    """Apache Beam itself is not a dependency: the steps that are asked of it, and their order, are checked."""
     beam = types.SimpleNamespace(Create=lambda scans: Steps([scans]), Map=lambda step: Steps([step]))
     monkeypatch.setitem(sys.modules, "apache_beam", beam)
     builder = tfds.builder("msd", data_dir=tmp_path)

@@ -74,7 +74,7 @@ def test_a_network_of_one_channel_must_choose(folder):
     )
 
 
-def test_an_unknown_channel_is_told_with_the_nearest(folder):
+def test_an_unknown_channel_is_reported_with_the_nearest(folder):
     scans = find_scans(folder, "nifti_folder")
     with pytest.raises(DatasetError, match="expected channels out of FLAIR, T1w, T2w, got 'T1W'; did you mean 'T1w'"):
         choose_channels(scans, ("T1W", "FLAIR"), folder)

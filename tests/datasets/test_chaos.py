@@ -147,7 +147,7 @@ def test_where_a_slice_and_another_mask_are_missing(write_case, tmp_path):
     assert "expected a mask named like the slice it belongs to by order, IMG-0004-00004.dcm" in str(problems[0])
 
 
-def test_every_bad_mask_is_told(write_case, write_png, tmp_path):
+def test_every_bad_mask_is_reported(write_case, write_png, tmp_path):
     folder = write_case("ct", marked(255)) / "Train_Sets" / "CT" / "1" / "Ground"
     write_png(folder / "liver_GT_000.png", np.zeros((ROWS, COLUMNS + 1), np.uint8))
     write_png(folder / "liver_GT_001.png", np.full((ROWS, COLUMNS), 63, np.uint8))
@@ -155,8 +155,8 @@ def test_every_bad_mask_is_told(write_case, write_png, tmp_path):
     (folder / "liver_GT_003.png").write_bytes(b"no picture")
     problems = check(find_scans(tmp_path, "chaos/ct"))
     assert [problem.file.name for problem in problems] == [f"liver_GT_00{number}.png" for number in range(4)]
-    told = ["got (5, 6)", "got [63] too", "mode 'RGB'", "none or is damaged"]
-    assert [word in str(problem) for word, problem in zip(told, problems)] == [True] * 4
+    expected = ["got (5, 6)", "got [63] too", "mode 'RGB'", "a damaged file, or one of another format"]
+    assert [word in str(problem) for word, problem in zip(expected, problems)] == [True] * 4
 
 
 def test_bad_slices_hide_no_bad_mask(write_case, write_png, tmp_path):
@@ -183,7 +183,7 @@ def test_slices_exported_twice_have_one_mask(write_case):
     assert np.count_nonzero(labels, axis=(0, 1)).tolist() == (np.argsort(PLACES) + 1).tolist()
 
 
-def test_a_missing_folder_is_told(write_case):
+def test_a_missing_folder_is_reported(write_case):
     folder = write_case("mr_t2", marked(63))
     shutil.rmtree(folder / "Train_Sets/MR/1/T2SPIR/Ground")
     write_case("mr_t2", marked(63), case="2")
@@ -192,7 +192,7 @@ def test_a_missing_folder_is_told(write_case):
     assert [scan.name for scan in found.scans] == ["MR_02_t2"]
 
 
-def test_masks_that_vanish_are_told(write_case):
+def test_masks_that_vanish_are_reported(write_case):
     folder = write_case("ct", marked(255))
     scan = find_scans(folder, "chaos/ct")[0]
     shutil.rmtree(scan.labels)

@@ -93,7 +93,7 @@ def test_the_archives_own_folder_will_do(write_subject, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "expected"),
     [
         ({"skip": ["manualFluid1"]}, "expected the variable manualFluid1, got a file without it"),
         ({"manualFluid1": np.zeros((3, 3))}, "expected manualFluid1 to have three axes of numbers"),
@@ -101,10 +101,10 @@ def test_the_archives_own_folder_will_do(write_subject, tmp_path):
         ({"images": np.zeros((ROWS, 5, B_SCANS))}, r"manualLayers1 of shape \(8, 5, 6\), got \(8, 12, 6\)"),
     ],
 )
-def test_what_is_wrong_with_the_arrays(changed, told, write_subject, tmp_path):
+def test_what_is_wrong_with_the_arrays(changed, expected, write_subject, tmp_path):
     write_subject(**changed)
     scans = find_scans(tmp_path, "duke_dme")
-    with pytest.raises(DatasetError, match=told):
+    with pytest.raises(DatasetError, match=expected):
         scans[0].read()
     assert len(check(scans)) == 2
 
@@ -118,8 +118,8 @@ def test_files_without_boundaries_and_damaged_ones(write_subject, tmp_path):
     found = survey(tmp_path, "duke_dme")
     assert [scan.patient for scan in found.scans] == ["Subject_01"] * 2
     assert [problem.file.stem for problem in found.problems] == [f"Subject_0{number}" for number in range(2, 6)]
-    told = ["the variable manualLayers1", "boundaries in manualLayers1", "a MATLAB file", "save it with '-v7'"]
-    assert [word in str(problem) for word, problem in zip(told, found.problems)] == [True] * 4
+    expected = ["the variable manualLayers1", "boundaries in manualLayers1", "a MATLAB file", "save it with '-v7'"]
+    assert [word in str(problem) for word, problem in zip(expected, found.problems)] == [True] * 4
 
 
 def test_a_file_that_changes_is_read_again(write_subject, tmp_path):

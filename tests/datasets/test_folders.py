@@ -32,7 +32,7 @@ def test_both_ways_of_writing(mapping, names):
         {"1" * 5000: "a"},
     ],
 )
-def test_other_ways_are_told(mapping):
+def test_other_ways_are_reported(mapping):
     names, problems = label_names(mapping, "labels.json")
     assert names is None and len(problems) == 1
     assert "labels.json: expected labels as" in str(problems[0])
@@ -43,13 +43,13 @@ def test_no_json_file_tells_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b'{"a": ', "can be read"), (b"\xff\xfe\xff", "can be read"), (b"[1]", "a list")]
+    ("content", "expected"), [(b'{"a": ', "can be read"), (b"\xff\xfe\xff", "can be read"), (b"[1]", "a list")]
 )
-def test_a_broken_json_file_is_told(tmp_path, content, told):
+def test_a_broken_json_file_is_reported(tmp_path, content, expected):
     path = tmp_path / "dataset.json"
     path.write_bytes(content)
     mapping, problems = read_json(path)
-    assert mapping == {} and problems[0].file == path and told in str(problems[0])
+    assert mapping == {} and problems[0].file == path and expected in str(problems[0])
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "<b>", "a|b", "a" * 101, "\x1b[31m"])

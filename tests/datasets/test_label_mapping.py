@@ -83,7 +83,7 @@ def test_labels_of_the_same_names_get_the_same_numbers(msd_folder, write_nifti):
     assert np.array_equal(labels.array, np.array([0, 300, 6, 0])[truth]) and labels.array.dtype == np.uint16
 
 
-def test_a_number_without_a_name_is_told(msd_folder):
+def test_a_number_without_a_name_is_reported(msd_folder):
     (scan,), _ = renumber(find_scans(msd_folder("a", label=9)), {1: "spleen"}, ORGANS)
     with pytest.raises(
         DatasetError, match=r"a\.nii\.gz: expected the label numbers \[0, 1\], got \[9\] too; name them"
@@ -92,7 +92,7 @@ def test_a_number_without_a_name_is_told(msd_folder):
 
 
 def test_a_set_of_other_structures_is_refused(msd_folder):
-    message = "expected a set with labels of liver, left kidney, spleen, got lung, Herz; name its numbers as the former"
+    message = "expected a set with labels of liver, left kidney, spleen, got lung, Herz; use the same names"
     with pytest.raises(ValueError, match=message):
         renumber(find_scans(msd_folder("a")), {0: "background", 1: "lung", 2: "Herz"}, ORGANS)
 

@@ -22,7 +22,7 @@ def test_other_and_hidden_files_are_no_scans(empty_files):
     assert [scan.name for scan in find_scans(root)] == ["a"]
 
 
-def test_every_missing_label_map_is_told(empty_files):
+def test_every_missing_label_map_is_reported(empty_files):
     root = empty_files("imagesTr/a.nii", "imagesTr/b.nii", "imagesTr/c.nii", "labelsTr/b.nii")
     with pytest.raises(
         DatasetError, match=r"labelsTr/a: expected a label map for the scan .*a.nii, got none"
@@ -32,7 +32,7 @@ def test_every_missing_label_map_is_told(empty_files):
     assert [scan.name for scan in survey(root).scans] == ["b"]
 
 
-def test_a_label_map_without_a_scan_is_told_but_hinders_nobody(empty_files):
+def test_a_label_map_without_a_scan_is_reported_but_hinders_nobody(empty_files):
     root = empty_files("imagesTr/a.nii", "labelsTr/a.nii", "labelsTr/b.nii")
     found = survey(root)
     assert find_scans(root) == found.scans and found.problems == []

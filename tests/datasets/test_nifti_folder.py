@@ -26,12 +26,12 @@ def test_labels_json_names_the_labels(folder):
     assert found.labels == {0: "background", 2: "spleen"} and check(found.scans, found.labels) == []
 
 
-def test_broken_label_names_are_told(folder):
+def test_broken_label_names_are_reported(folder):
     (folder / "labels.json").write_text("{", encoding="utf-8")
     assert "labels.json: expected a JSON file that can be read" in str(survey(folder, "nifti_folder").remarks[0])
 
 
-def test_names_that_do_not_match_are_told_on_both_sides(folder):
+def test_names_that_do_not_match_are_reported_on_both_sides(folder):
     (folder / "labels" / "a.nii").rename(folder / "labels" / "A.nii")
     found = survey(folder, "nifti_folder")
     assert [problem.file.name for problem in found.problems] == ["a"]

@@ -62,7 +62,7 @@ def test_labels_without_regions_stay_as_they_are(content):
         ({"background": 0, "whole": [1, True], "core": [2]}, [1, 2]),
     ],
 )
-def test_what_is_not_nested_is_told(labels, order):
+def test_what_is_not_nested_is_reported(labels, order):
     numbered, includes, (problem,) = read_regions({"labels": labels, ORDER: order}, FILE)
     assert numbered is None and not includes
     assert "expected each label a number or a list of numbers" in str(problem) and "background" in str(problem)

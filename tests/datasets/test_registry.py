@@ -25,7 +25,7 @@ def test_numbers_of_labels(name, count):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ("chaos", "did you mean 'chaos/ct'"),
         ("msd/Task4_Hippocampus", "did you mean 'msd/Task04_Hippocampus'"),
@@ -33,8 +33,8 @@ def test_numbers_of_labels(name, count):
         (None, "got None"),
     ],
 )
-def test_an_unknown_set_is_refused_with_the_nearest(wrong, told, tmp_path):
-    with pytest.raises(ValueError, match=f"expected the name of a set of scans, got .*{told}|{told}"):
+def test_an_unknown_set_is_refused_with_the_nearest(wrong, expected, tmp_path):
+    with pytest.raises(ValueError, match=f"expected the name of a set of scans, got .*{expected}|{expected}"):
         find_scans(tmp_path, wrong)
 
 

@@ -23,7 +23,7 @@ def test_reads_image_and_labels_on_one_grid(tmp_path, write_pair):
     assert labels.grid is image.grid and image.grid.orientation == "LAS"
 
 
-def test_the_patient_is_the_scan_itself_unless_told(scan):
+def test_the_patient_is_the_scan_itself_by_default(scan):
     assert (scan.patient, scan.part, scan.volume) == ("head", None, None)
     assert replace(scan, patient="P7").patient == "P7"
 
@@ -46,8 +46,8 @@ def test_a_volume_of_a_4d_image(scan, write_nifti, rng):
 
 def test_another_affine(scan, write_nifti):
     write_nifti(scan.labels, np.zeros((5, 4, 3), np.uint8), SHIFTED)
-    told = r"expected the grid of its scan, 5 x 4 x 3 voxels of 1 x 1.5 x 2 mm, LAS, got voxels up to 1 mm elsewhere"
-    with pytest.raises(DatasetError, match=f"labels.nii: {told}"):
+    message = r"expected the grid of its scan, 5 x 4 x 3 voxels of 1 x 1.5 x 2 mm, LAS, got voxels up to 1 mm elsewhere"
+    with pytest.raises(DatasetError, match=f"labels.nii: {message}"):
         scan.read()
     assert "resample it there" in str(scan.inspect().problems[0])
     assert len(scan.inspect().problems) == 1

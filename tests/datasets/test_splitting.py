@@ -79,7 +79,7 @@ def test_patients_alone_keep_parts_as_they_are(with_table):
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         (["name,patient", "e,P1"], "expected names of scans in .*, got 'e'"),
         (["name,patient", "a,"], "in line 2"),
@@ -89,10 +89,10 @@ def test_patients_alone_keep_parts_as_they_are(with_table):
         (["name,patient", "a,P1,train"], "expected the columns"),
     ],
 )
-def test_a_wrong_table_is_refused(lines, told, with_table):
+def test_a_wrong_table_is_refused(lines, expected, with_table):
     folder = with_table(*lines)
     assert survey(folder).problems[0].file == folder / "scans.csv"
-    with pytest.raises(DatasetError, match=told):
+    with pytest.raises(DatasetError, match=expected):
         find_scans(folder)
 
 

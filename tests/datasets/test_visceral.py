@@ -105,7 +105,7 @@ def test_a_mask_without_a_scan(write_scan, empty_files):
     assert found.problems == []
 
 
-def test_every_bad_mask_is_told(write_scan, write_nifti):
+def test_every_bad_mask_is_reported(write_scan, write_nifti):
     folder = write_scan()
     masks = folder / "segmentations"
     write_nifti(masks / f"{SCAN}_58_4.nii.gz", np.ones((12, 11, 4), np.uint8), AFFINE)

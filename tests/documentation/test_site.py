@@ -42,7 +42,7 @@ def test_every_public_name_has_its_place_in_the_reference():
         public = set(getattr(importlib.import_module(module), "__all__", ()))
         shown = set(re.findall(rf"^::: {re.escape(module)}\.(\w+)$", pages[f"reference/{name}.md"], flags=re.MULTILINE))
         assert shown
-        assert public - shown == (reference.ROOMS if module == reference.PACKAGE else set())
+        assert public - shown == (reference.SUBPACKAGES if module == reference.PACKAGE else set())
         assert f"reference/{name}.md" in NAVIGATION
 
 
@@ -77,7 +77,7 @@ def test_gallery_has_a_card_for_each_weight_set_and_ensemble():
         ("how_to/search.md", "[a](../docs/recipes.md#keys)", "[a](../recipes.md#keys)"),
         ("index.md", "[a](tutorials/segment.py)", "[a](tutorials/segment.md)"),
         ("tutorials/blocks.md", "![a](../architecture.svg)", "![a](../architecture.svg)"),
-        ("zoo/presets/unet3d.md", "[w](hippocampus.safetensors)", "w"),  # a file that is no page
+        ("zoo/presets/unet3d.md", "[w](hippocampus.safetensors)", "w"),  # a file that is not a page
         ("zoo.md", "[a](nowhere.md)", "[a](nowhere.md)"),  # MkDocs reports it
         ("zoo.md", "[a](https://example.org)", "[a](https://example.org)"),
         ("zoo.md", "`[a](../LICENSE)`", "`[a](../LICENSE)`"),

@@ -41,7 +41,7 @@ def test_each_picture_of_a_tutorial_is_one_that_it_writes():
     assert [name for name, file in SHOWN.items() if file not in WRITES[name]] == []
 
 
-@pytest.mark.filterwarnings("ignore::recalib_keras.inference.UnfamiliarScanWarning")  # the drawn scans are no brains
+@pytest.mark.filterwarnings("ignore::recalib_keras.inference.UnfamiliarScanWarning")  # the drawn scans are not brains
 @pytest.mark.parametrize("path", QUICK, ids=[path.stem for path in QUICK])
 def test_tutorial(path, tmp_path, monkeypatch):
     if path.stem in NEEDS:

@@ -22,7 +22,7 @@ def blobs():
 
 @pytest.fixture
 def volume():
-    """Returns a function that makes a volume of an array, with voxels of 1 × 1.5 × 3 mm unless told otherwise."""
+    """Returns a function that makes a volume of an array, with voxels of 1 × 1.5 × 3 mm by default."""
 
     def make(array, affine=None):
         return Volume(

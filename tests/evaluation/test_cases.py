@@ -37,11 +37,11 @@ def test_files_in_folders_are_matched_by_name(tmp_path):
 def test_ground_truth_without_a_prediction_is_reported(tmp_path):
     for name in ("p/b.nii", "t/a.nii", "t/b.nii", "t/d_labels.nii", "t/c.nii"):
         write(tmp_path / name, [0, 1])
-    told = []
-    (case,) = find_cases(tmp_path / "p", tmp_path / "t", on_unmatched=told.append)
-    assert case.name == "b" and told == [["a", "c", "d"]]
-    find_cases(tmp_path / "p", tmp_path / "p", on_unmatched=told.append)
-    assert len(told) == 1
+    unmatched = []
+    (case,) = find_cases(tmp_path / "p", tmp_path / "t", on_unmatched=unmatched.append)
+    assert case.name == "b" and unmatched == [["a", "c", "d"]]
+    find_cases(tmp_path / "p", tmp_path / "p", on_unmatched=unmatched.append)
+    assert len(unmatched) == 1
 
 
 def test_two_files_need_no_common_name(tmp_path):

@@ -62,8 +62,8 @@ def test_too_few_pairs_are_not_tested():
         (np.array([]), "no test: 0 pairs, fewer than 6"),
         (np.array([0.0, 0, 0, 0.1, 0.2, 0.3, 0.4]), "no test: 4 differences other than zero, fewer than 6"),
     ):
-        statistic, p, told = signed_rank_test(differences)
-        assert math.isnan(statistic) and math.isnan(p) and told == remark
+        statistic, p, found = signed_rank_test(differences)
+        assert math.isnan(statistic) and math.isnan(p) and found == remark
 
 
 def test_rounding_errors_are_ties():

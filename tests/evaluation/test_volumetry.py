@@ -15,7 +15,7 @@ PAIR = (structure(3, "left lung", mirror=4), structure(4, "right lung", mirror=3
 
 
 def measured(counts, structures, spacing=(1.0, 1.0, 2.0)):
-    """Returns the volumes in a label map with so many voxels of each number."""
+    """Returns the volumes in a label map with this many voxels of each number."""
     labels = np.repeat(list(counts), list(counts.values())).reshape(1, 1, -1)
     return structure_volumes(labels, Grid(labels.shape, np.diag([*spacing, 1])), structures)
 
@@ -27,7 +27,7 @@ def test_volumes_and_shares_by_hand():
         ("right lung", 4, 3, 6.0),
         ("heart", 9, 1, 2.0),
     ]
-    assert [s.percent_of_total for s in (left, right, heart)] == [60, 30, 10]  # 77 is no structure
+    assert [s.percent_of_total for s in (left, right, heart)] == [60, 30, 10]  # 77 is not a structure
     assert [s.asymmetry_percent for s in (left, right, heart)] == [pytest.approx(200 / 3), pytest.approx(200 / 3), None]
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import operator
 import os
 import pickle
 import shutil
@@ -99,7 +100,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(scans, tmp_path):
 
 
 def test_a_folder_of_scans_is_a_batch(segmenter, scans, tmp_path):
-    for _ in range(2):  # its own labels are no scans of the second run
+    for _ in range(2):  # its own labels are not scans of the second run
         report = segment_all([tmp_path / "scans"], tmp_path / "scans", segmenter)
         assert [outcome.scan for outcome in report.outcomes] == scans and report.failed == []
     with pytest.raises(ValueError, match=r"expected a part I/N with I from 1 to N, got 3/2"):
@@ -183,7 +184,7 @@ def test_workers_give_the_same_labels_and_survive_bad_scans(segmenter, scans, tm
     report = segment_all([broken, *scans], tmp_path / "out", segmenter, workers=Workers(2, threads=1))
     assert [outcome.scan for outcome in report.outcomes] == [broken, *scans]
     assert [outcome.scan for outcome in report.failed] == [broken] and isinstance(report.failed[0].error, VolumeError)
-    key = lambda row: row["scan"]  # noqa: E731
+    key = operator.itemgetter("scan")
     assert sorted(rows(tmp_path / "out"), key=key) == sorted(rows(tmp_path / "here"), key=key)
     for name in ("a_labels.nii.gz", "b_labels.nii.gz"):
         ours, theirs = (np.asarray(nib.load(tmp_path / folder / name).dataobj) for folder in ("out", "here"))

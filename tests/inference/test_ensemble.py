@@ -155,7 +155,7 @@ def test_what_any_member_admits_is_typical():
 
 
 def test_a_view_that_cannot_tell_the_sides_makes_doubt_typical(scan):
-    """Members that are sure of left give 1.0 to it and 0.2 to right, together an entropy that is no sign of doubt."""
+    """Members that are sure of left give 1.0 to it and 0.2 to right, an entropy that is not a sign of doubt."""
     sure = (0.0, (1.0, 1.0), 0.0, {})
     axial = familiar(constant(SLICES["axial"], (0.0, 1.0, 0.0)), *sure)
     sagittal = familiar(constant(SLICES["sagittal"], (0.0, 1.0), MERGED), *sure)

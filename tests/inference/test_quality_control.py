@@ -21,7 +21,7 @@ REFERENCE = ReferenceRange(
 
 
 def statistics_of(head=1, body=1, tail=1, ml=3.0, at_edge=0.0, entropy=0.08):
-    """Returns the statistics of a segmentation with so many voxels of three structures."""
+    """Returns the statistics of a segmentation with this many voxels of three structures."""
     each = {"head": head, "body": body, "tail": tail}
     volumes = (StructureVolume(name, n, voxels, 1000 * ml / 3) for n, (name, voxels) in enumerate(each.items(), 1))
     return SegmentationStatistics(tuple(volumes), at_edge, entropy)

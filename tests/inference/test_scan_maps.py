@@ -181,8 +181,8 @@ def test_members_that_are_certain_of_two_classes_differ_by_one_bit(scan):
     np.testing.assert_allclose(found, np.log(2) / np.log(K), atol=1e-4)
 
 
-def test_a_border_that_members_agree_on_is_uncertain_between_voxels_but_not_disputed(scan):
-    """Probabilities between two voxels are mixed; that is no disagreement."""
+def test_a_border_that_members_agree_on_is_uncertain_but_not_disputed(scan):
+    """Probabilities between two voxels are mixed; that is not a disagreement."""
     sure = segmenter_of(lambda windows: np.eye(K)[(windows > 0).astype(int)], spacing=(1.4, 1.4, 1.4))
     segmentation = Ensemble([(sure, 1), (sure, 1)])(scan, uncertainty_maps=True)
     assert segmentation.entropy().get_fdata().max() > 0.3

@@ -83,7 +83,7 @@ def test_a_sagittal_slice_has_no_mirror_image():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((Label(0, "background"), Label(17, "left", mirror=53)), "17 \\('left'\\), whose mirror 53 is no label"),
+        ((Label(0, "background"), Label(17, "left", mirror=53)), "17 \\('left'\\), whose mirror 53 is not a label"),
         (
             (Label(0, "background"), Label(17, "left", mirror=53), Label(53, "right")),
             "17 \\('left'\\), whose mirror 53 has the mirror 53",

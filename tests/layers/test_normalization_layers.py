@@ -189,7 +189,7 @@ def built(layer, shape):
 
 
 @every_rank
-def test_instance_normalization_gives_each_channel_of_each_example_mean_0_and_variance_1(rank):
+def test_instance_normalization_standardizes_each_channel_of_each_example(rank):
     inputs = images(rank)
     outputs = numpy(layers.InstanceNormalization(epsilon=1e-7)(inputs))
     axes = tuple(range(1, rank - 1))

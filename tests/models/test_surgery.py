@@ -32,7 +32,7 @@ def array(*shape, seed=0):
 
 
 def plain():
-    """Two convolutions with batch normalization and a sum that is no layer."""
+    """Two convolutions with batch normalization and a sum that is not a layer."""
     inputs = keras.Input((8, 8, 2), name="image")
     x = keras.layers.Conv2D(4, 3, padding="same", name="conv_1")(inputs)
     y = keras.layers.BatchNormalization(name="norm_1")(x)
@@ -393,8 +393,11 @@ def test_models_that_cannot_be_grafted(model, message):
             r"to keep the shape \(None, 8, 8, 4\), got \(None, 8, 8, 8\)",
         ),
         ({"at": "conv_1", "block": Halved}, "that takes `use_identity_start`, got Halved; graft with"),
-        ({"at": "conv_1", "block": lambda: Halved()}, "the Halved does not start as the identity; make it with"),
-        ({"at": "conv_1", "block": lambda: 3}, "`block` returned no layer but int"),
+        (
+            {"at": "conv_1", "block": lambda: Halved()},
+            "expected a block that starts as the identity, got another Halved; make it with",
+        ),
+        ({"at": "conv_1", "block": lambda: 3}, "expected `block` to return a layer, got int; return a"),
         ({"at": "conv_1", "block": lambda: None, "use_bias": True}, "no arguments beside a function, got use_bias"),
     ],
     ids=in_words,

@@ -94,7 +94,7 @@ class HalfGate(layers.Recalibration):
 
 @keras.saving.register_keras_serializable(package="tests")
 class Scaling(keras.layers.Layer):
-    """A user's own layer that is no recalibration block and knows no data format."""
+    """A user's own layer that is not a recalibration block and has no data format."""
 
     def __init__(self, start=0.5, **kwargs):
         super().__init__(**kwargs)

@@ -25,7 +25,7 @@ def test_is_compiled_once_for_a_shape():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a warning of TensorFlow's")
-def test_many_functions_of_one_code_are_not_taken_for_one_that_is_always_traced_anew(caplog, monkeypatch):
+def test_many_functions_with_the_same_code_give_no_retracing_warning(caplog, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.get_logger(), "propagate", True)

@@ -121,7 +121,7 @@ def test_a_stripped_scan_is_black_around_the_brain(phantom):
 
 
 def test_beyond_the_label_map_is_background(phantom):
-    cut = phantom[:, :, 12:]  # the head goes on to the map's border
+    cut = phantom[:, :, 12:]  # the head extends to the map's border
     random_scan = make(Synthesis(), window=(24, 24, 24))
     images, classes = run(random_scan, cut[None], random_scan.draw([(11.5, 11.5, -0.5)], seed=0))
     assert (images[0, :, :, :12] == 7).all() and not classes[0, :, :, :12].any()

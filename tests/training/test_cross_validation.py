@@ -171,7 +171,7 @@ def test_weights_may_learn_from_all_scans(recipe, recipe_path, run, data, tmp_pa
 def test_only_a_training_on_all_scans_takes_the_score_of_another(recipe_path, data, bright_preset, capsys):
     command = ["train", str(recipe_path), "--data", str(data), "--score-from", str(bright_preset)]
     for options, problem in [
-        ([], "expected --score-from with a recipe that holds no scan out"),
+        ([], "expected a recipe that holds out no scan for --score-from, got one that does"),
         (["--folds", "2"], "expected one recipe without folds"),
     ]:
         assert main([*command, *options]) == 2 and problem in capsys.readouterr().err

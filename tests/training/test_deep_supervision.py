@@ -1,4 +1,4 @@
-"""Deep supervision: the loss at lower decoders, whose classifiers are no part of the preset."""
+"""Deep supervision: the loss at lower decoders, whose classifiers are not part of the preset."""
 
 from types import SimpleNamespace
 

@@ -64,7 +64,7 @@ NESTED = (Label(0, "background"), Label(1, "whole", includes=(2, 3)), Label(2, "
     ],
 )
 def test_what_a_voxel_of_nested_structures_may_be(annotated, classes):
-    """A number stands for the structure whose own it is: 1 for the whole, with all that lies in it."""
+    """A number stands for one structure: 1 for the whole, with all that lies in it."""
     one = scan("a", annotated=annotated)
     sets = LabelSets.of([one], NESTED)
     meaning = [*((index,) for index in range(4)), *sets.sets]

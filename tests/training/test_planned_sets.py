@@ -129,7 +129,7 @@ def partial(tmp_path):
 @pytest.mark.slow
 def test_what_is_unknown_is_planned_as_unknown(partial, tmp_path):
     facts, text, recipe = planned(partial)
-    assert [label["id"] for label in recipe["labels"]] == [0, 17, 53]  # what nobody looked at is no structure
+    assert [label["id"] for label in recipe["labels"]] == [0, 17, 53]  # what nobody looked at is not a structure
     assert facts.looked_for == {17: 6, 53: 3} and facts.scans_with == {17: 6, 53: 3}
     assert "shell 6, core 3 of 3. Where a number follows `of`" in " ".join(text.replace("#", " ").split())
     assert facts.foreground < 0.3 and recipe["network"]["arguments"]["pool_sizes"][0] == [2, 2, 1]

@@ -165,7 +165,7 @@ def test_a_long_validation_is_made_seldom():
     often, seldom, never = (duration(Budget(m, step=2.0), found, 2, 41) for m in (600, 60, 2))
     assert found.window == (64, 64, 64)
     assert -(-often.epochs // often.validate_every) == 6 and seldom.validate_every == seldom.epochs
-    assert never.epochs == never.validate_every == 5 and "minutes; asked for were 2" in never.why
+    assert never.epochs == never.validate_every == 5 and "minutes; the budget is 2 min." in never.why
     assert 3600 > seldom.epochs * seldom.steps * 2 + 2 * 369 > 3300
 
 

@@ -134,7 +134,7 @@ def test_without_a_table_of_augmentation_nothing_is_changed(tmp_path):
             "",
             "expected `labels` to be the background and at least one structure, got 1 in all",
         ),
-        ("id = 17,", "id = 17, mirror = 18,", "17 ('shell'), whose mirror 18 is no label"),
+        ("id = 17,", "id = 17, mirror = 18,", "17 ('shell'), whose mirror 18 is not a label"),
         ("id = 17,", "id = 17, mirror = 53,", "17 ('shell'), whose mirror 53 has the mirror 53"),
         (
             "filters = 4",

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 from rich.console import Console
 
@@ -25,9 +27,8 @@ TRIALS = [
 
 
 def shown(renderable):
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(renderable)
-    console.file.close()
     return console.export_text()
 
 

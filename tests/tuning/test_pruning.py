@@ -31,7 +31,7 @@ def test_median_needs_three_others_at_the_epoch():
 
 def test_halving_lets_the_best_go_on_at_its_rungs():
     pruner = Pruner("halving", factor=2)
-    assert judge(pruner, "0", 0.5, 0.1, 0.1) is None  # the first of all; 3 is no rung
+    assert judge(pruner, "0", 0.5, 0.1, 0.1) is None  # the first of all; 3 is not a rung
     assert judge(pruner, "1", 0.4) == 1
     assert judge(pruner, "2", 0.6, 0.6, 0.1, 0.9) is None
     assert judge(pruner, "4", 0.1) == 1

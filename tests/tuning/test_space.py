@@ -199,7 +199,7 @@ def test_ranges_keep_their_type():
         ({"recalibration": "cse", "reduction_ratio": 8}, "the number of channels, 4, got 8"),
         (
             {"optimizer.learning_rate.first": [1, 2]},
-            "to be a key of a recipe, got one below 'learning_rate', which is no",
+            "to be a key of a recipe, got one below 'learning_rate', which is not",
         ),
         ({"input.window": [["a", 12]], "levels": [1, 2]}, "expected integers of at least 1"),
     ],

@@ -53,7 +53,7 @@ DAMAGE = {
     "oracle empty": (lambda c: c.update(oracle={}), "lists of trials that disagree"),
     "no seed state": (lambda c: c["oracle"].pop("seed_state"), "a search that cannot be restored"),
     "space of another kind": (lambda c: c["oracle"].update(hyperparameters={"space": 5}), "cannot be restored"),
-    "bracket of lost trials": (drawn_bracket, "cannot be restored .*a round holds a trial that does not exist"),
+    "bracket of lost trials": (drawn_bracket, "cannot be restored .*expected rounds of trials that exist, got "),
     "exhausted text": (lambda c: c.update(exhausted="yes"), "no bool under 'exhausted'"),
 }
 

@@ -139,7 +139,7 @@ def grid_of_blocks(make_study, folder, **keys):
 
 
 def test_grid_compares_place_by_place(make_study, tmp_path):
-    """The places of a block are no random sample of one, so that the block as such is not compared."""
+    """The places of a block are not a random sample of one, so that the block as such is not compared."""
     results = grid_of_blocks(make_study, tmp_path, algorithm="grid")
     comparison = comparison_of(results, "recalibration")
     (level,) = comparison.others

@@ -99,7 +99,7 @@ def test_settings_of_the_trainings(make_study, tmp_path):
     assert "| data | scans made by the tests (CC0) |" in text
     assert "| validation | 2 held-out validation scans (one of every 3), 2 training scans |" in text
     assert "| input | windows of 12 × 12 × 12 voxels |" in text
-    assert "| steps an epoch | as many as 6 windows a scan take |" in text and "| batch | varied |" in text
+    assert "| steps an epoch | one pass: 6 windows from each scan |" in text and "| batch | varied |" in text
     assert "| precision | float32 |" in text and "learning rate 0.06 |" in text
     for data_root in (None, tmp_path / "nowhere"):
         assert "| validation | validation scans: one of every 3 |" in write_report(results, data_root).read_text()

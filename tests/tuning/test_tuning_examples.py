@@ -14,8 +14,8 @@ from recalib_keras.tuning.algorithms.oracles import make_oracle
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.space.dimensions import SHORT_NAMES
 
-ROOM = Path(tuning.__file__).parent
-STUDIES = sorted((ROOM / "studies").glob("*.toml"))
+FOLDER = Path(tuning.__file__).parent
+STUDIES = sorted((FOLDER / "studies").glob("*.toml"))
 TRIALS = {
     "densenet3d_pe_identity_start": 2,
     "densenet3d_pe_position": 7,
@@ -58,7 +58,7 @@ def test_slurm_script(study_path, control, tmp_path, path_of_stand_ins):
         "RECALIB_DATA": str(control),
         "SLURM_CPUS_PER_TASK": "1",
     }
-    command = ["bash", ROOM / "examples" / "slurm.sh"]
+    command = ["bash", FOLDER / "examples" / "slurm.sh"]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=LONGEST, cwd=tmp_path, start_new_session=True
     )
@@ -78,7 +78,7 @@ def test_jobqueue_script(study_path, control, tmp_path, path_of_stand_ins):
         "BATCH": str(tmp_path / "jobs"),
         "DASK_DISTRIBUTED__WORKER__PRELOAD": f"['{Path(__file__).parent / 'recalib.py'}']",
     }
-    command = [sys.executable, ROOM / "examples" / "slurm_jobqueue.py", study_path, control]
+    command = [sys.executable, FOLDER / "examples" / "slurm_jobqueue.py", study_path, control]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(ended(tmp_path / "runs" / "rates")) == 6
@@ -88,12 +88,12 @@ def test_jobqueue_script(study_path, control, tmp_path, path_of_stand_ins):
 
 def test_kubernetes_file():
     yaml = pytest.importorskip("yaml")
-    service, config, scheduler, workers, job = yaml.safe_load_all((ROOM / "examples" / "kubernetes.yaml").read_text())
+    service, config, scheduler, workers, job = yaml.safe_load_all((FOLDER / "examples" / "kubernetes.yaml").read_text())
     kinds = [one["kind"] for one in (service, config, scheduler, workers, job)]
     assert kinds == ["Service", "ConfigMap", "Deployment", "Deployment", "Job"]
     assert config["data"]["SCHEDULER"] == f"tls://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
     assert service["spec"]["selector"] == scheduler["spec"]["template"]["metadata"]["labels"]
-    assert (ROOM.parent / config["data"]["STUDY"]).exists()
+    assert (FOLDER.parent / config["data"]["STUDY"]).exists()
     for one in (scheduler, workers):
         assert one["spec"]["selector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
     for one in (scheduler, workers, job):
@@ -106,7 +106,7 @@ def test_kubernetes_file():
 def test_kubernetes_pods_find_their_keys():
     """Dask reads its TLS configuration from the names in the file."""
     yaml, config = pytest.importorskip("yaml"), pytest.importorskip("dask.config")
-    data = list(yaml.safe_load_all((ROOM / "examples" / "kubernetes.yaml").read_text()))[1]["data"]
+    data = list(yaml.safe_load_all((FOLDER / "examples" / "kubernetes.yaml").read_text()))[1]["data"]
     tls = config.collect_env(data)["distributed"]["comm"]
     assert tls["require_encryption"] is True and tls["tls"]["ca_file"] == "/tls/tls.crt"
     assert all(set(tls["tls"][role]) == {"cert", "key"} for role in ("scheduler", "worker", "client"))
@@ -126,5 +126,5 @@ def test_there_are_six_studies():
 
 
 def test_readme_names_every_short_name():
-    text = (ROOM / "README.md").read_text()
+    text = (FOLDER / "README.md").read_text()
     assert all(f"`{name}`" in text for name in SHORT_NAMES)

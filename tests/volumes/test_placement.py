@@ -39,7 +39,7 @@ def test_voxel_size(tmp_path, size, axis, sform):
     if sform == 0:
         refused("expected three positive voxel sizes", path)
         return
-    with pytest.warns(ScanWarning, match=r"voxel sizes in the header are no positive numbers .*; the sform is used"):
+    with pytest.warns(ScanWarning, match=r"voxel sizes in the header are not positive numbers .*; the sform is used"):
         volume = read(path)
     assert np.array_equal(volume.grid.affine, np.eye(4))
     labels = label_image(np.zeros(volume.grid.shape, int), volume)
@@ -159,7 +159,7 @@ def test_an_unknown_unit_means_millimetres(tmp_path):
 
 def test_bad_headers_say_nothing_besides_the_error(tmp_path, capfd, caplog):
     refused("voxel sizes", stored(tmp_path / "scan.nii", pixdim=[1, 0, -1, 0, 0, 0, 0, 0], qform_code=1, sform_code=0))
-    refused("none or is damaged", stored(tmp_path / "scan.nii", datatype=9999))
+    refused("one of another format", stored(tmp_path / "scan.nii", datatype=9999))
     read(stored(tmp_path / "scan.nii", qform_code=9))
     assert capfd.readouterr().err == "" and not caplog.records
     assert not logging.getLogger("nibabel.global").filters
@@ -278,7 +278,7 @@ def test_other_disagreements_in_millimetres(tmp_path, change, words):
         read(path)
 
 
-def test_a_disagreement_in_another_unit_is_told_in_millimetres(tmp_path):
+def test_a_disagreement_in_another_unit_is_reported_in_millimetres(tmp_path):
     affine = np.diag([1e3, 1e3, 1e3, 1])
     path = stored(
         tmp_path / "scan.nii", affine=affine, qform_code=1, sform_code=1, xyzt_units=3, srow_z=[0, 0, 1e3, 3e3]

@@ -4,13 +4,11 @@ import keras
 import nibabel as nib
 import numpy as np
 import pytest
+from authors_networks import torch, trained  # skips these tests without PyTorch
 
 from recalib_keras import zoo
 from recalib_keras.core.errors import RecordError
 from recalib_keras.zoo import WeightsError
-
-torch = pytest.importorskip("torch")
-from authors_networks import trained  # noqa: E402  it needs PyTorch
 
 
 def state(network):

@@ -13,7 +13,7 @@ def test_classes_of_the_two_sides_change_places():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((BACKGROUND, LEFT), r"17 \('left'\), whose mirror 53 is no label; correct `mirror` of the labels"),
+        ((BACKGROUND, LEFT), r"17 \('left'\), whose mirror 53 is not a label; correct `mirror` of the labels"),
         ((BACKGROUND, LEFT, Label(53, "right")), r"17 \('left'\), whose mirror 53 has the mirror 53"),
         (
             (BACKGROUND, LEFT, RIGHT, Label(54, "third", mirror=17)),

@@ -53,7 +53,7 @@ def test_what_it_starts_from_is_there_and_of_the_same_kind(path, monkeypatch):
 
 
 def without_blocks(network):
-    """Returns the network that one with blocks goes on with, if they start as the identity."""
+    """Returns the network that one with blocks continues from, if they start as the identity."""
     arguments = {key: value for key, value in network.arguments.items() if not key.startswith("recalibration")}
     starts_alike = network.arguments.get("recalibration_args", {}).get("use_identity_start", False)
     return dataclasses.replace(network, arguments=arguments) if starts_alike else network

@@ -57,8 +57,8 @@ class Hyperband(Possible, oracles.HyperbandOracle):
         """
         super().set_state(state)
         held = {item["id"] for bracket in self._brackets for turn in bracket["rounds"] for item in turn}
-        if not held <= self.trials.keys():
-            raise ValueError("a round holds a trial that does not exist")
+        if lost := held - self.trials.keys():
+            raise ValueError(f"expected rounds of trials that exist, got {', '.join(sorted(map(str, lost)))}")
 
     def _new_mix(self, trial_id, bracket):
         """Returns a new mix for a bracket's first round, or None if the round is full or the space used up."""
@@ -107,7 +107,7 @@ class Hyperband(Possible, oracles.HyperbandOracle):
         return sizes
 
     def _size(self, bracket, turn, first):
-        """Returns the size of a round whose bracket begins with so many mixes."""
+        """Returns the size of a round whose bracket begins with this many mixes."""
         return min(self._get_size(bracket, turn), math.ceil(first / self.factor**turn))
 
 

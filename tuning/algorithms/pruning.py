@@ -15,7 +15,7 @@ class Pruner:
 
     - `"median"`: a trial ends if its best score so far is below the median of the mean scores that other trials had
       up to the same epoch. (Golovin et al., "Google Vizier", KDD 2017, section 3.2.1.)
-    - `"halving"`: at the epochs 1, f, f², … a trial goes on only if it is among the best 1/f of all that have come so
+    - `"halving"`: at the epochs 1, f, f², … a trial continues only if it is among the best 1/f of all that have come so
       far. (Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020: asynchronous successive
       halving.)
 

@@ -80,7 +80,7 @@ def time_left(trials: Sequence[tuple[Trial, Progress]], total: int | None) -> fl
 
 
 class Lines:
-    """A line for each trial when it begins and when it ends, for output that is no terminal."""
+    """A line for each trial when it begins and when it ends, for output that is not a terminal."""
 
     def __init__(self):
         self._reported = set()

@@ -62,4 +62,4 @@ def _times(sizes):
 
 
 def _steps(steps, schedule):
-    return str(steps) if steps is not None else f"as many as {schedule.examples_per_scan} windows a scan take"
+    return str(steps) if steps is not None else f"one pass: {schedule.examples_per_scan} windows from each scan"

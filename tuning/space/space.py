@@ -251,7 +251,7 @@ def _with(mapping, changes):
             table = table.setdefault(name, {})
             if not isinstance(table, dict):
                 raise RecordError(
-                    expected=f"{key} to be a key of a recipe", received=f"one below {name!r}, which is no table"
+                    expected=f"{key} to be a key of a recipe", received=f"one below {name!r}, which is not a table"
                 )
         table[last] = list(value) if isinstance(value, tuple) else value
     return mapping

@@ -25,7 +25,7 @@ def run_trial(task: dict[str, Any], report: Callable[[dict[str, Any]], bool]) ->
 
     Args:
         task: See `Plan.task`, with `"folder"`, the study's, and `"data_root"`.
-        report: Takes the progress after each epoch; returns whether the trial shall go on.
+        report: Takes the progress after each epoch; returns whether the trial should continue.
 
     Returns:
         Dict of `"status"`, `"message"`, `"minutes"`, `"parameters"`, `"cost"`, `"executions"` (dicts as of

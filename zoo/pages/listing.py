@@ -220,7 +220,7 @@ class Shelf:
         return evidence.against(reports, better_than, [name for name in reports if name != better_than])
 
     def _nothing(self, pattern, task, licence):
-        """Returns what an empty table prints: which filter knows no such thing, if one does."""
+        """Returns the message for an empty table: it names the filters that match nothing, if any."""
         names = list(self.presets)
         if not any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names):
             hint = did_you_mean(pattern, names, otherwise=f"names are such as {listed(names, most=3)}")

@@ -41,7 +41,7 @@ def preset_folder(given: str | os.PathLike) -> Path | None:
             that of a run.
 
     Returns:
-        The folder; None if it is a mere name that is no folder here.
+        The folder; None if it is a mere name, not a folder here.
 
     Raises:
         ValueError: There is no preset, or there are several to choose from; or it is a file of weights or a model,

@@ -64,7 +64,7 @@ def fetch(name: str) -> Path:
     if not (folder / DESCRIPTION).is_file():
         expected = f"a {DESCRIPTION} under this address"
         remedy = "check the address, the revision and the connection"
-        with _told_as(RecordError, file=name, expected=expected, remedy=remedy):
+        with _raised_as(RecordError, file=name, expected=expected, remedy=remedy):
             _retrieve(f"{place.url}/{DESCRIPTION}", place.sha256, folder / DESCRIPTION)
         write_text(folder / ORIGIN, place.url)
     return folder
@@ -83,8 +83,8 @@ def fetch_weights(folder: Path, name: str, sha256: str) -> Path:
         ImportError: The package that fetches is not installed.
     """
     url = f"{origin(folder)}/{name}"
-    remedy = "check the connection, and ask the publisher if it goes on"
-    with _told_as(WeightsError, file=url, expected=f"weights with SHA-256 {sha256}", remedy=remedy):
+    remedy = "check the connection; if the error persists, ask the publisher"
+    with _raised_as(WeightsError, file=url, expected=f"weights with SHA-256 {sha256}", remedy=remedy):
         _retrieve(url, sha256, folder / name)
     return folder / name
 
@@ -148,7 +148,7 @@ def _checked_url(url):
 
 
 @contextmanager
-def _told_as(error_class, **parts):
+def _raised_as(error_class, **parts):
     """Raises what goes wrong inside as an error of a class, with the rest of its parts."""
     try:
         yield

@@ -30,7 +30,7 @@ from recalib_keras.core.spreading.workers import MOST_LOSSES, Done, Listener, Po
 
 TICK = 0.2  # seconds between two calls of `Listener.on_tick`
 PATIENCE = 60.0  # seconds for a scheduler to answer
-LONELY = 10.0  # seconds without a worker after which a cluster is reported as empty
+EMPTY_AFTER = 10.0  # seconds without a worker after which a cluster is reported as empty
 LOOPBACK = "127.0.0.1"
 # A worker has one item at a time, also where Dask gives it several threads: a backend has one set of devices.
 _one_at_a_time = threading.Lock()
@@ -38,7 +38,7 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def open_pool(workers: Workers) -> Iterator[Pool]:
-    """Gives workers of Dask; see `spreading.open_pool`.
+    """Yields a pool of Dask workers; see `spreading.open_pool`.
 
     Args:
         workers: Where they are.
@@ -97,25 +97,25 @@ class _Running:
 
 
 class _Spread:
-    """One call of `DaskPool.spread`: what runs, and what is heard of it.
+    """One call of `DaskPool.spread`: what runs, and the events that workers and scheduler report.
 
     Dask calls back in threads of its own. They only put into a queue, and one thread takes from it.
     """
 
     def __init__(self, pool, work, items, listener):
         self.pool, self.work, self.items, self.listener = pool, work, items, listener
-        self.running, self.heard, self.is_exhausted = {}, queue.SimpleQueue(), False
-        self._alone_since = time.monotonic()
+        self.running, self.events, self.is_exhausted = {}, queue.SimpleQueue(), False
+        self._empty_since = time.monotonic()
 
     def run(self) -> Iterator[Done]:
         """Yields what becomes of each item."""
         client = self.pool.client
-        client.subscribe_topic(self.pool.topic, lambda event: self.heard.put(event[1]))
-        client.subscribe_topic("all", self._hear_of_deaths)
+        client.subscribe_topic(self.pool.topic, lambda event: self.events.put(event[1]))
+        client.subscribe_topic("all", self._on_scheduler_event)
         try:
             self._fill()
             while self.running:
-                yield from self._hear()
+                yield from self._take_events()
                 self.listener.on_tick()
                 self._fill()
             if not self.is_exhausted:
@@ -128,16 +128,16 @@ class _Spread:
                 with contextlib.suppress(Exception):
                     client.unsubscribe_topic(topic)
 
-    def _hear_of_deaths(self, event):
-        """Hears what the scheduler tells about all that it has; only workers that died unexpectedly matter here."""
+    def _on_scheduler_event(self, event):
+        """Receives all events of the scheduler; only workers that died unexpectedly matter here."""
         content = event[1]
         if isinstance(content, dict) and content.get("action") == "remove-worker" and not content.get("expected"):
-            self.heard.put({"died": content["worker"], "keys": set(content["processing-tasks"])})
+            self.events.put({"died": content["worker"], "keys": set(content["processing-tasks"])})
 
     def _fill(self):
-        """Gives an item to each worker that has none; to the first that comes, while there are none."""
+        """Gives an item to each idle worker; without workers, one item waits for the first."""
         workers = self.pool.workers()
-        self._complain(workers)
+        self._warn_if_empty(workers)
         while not self.is_exhausted and len(self.running) < max(1, len(workers)):
             try:
                 item = next(self.items)
@@ -148,49 +148,49 @@ class _Spread:
                 return
             self._begin(item)
 
-    def _complain(self, workers):
-        if workers or self._alone_since is None:
-            self._alone_since = None if workers else time.monotonic()
-        elif time.monotonic() - self._alone_since > LONELY:
+    def _warn_if_empty(self, workers):
+        if workers or self._empty_since is None:
+            self._empty_since = None if workers else time.monotonic()
+        elif time.monotonic() - self._empty_since > EMPTY_AFTER:
             address = self.pool.client.scheduler.address
             warnings.warn(f"the cluster at {address} has no workers yet; waiting for the first", stacklevel=2)
-            self._alone_since = float("inf")
+            self._empty_since = float("inf")
 
     def _begin(self, item, losses=0):
         key = f"{self.pool.topic}-{next(self.pool.numbers)}"
         # Not for a certain worker: Dask would keep a task waiting whose worker and all others have died.
         future = self.pool.client.submit(_work, self.work, item, self.pool.topic, key=key, pure=False)
         self.running[key] = _Running(item, future, losses_before=losses, losses=losses)
-        future.add_done_callback(lambda future: self.heard.put({"ended": future.key}))
+        future.add_done_callback(lambda future: self.events.put({"ended": future.key}))
 
-    def _hear(self):
-        """Yields what has ended of what is heard next; waits for it, but not for long."""
+    def _take_events(self):
+        """Handles the next events, and yields the items that have ended; waits for events, but not for long."""
         try:
-            heard = self.heard.get(timeout=TICK)
+            event = self.events.get(timeout=TICK)
             while True:
-                yield from self._obey(heard)
-                heard = self.heard.get_nowait()
+                yield from self._handle(event)
+                event = self.events.get_nowait()
         except queue.Empty:
             pass
 
-    def _obey(self, heard):
-        if "ended" in heard:
-            yield from self._end(heard["ended"])
-        elif "died" in heard:
-            yield from self._lose(heard["died"], heard["keys"])
-        elif heard.get("key") in self.running:
-            running = self.running[heard["key"]]
-            if "name" in heard:
-                running.worker = heard["address"]
-                self.listener.on_start(running.item, heard["name"])
-            elif not self.listener.on_report(running.item, heard["report"]) and not running.is_stopped:
+    def _handle(self, event):
+        if "ended" in event:
+            yield from self._end(event["ended"])
+        elif "died" in event:
+            yield from self._lose(event["died"], event["keys"])
+        elif event.get("key") in self.running:
+            running = self.running[event["key"]]
+            if "name" in event:
+                running.worker = event["address"]
+                self.listener.on_start(running.item, event["name"])
+            elif not self.listener.on_report(running.item, event["report"]) and not running.is_stopped:
                 running.is_stopped = True
-                Event(heard["key"], client=self.pool.client).set()
+                Event(event["key"], client=self.pool.client).set()
 
     def _lose(self, worker, keys):
         """Counts the death of a worker for the item that it had begun; `keys` are those of what it had not finished.
 
-        Another worker may have finished the item by now, so that the state of its future tells nothing here.
+        Another worker may have finished the item by now, so that the state of its future does not matter here.
         """
         for key, running in list(self.running.items()):
             if running.worker == worker and key in keys:
@@ -214,9 +214,9 @@ class _Spread:
         yield Done(running.item, None if error else running.future.result(), error)
 
     def _killed(self, key):
-        """Begins an item again that the scheduler gives up, unless it is to blame.
+        """Begins an item again that the scheduler gives up, unless too many workers died while working on it.
 
-        The scheduler also blames items that a dead worker had not begun yet, and may have less patience than we have.
+        The scheduler also blames items that a dead worker had not begun yet, and may give up after fewer deaths.
         """
         running = self.running[key]
         if running.losses == running.losses_before:  # it died before it could say that it had begun
@@ -273,7 +273,7 @@ def _work(work, item, topic):
 
 
 def _is_wanted(worker, key):
-    """Returns whether somebody still waits for a task; nobody does after the death of who has asked for it."""
+    """Returns whether a process still waits for a task; none does once the one that asked for it has died."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state != "cancelled" and worker.status.name == "running"
 

@@ -12,7 +12,7 @@ __all__ = ["MOST_LOSSES", "Done", "Listener", "Pool", "Work", "Workers", "open_p
 
 @contextlib.contextmanager
 def open_pool(workers: Workers | None = None) -> Iterator[Pool]:
-    """Gives the workers, and ends at the end those that it has started, however it ends.
+    """Yields a pool of workers, and always stops at the end those that it started.
 
     The processes of this machine are started afresh (spawned), so that a script which uses them needs the usual
     `if __name__ == "__main__":`.

@@ -1,4 +1,4 @@
-"""Workers and what they do: where they are, what is heard of them, and the one that is this process."""
+"""Workers and what they do: where they are, what they report, and a pool that is this process alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from recalib_keras.core.spreading import devices
 
-MOST_LOSSES = 3  # workers that may die of an item before it counts as failed
-# What a worker calls: a function of an item, and of a function that reports how far it is and returns whether to go on.
+MOST_LOSSES = 3  # workers that may die while working on an item before it counts as failed
+# What a worker calls: a function of an item, and of a function that reports progress and returns whether to continue.
 Work = Callable[[Any, Callable[[Any], bool]], Any]
 
 
@@ -65,7 +65,7 @@ class Workers:
 
 
 class Listener:
-    """Hears what becomes of items while they are worked on; a base class whose methods do nothing.
+    """Receives events of the items that are worked on; a base class whose methods do nothing.
 
     All methods are called by the thread that takes the results of `Pool.spread`.
     """
@@ -79,14 +79,14 @@ class Listener:
         """
 
     def on_loss(self, item: Any) -> None:
-        """A worker has died of an item, which another worker will get.
+        """A worker has died while working on an item; another worker will get the item.
 
         Args:
             item: The item.
         """
 
     def on_report(self, item: Any, report: Any) -> bool:
-        """A worker reports how far it is; returns whether it shall go on.
+        """A worker reports how far it is; returns whether it should continue.
 
         Args:
             item: The item.
@@ -105,8 +105,8 @@ class Done:
     Args:
         item: The item.
         result: What the function returned.
-        error: What it raised instead; a `ClusterError` if too many workers died of the item.
-        is_lost: Whether too many workers died of it.
+        error: What it raised instead; a `ClusterError` if too many workers died while working on it.
+        is_lost: Whether too many workers died while working on it.
     """
 
     item: Any
@@ -127,16 +127,16 @@ class Pool:
 
         Args:
             work: Function of a module that workers can import. It is called with an item and with a function that
-                takes a report and returns whether to go on; it shall return soon after that is False.
+                takes a report and returns whether to continue; it should return soon after that is False.
             items: The items; None where there is no item now, and there may be one after others are finished.
-            listener: Hears what happens meanwhile.
+            listener: Receives the events of the items.
         """
         listener = listener or Listener()
 
         def report(content):
-            go_on = listener.on_report(item, content)
+            continues = listener.on_report(item, content)
             listener.on_tick()
-            return go_on
+            return continues
 
         for item in items:
             if item is None:

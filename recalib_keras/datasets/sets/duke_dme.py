@@ -160,7 +160,7 @@ def _load(path, name, modified):
         ) from error
     except Exception as error:  # scipy raises many kinds for a damaged file
         raise VolumeError(
-            file=path, expected="a MATLAB file", received=f"one that is none or is damaged ({error})"
+            file=path, expected="a MATLAB file", received=f"a damaged file, or one of another format ({error})"
         ) from error
     if name not in content:
         raise VolumeError(file=path, expected=f"the variable {name}", received="a file without it")

@@ -45,7 +45,7 @@ def mask_levels(path: Path) -> np.ndarray:
 
     Raises:
         ImportError: Pillow is not installed.
-        VolumeError: The file is no grey image.
+        VolumeError: The file is not a grey image.
     """
     try:
         from PIL import Image
@@ -59,7 +59,7 @@ def mask_levels(path: Path) -> np.ndarray:
             levels = np.asarray(image.convert("L"))
     except Exception as error:  # Pillow raises OSError, SyntaxError and more for broken files
         raise VolumeError(
-            file=path, expected="a PNG mask", received=f"a file that is none or is damaged ({error})"
+            file=path, expected="a PNG mask", received=f"a damaged file, or one of another format ({error})"
         ) from error
     if mode not in ("1", "L"):
         raise VolumeError(

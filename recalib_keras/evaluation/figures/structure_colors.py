@@ -61,7 +61,7 @@ def colors_by_name(names: Sequence[str], structures: Sequence[StructureLike] | N
 
     Args:
         names: What is drawn.
-        structures: Structures with colours; names that are none of them, or all for None, get distinct colours.
+        structures: Structures with colours; other names, or all names for None, get distinct colours.
     """
     known = {structure.name: structure.color for structure in as_shown(structures or ())}
     return {name: known.get(name, distinct_color(index)) for index, name in enumerate(names)}

@@ -144,7 +144,7 @@ class Batch:
         WriteError: If the folder cannot be written.
         RecordError: If the folder has another kind of `volumes.csv`.
         ImportError: If overlays are wanted and matplotlib is not installed, or DICOM and highdicom is not.
-        VolumeError: If a DICOM Segmentation object is wanted of a scan that is no DICOM.
+        VolumeError: If a DICOM Segmentation object is wanted of a scan that is not DICOM.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Batch:
 
         Raises:
             RecordError: The segmenter has no structure of a name that is asked for.
-            TypeError: Workers cannot open the segmenter, since it is none of a preset.
+            TypeError: Workers cannot open the segmenter, since it is not that of a preset.
             ClusterError: The cluster cannot be reached.
             ImportError: Workers are asked for, and Dask is not installed.
         """

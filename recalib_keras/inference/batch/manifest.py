@@ -125,7 +125,7 @@ def write_manifest(labels: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         WriteError: It cannot be written.
     """
-    # In ASCII, since a scan's name may hold bytes that are no UTF-8.
+    # In ASCII, since a scan's name may hold bytes that are not UTF-8.
     write_text(manifest_path(labels), json.dumps(manifest, indent=2) + "\n")
 
 

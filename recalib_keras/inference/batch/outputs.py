@@ -20,8 +20,8 @@ from recalib_keras.volumes.names import stem
 from recalib_keras.zoo import Label
 
 DICOM_SEG = "dicom_seg"
-# In BIDS a label map's name ends in `_dseg`, and a map's in one of these. `probseg` is a word of BIDS; for the others
-# it has none.
+# In BIDS a label map's name ends in `_dseg`, and a map's in one of these. BIDS defines `probseg`, but no suffix for the
+# others.
 LABELS_IN_BIDS = "_dseg"
 MAPS_IN_BIDS = {PROBABILITIES: "probseg", ENTROPY: "entropy", MUTUAL_INFORMATION: "mutualinformation"}
 
@@ -50,7 +50,7 @@ class Outputs(MapRequest):
 
         Raises:
             ImportError: highdicom is needed and not installed.
-            VolumeError: A DICOM Segmentation object is wanted of a scan that is no DICOM.
+            VolumeError: A DICOM Segmentation object is wanted of a scan that is not DICOM.
         """
         if not self.dicom_seg:
             return
@@ -127,7 +127,7 @@ def beside(labels: Path, ending: str) -> Path:
 
 
 def map_path(labels: Path, name: str) -> Path:
-    """Returns the path of a map of a label map; in the words of BIDS, if the label map is named so.
+    """Returns the path of a map of a label map; it follows BIDS if the name of the label map does.
 
     Args:
         labels: The label map.

@@ -17,7 +17,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 SAME_LABELS = 0.995
 # … and of those voxels that either of the two calls a structure, since most of a scan is background.
 SAME_STRUCTURES = 0.98
-# An engine is timed in so many rounds, or in fewer if they take longer than so many seconds together.
+# An engine is timed in this many rounds, or in fewer if together they take longer than this many seconds.
 ROUNDS, MOST_SECONDS = 5, 2.0
 
 

@@ -27,7 +27,7 @@ class Cache:
     """A folder of files for one network on one machine, each beginning with the SHA-256 of its content.
 
     Damaged content counts as missing, and so does all content once the weights, the description of the network, a
-    version, or the machine has changed. A folder that cannot be written is no error: nothing is remembered then.
+    version, or the machine has changed. A folder that cannot be written is not an error: nothing is remembered then.
 
     Args:
         weight_set: Describes the network.
@@ -98,5 +98,5 @@ def _machine():
     """Returns what speed depends on: the processor and what it can do, its cores, whether there is a GPU."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    told = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return [*(told or [platform.processor()]), platform.machine(), os.cpu_count(), may_have_gpu()]
+    processor = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return [*(processor or [platform.processor()]), platform.machine(), os.cpu_count(), may_have_gpu()]

@@ -15,9 +15,9 @@ import numpy as np
 
 from recalib_keras.inference.sliding_window.window_rows import WindowRows
 
-# Networks are split if the probabilities of a window take at least so many bytes.
+# Networks are split if the probabilities of a window take at least this many bytes.
 LARGE = 2**26
-# The classifier gives about so many voxels at a time: their probabilities stay in the processor's cache.
+# The classifier gives about this many voxels at a time: their probabilities stay in the processor's cache.
 VOXELS_AT_ONCE = 2**16
 FIRST = "classifier"  # the name of the classifier's first layer
 AFTER = ("classes", "probabilities")  # and of those behind it, unless a block is among them

@@ -114,7 +114,7 @@ def has_sigmoid(model: Any) -> bool:
     """Returns whether a model gives each structure a probability of its own.
 
     Args:
-        model: `keras.Model`; one that is none of `recalib_keras.models` does not.
+        model: `keras.Model`; one that is not of `recalib_keras.models` does not.
     """
     architecture = getattr(model, "architecture", None)
     return architecture is not None and architecture.classifier_activation == "sigmoid"

@@ -9,7 +9,7 @@ import numpy as np
 from recalib_keras.inference.sliding_window.voxel_maps import VoxelMaps
 from recalib_keras.volumes.windows import Block, Observer
 
-# Labels are made for about so many voxels or from so many probabilities at a time.
+# Labels are made for about this many voxels, or from this many probabilities, at a time.
 VOXELS_AT_ONCE, VALUES_AT_ONCE = 2**18, 2**20
 
 

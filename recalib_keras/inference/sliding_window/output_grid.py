@@ -14,7 +14,7 @@ from recalib_keras.volumes.windows import Block, Observer
 
 # Rounding may pull a voxel half-way between two others either way; this shift, too small to matter, decides.
 TIE_BREAK = 5e-4
-# Rows are interpolated in parts of about so many values, which stay in the processor's cache.
+# Rows are interpolated in parts of about this many values, which stay in the processor's cache.
 VALUES_AT_ONCE = 2**18
 
 

@@ -18,8 +18,8 @@ from recalib_keras.zoo.decision import Decide, most_probable
 # Small windows go through the network several at a time, up to about this many voxels. More make a CPU no faster, and
 # every batch is filled up, so that small scans would take longer.
 VOXELS_PER_BATCH = 2**16
-# Sums of probabilities that wait for further windows take no more memory than this, in bytes, or than those of so many
-# windows where that is more: those of one are in memory anyway.
+# Sums of probabilities that wait for further windows take no more memory than this, in bytes, or than those of
+# this many windows where that is more: those of one are in memory anyway.
 AGGREGATOR_MEMORY = 2**29
 AGGREGATOR_WINDOWS = 2
 
@@ -170,7 +170,7 @@ class SlidingWindow:
 
 
 def windows_at_a_time(window: Sequence[int], voxels: int) -> int:
-    """Returns how many windows of a size go through a network at a time, for about so many voxels."""
+    """Returns how many windows of a size go through a network at a time, for about this many voxels."""
     return max(1, voxels // math.prod(window))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from recalib_keras.core.scratch import release
 from recalib_keras.zoo.decision import Decide, most_probable
 
-# Labels and maps that lie in files leave the memory after so many voxels.
+# Labels and maps that lie in files leave the memory after this many voxels.
 RELEASED_AFTER = 2**22
 # From sums of probabilities `(…, channels)` to the values of a map, `(…)` or `(…, values)`.
 Values = Callable[[np.ndarray], np.ndarray]

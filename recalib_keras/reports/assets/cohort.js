@@ -90,7 +90,7 @@ function strip() {
   mark();
 }
 
-/* The range that is no outlier, from any two scores: volumes and scores lie on one line. */
+/* The range without outliers, from any two scores: volumes and scores lie on one line. */
 function band(values, across) {
   const pairs = scans.map((scan, place) => [values[place], scan.z[state.structure]]).filter((pair) => !pair.includes(null));
   pairs.sort((left, right) => left[0] - right[0]);
@@ -154,7 +154,7 @@ function read() {
   find("reader-page").title = `Page of ${scan.name}`;
   find("reader-page").src = find("reader-link").href = scan.page;
   if (!find("reader").open) find("reader").showModal();
-  find("next").focus(); // so that keys are heard here while the page loads
+  find("next").focus(); // so that keys work here while the page loads
 }
 
 function press(key) {

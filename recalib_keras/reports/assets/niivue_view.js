@@ -36,7 +36,7 @@ class NiivueView {
     this.nv.onLocationChange = (place) => { if (!this.isShowing) onMove(this.isWheel ? this.scrolled() : place.vox.map(Math.round)); };
   }
 
-  /* NiiVue scrolls by a hundredth of the scan; a notch of the wheel shall be the next slice. */
+  /* NiiVue scrolls by a hundredth of the scan; a notch of the wheel should go to the next slice. */
   scrolled() {
     const changes = [...this.nv.scene.crosshairPos].map((at, axis) => at - this.shown[axis]);
     const axis = changes.reduce((most, change, each) => (Math.abs(change) > Math.abs(changes[most]) ? each : most), 0);

@@ -32,7 +32,7 @@ def find_callbacks(recipe: Recipe) -> list[Make]:
 
     Raises:
         ImportError: A library is not installed; says the command that installs it.
-        RecordError: A name is that of no callback.
+        RecordError: A name is not that of a callback.
     """
     return [functools.partial(_made, settings, _found(settings)) for settings in recipe.callbacks]
 
@@ -57,7 +57,7 @@ class CallbackRelay(keras.callbacks.Callback):
         self._list: Any = None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tells the callbacks that an epoch begins, and before the first one that the training begins or resumes.
+        """Calls the callbacks at the start of an epoch, and before the first one at the start of the training.
 
         Args:
             epoch: Its number, from 0.
@@ -77,7 +77,7 @@ class CallbackRelay(keras.callbacks.Callback):
         self._list.on_train_batch_end(batch, logs)
 
     def end_epoch(self, line: Mapping[str, Any]) -> bool:
-        """Tells the callbacks what an epoch came to; returns whether one of them stops the training.
+        """Passes the results of an epoch to the callbacks; returns whether one of them stops the training.
 
         Args:
             line: Its line of the log.
@@ -86,7 +86,7 @@ class CallbackRelay(keras.callbacks.Callback):
         return bool(self._fitted.stop_training)
 
     def end(self) -> None:
-        """Tells the callbacks that the training is over."""
+        """Calls the callbacks at the end of the training."""
         if self._list is not None:
             self._list.on_train_end()
 

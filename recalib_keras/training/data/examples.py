@@ -326,7 +326,7 @@ def _foreground_voxel(scan, by_class, rng):
 
 
 def _foreground_of(known):
-    """Returns the function from classes to flat indices of the foreground; what nobody looked at is none."""
+    """Returns the function from classes to flat indices of the foreground; ignored voxels do not belong to it."""
     return np.flatnonzero if known is None else lambda part: np.flatnonzero((part > 0) & (part < len(known)))
 
 

@@ -140,7 +140,7 @@ class DiceCrossEntropy(keras.losses.Loss):
         return (dice * ops.mean(weights[0]) if weights else dice), cross_entropy
 
     def _truth(self, y_true, y_pred):
-        """Returns classes with a last axis; the truths of a sigmoid's structures are as they should be."""
+        """Returns the ground truth with a last axis; one channel for each structure (sigmoid) is returned as given."""
         has_all = self.activation == "sigmoid" and len(y_true.shape) == len(y_pred.shape)
         return y_true if has_all and y_true.shape[-1] == y_pred.shape[-1] else _of_voxels(y_true, y_pred, "y_true")
 
@@ -262,7 +262,7 @@ def _sigmoid_summands(y_true, logits, sets, regions):
 
 # What is summed for each activation of the classifier.
 SUMMANDS = {"softmax": _softmax_summands, "sigmoid": _sigmoid_summands}
-IMPOSSIBLE = -1e30  # the logarithm of a probability that counts for nothing, without infinities in gradients
+IMPOSSIBLE = -1e30  # stands for the logarithm of 0; being finite, it keeps gradients finite
 
 
 def _terms_of(sums, activation, class_weights):

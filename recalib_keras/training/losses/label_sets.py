@@ -110,9 +110,9 @@ def possible(label: int, known: Sequence[bool], regions: Sequence[Sequence[int]]
         ((0,), (1, 2))
     """
     inside = regions or [(index,) for index in range(1, len(known))]
-    told = [one for one, is_known in zip(inside, known[1:]) if is_known]
-    told += [inside[label - 1]] if label else []
-    return tuple(index for index in range(len(known)) if all((index in one) == (label in one) for one in told))
+    known_regions = [one for one, is_known in zip(inside, known[1:]) if is_known]
+    known_regions += [inside[label - 1]] if label else []
+    return tuple(index for index in range(len(known)) if all((index in one) == (label in one) for one in known_regions))
 
 
 def known_classes(scan: LabelledScan, labels: Sequence[Label]) -> list[bool]:

@@ -63,7 +63,7 @@ def duration(budget: Budget, geometry: Geometry, batch: int, held_out: int) -> D
         >>> duration(Budget(minutes=20, step=1.0), geometry, batch=2, held_out=42)[:3]
         (11, 100, 2)
         >>> print(duration(Budget(minutes=1, step=1.0), geometry, batch=2, held_out=1).why)
-        55 steps of 1 s, as measured here, and 5 validations of 1 scan take about 1 minute; asked for were 1.
+        55 steps of 1 s, as measured here, and 5 validations of 1 scan take about 1 minute; the budget is 1 min.
     """
     if budget.epochs is not None:
         every = max(1, budget.epochs // MOST_VALIDATIONS)
@@ -82,6 +82,6 @@ def duration(budget: Budget, geometry: Geometry, batch: int, held_out: int) -> D
     why = (
         f"{epochs * per_epoch:,} steps of {step:.2g} s, as measured here, and "
         f"{counted(-(-epochs // every), 'validation')} of {counted(held_out, 'scan')} take about "
-        f"{counted(max(1, round(expected / 60)), 'minute')}; asked for were {budget.minutes:g}."
+        f"{counted(max(1, round(expected / 60)), 'minute')}; the budget is {budget.minutes:g} min."
     )
     return Duration(epochs, per_epoch, every, why)

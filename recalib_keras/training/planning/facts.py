@@ -25,7 +25,7 @@ ORIENTATION = "RAS"
 # Layouts that are recognised by their folders.
 LAYOUTS = {"imagesTr": "msd", "images": "nifti_folder"}
 MOST_SAMPLED = 10_000  # voxels of the foreground of a scan whose intensities count
-AIR = -200  # Hounsfield units: a scan without anything darker is no CT of a body in air
+AIR = -200  # Hounsfield units: a scan without anything darker is not a CT of a body in air
 SEED = 0
 
 
@@ -101,7 +101,7 @@ def read_facts(
     volume: int | None = None,
     on_scan: Callable[[int, int], object] = lambda done, count: None,
 ) -> Facts:
-    """Returns what a set is like. Reads every scan, one after the other; warns of what is wrong but keeps none from it.
+    """Returns the properties of a set. Reads every scan, one after the other; remarks on the set become warnings.
 
     Args:
         folder: Folder of the set.

@@ -134,7 +134,7 @@ def _labels(facts, labels):
         (f"{name} {has}" + (f" of {known}" if known < facts.scans else "") for name, has, known in counts), 40
     )
     if any(known < facts.scans for known in facts.looked_for.values()):
-        why += ". Where a number follows `of`, so many were searched for it; in the others it is unknown"
+        why += ". `N of M`: the label was looked for in M scans, and N have it; in the other scans it is unknown"
     rows = ",\n".join(f"    {_inline(label)}" for label in labels)
     mirror = " `mirror` names the label of the other side." if any("mirror" in label for label in labels) else ""
     return f"{_comment(f'{why}.{mirror}')}labels = [\n{rows},\n]\n"

@@ -69,7 +69,7 @@ def difference(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None
         before, now = (_deciding(found["recipe"]) for found in (begun, asked))
     except RecordError as error:
         return f"its recipe does not fit this version: {error}"
-    for key in sorted([*before, *now], key=lambda key: key == EPOCHS):  # more of these would be no obstacle alone
+    for key in sorted([*before, *now], key=lambda key: key == EPOCHS):  # last, since more epochs alone are allowed
         if before.get(key) != now.get(key):
             return f"its recipe has {_in_words(before, key)}, this one {_in_words(now, key)}"
     for key, kind in SCANS.items():

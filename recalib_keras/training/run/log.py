@@ -77,7 +77,7 @@ class TrainingLog:
         """Adds the line of an epoch. The line belongs to the run once its checkpoint is written.
 
         Args:
-            line: What the epoch came to; see `NUMBERS`.
+            line: The results of the epoch; see `NUMBERS`.
         """
         self.history.append(line)
         picture = self.folder / PICTURE

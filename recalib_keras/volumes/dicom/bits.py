@@ -43,5 +43,5 @@ def pixels_of(dataset: Dataset, file: str | os.PathLike) -> np.ndarray:
     if np.array_equal(up_to_high, values):
         return values
     raise unusable(
-        file, "HighBit", f"{stored - 1} (BitsStored is {stored}), or pixels that show which is true", str(high)
+        file, "HighBit", f"{stored - 1} (BitsStored is {stored}), or pixels that show which is right", str(high)
     )

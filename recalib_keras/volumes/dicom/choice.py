@@ -57,7 +57,7 @@ ENHANCED = {
     (CONTENT, "FrameAcquisitionDateTime"): str,
 }
 MOST_NAMED = 5
-# So many tags together may distinguish volumes: echo, b-value and direction.
+# This many tags together may distinguish volumes: echo, b-value and direction.
 MOST_TAGS = 3
 
 
@@ -169,7 +169,7 @@ def _value(frame, tag):
 
 
 def _dimensions(frames):
-    """Returns the values of each dimension that an enhanced file declares: the frames' own index of anything else."""
+    """Returns the values of each dimension that an enhanced file declares; it may stand for any property."""
     indices = [
         tag_value(frame.part(CONTENT), "DimensionIndexValues", int, frame.file, count=None, default=())
         for frame in frames
@@ -179,7 +179,10 @@ def _dimensions(frames):
 
 
 def _volumes(values, frames, places, there) -> list[list[Frame]] | None:
-    """Returns the frames of each value, if they make volumes: one at each position, half of them at all."""
+    """Returns the frames of each value, or None if they are not volumes.
+
+    No value may have two frames at one position, and at least half of the values need a frame at every position.
+    """
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, value in enumerate(values):
         groups[value].append(index)

@@ -54,9 +54,9 @@ def import_pydicom() -> ModuleType:
 def image_headers(path: Path) -> list[tuple[Path, Dataset]]:
     """Returns `(file, header)` of every DICOM image in a folder in the order of names, or of the one file.
 
-    Ignored are files that are no DICOM, and DICOM objects that are no images (DICOMDIR, reports, structures). A file
-    that is no DICOM is an error, however, if its name says that it is a slice: its ending is that of DICOM, or its name
-    is that of a slice but for the digits. Then it is damaged, and without it an outermost slice could be lost.
+    Files that are not DICOM, and DICOM objects that are not images (DICOMDIR, reports, structures), are ignored. But a
+    file that is not DICOM is an error if its name says that it is a slice: it has the ending of DICOM, or differs from
+    the name of a slice only in digits. Then it is damaged, and without it an outermost slice could be lost.
 
     Args:
         path: A folder, whose subfolders are not searched, or a file.
@@ -220,7 +220,7 @@ def _damaged(path, reason):
         file=path,
         expected="a DICOM file",
         received=f"one that cannot be read or is damaged ({reason})",
-        remedy=f"{EXPORT_AGAIN}, or move it out of the folder if it is no slice",
+        remedy=f"{EXPORT_AGAIN}, or move it out of the folder if it is not a slice",
     )
 
 

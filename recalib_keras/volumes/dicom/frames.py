@@ -89,7 +89,7 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
         header: Its header.
 
     Raises:
-        VolumeError: The file is no grey image with a place in space, or a value is damaged.
+        VolumeError: The file is not a grey image with a place in space, or a value is damaged.
     """
     _check_grey(path, header)
     count = tag_value(header, "NumberOfFrames", int, path, default=1, bounds=(0, MOST_FRAMES)) or 1

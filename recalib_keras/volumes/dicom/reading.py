@@ -30,7 +30,7 @@ INVERTED = (
 def read_series(path: str | os.PathLike, volume: int | None = None) -> Volume:
     """Returns the scan in a folder of DICOM files of one series, or in one multi-frame file.
 
-    File names and order do not matter. Files that are not DICOM, and DICOM objects that are no images (`DICOMDIR`,
+    File names and order do not matter. Files that are not DICOM, and DICOM objects that are not images (`DICOMDIR`,
     reports, structures), are ignored; slices that were exported twice count once. The slices are sorted along their
     normal. The third axis of the affine is the mean step between slices, so a tilted gantry gives a sheared affine.
 

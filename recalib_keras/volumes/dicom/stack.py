@@ -21,8 +21,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ROUNDING, SHARE, MOST_SHARE = 0.101, 0.02, 0.25
 # The same sideways, in parts of a pixel.
 SIDEWAYS = 0.25
-# Below this (mm) nobody needs to hear of uneven positions.
-UNTOLD = 0.02
+# Unevenness of positions up to this (mm) is not reported.
+UNREPORTED = 0.02
 # A gap of more than this many steps means that slices are missing.
 MISSING = 1.5
 
@@ -157,21 +157,21 @@ def doubts_about(frames: Sequence[Frame], is_all: bool) -> list[str]:
 
 
 def _jitter(frames):
-    """Tells of positions that are uneven by more than the rounding of what the header says."""
+    """Reports positions that are uneven by more than the rounding of what the header says."""
     positions = np.array([frame.position for frame in frames])
     step = (positions[-1] - positions[0]) / (len(frames) - 1)
     worst = max(float(part.max()) for part in _deviations(positions, step, frames[0].normal))
     digits = next(
         (digits for digits in range(6) if np.allclose(np.round(positions, digits), positions, rtol=0, atol=1e-9)), 6
     )
-    if worst <= max(UNTOLD, 1.01 * 10.0**-digits):
+    if worst <= max(UNREPORTED, 1.01 * 10.0**-digits):
         return None
     length = np.linalg.norm(step)
     return f"the slices lie up to {worst:.2f} mm from an even grid; it is used, with steps of {length:.4g} mm"
 
 
 def _every_other(frames):
-    """Tells of slices that are apart by a multiple of what the header says."""
+    """Reports slices that are apart by a multiple of what the header says."""
     first = frames[0]
     step = float(np.linalg.norm(frames[-1].position - first.position)) / (len(frames) - 1)
     numbered = np.unique(np.abs(np.diff(_numbers(frames))))
@@ -189,7 +189,7 @@ def _every_other(frames):
 
 
 def _cut_off(frames):
-    """Tells of slices that may be missing at an end. There is no gap, but the numbers or counts in the headers say so.
+    """Reports slices that may be missing at an end. There is no gap, but the numbers or counts in the headers say so.
 
     Series may be numbered from any number: what lacks more slices than are there was cut on purpose.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REQUIRED = object()
 KINDS = {float: ("a number", "numbers"), int: ("a whole number", "whole numbers"), str: ("a text", "texts")}
-# The message shows so many letters of a wrong value.
+# The message shows this many letters of a wrong value.
 SHOWN = 60
 REMEDY = "export the scan again, or correct this tag"
 

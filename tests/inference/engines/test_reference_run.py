@@ -60,7 +60,7 @@ def test_where_another_process_fails_this_one_tries(bright_preset, windows, monk
     assert reference_run.run_reference(bright_preset, "default", [], windows).labels.shape == windows.shape[:-1]
 
 
-def test_what_openvino_refuses_is_told(bright_preset, windows, monkeypatch):
+def test_what_openvino_refuses_is_reported(bright_preset, windows, monkeypatch):
     def refuse(model, precisions):
         raise EngineError("the network cannot be converted")
 

@@ -15,7 +15,7 @@ SECONDS = {KERAS: 4.0, KERAS_16: 2.0}
 
 
 class Engine:
-    """Calls positive voxels 1, but for a share of them, and lets a clock go on by what it takes."""
+    """Calls positive voxels 1, but for a share of them, and advances a clock by what it takes."""
 
     def __init__(self, candidate, clock, seconds, wrong=0.0):
         self.name, self.precision = candidate

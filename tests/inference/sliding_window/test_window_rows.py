@@ -97,8 +97,10 @@ def test_a_row_is_passed_on_before_the_next_one_is_computed():
         return [WindowRows(WINDOW[0], row) for _ in windows]
 
     def passed_on(size):
+        def observe(classes, sums):
+            events.append(("passed on", None))
+
         events.clear()
-        observe = lambda classes, sums: events.append(("passed on", None))  # noqa: E731
         SlidingWindow([View(predict, WINDOW)], 2, observe=observe).predict(np.zeros((size, *WINDOW[1:]), "float32"))
         return [what for what, _ in events]
 

@@ -110,7 +110,7 @@ def test_wrong_names(settings, kind, message, recipe, data, tmp_path):
     assert message in str(caught.value) and not (tmp_path / "run").exists()
 
 
-def test_wrong_arguments_are_told_before_scans_are_read(recipe, data, tmp_path):
+def test_wrong_arguments_are_reported_before_scans_are_read(recipe, data, tmp_path):
     named = with_callbacks(recipe, {"name": "keras.callbacks.CSVLogger", "arguments": {"file": "x"}})
     with pytest.raises(RecordError, match=r"callbacks: expected arguments that fit keras\.callbacks\.CSVLogger, got"):
         train(named, tmp_path / "run", data)

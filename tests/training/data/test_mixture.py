@@ -115,7 +115,7 @@ def test_slices_are_mixed_too(recipe, data_root):
     assert {images.shape for images, _ in made} == {(4, 16, 16, 1)} and any("heads" in str(names) for names in files)
 
 
-def test_what_the_label_maps_lack_is_unknown_and_what_the_recipe_lacks_is_background(recipe, data_root):
+def test_unmapped_labels_are_unknown_and_labels_outside_the_recipe_background(recipe, data_root):
     labels = (*recipe.labels[:2], Label(5, "ventricle"), Label(41, "right cerebral white matter", mirror=2))
     for path in (data_root / "brains" / "labelsTr").glob("*.nii.gz"):
         stored = nib.load(path)

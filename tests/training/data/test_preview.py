@@ -223,7 +223,7 @@ def test_refuses_data_of_which_all_is_held_out(tmp_path, coloured, data):
         preview(changed(coloured, data={"validate_every": 1}), data, tmp_path / "sheet.png")
 
 
-def test_missing_matplotlib_is_told_with_what_to_install(tmp_path, coloured, data, monkeypatch):
+def test_missing_matplotlib_is_reported_with_what_to_install(tmp_path, coloured, data, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "recalib-keras\[figures\]"'):
         preview(coloured, data, tmp_path / "sheet.png")

@@ -70,7 +70,7 @@ def test_a_run_may_train_longer_if_its_learning_rate_does_not_depend_on_it(decay
     assert difference(fingerprint_of(short, data), fingerprint_of(long, data)) is None
 
 
-def test_more_epochs_than_a_run_began_with_are_told(recipe, data):
+def test_more_epochs_than_a_run_began_with_are_reported(recipe, data):
     five, nine = (fingerprint_of(changed(recipe, schedule={"epochs": epochs}), data) for epochs in (5, 9))
     assert "began with 5 epochs and continues to 9" in lengthened(five, nine)
     assert lengthened(nine, five) is lengthened(five, five) is None

@@ -39,7 +39,7 @@ def test_a_file_named_like_a_slice_must_be_one(series, name, content):
     folder = series()
     (folder / name).write_bytes(content)
     error = refused(f"{name}: expected a DICOM file, got one that cannot be read", folder)
-    assert "move it out of the folder if it is no slice" in error.remedy
+    assert "move it out of the folder if it is not a slice" in error.remedy
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_wrong_high_bit_where_the_pixels_show_it(series, stored, high):
 
 
 def test_bits_that_contradict_each_other(series):
-    error = refused(r"IM0: HighBit: expected 11 \(BitsStored is 12\), or pixels that show which is true, got 15",
+    error = refused(r"IM0: HighBit: expected 11 \(BitsStored is 12\), or pixels that show which is right, got 15",
                     bits(series, np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) + 4090, 12, 15))  # fmt: skip
     assert "correct this tag" in error.remedy
 

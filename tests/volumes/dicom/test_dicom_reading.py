@@ -220,7 +220,7 @@ def test_impossible_distances_of_slices(series):
     refused("expected voxels of 0.01 to 30 mm", series(change=lambda index: {"position": [10, 20, 100.0 * index]}))
 
 
-def test_the_inverted_grey_scale_of_a_ct_is_told(series):
+def test_the_inverted_grey_scale_of_a_ct_is_reported(series):
     folder = series(PhotometricInterpretation="MONOCHROME1", Modality="CT")
     with pytest.warns(ScanWarning, match="the grey scale was inverted, so the values are not those of the modality"):
         read(folder)

@@ -12,7 +12,7 @@ def at(*along, sideways=None):
     return lambda index: {"position": [10 + (sideways(index) if sideways else 0), 20, along[index]]}
 
 
-def told(match, folder):
+def read_with_warning(match, folder):
     with pytest.warns(ScanWarning, match=match) as caught:
         volume = read(folder)
     assert len(caught) == 1
@@ -25,8 +25,8 @@ def test_positions_rounded_to_a_tenth_of_a_millimetre(series, pixels):
     assert volume.grid.spacing[2] == pytest.approx(3.1 / 5)
 
 
-def test_uneven_positions_beyond_rounding_are_told(series):
-    volume = told(r"lie up to 0\.05 mm from an even grid; it is used, with steps of 2\.5 mm",
+def test_uneven_positions_beyond_rounding_are_reported(series):
+    volume = read_with_warning(r"lie up to 0\.05 mm from an even grid; it is used, with steps of 2\.5 mm",
                   series(change=at(30, 32.5, 35.054, 37.5, 40, 42.5)))  # fmt: skip
     assert volume.grid.spacing[2] == pytest.approx(2.5)
 
@@ -74,16 +74,18 @@ def test_an_outermost_slice_is_missing_by_the_numbers(series, direction):
         return {"InstanceNumber": index + 2 if direction > 0 else 7 - index}
 
     name = "IM0" if direction > 0 else "IM4"
-    told(rf"InstanceNumber begins at 2, in {name}: 1 slice may be missing there, at an end", series(change=number))
+    read_with_warning(
+        rf"InstanceNumber begins at 2, in {name}: 1 slice may be missing there, at an end", series(change=number)
+    )
 
 
 def test_an_outermost_slice_is_missing_by_the_count(series):
     folder = series(change=lambda index: {"InstanceNumber": index + 1}, ImagesInAcquisition=7)
-    told("ImagesInAcquisition says 7 slices, there are 6", folder)
+    read_with_warning("ImagesInAcquisition says 7 slices, there are 6", folder)
 
 
 def test_every_other_slice_is_missing_by_the_header(series):
-    told(
+    read_with_warning(
         r"lie 2\.5 mm apart, 2 times as far as SpacingBetweenSlices says \(1\.25 mm\)",
         series(SpacingBetweenSlices=1.25),
     )
@@ -91,7 +93,7 @@ def test_every_other_slice_is_missing_by_the_header(series):
 
 def test_every_other_slice_is_missing_by_thickness_and_numbers(series):
     folder = series(change=lambda index: {"InstanceNumber": 2 * index + 1}, SliceThickness=1.25)
-    told(r"2 times as far as SliceThickness says", folder)
+    read_with_warning(r"2 times as far as SliceThickness says", folder)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The doors between rooms: the package obeys them, and violations are reported."""
+"""The structure of the package: allowed imports, with violations reported, typed functions, and the wheel."""
 
 import ast
 import configparser
@@ -9,7 +9,7 @@ import pytest
 from doors import PACKAGE, ROOT, problems
 
 
-def test_the_package_obeys_the_doors():
+def test_the_package_has_only_allowed_imports():
     assert problems() == []
 
 
@@ -29,7 +29,7 @@ def package(tmp_path):
     return write
 
 
-def test_an_import_of_a_higher_room_is_reported(package):
+def test_an_import_of_a_higher_level_is_reported(package):
     found = package(volumes__grid="from recalib_keras.zoo import preset", core__files="")
     assert found == ["recalib_keras.volumes.grid: expected imports from core, got recalib_keras.zoo"]
 
@@ -52,7 +52,7 @@ def test_relative_imports_and_those_by_name_count(text, package):
     assert found == ["recalib_keras.layers.block: expected imports from core, got recalib_keras.volumes.grid"]
 
 
-def test_an_import_of_a_room_of_the_same_level_is_reported(package):
+def test_an_import_of_the_same_level_is_reported(package):
     found = package(synthesis__maps="from recalib_keras.inference import gates", inference__gates="")
     assert len(found) == 1
     assert "got recalib_keras.inference.gates" in found[0]
@@ -71,7 +71,7 @@ def test_imports_for_type_checkers_alone_are_allowed(package):
     assert package(core__records=text) == []
 
 
-def test_an_unknown_room_is_reported(package):
+def test_an_unknown_folder_is_reported(package):
     assert "add it to LEVELS" in package(attic__things="")[0]
 
 
@@ -99,7 +99,7 @@ def test_public_functions_are_typed():
 def test_the_wheel_holds_every_package():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
-    folders = [path.parent for room in (PACKAGE, "zoo", "tuning") for path in (ROOT / room).rglob("__init__.py")]
+    folders = [path.parent for top in (PACKAGE, "zoo", "tuning") for path in (ROOT / top).rglob("__init__.py")]
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
     names = {name if name.startswith(PACKAGE) else f"{PACKAGE}.{name}" for name in names}
     assert set(parser["options"]["packages"].split()) == names
