@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recalib_keras
-from recalib_keras.core.errors import RecordError
+from recalib_keras.core.errors import RecordError, missing_package
 from recalib_keras.core.files import read_file, write_json, write_text
 from recalib_keras.core.messages import listed
 from recalib_keras.core.tables import read_csv
@@ -98,9 +98,8 @@ def find_scans(
     try:
         import bids2table
     except ImportError as error:
-        raise ImportError(
-            'data sets in BIDS need bids2table, which is not installed; run: pip install "recalib-keras[bids]"'
-        ) from error
+        command = 'pip install "recalib-keras[bids]"'
+        raise missing_package("reading a data set in BIDS", "bids2table", command) from error
     rows = bids2table.index_dataset(Path(folder)).to_pylist()
     rows = [row for row in rows if row["suffix"] == "T1w" and row["datatype"] == "anat" and row["ext"] in SCANS]
     found = [BidsScan(Path(folder, row["path"]), row["sub"], row["ses"]) for row in rows]
