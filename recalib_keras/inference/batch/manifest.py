@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.files import read_file, write_text
+from recalib_keras.core.files import read_file, write_json
 from recalib_keras.core.messages import one_line
 from recalib_keras.core.processor import processor_name
 from recalib_keras.core.records import to_mapping
@@ -125,8 +125,7 @@ def write_manifest(labels: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         WriteError: It cannot be written.
     """
-    # In ASCII, since a scan's name may hold bytes that are no UTF-8.
-    write_text(manifest_path(labels), json.dumps(manifest, indent=2) + "\n")
+    write_json(manifest_path(labels), manifest, ensure_ascii=True)
 
 
 def read_manifest(labels: Path) -> dict[str, Any]:
