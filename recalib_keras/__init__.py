@@ -22,7 +22,7 @@ __all__ = ["Segmentation", "Segmenter", "export", "layers", "models", "segment",
 
 _PARTS = (
     *("layers", "models", "zoo", "volumes", "datasets"),
-    *("synthesis", "training", "export", "tuning", "inference", "evaluation"),
+    *("synthesis", "training", "export", "tuning", "inference", "evaluation", "reports"),
 )
 _INFERENCE = ("Segmentation", "Segmenter", "segment")
 

@@ -82,6 +82,10 @@ def test_neither_the_package_nor_the_command_loads_keras(code):
     assert run(f"import sys\n{code}\nprint('loaded', sorted({loaded}))")[-2:] == ["loaded", "[]"]
 
 
+def test_every_part_loads_on_first_use():
+    assert run("import recalib_keras\nprint(recalib_keras.reports.__name__)") == ["recalib_keras.reports"]
+
+
 def test_all_registered_classes_have_a_place():
     for module in pkgutil.walk_packages(recalib_keras.__path__, "recalib_keras."):
         if module.name.split(".")[1] in ("layers", "models", "synthesis", "training"):

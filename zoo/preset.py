@@ -124,7 +124,7 @@ class WeightSet:
     def __post_init__(self):
         if self.title:
             check_text(self.title, "title", MOST_IN_TITLE)
-        if Path(self.file).name != self.file or Path(self.file).suffix != ".safetensors":
+        if Path(self.file).name != self.file or Path(self.file).suffix != weight_files.SUFFIX:
             raise RecordError(
                 expected=f"file to name a .safetensors file beside {FILE_NAME}", received=shown(self.file)
             )

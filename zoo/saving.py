@@ -64,7 +64,7 @@ def save_preset(
         network=network,
         input=_input(model, described.input),
         labels=structures,
-        file=f"{name}.safetensors",
+        file=weight_files.file_name(name),
         sha256="",
         parameters=model.count_params(),
         data={"source": source, "licence": licence or _licence(described), "starts_from": like.name},

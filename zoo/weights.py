@@ -15,6 +15,21 @@ from recalib_keras.core.errors import WeightsError
 from recalib_keras.core.messages import listed
 from recalib_keras.zoo.places.installed import RESTORE
 
+SUFFIX = ".safetensors"
+
+
+def file_name(name: str) -> str:
+    """Returns the name of a weight set's file.
+
+    Args:
+        name: Name of the weight set.
+
+    Example:
+        >>> file_name("whole_brain")
+        'whole_brain.safetensors'
+    """
+    return name + SUFFIX
+
 
 def serialize(model: Any) -> bytes:
     """Returns the safetensors bytes of all variables of a model, in float32 under their paths.

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Imports the checkpoint and prints what it was."""
     start_backend()
     from recalib_keras import zoo
-    from recalib_keras.zoo.label_files import read_labels
+    from recalib_keras.zoo.label_lists import read_labels
 
     changes = {key: getattr(arguments, key) for key in ("window", "orientation", "spacing", "normalization")}
     zoo.import_authors(

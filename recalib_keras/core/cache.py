@@ -94,7 +94,10 @@ def source_digest(*places: str) -> str:
 
 def _path(place):
     package, _, rest = place.partition("/")  # packages need not lie in one folder, and are not imported here
-    return Path(find_spec(f"recalib_keras.{package}").submodule_search_locations[0]) / rest
+    spec = find_spec(f"recalib_keras.{package}")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"expected a package of recalib_keras, got {package!r}")
+    return Path(spec.submodule_search_locations[0]) / rest
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -137,6 +137,21 @@ class ScanWarning(UserWarning):
     """A scan is used, but something about it is doubtful: its place in space, or its intensities."""
 
 
+def missing_package(what: str, package: str, command: str) -> ImportError:
+    """Returns the error that a package is not installed.
+
+    Args:
+        what: What needs the package.
+        package: Its name.
+        command: The command that installs it, and what else helps.
+
+    Example:
+        >>> print(missing_package("reading DICOM", "pydicom", 'pip install "recalib-keras[dicom]"'))
+        reading DICOM needs pydicom, which is not installed; run: pip install "recalib-keras[dicom]"
+    """
+    return ImportError(f"{what} needs {package}, which is not installed; run: {command}")
+
+
 def warn_of_scan(message: object, file: str | os.PathLike | None = None) -> None:
     """Issues a `ScanWarning` for the line of the user's code that called this package.
 

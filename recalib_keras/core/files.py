@@ -149,13 +149,15 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: str | os.PathLike, content: object, indent: int | None = 2) -> Path:
+def write_json(path: str | os.PathLike, content: object, indent: int | None = 2, ensure_ascii: bool = False) -> Path:
     """Writes JSON atomically.
 
     Args:
         path: The file to create or replace.
         content: What `json.dumps` takes.
         indent: Blanks for each level; None for a single line.
+        ensure_ascii: Whether all other characters are escaped, for texts that may hold bytes that are no UTF-8, such
+            as the names of files.
 
     Returns:
         `path` as a `Path`.
@@ -163,7 +165,7 @@ def write_json(path: str | os.PathLike, content: object, indent: int | None = 2)
     Raises:
         WriteError: See `atomic_write`.
     """
-    return write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+    return write_text(path, json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
 
 def write_toml(path: str | os.PathLike, content: Mapping[str, object]) -> Path:

@@ -58,9 +58,16 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff
     Example:
         >>> did_you_mean("unet3", ["unet3d", "sdnet3d"]), did_you_mean("x", ["unet3d"], otherwise="known: unet3d")
         ("did you mean 'unet3d'?", 'known: unet3d')
+        >>> did_you_mean("t2", ["T1", "T2"])
+        "did you mean 'T2'?"
     """
-    nearest = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
-    return f"did you mean {nearest[0]!r}?" if nearest else otherwise
+    names = list(known)
+    in_lower_case = {each.casefold(): each for each in names}
+    for given, those in ((str(name), dict(zip(names, names))), (str(name).casefold(), in_lower_case)):
+        nearest = difflib.get_close_matches(given, those, n=1, cutoff=cutoff)
+        if nearest:
+            return f"did you mean {those[nearest[0]]!r}?"
+    return otherwise
 
 
 def plain_name(name: str) -> str:

@@ -181,13 +181,13 @@ def _as_float(value, place):
 def _converted_to_any(choices, value, place):
     if value is None and type(None) in choices:
         return None
-    error = None
+    errors = []
     for choice in choices:
         try:
             return _converted(choice, value, place)
-        except RecordError as raised:
-            error = error or raised
-    raise error
+        except RecordError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _is_instance(value, kind):

@@ -29,14 +29,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recalib_keras import datasets
+from recalib_keras.core.errors import missing_package
 from recalib_keras.datasets.channels import several_channels
 
 try:
     import tensorflow_datasets as tfds
 except ImportError as error:
-    raise ImportError(
-        "expected TensorFlow Datasets to be installed, got none; run: pip install tensorflow-datasets tensorflow"
-    ) from error
+    command = "pip install tensorflow-datasets tensorflow"
+    raise missing_package("recalib_keras.datasets.builders", "TensorFlow Datasets", command) from error
 
 
 @dataclasses.dataclass
@@ -197,10 +197,8 @@ def _import_beam():
     try:
         import apache_beam
     except ImportError as error:
-        raise ImportError(
-            "expected Apache Beam to be installed, got none; run: pip install apache-beam, or leave beam_runner and "
-            "beam_options out to build in this process"
-        ) from error
+        command = "pip install apache-beam, or leave beam_runner and beam_options out to build in this process"
+        raise missing_package("building with several processes", "Apache Beam", command) from error
     return apache_beam
 
 

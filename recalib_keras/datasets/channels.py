@@ -11,8 +11,8 @@ from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.datasets.problems import DatasetError, Problem
 from recalib_keras.datasets.scan import Channel, LabelledScan
 from recalib_keras.volumes import VolumeError
-from recalib_keras.volumes.channels import CHANNEL_FILE, number_of_volumes
-from recalib_keras.volumes.names import stem
+from recalib_keras.volumes.channels import number_of_volumes
+from recalib_keras.volumes.names import CHANNEL_FILE, stem
 from recalib_keras.volumes.opening import HOW_TO_CHOOSE
 
 

@@ -13,10 +13,7 @@ from recalib_keras.evaluation.measures import Measures, measure_all
 from recalib_keras.evaluation.report import Report, Row
 from recalib_keras.evaluation.structures import StructureLike, numbers_of, unnamed_structures
 from recalib_keras.volumes import Channels, Volume, VolumeError
-from recalib_keras.volumes.names import LABEL_SUFFIXES, stem
-
-PREDICTION_ENDING = "_labels"  # what `recalib segment` adds to the name of a scan
-CHANNEL_ENDING = "_0000"  # what nnU-Net adds to the name of an image
+from recalib_keras.volumes.names import LABEL_SUFFIXES, LABELS_ENDING, channel_ending, stem
 
 
 @dataclass(frozen=True)
@@ -193,4 +190,4 @@ def _by_name(folder):
 
 
 def _name(path):
-    return stem(path).removesuffix(PREDICTION_ENDING).removesuffix(CHANNEL_ENDING)
+    return stem(path).removesuffix(LABELS_ENDING).removesuffix(channel_ending(0))

@@ -139,6 +139,27 @@ def read_structures(path: str | os.PathLike) -> list[Structure]:
     ]
 
 
+def read_table_line(line: str) -> tuple[int, str, Color | None] | None:
+    """Returns number, name, and colour or None, of a line of a colour table; None if it is no such line.
+
+    Args:
+        line: The line, without blanks around it.
+
+    Example:
+        >>> read_table_line("17 Left-Hippocampus 220 216 20 0")
+        (17, 'Left-Hippocampus', (220, 216, 20))
+        >>> read_table_line("4 left kidney"), read_table_line("left kidney")
+        ((4, 'left kidney', None), None)
+    """
+    match = ITK_SNAP_LINE.fullmatch(line) or TABLE_LINE.fullmatch(line)
+    if not match or not match["name"]:
+        return None
+    if not match["color"]:
+        return int(match["id"]), match["name"], None
+    red, green, blue = map(int, match["color"].split())
+    return int(match["id"]), match["name"], (red, green, blue)
+
+
 def _from_json(content):
     """Returns number, name and no colour; Decathlon's labels are names by number, nnU-Net's numbers by name."""
     pairs = content["labels"].items()
@@ -154,13 +175,12 @@ def _from_table(text):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        match = ITK_SNAP_LINE.fullmatch(line) or TABLE_LINE.fullmatch(line)
-        if not match or not match["name"]:
+        entry = read_table_line(line)
+        if entry is None:
             raise ValueError(f"cannot read the line {line[:60]!r}")
-        color = tuple(int(channel) for channel in match["color"].split()) if match["color"] else None
-        if color and max(color) > 255:
+        if max(entry[2] or (0,)) > 255:
             raise ValueError(f"a colour above 255 in the line {line[:60]!r}")
-        entries.append((int(match["id"]), match["name"], color))
+        entries.append(entry)
     if not entries:
         raise ValueError("it is empty")
     return entries

@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import warnings
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from recalib_keras.core.backend import held_back_stderr, start_backend
 from recalib_keras.core.errors import ExportError, WriteError
 from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import one_line
+from recalib_keras.core.versions import installed_versions
 from recalib_keras.export import runtimes
 from recalib_keras.export.certificate import Certificate, compared, hashes, path_of
 from recalib_keras.export.formats import Format, format_named, format_of, other_backend
@@ -181,10 +181,4 @@ def _cannot_write(path, error):
 
 def _versions(chosen, backend):
     packages = ("keras", backend, "numpy", *chosen.writes_with[backend])
-    found = {"recalib-keras": __version__, "python": platform.python_version()}
-    for package in dict.fromkeys(packages):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"recalib-keras": __version__, "python": platform.python_version(), **installed_versions(packages)}

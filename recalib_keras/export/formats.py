@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recalib_keras.core.backend import BACKENDS
-from recalib_keras.core.errors import ExportError
+from recalib_keras.core.errors import ExportError, missing_package
 from recalib_keras.core.messages import did_you_mean
 
 # Modules that Keras needs on other backends than TensorFlow; no extra of this package has them.
@@ -77,10 +77,8 @@ class Format:
         if missing and missing[0].startswith(OF_BACKENDS):
             raise other_backend(self, backend, f"without {missing[0]}; run: pip install {missing[0].replace('_', '-')}")
         if missing:
-            raise ImportError(
-                f"an export for {self.title} needs {missing[0]}, which is not installed; "
-                f'run: pip install "recalib-keras[{self.name}]"'
-            )
+            command = f'pip install "recalib-keras[{self.name}]"'
+            raise missing_package(f"an export for {self.title}", missing[0], command)
 
     def write(self, model: Any, path: Path) -> None:
         """Writes a model to a path in this format.

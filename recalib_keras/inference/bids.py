@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recalib_keras
-from recalib_keras.core.errors import RecordError
+from recalib_keras.core.errors import RecordError, missing_package
 from recalib_keras.core.files import read_file, write_json, write_text
 from recalib_keras.core.messages import listed
-from recalib_keras.core.tables import read_csv
+from recalib_keras.core.tables import read_csv, write_tsv
 from recalib_keras.inference.batch.outputs import MAPS_IN_BIDS
 from recalib_keras.inference.maps import PROBABILITIES
 
@@ -98,9 +98,8 @@ def find_scans(
     try:
         import bids2table
     except ImportError as error:
-        raise ImportError(
-            'data sets in BIDS need bids2table, which is not installed; run: pip install "recalib-keras[bids]"'
-        ) from error
+        command = 'pip install "recalib-keras[bids]"'
+        raise missing_package("reading a data set in BIDS", "bids2table", command) from error
     rows = bids2table.index_dataset(Path(folder)).to_pylist()
     rows = [row for row in rows if row["suffix"] == "T1w" and row["datatype"] == "anat" and row["ext"] in SCANS]
     found = [BidsScan(Path(folder, row["path"]), row["sub"], row["ses"]) for row in rows]
@@ -224,8 +223,8 @@ def write_description(
     )
     write_text(output / "README", README.format(preset=preset))
     write_text(output / ".bidsignore", "".join(f"{name}\n" for name in IGNORED))
-    rows = [("index", "name", "color"), *((label.id, label.name, f"#{bytes(label.color).hex()}") for label in labels)]
-    write_text(output / f"desc-{description_of(preset)}_dseg.tsv", _tsv(rows))
+    rows = ((label.id, label.name, f"#{bytes(label.color).hex()}") for label in labels)
+    write_tsv(output / f"desc-{description_of(preset)}_dseg.tsv", ("index", "name", "color"), rows)
 
 
 def write_group(output: str | os.PathLike) -> list[Path]:
@@ -250,11 +249,12 @@ def write_group(output: str | os.PathLike) -> list[Path]:
     structures = list(dict.fromkeys(row["structure"] for row in rows))
     written = []
     for measure in MEASURES:
-        table: list[Sequence[Any]] = [("participant_id", "session_id", "labels", *structures)]
+        table: list[Sequence[str]] = []
         for labels, own in sorted(scans.items()):
             values = {row["structure"]: row[measure] for row in own}
             table.append((*_names(labels), labels, *(values.get(name) or "n/a" for name in structures)))
-        written.append(write_text(output / "group" / f"{measure}.tsv", _tsv(table)))
+        columns = ("participant_id", "session_id", "labels", *structures)
+        written.append(write_tsv(output / "group" / f"{measure}.tsv", columns, table))
     return written
 
 
@@ -262,7 +262,3 @@ def _names(labels):
     """Returns participant and session of a label map, as BIDS writes them."""
     entities = dict(ENTITY.findall(Path(labels).name))
     return tuple(f"{key}-{entities[key]}" if key in entities else "n/a" for key in ("sub", "ses"))
-
-
-def _tsv(rows):
-    return "".join("\t".join(str(cell).replace("\t", " ") for cell in row) + "\n" for row in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +9,10 @@ from typing import Any
 
 import keras
 
-from recalib_keras.core.messages import listed
+from recalib_keras.core.messages import did_you_mean, listed
 from recalib_keras.models.encoder_decoder import EncoderDecoder
 
 Place = str | type | Callable[[Any], bool]
-MOST_SUGGESTED = 6
 
 
 def check_is_graph(model: Any) -> None:
@@ -99,7 +97,7 @@ def find(layers: Sequence[tuple[str, Any]], at: Place | Sequence[Place] | None) 
 
     Raises:
         TypeError: If `at` is none of these.
-        ValueError: If a part of `at` matches no layer; the message has the names that are close.
+        ValueError: If a part of `at` matches no layer; the message has the name that is closest.
     """
     if at is None:
         raise ValueError(f"expected `at` to name layers, got None; the model has {listed(path for path, _ in layers)}")
@@ -129,13 +127,12 @@ def _matches(place, path, layer):
 
 
 def _near(place, layers):
-    """Returns the names close to a pattern that matches nothing, and what no pattern reaches."""
+    """Returns what no pattern reaches, and the name closest to a pattern that matches nothing."""
     paths = [path for path, _ in layers]
     stem = place.strip("*?") if isinstance(place, str) else ""
-    near = difflib.get_close_matches(stem, paths, n=MOST_SUGGESTED, cutoff=0.4)
-    names = f"close names: {listed(near)}" if near else f"the model has {listed(paths)}"
     closed = [path for path, layer in layers if isinstance(layer, keras.Model) and not is_graph(layer)]
-    return names + (f"; layers inside {listed(closed)}, with its own `call`, cannot be reached" if closed else "")
+    unreached = f"layers inside {listed(closed)}, with its own `call`, cannot be reached; " if closed else ""
+    return unreached + did_you_mean(stem, paths, otherwise=f"the model has {listed(paths)}", cutoff=0.4)
 
 
 def data_format(layers: Sequence[tuple[str, Any]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import importlib.metadata
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from string import Template
 from urllib.parse import quote
 
 from recalib_keras.core.messages import printable
+from recalib_keras.core.versions import installed_versions
 
 # Inside a <script>, JSON must not hold what could end it, or what older JavaScript takes for the end of a line.
 _IN_SCRIPT = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
@@ -139,7 +139,4 @@ def table_rows(rows: Iterable[tuple[str, object]]) -> str:
 
 def version() -> str:
     """Returns the version of this package, or "of a checkout"."""
-    try:
-        return importlib.metadata.version("recalib-keras")
-    except importlib.metadata.PackageNotFoundError:
-        return "of a checkout"
+    return installed_versions(["recalib-keras"]).get("recalib-keras", "of a checkout")

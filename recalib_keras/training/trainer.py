@@ -277,7 +277,7 @@ def _describe(recipe, model, validation):
         network=recipe.network,
         input=recipe.input,
         labels=recipe.labels,
-        file=f"{recipe.weights}.safetensors",
+        file=zoo_weights.file_name(recipe.weights),
         sha256="",
         parameters=model.count_params(),
         data=recipe.origin,

@@ -10,6 +10,7 @@ import numpy as np
 from recalib_keras import zoo
 from recalib_keras.datasets import LabelledScan
 from recalib_keras.evaluation import dice
+from recalib_keras.evaluation.cases import without_ignored
 from recalib_keras.inference import Ensemble, SegmentationStatistics, Segmenter
 from recalib_keras.synthesis import GeneratedScan
 from recalib_keras.training.data.split import find_patients, find_split, find_test_scans
@@ -199,6 +200,5 @@ def _scan_dice(labelled, segmenter, structures, show, seen):
         seen.append(found.statistics)
     if show is not None:
         show(scan.first if isinstance(scan, Channels) else scan, found.labels)
-    is_known = slice(None) if labelled.ignore is None else truth.array != labelled.ignore
-    predicted, wanted = found.labels[is_known], truth.array[is_known]
+    predicted, wanted = (one.array for one in without_ignored(found.label_map, truth, labelled.ignore))
     return [dice(predicted, wanted, label.numbers) if labelled.knows(label.id) else np.nan for label in structures]

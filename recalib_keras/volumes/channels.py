@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,10 @@ import numpy as np
 from recalib_keras.core.errors import VolumeError
 from recalib_keras.core.messages import listed
 from recalib_keras.volumes.grid import Grid
-from recalib_keras.volumes.names import SCAN_SUFFIXES, one_per_scan, stem
+from recalib_keras.volumes.names import CHANNEL_FILE, SCAN_SUFFIXES, channel_ending, one_per_scan, stem
 from recalib_keras.volumes.opening import open_image
 from recalib_keras.volumes.reading import Source, read
 from recalib_keras.volumes.volume import Volume
-
-# nnU-Net's name of a channel's file: that of the scan, and the number of the channel.
-CHANNEL_FILE = re.compile(r"(?P<scan>.+)_(?P<channel>\d{4})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +143,9 @@ def channel_file(path: Path, channel: int) -> Path | None:
         channel: Number of the channel, from 0.
     """
     match = CHANNEL_FILE.fullmatch(stem(path))
-    return None if match is None else path.with_name(f"{match['scan']}_{channel:04}{path.name[len(stem(path)) :]}")
+    if match is None:
+        return None
+    return path.with_name(match["scan"] + channel_ending(channel) + path.name[len(stem(path)) :])
 
 
 def case_name(path: Path) -> str:

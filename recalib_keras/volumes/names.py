@@ -1,8 +1,9 @@
-"""The names of scans on disk: their endings, the name without one, and the two files of a pair."""
+"""The names of scans on disk: their endings, the name without one, and the files of a pair and of channels."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ PAIR_SUFFIXES = (".img", ".hdr")
 SCAN_SUFFIXES = (*LABEL_SUFFIXES, *PAIR_SUFFIXES)
 # A file of these may hold one scan (multi-frame) or a slice of it; many DICOM files have no ending at all.
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+LABELS_ENDING = "_labels"  # what a batch adds to the name of a scan for its label map
+# nnU-Net's name of a channel's file: that of the scan, and the number of the channel.
+CHANNEL_FILE = re.compile(r"(?P<scan>.+)_(?P<channel>\d{4})")
 
 
 def stem(path: Path) -> str:
@@ -29,6 +33,19 @@ def stem(path: Path) -> str:
     name = path.name
     suffix = next((suffix for suffix in SCAN_SUFFIXES + DICOM_SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)]
+
+
+def channel_ending(channel: int) -> str:
+    """Returns what nnU-Net adds to the name of a scan for the file of a channel.
+
+    Args:
+        channel: Number of the channel, from 0.
+
+    Example:
+        >>> channel_ending(0)
+        '_0000'
+    """
+    return f"_{channel:04}"
 
 
 def one_per_scan(paths: Iterable[str | os.PathLike]) -> list[Path]:

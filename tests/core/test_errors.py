@@ -13,6 +13,7 @@ from recalib_keras.core.errors import (
     TrainingError,
     VolumeError,
     WriteError,
+    missing_package,
     warn_of_scan,
 )
 
@@ -97,6 +98,12 @@ def test_at_joins_the_parts():
         str(error) == "preset.json: engine: network: expected 3 axes, got 2; add one"
         and error.part == "engine: network"
     )
+
+
+def test_a_missing_package_comes_with_the_command_that_installs_it():
+    error = missing_package("reading DICOM", "pydicom", 'pip install "recalib-keras[dicom]"')
+    assert type(error) is ImportError
+    assert str(error) == 'reading DICOM needs pydicom, which is not installed; run: pip install "recalib-keras[dicom]"'
 
 
 def test_at_keeps_the_file_that_an_error_has():

@@ -152,6 +152,11 @@ def test_json_ends_with_a_line_break_and_keeps_letters(tmp_path, indent, text):
     assert write_json(tmp_path / "a.json", {"a": "ß"}, indent).read_text(encoding="utf-8") == text
 
 
+def test_json_in_ascii_holds_names_that_are_no_utf_8(tmp_path):
+    path = write_json(tmp_path / "a.json", {"a": "ß\udcff"}, None, ensure_ascii=True)
+    assert path.read_bytes() == b'{"a": "\\u00df\\udcff"}\n' and json.loads(path.read_bytes()) == {"a": "ß\udcff"}
+
+
 @pytest.mark.parametrize(("write", "content"), [(write_json, {"a": {1, 2}}), (write_toml, {"a": None})])
 def test_content_that_cannot_be_written_keeps_the_old_file(tmp_path, write, content):
     (tmp_path / "file").write_text("old")

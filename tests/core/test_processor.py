@@ -1,3 +1,5 @@
+import platform
+
 import pytest
 
 from recalib_keras.core import processor
@@ -20,6 +22,18 @@ def test_whether_the_processor_computes_in_bfloat16(flags, expected, tmp_path, m
     assert processor.has_bfloat16() is expected
 
 
+def test_name_and_description(tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    cores = [f"processor\t: {i}\nmodel name\t: A: Chip\nflags\t\t: fpu avx\nbogomips\t: 48{i}\n" for i in (0, 1)]
+    path.write_text("\n".join(cores), encoding="utf-8")
+    monkeypatch.setattr(processor, "CPUINFO", path)
+    assert processor.processor_name() == "A: Chip"
+    assert processor.processor_description() == ["flags\t\t: fpu avx", "model name\t: A: Chip"]
+
+
 def test_a_system_that_does_not_say(tmp_path, monkeypatch):
     monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert processor.has_bfloat16() is False
+    assert processor.processor_name() == "riscv64" and processor.processor_description() == [""]

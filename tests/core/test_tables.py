@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recalib_keras.core.errors import WriteError
-from recalib_keras.core.tables import TableError, as_cell, from_cell, read_csv, write_csv
+from recalib_keras.core.tables import TableError, as_cell, from_cell, read_csv, write_csv, write_tsv
 
 HOSTILE = [
     *('=HYPERLINK("http://x")', "+49 171", "-scan", "@SUM(A1)", "=", "-", "＝1+1"),
@@ -36,6 +36,11 @@ def test_numbers_are_rounded_and_missing_values_are_empty(tmp_path):
 def test_without_decimals_numbers_are_written_in_full(tmp_path):
     path = write_csv(tmp_path / "t.csv", "abcd", [(2 / 3, None, np.int64(-3), np.float64(0.1))])
     assert path.read_text().splitlines()[1] == "0.6666666666666666,,-3,0.1"
+
+
+def test_bids_has_tabs(tmp_path):
+    path = write_tsv(tmp_path / "t.tsv", ["name", "b"], [("a, b", 3), ("tab\there", "n/a"), ("=1+1", 0.5)])
+    assert path.read_bytes() == b"name\tb\na, b\t3\ntab\\x09here\tn/a\n'=1+1\t0.5\n"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -24,6 +24,9 @@ NOTE = "executed.txt"  # a line `TRIAL SEED EPOCH` for each epoch that was train
 
 def execute(task, seed, folder, data_root, on_line):
     """Replaces `recalib_keras.tuning.trials.execution.execute`."""
+    from recalib_keras.training.run.folder import CHECKPOINT
+    from recalib_keras.training.run.log import LOG
+
     folder, control = Path(folder), Path(data_root)
     folder.mkdir(parents=True, exist_ok=True)
     message = ""
@@ -33,11 +36,11 @@ def execute(task, seed, folder, data_root, on_line):
         with (control / NOTE).open("a") as note:
             note.write(f"{task['trial']} {seed} {epoch}\n")
         size = int((control / "size").read_text()) if (control / "size").exists() else 10
-        (folder / execution.CHECKPOINT).write_bytes(bytes(size))
+        (folder / CHECKPOINT).write_bytes(bytes(size))
         if (control / "pace").exists():
             time.sleep(float((control / "pace").read_text()))
         line = {"epoch": epoch, "loss": 1 / epoch, "seconds": 0.01, "dice": score(task["recipe"], seed, epoch)}
-        with (folder / execution.LOG).open("a") as log:
+        with (folder / LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
         try:
             on_line({**line, "score": line["dice"]})

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from training.synthetic import RECIPE, write_scans
 
 from recalib_keras.core.errors import DivergedError, TrainingError
+from recalib_keras.training.run.folder import CHECKPOINT
 from recalib_keras.tuning.trials import execution
 from recalib_keras.tuning.trials.execution import NO_BETTER, end_of, execute, read_lines, start_from_past
 
@@ -44,14 +45,6 @@ def whole(data, tmp_path_factory):
 
 def without_times(lines):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
-def test_file_names_are_those_of_training():
-    from recalib_keras.training.run import folder as run_folder
-    from recalib_keras.training.run import log as journal
-
-    assert (execution.CHECKPOINT, execution.WEIGHTS) == (run_folder.CHECKPOINT, run_folder.BEST)
-    assert execution.LOG == journal.LOG
 
 
 def test_training(whole):
@@ -182,10 +175,10 @@ def test_failure_in_a_folder_named_infinite_is_not_pruned(whole, data, tmp_path)
     """A real training whose checkpoint lacks a weight fails, and its error names the folder."""
     folder = tmp_path / "infinite" / "0" / "seed_4"
     shutil.copytree(whole[0], folder)
-    with safe_open(folder / execution.CHECKPOINT, "numpy") as checkpoint:
+    with safe_open(folder / CHECKPOINT, "numpy") as checkpoint:
         metadata = checkpoint.metadata()
         tensors = {name: checkpoint.get_tensor(name) for name in list(checkpoint.keys())[1:]}
-    save_file(tensors, folder / execution.CHECKPOINT, metadata)
+    save_file(tensors, folder / CHECKPOINT, metadata)
     with pytest.raises(TrainingError, match="infinite") as caught:
         execute(task_of(epochs=9), 4, folder, data, None)
     assert not isinstance(caught.value, DivergedError)

@@ -105,6 +105,6 @@ def test_addresses_that_do_not_fit(name, problem):
 def test_without_pooch_the_command_that_installs_it_is_named(server, monkeypatch):
     monkeypatch.setattr(remote.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        ImportError, match=r'need pooch, which is not installed; run: pip install "recalib-keras\[hub\]"'
+        ImportError, match=r'needs pooch, which is not installed; run: pip install "recalib-keras\[hub\]"'
     ):
         zoo.info(server.folder)

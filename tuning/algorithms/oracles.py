@@ -13,6 +13,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from recalib_keras.core.errors import RecordError
 from recalib_keras.tuning.algorithms.hyperband import Hyperband
+from recalib_keras.tuning.scikit_learn import check_scikit_learn
 from recalib_keras.tuning.space.mixes import Possible, all_values, count_mixes
 from recalib_keras.tuning.space.space import Space
 from recalib_keras.tuning.study import Study
@@ -42,7 +43,7 @@ def make_oracle(study: Study, space: Space, epochs: int) -> keras_tuner.Oracle:
     if study.algorithm == "hyperband":
         oracle = Hyperband(max_epochs=epochs, factor=study.factor, **settings)
     elif study.algorithm == "bayesian":
-        _check_scikit_learn()
+        check_scikit_learn("the Bayesian search")
         dimensions, trials = len(hyperparameters.space), study.most_trials
         oracle = Bayesian(num_initial_points=max(3, min(3 * dimensions, trials // 3)), **settings)
     elif study.algorithm == "grid":
@@ -162,12 +163,3 @@ class Bayesian(Possible, oracles.BayesianOptimizationOracle):
     def _point(self, values):
         """Returns a mix as the Gaussian process sees it; dimensions that take no part have their default there."""
         return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
-
-
-def _check_scikit_learn():
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'the Bayesian search needs scikit-learn, which is not installed; run: pip install "recalib-keras[tune]"'
-        ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recalib_keras.tuning.scikit_learn import check_scikit_learn
 from recalib_keras.tuning.space.dimensions import label
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def importance(results: Results) -> Importance | None:
     Raises:
         ImportError: scikit-learn is not installed.
     """
-    _check_scikit_learn()
+    check_scikit_learn("the importance of dimensions")
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import RepeatedKFold
 
@@ -114,13 +115,3 @@ def _is_number(dimension):
     return dimension.options is None or all(
         isinstance(option, (int, float)) and not isinstance(option, bool) for option in dimension.options
     )
-
-
-def _check_scikit_learn():
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'the importance of dimensions needs scikit-learn, which is not installed; run: pip install "recalib-keras'
-            '[tune]"'
-        ) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -16,6 +14,7 @@ from recalib_keras.core.errors import StudyError
 from recalib_keras.core.files import read_file, write_text
 from recalib_keras.core.messages import one_line
 from recalib_keras.core.records import from_mapping
+from recalib_keras.core.tables import write_csv
 from recalib_keras.training import Recipe
 from recalib_keras.tuning.plan import Plan
 from recalib_keras.tuning.reporting.events import write_events
@@ -97,7 +96,7 @@ def write_results(folder: str | os.PathLike, plan: Plan, trials: Iterable[Trial]
         ended: The trial that has just ended, whose history goes to TensorBoard; None for all that have ended.
     """
     trials = list(trials)
-    write_text(Path(folder) / TABLE, table(plan, trials))
+    _write_table(Path(folder) / TABLE, plan, trials)
     for trial in (trial for trial in trials if trial.status in ENDED and ended in (None, trial)):
         write_events(Path(folder) / EVENTS, plan, trial, history(folder, trial))
     found = best(trials)
@@ -134,29 +133,22 @@ def history(folder: str | os.PathLike, trial: Trial) -> dict[str, list[dict[str,
         ) from None
 
 
-def table(plan: Plan, trials: Iterable[Trial]) -> str:
-    """Returns the table of trials as CSV: a row for each, with its values and scores.
-
-    Args:
-        plan: The study, worked out.
-        trials: Its trials.
-    """
+def _write_table(path, plan, trials):
+    """Writes the table of trials: a row for each, with its values and scores."""
     objective = plan.study.objective
     names = [dimension.name for dimension in plan.space.dimensions]
     by_seed = [f"{objective}, seed {seed}" for seed in plan.seeds]
     asked = [COSTS[plan.study.cost]] if plan.study.cost and plan.study.cost != "parameters" else []
     rest = [*asked, "parameters", "epochs", "minutes", "attempts", "worker", "message"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "status", objective, "sd", *by_seed, *names, *rest])
+    rows = []
     for trial in trials:
         scores = [trial.score, trial.deviation, *(trial.scores.get(seed, math.nan) for seed in plan.seeds)]
         values = [label(trial.values[name]) if name in trial.values else "" for name in names]
         minutes = round(trial.minutes, 2)
         costs = [trial.cost] * len(asked)
         last = [*costs, trial.parameters, trial.epochs, minutes, trial.attempt, trial.worker, one_line(trial.message)]
-        writer.writerow([trial.id, trial.status, *map(_number, scores), *values, *last])
-    return text.getvalue()
+        rows.append([trial.id, trial.status, *map(_number, scores), *values, *last])
+    write_csv(path, ["trial", "status", objective, "sd", *by_seed, *names, *rest], rows)
 
 
 def best_recipe(plan: Plan, trial: Trial, number_of_trials: int) -> str:

@@ -14,8 +14,6 @@ from typing import Any
 from recalib_keras.core.errors import DivergedError
 from recalib_keras.core.messages import counted, one_line
 
-# Files that `recalib_keras.training` leaves in a run's folder.
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.safetensors", "log.jsonl", "best.safetensors"
 NO_BETTER, NOT_FINITE, HOPELESS = "no better", "not finite", "hopeless"
 
 
@@ -88,6 +86,7 @@ def _remove_other(folder, identity):
 
     from recalib_keras.training.run.checkpoint import read_fingerprint
     from recalib_keras.training.run.fingerprint import difference
+    from recalib_keras.training.run.folder import CHECKPOINT
 
     if not (folder / CHECKPOINT).exists():
         return
@@ -109,6 +108,9 @@ def read_lines(folder: str | os.PathLike, objective: str) -> list[dict[str, Any]
     Returns:
         For each epoch a dict of `epoch`, `loss`, `seconds` and, if the epoch was validated, `score`.
     """
+    from recalib_keras.training.run.folder import CHECKPOINT
+    from recalib_keras.training.run.log import LOG
+
     path = Path(folder) / LOG
     # The log may be a line ahead of the checkpoint; it is cut back when the training continues.
     if not path.exists() or not (path.parent / CHECKPOINT).exists():
@@ -151,6 +153,8 @@ def start_from_past(task: Mapping[str, Any], seed: int, trials_folder: str | os.
         seed: Seed of the training.
         trials_folder: Folder of the study's trials.
     """
+    from recalib_keras.training.run.folder import CHECKPOINT
+
     past, folder = (Path(trials_folder) / trial / f"seed_{seed}" for trial in (task["past"] or "", task["trial"]))
     if task["past"] is None or not (past / CHECKPOINT).exists() or folder.exists():
         return
@@ -201,7 +205,8 @@ def _outcome(task, seed, folder, message, stopped):
 
 def _parameters(folder):
     """Returns the number of weights of the training's network, or None if none were kept."""
+    from recalib_keras.training.run.folder import BEST
     from recalib_keras.zoo import weights
 
-    path = Path(folder) / WEIGHTS
+    path = Path(folder) / BEST
     return sum(tensor.size for tensor in weights.read(path).values()) if path.exists() else None

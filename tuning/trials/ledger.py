@@ -16,10 +16,10 @@ from keras_tuner.engine.trial import TrialStatus
 
 from recalib_keras.core.files import write_text
 from recalib_keras.core.records import from_mapping, to_mapping
+from recalib_keras.training.run.folder import CHECKPOINT
 from recalib_keras.tuning.algorithms.oracles import make_oracle
 from recalib_keras.tuning.reporting.results import HISTORY, RESULTS, write_results
 from recalib_keras.tuning.space.mixes import OBJECTIVE
-from recalib_keras.tuning.trials.execution import CHECKPOINT
 from recalib_keras.tuning.trials.state import STATE, State, check_same, damaged, trials_of
 from recalib_keras.tuning.trials.trial import COMPLETED, RUNNING, WAITING, Execution, Trial
 

@@ -120,7 +120,7 @@ def _described(found, model, labels, expects, title, licence, weights):
         network=Network(found.architecture, found.arguments()),
         input=expects,
         labels=_labels(labels, found.num_classes),
-        file=f"{weights}.safetensors",
+        file=weight_files.file_name(weights),
         sha256="",
         parameters=model.count_params(),
         data={key: value for key, value in data.items() if value},

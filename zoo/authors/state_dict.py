@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from recalib_keras.core.checks import shown
-from recalib_keras.core.errors import WeightsError
+from recalib_keras.core.errors import WeightsError, missing_package
 from recalib_keras.core.messages import listed, one_line
 from recalib_keras.zoo import weights
 
@@ -22,9 +22,6 @@ PARALLEL = "module."  # what `torch.nn.DataParallel` puts before each name
 # Older versions ran code in some files although they were asked for weights only (CVE-2025-32434).
 OLDEST_TORCH = (2, 6)
 REFUSED = re.compile(r"GLOBAL (\S+)")  # how PyTorch names an object that it does not load
-NEEDS_TORCH = (
-    'reading a PyTorch checkpoint needs PyTorch, which is not installed; run: pip install "recalib-keras[torch]"'
-)
 RESAVE = "if you trust it, load it in PyTorch and save its tensors alone: torch.save(model.state_dict(), 'tensors.pth')"
 
 
@@ -56,7 +53,8 @@ def _load(path: Path) -> Any:
     try:
         import torch
     except ImportError:
-        raise ImportError(NEEDS_TORCH) from None
+        command = 'pip install "recalib-keras[torch]"'
+        raise missing_package("reading a PyTorch checkpoint", "PyTorch", command) from None
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
         raise ImportError(
             f"expected PyTorch {'.'.join(map(str, OLDEST_TORCH))} or newer, which reads weights without running code, "

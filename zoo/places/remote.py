@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recalib_keras.core import cache
-from recalib_keras.core.errors import RecordError, WeightsError
+from recalib_keras.core.errors import RecordError, WeightsError, missing_package
 from recalib_keras.core.files import write_text
 from recalib_keras.core.messages import one_line
 
@@ -158,9 +158,7 @@ def _raised_as(error_class, **parts):
 
 def _retrieve(url, sha256, path):
     if importlib.util.find_spec("pooch") is None:
-        raise ImportError(
-            'presets from the internet need pooch, which is not installed; run: pip install "recalib-keras[hub]"'
-        )
+        raise missing_package("a preset from the internet", "pooch", 'pip install "recalib-keras[hub]"')
     import pooch
 
     pooch.get_logger().setLevel("WARNING")

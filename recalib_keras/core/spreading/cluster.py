@@ -105,7 +105,7 @@ class _Spread:
     def __init__(self, pool, work, items, listener):
         self.pool, self.work, self.items, self.listener = pool, work, items, listener
         self.running, self.events, self.is_exhausted = {}, queue.SimpleQueue(), False
-        self._empty_since = time.monotonic()
+        self._empty_since: float | None = time.monotonic()
 
     def run(self) -> Iterator[Done]:
         """Yields what becomes of each item."""

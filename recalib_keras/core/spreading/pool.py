@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from recalib_keras.core.errors import missing_package
 from recalib_keras.core.spreading.workers import MOST_LOSSES, Done, Listener, Pool, Work, Workers
 
 __all__ = ["MOST_LOSSES", "Done", "Listener", "Pool", "Work", "Workers", "open_pool"]
@@ -38,9 +39,7 @@ def open_pool(workers: Workers | None = None) -> Iterator[Pool]:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            'work on several workers needs Dask, which is not installed; run: pip install "recalib-keras[cluster]"'
-        ) from error
+        raise missing_package("work on several workers", "Dask", 'pip install "recalib-keras[cluster]"') from error
     from recalib_keras.core.spreading import cluster
 
     with cluster.open_pool(workers) as pool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recalib_keras.core.errors import missing_package
 from recalib_keras.volumes import Grid, VolumeError
 from recalib_keras.volumes.dicom import series_frames
 
@@ -50,9 +51,7 @@ def mask_levels(path: Path) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(
-            'reading PNG masks needs Pillow, which is not installed; run: pip install "recalib-keras[datasets]"'
-        ) from error
+        raise missing_package("reading PNG masks", "Pillow", 'pip install "recalib-keras[datasets]"') from error
     try:
         with Image.open(path) as image:
             mode = image.mode

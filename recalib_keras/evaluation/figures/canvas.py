@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recalib_keras.core.errors import missing_package
 from recalib_keras.core.files import atomic_write
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def import_matplotlib(extra: str = "figures") -> ModuleType:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError(
-            f'expected matplotlib for the figures, got no such package; run: pip install "recalib-keras[{extra}]"'
-        ) from error
+        raise missing_package("drawing figures", "matplotlib", f'pip install "recalib-keras[{extra}]"') from error
     return matplotlib
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from recalib_keras.core.errors import WriteError
 from recalib_keras.inference.maps import ENTROPY, MUTUAL_INFORMATION, PROBABILITIES
 from recalib_keras.volumes.channels import case_name, one_per_case
-from recalib_keras.volumes.names import LABEL_SUFFIXES, one_per_scan, stem
+from recalib_keras.volumes.names import LABEL_SUFFIXES, LABELS_ENDING, one_per_scan, stem
 
-LABELS = "_labels.nii.gz"  # the end of a label map's name
+LABELS = f"{LABELS_ENDING}.nii.gz"  # the end of a label map's name
 # The ends of the names of all images that a batch makes of a scan.
 MADE = (LABELS, *(f"_{name}.nii.gz" for name in (PROBABILITIES, ENTROPY, MUTUAL_INFORMATION)))
 

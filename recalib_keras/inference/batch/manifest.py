@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -11,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.core.files import read_file, write_text
+from recalib_keras.core.files import read_file, write_json
 from recalib_keras.core.messages import one_line
+from recalib_keras.core.processor import processor_name
 from recalib_keras.core.records import to_mapping
 from recalib_keras.core.spreading import devices
+from recalib_keras.core.versions import installed_versions
 from recalib_keras.inference.engines import named
 from recalib_keras.volumes.names import stem
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 PACKAGES = ("recalib-keras", "keras", "tensorflow", "jax", "torch", "openvino", "numpy", "nibabel")
-CPU_NAMES = Path("/proc/cpuinfo")
 
 
 def manifest_path(labels: Path) -> Path:
@@ -126,7 +126,7 @@ def write_manifest(labels: Path, manifest: Mapping[str, Any]) -> None:
         WriteError: It cannot be written.
     """
     # In ASCII, since a scan's name may hold bytes that are not UTF-8.
-    write_text(manifest_path(labels), json.dumps(manifest, indent=2) + "\n")
+    write_json(manifest_path(labels), manifest, ensure_ascii=True)
 
 
 def read_manifest(labels: Path) -> dict[str, Any]:
@@ -144,31 +144,17 @@ def read_manifest(labels: Path) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that matter, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            pass
-    return found
+    return {"python": platform.python_version(), **installed_versions(PACKAGES)}
 
 
 def hardware() -> dict[str, Any]:
     """Returns the system, the processor, the number of cores and the GPUs of this machine; not its name."""
     return {
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": devices.count_cores(),
         "gpus": os.environ.get(devices.GPUS, "all"),
     }
-
-
-def _processor():
-    try:
-        lines = CPU_NAMES.read_text(encoding="utf-8", errors="replace").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _mapping(record):

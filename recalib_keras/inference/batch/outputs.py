@@ -16,7 +16,7 @@ from recalib_keras.inference.largest_component import LargestComponent, numbers_
 from recalib_keras.inference.maps import ENTROPY, MUTUAL_INFORMATION, PROBABILITIES, MapRequest, ScanMap
 from recalib_keras.inference.structure_choice import choose_structures
 from recalib_keras.volumes.dicom.files import is_dicom_file
-from recalib_keras.volumes.names import stem
+from recalib_keras.volumes.names import LABELS_ENDING, stem
 from recalib_keras.zoo import Label
 
 DICOM_SEG = "dicom_seg"
@@ -123,7 +123,7 @@ def beside(labels: Path, ending: str) -> Path:
         >>> beside(Path("out/head_labels.nii.gz"), "_overlay.png").name
         'head_overlay.png'
     """
-    return labels.with_name(stem(labels).removesuffix("_labels") + ending)
+    return labels.with_name(stem(labels).removesuffix(LABELS_ENDING) + ending)
 
 
 def map_path(labels: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import recalib_keras
-from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.errors import VolumeError, missing_package
 from recalib_keras.core.files import atomic_write
 from recalib_keras.core.messages import listed
 from recalib_keras.inference.dicom_seg.codes import PRIVATE, Code, code_of
@@ -40,9 +40,8 @@ def import_highdicom() -> ModuleType:
     try:
         import highdicom
     except ImportError as error:
-        raise ImportError(
-            'DICOM Segmentation objects need highdicom, which is not installed; run: pip install "recalib-keras[seg]"'
-        ) from error
+        command = 'pip install "recalib-keras[seg]"'
+        raise missing_package("writing a DICOM Segmentation object", "highdicom", command) from error
     return highdicom
 
 

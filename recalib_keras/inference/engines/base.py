@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from recalib_keras.core.errors import missing_package
 from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.inference.sliding_window.window_rows import changed, predicted, whole
 from recalib_keras.zoo.decision import innermost, most_probable, with_background
@@ -95,9 +96,7 @@ def candidates(engine: str, precision: str) -> list[Candidate]:
     _check("precision", precision, PRECISIONS)
     is_installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not is_installed:
-        raise ImportError(
-            'the engine "openvino" needs OpenVINO, which is not installed; run: pip install "recalib-keras[openvino]"'
-        )
+        raise missing_package('the engine "openvino"', "OpenVINO", 'pip install "recalib-keras[openvino]"')
     engines = [engine] if engine != "auto" else ["keras", "openvino"] if is_installed else ["keras"]
     precisions = [precision] if precision != "auto" else ["float32", "bfloat16"]
     allowed = [Candidate(engine, precision) for engine in engines for precision in precisions]

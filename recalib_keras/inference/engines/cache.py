@@ -6,20 +6,21 @@ import os
 import platform
 from collections.abc import Sequence
 from functools import cache
-from importlib import metadata
-from pathlib import Path
 
 from recalib_keras import __version__
 from recalib_keras.core.cache import root as cache_root
 from recalib_keras.core.cache import source_digest
 from recalib_keras.core.errors import WriteError
 from recalib_keras.core.files import write_bytes
+from recalib_keras.core.processor import processor_description
 from recalib_keras.core.records import to_mapping
+from recalib_keras.core.versions import installed_versions
 from recalib_keras.inference.engines.base import Candidate
 from recalib_keras.inference.engines.keras_engine import backend, may_have_gpu
 from recalib_keras.zoo import WeightSet
 
 DIGEST_LENGTH = 64
+PACKAGES = ("keras", "tensorflow", "openvino")  # whose versions matter
 LAYOUT = 2  # of the cache; with another number, all existing content counts as missing
 
 
@@ -79,24 +80,14 @@ def _key(weight_set):
         "shape": weight_set.input.shape,
         "classes": len(weight_set.labels),
         "backend": backend(),
-        "versions": {name: _version(name) for name in ("keras", "tensorflow", "openvino")},
+        "versions": dict.fromkeys(PACKAGES) | installed_versions(PACKAGES),
         "source": [__version__, source_digest("layers", "models")],
         "machine": _machine(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _version(package):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 @cache
 def _machine():
     """Returns what speed depends on: the processor and what it can do, its cores, whether there is a GPU."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    processor = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    return [*(processor or [platform.processor()]), platform.machine(), os.cpu_count(), may_have_gpu()]
+    return [*processor_description(), platform.machine(), os.cpu_count(), may_have_gpu()]

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from recalib_keras.core.errors import RecordError
+from recalib_keras.core.errors import RecordError, missing_package
 from recalib_keras.core.messages import did_you_mean
 from recalib_keras.core.records import to_mapping
 from recalib_keras.training.recipe import Recipe
@@ -148,11 +148,11 @@ def _misfit(settings, error):
     return RecordError(part="callbacks", expected=f"arguments that fit {settings.name}", received=f"others ({error})")
 
 
-def _imported(name, module, remedy):
+def _imported(name, module, command):
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(f"the callback {name!r} needs {error.name}, which is not installed; run: {remedy}") from None
+        raise missing_package(f"the callback {name!r}", error.name, command) from None
 
 
 def _in_folder(value, folder):

@@ -1,7 +1,5 @@
 """The log of a training in three forms, and a picture of how the network segments a validation scan."""
 
-import csv
-import io
 import json
 import os
 import time
@@ -86,17 +84,13 @@ class TrainingLog:
 
     def _write(self):
         write_text(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in self.history))
-        write_text(self.folder / TABLE, self._table())
-
-    def _table(self):
         names = [structure.name for structure in self.structures]
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow([*NUMBERS, *names])
-        for line in self.history:
-            by_structure = line.get("dice_by_structure", {})
-            writer.writerow([line.get(key, "") for key in NUMBERS] + [by_structure.get(name, "") for name in names])
-        return table.getvalue()
+        write_csv(self.folder / TABLE, (*NUMBERS, *names), (_row(line, names) for line in self.history))
+
+
+def _row(line, names):
+    by_structure = line.get("dice_by_structure", {})
+    return [*map(line.get, NUMBERS), *map(by_structure.get, names)]
 
 
 class _Events:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from recalib_keras.core.errors import VolumeError
+from recalib_keras.core.errors import VolumeError, missing_package
 from recalib_keras.core.memory import in_bytes
 from recalib_keras.volumes.dicom.tags import tag_value
 from recalib_keras.volumes.names import DICOM_SUFFIXES, SCAN_SUFFIXES
@@ -45,9 +45,7 @@ def import_pydicom() -> ModuleType:
     try:
         import pydicom
     except ImportError as error:
-        raise ImportError(
-            'reading DICOM needs pydicom, which is not installed; run: pip install "recalib-keras[dicom]"'
-        ) from error
+        raise missing_package("reading DICOM", "pydicom", 'pip install "recalib-keras[dicom]"') from error
     return pydicom
 
 

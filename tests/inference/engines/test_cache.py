@@ -53,9 +53,9 @@ def test_every_fact_that_a_compiled_network_depends_on_has_a_folder_of_its_own(d
         Cache(dataclasses.replace(described, network=deeper)).folder,
         Cache(dataclasses.replace(described, labels=(*described.labels, zoo.Label(9, "more")))).folder,
     }
-    for fact in ("_version", "source_digest", "_machine", "backend"):
+    for fact in ("installed_versions", "source_digest", "_machine", "backend"):
         with monkeypatch.context() as patch:
-            patch.setattr(cache_module, fact, lambda *_: "another")
+            patch.setattr(cache_module, fact, lambda *_: {"keras": "another"})
             folders.add(Cache(described).folder)
     assert len(folders) == 9
     renamed = dataclasses.replace(described, title="another", score={"dice": 0.5})

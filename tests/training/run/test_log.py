@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from recalib_keras.core.tables import read_csv
 from recalib_keras.training.run.log import TrainingLog
 from recalib_keras.volumes import Grid, Volume
 from recalib_keras.zoo import Label
@@ -52,6 +53,14 @@ def test_writes_the_same_in_three_forms(tmp_path):
     assert [row["validation_loss"] for row in rows] == ["", "0.7"]
     assert scalars(tmp_path, "loss") == [(1, 1.0), (2, 0.5)] and scalars(tmp_path, "validation_loss") == [(2, 0.7)]
     assert scalars(tmp_path, "dice/shell") == [(2, 0.75)] and scalars(tmp_path, "dice/core, inner") == [(2, 0.5)]
+
+
+def test_a_structure_cannot_be_a_formula_in_the_table(tmp_path):
+    log = TrainingLog(tmp_path, (Label(1, "=1+1", (255, 0, 0)),), [])
+    log.add({**line(1, 0.75), "dice_by_structure": {"=1+1": 0.5}})
+    assert (tmp_path / "log.csv").read_text().splitlines()[0].endswith(",'=1+1")
+    table = read_csv(tmp_path / "log.csv")
+    assert table.columns[-1] == "=1+1" and table.rows[0]["=1+1"] == "0.5"
 
 
 def test_a_resumed_run_replaces_the_epochs_that_it_trains_again(tmp_path):

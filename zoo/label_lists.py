@@ -1,21 +1,22 @@
-"""Labels from a text file: one line for each class, as FreeSurfer's colour tables have them, or names alone."""
+"""Lists of labels in text files: one line for each class, as in a colour table, or names alone."""
 
 from __future__ import annotations
 
 import os
 
 from recalib_keras.core.checks import shown
+from recalib_keras.core.colors import BLACK
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file
+from recalib_keras.evaluation.structures import read_table_line
 from recalib_keras.zoo.labels import Label
-
-CHANNELS = 3  # of a colour: red, green, blue
 
 
 def read_labels(path: str | os.PathLike) -> list[Label | str]:
     r"""Returns the labels that a text file lists, in the order of the classes.
 
-    A line is `NUMBER NAME`, `NUMBER NAME RED GREEN BLUE`, the same with a fourth value (transparency), or a name alone.
+    A line is `NUMBER NAME`, `NUMBER NAME RED GREEN BLUE`, the same with a fourth value (transparency), a line of
+    ITK-SNAP, or a name alone.
     Empty lines and comments after `#` are left out.
 
     Args:
@@ -35,29 +36,19 @@ def read_labels(path: str | os.PathLike) -> list[Label | str]:
     """
     content = read_file(path, "a list of labels that can be read", RecordError)
     try:
-        lines = [line.partition("#")[0].split() for line in content.decode().splitlines()]
+        lines = [" ".join(line.partition("#")[0].split()) for line in content.decode().splitlines()]
     except UnicodeDecodeError:
         raise RecordError(file=path, expected="a text in UTF-8", received="other bytes") from None
-    lines = [words for words in lines if words]
-    numbered = [words for words in lines if words[0].isdecimal() and len(words) > 1]
-    if not lines or len(numbered) not in (0, len(lines)):
+    lines = [line for line in lines if line]
+    entries = [read_table_line(line) for line in lines]
+    names = [line for line, entry in zip(lines, entries) if entry is None]
+    if not lines or len(names) not in (0, len(lines)):
         raise RecordError(
-            file=path,
-            expected="lines of NUMBER NAME, or of names alone",
-            received="none" if not lines else shown(" ".join(next(words for words in lines if words not in numbered))),
+            file=path, expected="lines of NUMBER NAME, or of names alone", received=shown(names[0]) if names else "none"
         )
+    if names:
+        return list(names)
     try:
-        return [_label(words) for words in lines] if numbered else [" ".join(words) for words in lines]
+        return [Label(number, name, color or BLACK) for number, name, color in filter(None, entries)]
     except RecordError as error:
         raise error.at(path) from None
-
-
-def _label(words):
-    number, *words = words
-    values = 0
-    while values < CHANNELS + 1 and len(words) > values + 1 and words[-1 - values].isdecimal():
-        values += 1
-    if values < CHANNELS:  # the name ends with a number
-        return Label(int(number), " ".join(words))
-    name, color = words[:-values], words[len(words) - values :][:CHANNELS]
-    return Label(int(number), " ".join(name), tuple(map(int, color)))

@@ -3,7 +3,7 @@
 import pytest
 
 from recalib_keras.core.errors import RecordError
-from recalib_keras.zoo.label_files import read_labels
+from recalib_keras.zoo.label_lists import read_labels
 
 
 def read(tmp_path, text):
@@ -26,6 +26,8 @@ def test_names_alone(tmp_path):
         ("17 left hippocampus", "left hippocampus", (0, 0, 0)),
         ("17 layer 4", "layer 4", (0, 0, 0)),
         ("17 area 4 220 216 20 0", "area 4", (220, 216, 20)),
+        ('17 220 216 20 1 1 1 "left hippocampus"', "left hippocampus", (220, 216, 20)),
+        ("17 1 2 3", "1 2 3", (0, 0, 0)),
     ],
 )
 def test_numbers_and_colours(line, name, color, tmp_path):
