@@ -37,5 +37,5 @@ def test_a_folder_that_cannot_be_removed(folder, monkeypatch):
 def test_the_digest_of_source_is_that_of_the_files_named():
     assert len({cache.source_digest("core"), cache.source_digest("core/cache.py"), cache.source_digest("layers")}) == 3
     for place in ("attic", "registration/digest.py"):
-        with pytest.raises(ValueError, match=f"expected a room of recalib_keras, got '{place.partition('/')[0]}'"):
+        with pytest.raises(ValueError, match=f"expected a package of recalib_keras, got '{place.partition('/')[0]}'"):
             cache.source_digest(place)
