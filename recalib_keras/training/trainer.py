@@ -96,7 +96,7 @@ def train(
     with distribution.together():
         with run.claimed(resume):
             split = split or find_split(recipe, data_root, functools.partial(on_stage, READING_LABELS))
-            _identify(run, fingerprint(recipe, split, use_cache), distribution)
+            _identify(run, recipe, fingerprint(recipe, split, use_cache), distribution)
             made = find_callbacks(recipe)
             with distribution.scope():
                 model = _network(recipe)  # before the scans are read, so that its errors come at once
@@ -164,9 +164,10 @@ class _Epochs:
         self.validation.score(line, self.run, self.model, self.fitted, is_last)
 
 
-def _identify(run, identity, distribution):
+def _identify(run, recipe, identity, distribution):
     """Checks that all hosts train the same run in the same folder, and that it is the run the folder holds."""
     distribution.agree("recipe and scans", identity)
+    distribution.agree("precision (float32 suits different processors)", training_precision(recipe))
     distribution.check_shared(run.path)
     run.identify(identity)
 
