@@ -255,7 +255,8 @@ def fake_segmenter(predictions, *names):
         labels = tuple(Label(index, name) for index, name in enumerate(("background", *names)))
 
         def __call__(self, scan, measure_uncertainty=True):
-            return SimpleNamespace(labels=next(answers))
+            array = next(answers)
+            return SimpleNamespace(labels=array, label_map=SimpleNamespace(array=array))
 
     return Fake()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recalib_keras import zoo
+from recalib_keras.core.intensities import ct_range
 from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.report import MEAN
 from recalib_keras.inference import Segmenter
@@ -87,7 +88,7 @@ def test_its_description_is_one_of_a_segmentation(name, weights):
     colors = [label.color for label in described.labels if label.mirror is None or label.id < label.mirror]
     assert len(set(colors)) == len(colors)  # both sides of a structure may share theirs
     assert all(0 <= value <= 255 for label in described.labels for value in label.color)
-    assert described.input.normalization in METHODS
+    assert described.input.normalization in METHODS or ct_range(described.input.normalization)
     assert described.data["source"] and described.data["licence"]
     score = described.score
     assert 0.5 < score["dice"] < 1
