@@ -93,7 +93,8 @@ def test_its_description_is_one_of_a_segmentation(name, weights):
     score = described.score
     assert 0.5 < score["dice"] < 1
     assert list(score["dice_by_structure"]) == [label.name for label in described.labels[1:]]
-    assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.01)
+    # Not the same mean: where not all structures were looked for in each scan, some of them count in more scans.
+    assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.02)
 
 
 @pytest.mark.parametrize(("name", "weights"), SHIPPED)
