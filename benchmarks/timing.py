@@ -2,14 +2,14 @@
 
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from recalib_keras.core.processor import processor_name
+from recalib_keras.core.versions import installed_versions
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,13 +46,11 @@ def write(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 def machine() -> dict[str, Any]:
     """Returns the processor, its cores and load, and the versions of the packages."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return {
-        "processor": names[0] if info.exists() and names else platform.processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "load at the end": round(os.getloadavg()[0], 2),
-        **{package: version(package) for package in ("keras", "tensorflow", "jax", "torch") if find_spec(package)},
+        **installed_versions(("keras", "tensorflow", "jax", "torch")),
     }
 
 

@@ -62,7 +62,7 @@ def text(value: object) -> str:
 
 
 def in_script(value: object) -> str:
-    r"""Returns a value as JSON that can stand in a `<script>`.
+    r"""Returns a value as JSON that is safe inside a `<script>`.
 
     Args:
         value: What `json.dumps` takes, without NaN.

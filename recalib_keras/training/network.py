@@ -7,6 +7,11 @@ from recalib_keras.training.distributed.strategy import accelerator
 from recalib_keras.training.recipe import Recipe
 
 
+def is_fast_in_bfloat16() -> bool:
+    """Returns whether this machine computes in bfloat16 as fast as in float32: by a GPU, or by its processor."""
+    return accelerator() is not None or has_bfloat16()
+
+
 def training_precision(recipe: Recipe) -> str:
     """Returns the dtype policy that a recipe's network is trained in on this machine.
 
@@ -16,7 +21,7 @@ def training_precision(recipe: Recipe) -> str:
     Args:
         recipe: The recipe.
     """
-    return recipe.schedule.precision if accelerator() or has_bfloat16() else "float32"
+    return recipe.schedule.precision if is_fast_in_bfloat16() else "float32"
 
 
 def build_network(recipe: Recipe) -> keras.Model:

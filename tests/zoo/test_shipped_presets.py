@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from recalib_keras import zoo
 from recalib_keras.core.intensities import ct_range
+from recalib_keras.core.tables import read_csv
 from recalib_keras.evaluation import Report, summarize
 from recalib_keras.evaluation.report import MEAN
 from recalib_keras.inference import Segmenter
@@ -93,8 +95,19 @@ def test_its_description_is_one_of_a_segmentation(name, weights):
     score = described.score
     assert 0.5 < score["dice"] < 1
     assert list(score["dice_by_structure"]) == [label.name for label in described.labels[1:]]
-    # Not the same mean: where not all structures were looked for in each scan, some of them count in more scans.
-    assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.02)
+    if has_all_structures(zoo.info(name).folder / f"{weights}.csv"):  # else the two means are of different scans
+        assert score["dice"] == pytest.approx(np.mean(list(score["dice_by_structure"].values())), abs=0.01)
+
+
+def has_all_structures(report):
+    """Returns whether each structure was looked for in as many scans, as far as a report says."""
+    rows = read_csv(report).rows if report.exists() else []
+    return len(set(Counter(row["structure"] for row in rows).values())) <= 1
+
+
+def test_only_the_head_and_neck_has_partial_labels():
+    partial = {w for name, w in SHIPPED if not has_all_structures(zoo.info(name).folder / f"{w}.csv")}
+    assert partial == {"head_and_neck"}
 
 
 @pytest.mark.parametrize(("name", "weights"), SHIPPED)

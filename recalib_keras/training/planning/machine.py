@@ -10,11 +10,10 @@ import keras
 import numpy as np
 
 from recalib_keras.core.memory import free_memory
-from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.training.data.examples import Examples, Scan
 from recalib_keras.training.distributed.strategy import accelerator
 from recalib_keras.training.losses.dice_cross_entropy import DiceCrossEntropy
-from recalib_keras.training.network import build_network
+from recalib_keras.training.network import build_network, is_fast_in_bfloat16
 from recalib_keras.training.optimizers import make_optimizer
 from recalib_keras.training.recipe import Recipe
 
@@ -40,9 +39,8 @@ class Machine(NamedTuple):
     def here(cls) -> Machine:
         """Returns what this machine offers."""
         device = accelerator()
-        if device is None:
-            return cls(None, free_memory() or 4 * GIB, has_bfloat16())
-        return cls(device, _gpu_memory(), True)
+        memory = (free_memory() or 4 * GIB) if device is None else _gpu_memory()
+        return cls(device, memory, is_fast_in_bfloat16())
 
 
 def seconds_per_step(recipe: Recipe, shape: tuple[int, int, int]) -> float:
