@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from recalib_keras.layers.acceleration import Tensor
+from recalib_keras.core.processor import has_bfloat16
+from recalib_keras.layers.acceleration import Tensor, is_traced_for_elsewhere
 
 
 class Pointwise(keras.layers.Layer):
@@ -122,12 +124,19 @@ class Convolution(keras.layers.Layer):
         is_channels_first = self.data_format == "channels_first"
         if is_channels_first:
             inputs = ops.moveaxis(inputs, 1, -1)
-        outputs = ops.conv(
-            inputs, self.kernel, padding="same", data_format="channels_last", dilation_rate=self.dilation_rate
-        )
+        outputs = self._convolve(inputs)
         if self.bias is not None:
             outputs = outputs + self.bias
         return ops.moveaxis(outputs, -1, 1) if is_channels_first else outputs
+
+    def _convolve(self, inputs):
+        kernel, dtype = self.kernel, inputs.dtype
+        if _loses_digits(keras.backend.standardize_dtype(dtype)) and not is_traced_for_elsewhere():
+            inputs, kernel = ops.cast(inputs, "float32"), ops.cast(kernel, "float32")
+        outputs = ops.conv(
+            inputs, kernel, padding="same", data_format="channels_last", dilation_rate=self.dilation_rate
+        )
+        return ops.cast(outputs, dtype)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         return with_channels(input_shape, self.filters, self.data_format)
@@ -138,3 +147,13 @@ def with_channels(shape: Sequence[int | None], channels: int, data_format: str) 
     if data_format == "channels_last":
         return (*shape[:-1], channels)
     return (shape[0], channels, *shape[2:])
+
+
+@functools.cache
+def _loses_digits(dtype):
+    """Returns whether convolutions round every partial sum to `dtype`, as TensorFlow's own loops on a CPU do."""
+    if keras.backend.backend() != "tensorflow" or dtype not in ("float16", "bfloat16"):
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU") and not (dtype == "bfloat16" and has_bfloat16())

@@ -112,15 +112,19 @@ def test_shared_structures_keep_their_logits(arguments, recipe, tmp_path):
 
     windows = np.random.default_rng(0).normal(size=(2, *recipe.input.shape)).astype("float32")
     before, after = logits(pretrained, windows), logits(model, windows)
-    np.testing.assert_array_equal(after[..., [0, 2]], before[..., [0, 2]])
+    # A processor may sum in another order where there are fewer classes: a few roundings of the largest logit.
+    np.testing.assert_allclose(after[..., [0, 2]], before[..., [0, 2]], rtol=0, atol=2**-21 * np.abs(before).max())
+    for name in ("classifier/kernel", "classifier/bias"):
+        start, stored = by_class(weights(model)[name], 4), by_class(weights(pretrained)[name], 3)
+        assert np.array_equal(start[[0, 2]], stored[[0, 2]])
     kernels = [weights(network)["classifier/kernel"] for network in (model, other)]
-    is_fresh = [(columns[0] == columns[1]).all() for columns in zip(*(by_class(kernel) for kernel in kernels))]
+    is_fresh = [(columns[0] == columns[1]).all() for columns in zip(*(by_class(kernel, 4) for kernel in kernels))]
     assert is_fresh == [False, True, False, True]
 
 
-def by_class(kernel):
-    """Returns the columns of a classifier of four classes, class by class."""
-    return np.moveaxis(kernel.reshape(*kernel.shape[:-1], -1, 4), -1, 0)
+def by_class(values, num_classes):
+    """Returns the columns of a classifier's kernel, or the values of its bias, class by class."""
+    return np.moveaxis(values.reshape(*values.shape[:-1], -1, num_classes), -1, 0)
 
 
 def test_the_same_labels_in_another_order_are_shared(recipe, pretrained, run):
