@@ -27,9 +27,10 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow tests
 
 # The maths under every backend: the tests of layers and models again, and those of augmentation, losses and optimizers.
+# That generated scans are the same everywhere, a test of tests/synthesis shows.
 # Rules of networks are the same everywhere and tested under TensorFlow alone, blocks in networks and surgery under
 # PyTorch too.
-MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/synthesis tests/training/data/test_augmentation.py \
+MATHS_OF_TRAINING := tests/transforms tests/pipeline tests/training/data/test_augmentation.py \
     $(addprefix tests/training/test_,$(addsuffix .py,losses optimizers))
 NETWORKS := $(addprefix tests/models/test_,$(addsuffix .py,backends training))
 # The workers of pytest, and the next run, share what JAX has compiled.

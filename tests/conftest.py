@@ -14,9 +14,10 @@ gc.set_threshold(50_000, 20, 100)
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Gives the tests and their child processes a separate cache, so that the user's cache does not change."""
+    """Gives the tests, their workers and child processes one cache of their own: the user's cache does not change."""
     before = os.environ.get("RECALIB_CACHE")
-    os.environ["RECALIB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    session = tmp_path_factory.getbasetemp()
+    os.environ["RECALIB_CACHE"] = str((session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "cache")
     yield
     if before is None:
         del os.environ["RECALIB_CACHE"]

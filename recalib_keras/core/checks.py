@@ -5,6 +5,7 @@ Names become parts of paths, tables and cards, so they have one rule wherever th
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import typing
@@ -44,7 +45,8 @@ class Range:
         return f"from {_in_words(self.lowest)} to {_in_words(self.highest)}"
 
 
-def ranges_of(record_class: type) -> dict[str, Range]:
+@functools.cache
+def ranges_of(record_class: type) -> Mapping[str, Range]:
     """Returns the range of each key of a dataclass whose type names one.
 
     Args:

@@ -22,14 +22,6 @@ from recalib_keras.cli.segment import add_arguments
 from recalib_keras.inference import UnfamiliarScanWarning, engines
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_folder(tmp_path_factory):
-    """Keeps what engines remember out of the user's own cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def test_labels_lie_on_the_grid_of_the_scan(recalib, scan, tmp_path):
     assert recalib("segment", scan, "-o", tmp_path / "out") == 0
     labels, image = nib.load(tmp_path / "out" / "head_labels.nii.gz"), nib.load(scan)

@@ -20,14 +20,6 @@ from recalib_keras.inference import Outputs, Segmenter, segment_all
 EXACT = ("--engine", "keras", "--precision", "float32")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_folder(tmp_path_factory):
-    """Keeps what engines remember out of the user's own cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def manifest(folder, name="head"):
     return json.loads((folder / f"{name}_labels.json").read_text())
 

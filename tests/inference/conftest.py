@@ -19,14 +19,6 @@ def openvino():
         pytest.skip("OpenVINO is not installed")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache_folder(tmp_path_factory):
-    """Keeps what engines remember out of the user's own cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def threshold_network(input_shape, thresholds, sharpness=20.0):
     """Returns a network whose class k is the most probable one between the thresholds k - 1 and k.
 

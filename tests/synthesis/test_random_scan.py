@@ -264,7 +264,6 @@ def scan_for_other_backends():
     return run(random_scan, np.stack([head(48)] * 2), draw)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_the_same_draw_makes_the_same_scan_under_another_backend(backend, tmp_path):
     if backend == keras.backend.backend():

@@ -329,7 +329,7 @@ def test_an_unknown_layout(tmp_path):
 
 def test_a_planned_recipe_trains_as_it_stands(balls, tmp_path):
     found = read_facts(balls / FOLDER)
-    text = plan(found, CPU, Budget(0.2), lambda recipe, shape: 0.4, balls)
+    text = plan(found, CPU, Budget(0.2), lambda recipe, shape: 2.0, balls)
     (tmp_path / "plan.toml").write_text(text)
     recipe = Recipe.read(tmp_path / "plan.toml")
     assert recipe.data.folder == FOLDER and recipe.network.arguments["levels"] == 1
