@@ -40,5 +40,5 @@ def __dir__():
 
 
 register_with_keras()
-# TensorFlow leaves out oneDNN on processors without AVX-512, where its convolutions are several times faster, too.
+# TensorFlow leaves out oneDNN on older processors, where its convolutions are several times faster, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -217,7 +217,7 @@ def load(
         >>> zoo.load("densenet3d_pe", num_classes=5).output_shape[-1]
         5
     """
-    is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(".safetensors"))
+    is_file = isinstance(weights, os.PathLike) or (isinstance(weights, str) and weights.endswith(_weights.SUFFIX))
     first = next(iter(info(name).weight_sets))
     shares = {first: 1.0} if weights is None or is_file else _shares(name, cast("Weights", weights))
     changes: dict[str, Any] = {"num_classes": num_classes, "channels": channels}

@@ -121,6 +121,9 @@ def run_batch(
         arguments: The parsed arguments of the command.
         workers: Where scans are segmented.
         on_scan: Called with the outcome of each scan.
+
+    Returns:
+        What became of all scans.
     """
     progress = open_progress(command, [scan for scan, _ in batch.targets], with_windows=workers.is_here)
 

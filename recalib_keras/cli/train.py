@@ -239,7 +239,9 @@ def _tell_speed(recipe):
     from recalib_keras.training.network import training_precision
 
     if training_precision(recipe) != recipe.schedule.precision:
-        print_line("train", "this processor does not compute in bfloat16; training in float32, which is faster here")
+        print_line(
+            "train", "training in float32: as far as the system says, this processor does not compute in bfloat16"
+        )
     if keras.backend.backend() == "jax" and accelerator() is None and recipe.input.slice_axis is None:
         print_line(
             "train", "3-D convolutions are many times slower on JAX without a GPU; set KERAS_BACKEND=tensorflow instead"

@@ -34,6 +34,17 @@ def start_backend(threads: int | None = None) -> None:
             torch.set_num_threads(threads)
 
 
+def runs_on_tensorflow_cpu() -> bool:
+    """Returns whether Keras computes with TensorFlow, which sees no GPU; imports both."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
 def _import_keras():
     try:
         import keras  # noqa: F401

@@ -156,8 +156,8 @@ def write_json(path: str | os.PathLike, content: object, indent: int | None = 2,
         path: The file to create or replace.
         content: What `json.dumps` takes.
         indent: Blanks for each level; None for a single line.
-        ensure_ascii: Whether all other characters are escaped, for texts that may hold bytes that are no UTF-8, such
-            as the names of files.
+        ensure_ascii: Whether characters outside ASCII are escaped, for texts that may hold bytes that are not UTF-8,
+            such as names of files.
 
     Returns:
         `path` as a `Path`.

@@ -44,7 +44,7 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
-    """Returns the question that suggests the known name closest to a mistyped one.
+    """Returns the question that suggests the known name closest to a mistyped one, in upper or lower case.
 
     Args:
         name: What the user wrote.
@@ -61,13 +61,9 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "", cutoff
         >>> did_you_mean("t2", ["T1", "T2"])
         "did you mean 'T2'?"
     """
-    names = list(known)
-    in_lower_case = {each.casefold(): each for each in names}
-    for given, those in ((str(name), dict(zip(names, names))), (str(name).casefold(), in_lower_case)):
-        nearest = difflib.get_close_matches(given, those, n=1, cutoff=cutoff)
-        if nearest:
-            return f"did you mean {those[nearest[0]]!r}?"
-    return otherwise
+    names = {each.casefold(): each for each in known}
+    nearest = difflib.get_close_matches(str(name).casefold(), names, n=1, cutoff=cutoff)
+    return f"did you mean {names[nearest[0]]!r}?" if nearest else otherwise
 
 
 def plain_name(name: str) -> str:

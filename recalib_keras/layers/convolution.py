@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from recalib_keras.core.backend import runs_on_tensorflow_cpu
 from recalib_keras.core.processor import has_bfloat16
 from recalib_keras.layers.acceleration import Tensor, is_traced_for_elsewhere
 
@@ -130,13 +131,12 @@ class Convolution(keras.layers.Layer):
         return ops.moveaxis(outputs, -1, 1) if is_channels_first else outputs
 
     def _convolve(self, inputs):
-        kernel, dtype = self.kernel, inputs.dtype
-        if _loses_digits(keras.backend.standardize_dtype(dtype)) and not is_traced_for_elsewhere():
-            inputs, kernel = ops.cast(inputs, "float32"), ops.cast(kernel, "float32")
-        outputs = ops.conv(
-            inputs, kernel, padding="same", data_format="channels_last", dilation_rate=self.dilation_rate
+        convolve = functools.partial(
+            ops.conv, padding="same", data_format="channels_last", dilation_rate=self.dilation_rate
         )
-        return ops.cast(outputs, dtype)
+        if not _loses_digits(keras.backend.standardize_dtype(inputs.dtype)) or is_traced_for_elsewhere():
+            return convolve(inputs, self.kernel)
+        return ops.cast(convolve(ops.cast(inputs, "float32"), ops.cast(self.kernel, "float32")), inputs.dtype)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         return with_channels(input_shape, self.filters, self.data_format)
@@ -151,9 +151,9 @@ def with_channels(shape: Sequence[int | None], channels: int, data_format: str) 
 
 @functools.cache
 def _loses_digits(dtype):
-    """Returns whether convolutions round every partial sum to `dtype`, as TensorFlow's own loops on a CPU do."""
-    if keras.backend.backend() != "tensorflow" or dtype not in ("float16", "bfloat16"):
-        return False
-    import tensorflow as tf
+    """Returns whether convolutions round every partial sum to `dtype`, as TensorFlow's own loops on a CPU do.
 
-    return not tf.config.list_physical_devices("GPU") and not (dtype == "bfloat16" and has_bfloat16())
+    On a processor that computes in bfloat16 it is oneDNN that convolves, which sums in float32.
+    """
+    is_half = dtype == "float16" or (dtype == "bfloat16" and not has_bfloat16())
+    return is_half and runs_on_tensorflow_cpu()

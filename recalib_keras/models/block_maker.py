@@ -79,8 +79,8 @@ class BlockMaker:
             )
         if self.use_identity_start and not getattr(made, "use_identity_start", False):
             raise ValueError(
-                f"expected a block that starts as the identity, got another {type(made).__name__}; make it with "
-                "`use_identity_start=True`, or graft with `use_identity_start=False`"
+                f"expected a block that starts as the identity, got a {type(made).__name__} that does not; make it "
+                "with `use_identity_start=True`, or graft with `use_identity_start=False`"
             )
         return made
 

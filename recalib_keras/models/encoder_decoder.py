@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from recalib_keras import layers
+from recalib_keras.core.backend import runs_on_tensorflow_cpu
 from recalib_keras.layers.acceleration import Tensor
 from recalib_keras.models.architecture import (
     Architecture,
@@ -141,7 +142,7 @@ class EncoderDecoder(keras.Model):
         self._policy_name = policy.name
         self._called = True  # else Keras refuses to export a network that was only built or loaded
         # Under XLA a 3-D convolution on CPU is many times slower, and Keras's "auto" would choose it.
-        self.supports_jit = not _runs_on_tensorflow_cpu()
+        self.supports_jit = not runs_on_tensorflow_cpu()
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         chosen = self.architecture
@@ -268,11 +269,3 @@ class _Assembly:
         data_format = {"data_format": "channels_last"} if issubclass(block, layers.Recalibration) else {}
         arguments = {**data_format, **self.architecture.recalibration_args}
         return block(**arguments, dtype=self.policy, name=f"{stage}_recalibration")(x)
-
-
-def _runs_on_tensorflow_cpu():
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")

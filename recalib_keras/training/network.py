@@ -15,8 +15,8 @@ def is_fast_in_bfloat16() -> bool:
 def training_precision(recipe: Recipe) -> str:
     """Returns the dtype policy that a recipe's network is trained in on this machine.
 
-    It is the recipe's, but for bfloat16 on a processor that does not compute in it: a step then takes many times as
-    long as in float32.
+    It is the recipe's. But a processor that does not compute in bfloat16 trains in float32 instead, where a step takes
+    a fraction of the time.
 
     Args:
         recipe: The recipe.

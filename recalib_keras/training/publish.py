@@ -80,10 +80,16 @@ def with_score_of(weight_set: WeightSet, twin: WeightSet) -> WeightSet:
             f"{weight_set.score['scans']}; leave the twin out"
         )
     if "dice" not in twin.score or not twin.held_out:
-        raise ValueError(f"expected a twin that held scans out, got {twin.title!r} without a score on such scans")
+        raise ValueError(
+            f"expected a twin that held scans out, got {twin.title!r} without a score on such scans; "
+            "give a preset that was trained with scans held out"
+        )
     for part in ("network", "input", "labels"):
         if getattr(weight_set, part) != getattr(twin, part):
-            raise ValueError(f"expected a twin by the same recipe, got {twin.title!r}, which differs in {part}")
+            raise ValueError(
+                f"expected a twin by the same recipe, got {twin.title!r}, which differs in {part}; "
+                "train both by one recipe"
+            )
     learned_from = f"these weights learned from all {weight_set.score['training_scans']}"
     scans = f"{twin.score['scans']}, by the same training without them ({learned_from})"
     return dataclasses.replace(

@@ -60,7 +60,7 @@ def train(
             validation scans), the log (see `recalib_keras.training.run.log`) and `checkpoint.safetensors`.
         data_root: Folder that the recipe's data folder is relative to.
         resume: Whether to continue from the checkpoint in `run_folder`, if there is one. The result is the same, bit
-            for bit on CPU, as that of a run that was never stopped. The recipe and the scans must be those that the
+            for bit on one CPU, as that of a run that was never stopped. The recipe and the scans must be those that the
             run began with, except for what only describes the weights, the patience, and more epochs. (With cosine
             decay the weights then differ from those of a run that had as many epochs from its start.)
         distribution: The devices and hosts to train on. All hosts call this function, and the first one writes the
@@ -151,6 +151,7 @@ class _Epochs:
         self.relay.begin_epoch(epoch)
         with self.distribution.scope():
             line = _fit_epoch(self.fitted, self.source.examples(epoch, self.share), self.run, on_step, self.relay)
+        line |= _conditions(self.recipe)
         is_last = epoch + 1 == schedule.epochs
         if (epoch + 1) % schedule.validate_every == 0 or is_last:
             self._validate(line, is_last)
@@ -167,7 +168,9 @@ class _Epochs:
 def _identify(run, recipe, identity, distribution):
     """Checks that all hosts train the same run in the same folder, and that it is the run the folder holds."""
     distribution.agree("recipe and scans", identity)
-    distribution.agree("precision (float32 suits different processors)", training_precision(recipe))
+    distribution.agree(
+        "precision", training_precision(recipe), 'give the recipe `precision = "float32"`, which suits all processors'
+    )
     distribution.check_shared(run.path)
     run.identify(identity)
 
@@ -212,9 +215,16 @@ def _fit_epoch(model, examples, run, on_step, relay):
     history = model.fit(examples.for_fit(), verbose=0, shuffle=False, callbacks=callbacks)
     check_weights(model, epoch, run.last_checkpoint)
     loss = history.history["loss"][0]
-    line = {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
-    device = accelerator()
-    return line if device is None else {**line, "device": device}
+    return {"epoch": epoch, "loss": round(loss, 5), "seconds": round(time.perf_counter() - start, 1)}
+
+
+def _conditions(recipe):
+    """Returns the device of a training, if it is no CPU, and its precision, if it is not the recipe's."""
+    device, precision = accelerator(), training_precision(recipe)
+    return {
+        **({} if device is None else {"device": device}),
+        **({} if precision == recipe.schedule.precision else {"precision": precision}),
+    }
 
 
 class _Validation:
@@ -294,10 +304,10 @@ def _without_score(description, run, split):
 
 
 def _effort(run):
-    """Returns how long a training took, and on what device."""
+    """Returns how long a training took, and on what device and in what precision."""
     last, minutes = run.history[-1], sum(line["seconds"] for line in run.history) / 60
-    device = {"device": last["device"]} if "device" in last else {}
-    return {"epochs": len(run.history), "training_minutes": round(minutes, 1), **device}
+    conditions = {key: last[key] for key in ("device", "precision") if key in last}
+    return {"epochs": len(run.history), "training_minutes": round(minutes, 1), **conditions}
 
 
 def _with_score(description, run, split):

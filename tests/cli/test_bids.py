@@ -96,7 +96,7 @@ def test_maps_pictures_and_chosen_structures(bids, dataset, tmp_path, capsys):
 
 def test_what_computes_may_be_chosen(bids, dataset, tmp_path):
     one = "--participant-label", "01", "--skip-bids-validation"
-    words = "--engine", "keras", "--precision", "float32", "--device", "cpu", "--flip"
+    words = "--engine", "keras", "--precision", "float32", "--device", "cpu", "--flip", "--largest-component", "bright"
     assert bids(dataset, tmp_path / "out", "participant", *one, *words, "--uncertainty") == 0
     start = tmp_path / "out" / "sub-01" / "anat" / "sub-01_space-orig_desc-bright_"
     manifest = json.loads(Path(f"{start}dseg.json").read_text())

@@ -62,6 +62,26 @@ def test_is_the_formula(spatial, dtype, arguments, rng):
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (3, {}),
+        (-1, {}),
+        (255, {"cross_entropy_weight": 0.0}),
+        (3, {"activation": "sigmoid"}),
+        (4, {"label_sets": [(0, 1, 2)]}),
+        (4, {"activation": "sigmoid", "label_sets": [(0, 1)], "regions": [(1, 2), (2,)]}),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_no_class_makes_it_nan(number, arguments, rng):
+    outputs = 2 if "activation" in arguments else 3
+    truth, probabilities = rng.integers(0, 3, (2, 4, 4, 1)), softmax(rng.normal(size=(2, 4, 4, outputs)))
+    assert np.isfinite(loss(truth, probabilities, **arguments))
+    truth[0, 1, 2] = number
+    assert np.isnan(loss(truth, probabilities, **arguments))
+
+
 @pytest.mark.parametrize("arguments", [{}, {"dice_weight": 0.5, "class_weights": [0.1, 1.0, 2.0]}], ids=str)
 def test_of_many_batches_it_is_that_of_one(arguments, rng):
     truth = rng.integers(0, 3, (5, 6, 7, 1))

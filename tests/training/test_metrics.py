@@ -62,3 +62,13 @@ def test_config_round_trip_and_errors():
         MeanDice(2, "relu")
     with pytest.raises(ValueError, match="expected no `sample_weight` for a Dice"):
         metric.update_state(np.zeros((1, 1, 1)), np.zeros((1, 1, 2)), sample_weight=np.ones(1))
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_a_number_that_is_no_code_makes_it_nan(number):
+    metric = MeanDice(2, "sigmoid", label_sets=[(0, 1)], regions=[(1, 2), (2,)])
+    codes, found = np.array([[[0], [1], [2], [3]]]), np.full((1, 4, 2), 0.7, "float32")
+    metric.update_state(codes, found)
+    assert np.isfinite(float(metric.result()))
+    metric.update_state(np.where(codes == 3, number, codes), found)
+    assert np.isnan(float(metric.result()))

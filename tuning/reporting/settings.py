@@ -38,9 +38,14 @@ def settings(plan: Plan, trial: Trial, data_root: str | os.PathLike | None = Non
         "input": f"windows of {of('input.window', _times)} voxels",
         "steps an epoch": of("schedule.steps_per_epoch", lambda steps: _steps(steps, recipe.schedule)),
         "batch": of("schedule.batch_size"),
-        "precision": of("schedule.precision"),
+        "precision": of("schedule.precision", _precision),
         "optimizer": f"{of('optimizer.name')}, learning rate {of('optimizer.learning_rate')}",
     }
+
+
+def _precision(precision):
+    """Returns a precision in words; each machine decides about bfloat16, see `training_precision`."""
+    return f"{precision} (float32 where bfloat16 is slow)" if "bfloat16" in precision else precision
 
 
 def _validation(recipe, data_root):

@@ -78,6 +78,7 @@ def _measured(recipe, data_root):
     from recalib_keras.training import Recipe, find_split
     from recalib_keras.training.network import build_network
     from recalib_keras.zoo import WeightSet
+    from recalib_keras.zoo.weights import file_name
 
     recipe = from_mapping(Recipe, recipe, "the recipe of a trial")
     scan, _ = find_split(recipe, data_root).validation[0].read()
@@ -87,7 +88,7 @@ def _measured(recipe, data_root):
         network=recipe.network,
         input=recipe.input,
         labels=recipe.labels,
-        file="none.safetensors",
+        file=file_name("none"),
         sha256="",
         parameters=model.count_params(),
         score={},

@@ -40,7 +40,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
         ImportError: PyTorch is not installed, or is older than 2.6.
     """
     path = Path(path)
-    content = weights.read(path) if path.suffix == ".safetensors" else _numpy(_state_dict(_load(path), path), path)
+    content = weights.read(path) if path.suffix == weights.SUFFIX else _numpy(_state_dict(_load(path), path), path)
     if content and all(name.startswith(PARALLEL) for name in content):
         content = {name.removeprefix(PARALLEL): tensor for name, tensor in content.items()}
     wild = [name for name, tensor in content.items() if not np.isfinite(tensor).all()]

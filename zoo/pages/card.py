@@ -131,6 +131,7 @@ def _training(weights, described):
         return f"fine-tuned from `{start}` in Python" if start else "not stated"
     start = f", starting from the weights of `{start}`" if start else ""
     device = f" on {score['device']}" if "device" in score else ""
+    device += f" in {score['precision']}" if "precision" in score else ""
     generated = described.data.get("generated_share")
     mixed = "" if generated is None else f", {generated:.0%} of the examples generated from label maps"
     how_long = f"{score['epochs']} epochs, {score['training_minutes']} min{device}{start}{mixed}"

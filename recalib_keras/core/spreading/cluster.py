@@ -231,7 +231,9 @@ class _Spread:
     def _given_up(self, key):
         item = self.running.pop(key).item
         error = ClusterError(
-            expected="a worker to finish it", received=f"{MOST_LOSSES} workers that died while working on it"
+            expected="a worker to finish it",
+            received=f"{MOST_LOSSES} workers that died while working on it",
+            remedy="look into their logs and at their memory, and run it again",
         )
         return Done(item, error=error, is_lost=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recalib_keras.core.backend import start_backend
+from recalib_keras.core import backend as core_backend
 from recalib_keras.core.errors import EngineError
 from recalib_keras.core.messages import STEPS
 from recalib_keras.core.spreading import devices
@@ -145,7 +145,7 @@ def load(preset: str | os.PathLike, weights: str, precision: str, threads: int |
     check_process()
     if "keras" not in sys.modules:
         STEPS.debug("starting Keras on %s", backend())
-        start_backend(threads)
+        core_backend.start_backend(threads)
     from recalib_keras import zoo
 
     return KerasEngine(zoo.load(preset, weights, dtype={"bfloat16": "mixed_bfloat16"}.get(precision, precision)))
@@ -194,9 +194,7 @@ def runs_on_tensorflow_cpu() -> bool:
         return False
     if "tensorflow" not in sys.modules and not may_have_gpu():
         return True
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
+    return core_backend.runs_on_tensorflow_cpu()
 
 
 def _lies_on_cpu(model):

@@ -68,12 +68,15 @@ class Distribution:
         size = batch_size // self.hosts
         return slice(self.host * size, (self.host + 1) * size)
 
-    def agree(self, what: str, value: object) -> None:
+    def agree(
+        self, what: str, value: object, remedy: str = "start all of them with the same files and arguments"
+    ) -> None:
         """Waits for all hosts to call this, and checks that they have the same value.
 
         Args:
             what: What the value is, for the message.
             value: A value that its `repr` describes completely.
+            remedy: What to do if they differ, for the message.
 
         Raises:
             ValueError: A host has another value than host 0; raised on all hosts.
@@ -86,7 +89,7 @@ class Distribution:
         if others:
             raise ValueError(
                 f"expected the same {what} on all {self.hosts} hosts, got others than host 0's on host "
-                f"{', '.join(map(str, others))}; start all of them with the same files and arguments"
+                f"{', '.join(map(str, others))}; {remedy}"
             )
 
     def wait(self) -> None:

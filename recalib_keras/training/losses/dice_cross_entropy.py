@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from recalib_keras.layers.acceleration import fused
-from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, tables
+from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, nan_unless_codes, tables
 from recalib_keras.training.recipe import Recipe
 from recalib_keras.zoo.labels import region_classes
 
@@ -24,6 +24,9 @@ class DiceCrossEntropy(keras.losses.Loss):
     outputs of a sigmoid. The soft Dice of a class is `2 Σ p·t / (Σ p + Σ t)`, summed over all voxels of the batch. The
     mean leaves out classes that no voxel of the batch has; where they are predicted wrongly, the cross-entropy counts
     it. Everything is computed in float32, whatever the type of the probabilities.
+
+    If a voxel has a number that is neither a class nor a code, the loss is NaN, so that a label map with more classes
+    than the network is noticed. Ground truth with a channel for each structure is not checked.
 
     What is unknown counts nowhere. A voxel whose class is one of several has a code of its own, see `label_sets`. The
     cross-entropy of a softmax is then that of the sum of the probabilities that are possible; each output of a sigmoid
@@ -238,26 +241,32 @@ def _softmax_summands(y_true, logits, sets, _):
     if not sets:
         truth = ops.cast(ops.equal(y_true, ops.arange(num_classes, dtype="int32")), "float32")
         number_of_voxels = ops.cast(ops.size(logits) // num_classes, "float32")
-        return (truth * probabilities, truth, probabilities, -truth * log_probabilities), number_of_voxels
+        count = nan_unless_codes(number_of_voxels, y_true, num_classes)
+        return (truth * probabilities, truth, probabilities, -truth * log_probabilities), count
     check_sets(sets, num_classes)
-    truth, known, possible, counted = (looked_up(table, y_true) for table in tables(num_classes, sets, None))
+    meaning = tables(num_classes, sets, None)
+    truth, known, possible, counted = (looked_up(table, y_true) for table in meaning)
     inside = ops.where(possible > 0, log_probabilities, IMPOSSIBLE)
     cross_entropy = -counted * ops.logsumexp(inside, axis=-1, keepdims=True)
     truth = truth * known
-    return (truth * probabilities, truth, known * probabilities, cross_entropy), ops.sum(counted)
+    count = nan_unless_codes(ops.sum(counted), y_true, len(meaning.truth))
+    return (truth * probabilities, truth, known * probabilities, cross_entropy), count
 
 
 def _sigmoid_summands(y_true, logits, sets, regions):
     outputs = logits.shape[-1]
     if outputs > 1 and y_true.shape[-1] == outputs:
         truth, known = ops.cast(y_true > 0, "float32"), ops.cast(y_true >= 0, "float32")
+        count = ops.sum(known)
     else:
         check_sets(sets, outputs + 1)
         regions = tuple((place,) for place in range(1, outputs + 1)) if regions is None else regions
-        truth, known, *_ = (looked_up(table, y_true) for table in tables(outputs + 1, sets, regions)[:2])
+        meaning = tables(outputs + 1, sets, regions)
+        truth, known = looked_up(meaning.truth, y_true), looked_up(meaning.known, y_true)
+        count = nan_unless_codes(ops.sum(known), y_true, len(meaning.truth))
     truth, probabilities = truth * known, ops.sigmoid(logits)
     cross_entropy = known * (ops.softplus(logits) - truth * logits)
-    return (truth * probabilities, truth, known * probabilities, cross_entropy), ops.sum(known)
+    return (truth * probabilities, truth, known * probabilities, cross_entropy), count
 
 
 # What is summed for each activation of the classifier.

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, tables
+from recalib_keras.training.losses.targets import activation_of, check_sets, looked_up, nan_unless_codes, tables
 
 Tensor = Any  # of the backend in use, which Keras has no type for
 
@@ -75,14 +75,18 @@ class MeanDice(keras.metrics.Metric):
         if sample_weight is not None:
             raise ValueError("expected no `sample_weight` for a Dice, which counts voxels, got weights; leave them out")
         y_pred = ops.convert_to_tensor(y_pred)
-        truth, known = self._truth(ops.convert_to_tensor(y_true, "int32"))
+        codes = ops.convert_to_tensor(y_true, "int32")
+        meaning = self._meaning()
+        known = looked_up(meaning.known, codes)
+        truth = looked_up(meaning.truth, codes) * known
         found = self._found(y_pred) * known
         voxels = tuple(range(len(y_pred.shape) - 1))
-        self.common.assign_add(ops.sum(truth * found, axis=voxels))
+        common = ops.sum(truth * found, axis=voxels)
+        self.common.assign_add(nan_unless_codes(common, codes, len(meaning.truth)))
         self.total.assign_add(ops.sum(truth + found, axis=voxels))
 
     def result(self) -> Tensor:
-        """Returns the mean Dice; 0 if no structure was seen."""
+        """Returns the mean Dice; 0 if no structure was seen, NaN if a voxel had a number that is no class or code."""
         is_seen = ops.cast(self.total > 0, "float32")
         dice = 2 * self.common / ops.maximum(self.total, 1.0)
         return ops.sum(dice) / ops.maximum(ops.sum(is_seen), 1.0)
@@ -97,13 +101,11 @@ class MeanDice(keras.metrics.Metric):
             "regions": self.regions,
         }
 
-    def _truth(self, codes):
-        """Returns which voxels belong to each structure, and where that is known."""
+    def _meaning(self):
+        """Returns what each code says of the structures."""
         outputs = range(1, self.num_structures + 1)
         regions = self.regions or tuple((place,) for place in outputs)
-        meaning = tables(self.num_structures + 1, self.label_sets or (), regions)
-        truth, known = looked_up(meaning.truth, codes), looked_up(meaning.known, codes)
-        return truth * known, known
+        return tables(self.num_structures + 1, self.label_sets or (), regions)
 
     def _found(self, probabilities):
         """Returns which voxels the network gives to each structure."""

@@ -70,13 +70,25 @@ def tables(num_classes: int, sets: tuple[tuple[int, ...], ...], regions: tuple[t
 
 
 def looked_up(table: np.ndarray, codes: Tensor) -> Tensor:
-    """Returns the row of a table for each code, `(…, columns)`.
+    """Returns the row of a table for each code, `(…, columns)`; for a number that is none, the nearest row.
 
     Args:
         table: A row for each code.
         codes: Integers `(…, 1)`.
     """
-    return ops.take(ops.convert_to_tensor(table), codes[..., 0], axis=0)
+    # Backends differ in what they do about an index outside the table.
+    return ops.take(ops.convert_to_tensor(table), ops.clip(codes[..., 0], 0, len(table) - 1), axis=0)
+
+
+def nan_unless_codes(value: Tensor, codes: Tensor, number: int) -> Tensor:
+    """Returns floating values as they are; all are NaN if any voxel has a number that is no code.
+
+    Args:
+        value: Of any shape.
+        codes: Integers of any shape.
+        number: The number of codes, which are 0, 1 and so on.
+    """
+    return ops.where(ops.all(ops.logical_and(codes >= 0, codes < number)), value, float("nan"))
 
 
 def check_sets(sets: Sequence[Sequence[int]], num_classes: int) -> None:

@@ -28,7 +28,7 @@ class Machine(NamedTuple):
     Args:
         device: Name of the GPU, or None for the CPU.
         memory: Bytes that are free on it.
-        has_bfloat16: Whether it computes in bfloat16 faster than in float32.
+        has_bfloat16: Whether it computes in bfloat16 as fast as in float32, or faster.
     """
 
     device: str | None
