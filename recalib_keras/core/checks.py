@@ -24,6 +24,8 @@ MARKUP = "<>|"
 MOST_SHOWN = 80
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 
+type_hints = functools.cache(typing.get_type_hints)  # to read them takes most of the time of a record
+
 
 @dataclass(frozen=True)
 class Range:
@@ -45,14 +47,13 @@ class Range:
         return f"from {_in_words(self.lowest)} to {_in_words(self.highest)}"
 
 
-@functools.cache
-def ranges_of(record_class: type) -> Mapping[str, Range]:
+def ranges_of(record_class: type) -> dict[str, Range]:
     """Returns the range of each key of a dataclass whose type names one.
 
     Args:
         record_class: The dataclass.
     """
-    hints = typing.get_type_hints(record_class, include_extras=True)
+    hints = type_hints(record_class, include_extras=True)
     found = {key: [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Range)]
              for key, hint in hints.items()}  # fmt: skip
     return {key: ranges[0] for key, ranges in found.items() if ranges}

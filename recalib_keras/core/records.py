@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import os
 import tomllib
@@ -12,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from recalib_keras.core.checks import shown
+from recalib_keras.core.checks import shown, type_hints
 from recalib_keras.core.errors import RecordError
 from recalib_keras.core.files import read_file
 from recalib_keras.core.messages import did_you_mean
@@ -120,7 +119,7 @@ class _Place:
 def _record(record_class, mapping, place):
     if not isinstance(mapping, Mapping):
         raise place.error("a table of keys and values", shown(mapping))
-    hints = _hints(record_class)
+    hints = type_hints(record_class)
     fields = {field.name: field for field in dataclasses.fields(record_class) if field.init}
     _check_keys(mapping, fields, place)
     missing = [name for name, field in fields.items() if name not in mapping and not _has_default(field)]
@@ -133,9 +132,6 @@ def _record(record_class, mapping, place):
         return record_class(**values)
     except RecordError as error:
         raise error.at(place.file, place.part) from None
-
-
-_hints = functools.cache(typing.get_type_hints)  # to read the types takes most of the time of a record
 
 
 def _check_keys(mapping, known, place):
