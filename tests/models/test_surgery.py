@@ -395,7 +395,7 @@ def test_models_that_cannot_be_grafted(model, message):
         ({"at": "conv_1", "block": Halved}, "that takes `use_identity_start`, got Halved; graft with"),
         (
             {"at": "conv_1", "block": lambda: Halved()},
-            "expected a block that starts as the identity, got another Halved; make it with",
+            "expected a block that starts as the identity, got a Halved that does not; make it with",
         ),
         ({"at": "conv_1", "block": lambda: 3}, "expected `block` to return a layer, got int; return a"),
         ({"at": "conv_1", "block": lambda: None, "use_bias": True}, "no arguments beside a function, got use_bias"),
