@@ -36,6 +36,7 @@ from recalib_keras.zoo import weights as zoo_weights
 from recalib_keras.zoo.preset import WeightSet
 
 READING_LABELS, READING, COMPILING = "reading labels", "reading scans", "compiling"
+CONDITIONS = ("device", "precision")  # in the log and the score, where they are not a CPU and the recipe's
 
 
 def train(
@@ -220,11 +221,9 @@ def _fit_epoch(model, examples, run, on_step, relay):
 
 def _conditions(recipe):
     """Returns the device of a training, if it is no CPU, and its precision, if it is not the recipe's."""
-    device, precision = accelerator(), training_precision(recipe)
-    return {
-        **({} if device is None else {"device": device}),
-        **({} if precision == recipe.schedule.precision else {"precision": precision}),
-    }
+    precision = training_precision(recipe)
+    found = accelerator(), None if precision == recipe.schedule.precision else precision
+    return {key: value for key, value in zip(CONDITIONS, found) if value is not None}
 
 
 class _Validation:
@@ -306,7 +305,7 @@ def _without_score(description, run, split):
 def _effort(run):
     """Returns how long a training took, and on what device and in what precision."""
     last, minutes = run.history[-1], sum(line["seconds"] for line in run.history) / 60
-    conditions = {key: last[key] for key in ("device", "precision") if key in last}
+    conditions = {key: last[key] for key in CONDITIONS if key in last}
     return {"epochs": len(run.history), "training_minutes": round(minutes, 1), **conditions}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from recalib_keras.core.messages import listed
 from recalib_keras.zoo.places import installed
 from recalib_keras.zoo.preset import FILE_NAME
+from recalib_keras.zoo.weights import SUFFIX
 
 MODEL_FILES = (".keras", ".h5")
 
@@ -83,7 +84,7 @@ def _check_file(path):
             f"expected a preset's folder, got {path}, a model alone, without labels, spacing and normalisation; make a "
             f"preset of it by zoo.save(keras.saving.load_model({str(path)!r}), FOLDER, like=PRESET, labels=[…])"
         )
-    if path.suffix == ".safetensors":
+    if path.suffix == SUFFIX:
         remedy = f"give its folder, {path.parent}" if holds_preset(path.parent) else (
             f"load it by zoo.load(PRESET, weights={str(path)!r}), then make a preset by zoo.save"
         )  # fmt: skip

@@ -41,10 +41,9 @@ def open_engine(
     """Returns what computes the probabilities of a preset's network.
 
     On TensorFlow without a GPU, `"auto"` selects among Keras and OpenVINO, in float32 and bfloat16 (Keras in bfloat16
-    only where the processor computes in it). The first scan
-    selects the engine, among those that give the labels of Keras in float32, OpenVINO before Keras; see `Undecided`.
-    The selection is remembered for this network and machine, with the network that OpenVINO compiled. Elsewhere
-    `"auto"` is Keras in float32.
+    only where the processor computes in it). The first scan selects the engine, among those that give the labels of
+    Keras in float32, OpenVINO before Keras; see `Undecided`. The selection is remembered for this network and machine,
+    with the network that OpenVINO compiled. Elsewhere `"auto"` is Keras in float32.
 
     Args:
         preset: One of `recalib_keras.zoo.names()`, or the path of a folder with a `preset.json`.
